@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// The sanitizers' settings, compiled in, so that a test run by hand behaves as under ctest.
+
+// Debian's symbolizer carries its version in its name, so the sanitizers do not find it by themselves.
+#define HEDDLE_SYMBOLIZER "external_symbolizer_path=/usr/lib/llvm-19/bin/llvm-symbolizer"
+
+extern "C" const char* __asan_default_options() {
+  return "detect_stack_use_after_return=1:strict_string_checks=1:" HEDDLE_SYMBOLIZER;
+}
+
+extern "C" const char* __ubsan_default_options() {
+  return "print_stacktrace=1:" HEDDLE_SYMBOLIZER;
+}
+
+extern "C" const char* __tsan_default_options() {
+  return "halt_on_error=1:second_deadlock_stack=1:history_size=4:" HEDDLE_SYMBOLIZER;
+}
