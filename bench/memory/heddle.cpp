@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/heddle.h>
+
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include "memory/problem.h"
+
+namespace {
+
+heddle::task<> sleeper(std::atomic<long>& asleep) {
+  asleep.fetch_add(1, std::memory_order_relaxed);
+  co_await heddle::sleep(bench::memory::nap);
+}
+
+heddle::task<> count_sleepers(bench::report& out, long tasks, std::atomic<long>& asleep) {
+  // One task that has come and gone, so that the runtime's own set-up is not charged to the sleepers.
+  co_await heddle::create_task(heddle::sleep(std::chrono::milliseconds(1)));
+  const long before_kb = bench::current_rss_kb();
+  out.begin();
+  for (long i = 0; i < tasks; ++i) heddle::create_task(sleeper(asleep));
+  while (asleep.load(std::memory_order_relaxed) < tasks) co_await heddle::yield_now();
+  out.end();
+  bench::memory::note_bytes(out, before_kb, tasks);
+  out.print(asleep.load(), tasks);
+}  // run() cancels the sleepers
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  constexpr bench::identity who{"memory", "heddle"};
+  const auto with =
+      bench::read_settings(argc, argv, who, bench::memory::default_size, bench::memory::size_means);
+  bench::report out(who, with);
+  std::atomic<long> asleep = 0;
+  heddle::run(count_sleepers(out, with.size, asleep), {.loops = with.threads});
+  return out.status();
+}
