@@ -3,6 +3,7 @@
 // A server of Boost.Asio coroutines: one io_context a thread, each with a listener of its own, its fastest arrangement.
 #pragma once
 
+#include <sys/socket.h>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -10,7 +11,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
-#include <sys/socket.h>
 
 #include <exception>
 #include <thread>
@@ -50,9 +50,7 @@ int serve_on_asio(int argc, char** argv, identity who, Talk talk) {
                           [who](std::exception_ptr failure) {
                             try {
                               if (failure) std::rethrow_exception(failure);
-                            } catch (const std::exception& e) {
-                              give_up(who, e.what());
-                            }
+                            } catch (const std::exception& e) { give_up(who, e.what()); }
                           });
     context.run();
   };

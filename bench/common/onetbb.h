@@ -23,7 +23,8 @@ class onetbb_threads {
   }
 
  private:
-  oneapi::tbb::global_control limit_;  // without it, no more threads than processors come, whatever the arena's size
+  oneapi::tbb::global_control
+      limit_;  // without it, no more threads than processors come, whatever the arena's size
   oneapi::tbb::task_arena arena_;
 };
 

@@ -82,13 +82,12 @@ long status_field_kb(std::string_view field) {
 settings read_settings(int argc, char** argv, const identity& who, long default_size,
                        std::string_view size_means) {
   settings s{usable_processors(), default_size, 1};
-  read_options(argc, argv, who,
-               {{"--threads", "loops or worker threads; default: all processors",
-                 number_into<unsigned>(s.threads, 1, 1024)},
-                {"--size", size_means,
-                 number_into<long>(s.size, 0, std::numeric_limits<long>::max())},
-                {"--repeat", "runs in this process; default: 1",
-                 number_into<int>(s.repeat, 1, 1'000'000)}});
+  read_options(
+      argc, argv, who,
+      {{"--threads", "loops or worker threads; default: all processors",
+        number_into<unsigned>(s.threads, 1, 1024)},
+       {"--size", size_means, number_into<long>(s.size, 0, std::numeric_limits<long>::max())},
+       {"--repeat", "runs in this process; default: 1", number_into<int>(s.repeat, 1, 1'000'000)}});
   return s;
 }
 
@@ -98,12 +97,11 @@ server_settings read_server_settings(int argc, char** argv, const identity& who)
     s.reactor = text;
     return text == "auto" || text == "epoll" || text == "uring";
   };
-  read_options(argc, argv, who,
-               {{"--threads", "threads that serve; default: 1",
-                 number_into<unsigned>(s.threads, 1, 1024)},
-                {"--port", "port on 127.0.0.1; required",
-                 number_into<std::uint16_t>(s.port, 1, 65535)},
-                {"--reactor", "heddle only: auto, epoll or uring; others ignore it", reactor}});
+  read_options(
+      argc, argv, who,
+      {{"--threads", "threads that serve; default: 1", number_into<unsigned>(s.threads, 1, 1024)},
+       {"--port", "port on 127.0.0.1; required", number_into<std::uint16_t>(s.port, 1, 65535)},
+       {"--reactor", "heddle only: auto, epoll or uring; others ignore it", reactor}});
   if (s.port == 0) refuse(who, "--port is required");
   return s;
 }
@@ -143,8 +141,7 @@ void report::note(std::string_view name, double value) {
   notes_ += text;
 }
 
-int run_all(identity who, const settings& with, long expected,
-            const std::function<long()>& solve) {
+int run_all(identity who, const settings& with, long expected, const std::function<long()>& solve) {
   report out(who, with);
   for (int i = 0; i < with.repeat; ++i) {
     out.begin();

@@ -20,7 +20,7 @@ struct identity {
 struct settings {
   unsigned threads;  // loops or worker threads, never 0
   long size;         // what it counts is the problem's choice: n, leaves, rows, tasks
-  int repeat;        // runs in this process; the first one also pays for starting threads and for cold caches
+  int repeat;  // runs in this process; the first one also pays for starting threads and for cold caches
 };
 
 /// Reads --threads, --size and --repeat. `--help` and bad options end the process, the latter with a message and status 2.

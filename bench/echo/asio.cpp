@@ -22,6 +22,4 @@ asio::awaitable<void> echo(asio::ip::tcp::socket socket) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  return bench::serve_on_asio(argc, argv, {"echo", "asio"}, echo);
-}
+int main(int argc, char** argv) { return bench::serve_on_asio(argc, argv, {"echo", "asio"}, echo); }

@@ -31,7 +31,8 @@ namespace {
 constexpr const char* help =
     "load echo|http --port P [--connections 64] [--depth 1] [--bytes 64] [--path /plaintext]\n"
     "               [--seconds 0.6] [--warm-up 0.15]\n"
-    "Closed-loop load on 127.0.0.1. depth: requests in flight a connection. bytes: of an echo message.\n";
+    "Closed-loop load on 127.0.0.1. depth: requests in flight a connection. bytes: of an echo "
+    "message.\n";
 
 struct plan {
   bool http = false;
@@ -146,7 +147,8 @@ exchange probe(const plan& p) {
     if (p.http) whole = http_answer_size(answer);
   }
   close(socket);
-  if (answer.size() > whole) throw std::runtime_error("the server answered more than was asked for");
+  if (answer.size() > whole)
+    throw std::runtime_error("the server answered more than was asked for");
   if (!p.http && answer != request) throw std::runtime_error("the echo differs from what was sent");
   return {std::move(request), whole};
 }
@@ -212,20 +214,19 @@ class closed_loop {
 
   void handle(const bench::ring::event& e) {
     switch (e.what) {
-      case bench::ring::step::starved:
-        ring_.receive(e.connection);
-        return;
+      case bench::ring::step::starved: ring_.receive(e.connection); return;
       case bench::ring::step::lost:
-        throw std::runtime_error(e.error == 0 ? "the server closed a connection"
-                                              : std::string("connection lost: ") + std::strerror(e.error));
-      case bench::ring::step::received:
-        break;
+        throw std::runtime_error(e.error == 0
+                                     ? "the server closed a connection"
+                                     : std::string("connection lost: ") + std::strerror(e.error));
+      case bench::ring::step::received: break;
     }
     connection& c = state_[e.connection];
     c.received += e.bytes;
     const std::size_t whole = c.received / answer_size_;
     if (whole == 0) return;
-    if (whole > plan_.depth) throw std::runtime_error("the server answered more than was asked for");
+    if (whole > plan_.depth)
+      throw std::runtime_error("the server answered more than was asked for");
     c.received %= answer_size_;
     const std::int64_t now = bench::now_ns();
     for (std::size_t i = 0; i < whole; ++i) {

@@ -41,7 +41,8 @@ void watch(int set, int socket) {
 }
 
 int listen_on(std::uint16_t port) {
-  const int listener = checked(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+  const int listener =
+      checked(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
   const int on = 1;
   checked(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "setsockopt");
   checked(setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), "setsockopt");
@@ -57,7 +58,9 @@ int listen_on(std::uint16_t port) {
 class serving_thread {
  public:
   serving_thread(std::uint16_t port, protocol what)
-      : what_(what), listener_(listen_on(port)), set_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
+      : what_(what),
+        listener_(listen_on(port)),
+        set_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
     watch(set_, listener_);
   }
 

@@ -12,7 +12,8 @@
 namespace bench::matmul {
 
 inline constexpr long default_size = 2048;
-inline constexpr std::string_view size_means = "rows, a power of two from 32 to 8192; default: 2048";
+inline constexpr std::string_view size_means =
+    "rows, a power of two from 32 to 8192; default: 2048";
 inline constexpr std::size_t leaf = 32;
 
 /// A square part of a matrix that lies in rows of `stride`.

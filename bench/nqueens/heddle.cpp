@@ -29,7 +29,6 @@ int main(int argc, char** argv) {
   const auto with = bench::read_settings(argc, argv, who, bench::nqueens::default_size,
                                          bench::nqueens::size_means);
   const long expected = bench::nqueens::expected(who, with.size);
-  return bench::run_all_on_heddle(who, with, expected, [n = static_cast<int>(with.size)] {
-    return queens(board{}, n);
-  });
+  return bench::run_all_on_heddle(who, with, expected,
+                                  [n = static_cast<int>(with.size)] { return queens(board{}, n); });
 }

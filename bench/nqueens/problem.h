@@ -40,8 +40,8 @@ struct board {
 
 /// Ends the program unless `n` is in range.
 inline long expected(const identity& who, long n) {
-  constexpr std::array<long, most + 1> solutions{0,   1,    0,     0,     2,      10,      4,       40,     92,
-                                                 352, 724,  2680,  14200, 73712,  365596,  2279184, 14772512};
+  constexpr std::array<long, most + 1> solutions{
+      0, 1, 0, 0, 2, 10, 4, 40, 92, 352, 724, 2680, 14200, 73712, 365596, 2279184, 14772512};
   if (n < 1 || n > static_cast<long>(most)) give_up(who, "--size must be from 1 to 16");
   return solutions[static_cast<std::size_t>(n)];
 }

@@ -32,8 +32,8 @@ long skynet(long first, long leaves) {
 
 int main(int argc, char** argv) {
   constexpr bench::identity who{"skynet", "onetbb"};
-  const auto with = bench::read_settings(argc, argv, who, bench::skynet::default_size,
-                                         bench::skynet::size_means);
+  const auto with =
+      bench::read_settings(argc, argv, who, bench::skynet::default_size, bench::skynet::size_means);
   bench::skynet::check_size(who, with.size);
   return bench::run_all_on_onetbb(who, with, bench::skynet::expected(with.size),
                                   [n = with.size] { return skynet(0, n); });

@@ -43,5 +43,5 @@ asio::awaitable<void> talk(asio::ip::tcp::socket socket) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::serve_on_asio(argc, argv, {"http", "asio"}, talk);
+  return bench::serve_on_asio(argc, argv, {"http", "asio_bare"}, talk);
 }

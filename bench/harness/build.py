@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Configures and builds the programs, and finds out which peers are there."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class BuildError(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Peer:
+    version: str
+    package: str  # Debian's, when it is missing
+
+
+class Build:
+    def __init__(self, folder, jobs, progress):
+        self.folder = pathlib.Path(folder).resolve()
+        self._jobs = jobs
+        self._progress = progress
+        self.peers = {}
+        self.compiler = ""
+        # /usr/sbin is not on every user's PATH.
+        self.nginx = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+    def configure(self, settings=()):
+        compiler = os.environ.get("CXX") or shutil.which("clang++-19")
+        if compiler is None:
+            raise BuildError("clang++-19 is not installed: tools/setup installs it, or set CXX")
+        self.compiler = subprocess.run([compiler, "--version"], capture_output=True, text=True,
+                                       check=True).stdout.splitlines()[0]
+        generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+        self._run(["cmake", "-S", str(ROOT), "-B", str(self.folder), *generator, "-DCMAKE_BUILD_TYPE=Release",
+                   f"-DCMAKE_CXX_COMPILER={compiler}", "-DHEDDLE_NATIVE=ON", "-DHEDDLE_BUILD_TESTS=OFF",
+                   "-DHEDDLE_BUILD_TOOLS=OFF", "-DHEDDLE_BUILD_BENCH=ON", *(f"-D{s}" for s in settings)],
+                  "configuring")
+        for line in (self.folder / "bench" / "peers.txt").read_text().splitlines():
+            name, version, package = line.split("\t")
+            self.peers[name] = Peer(version, package)
+        self.peers["nginx"] = self._nginx_peer()
+
+    def program(self, name):
+        """Path of a program, or None if it was not built."""
+        path = self.folder / "bench" / "programs" / name
+        return path if path.exists() else None
+
+    def build(self, names):
+        """Builds those of the programs that the build knows; a compile error ends the bench."""
+        known = self._known_targets()
+        targets = [f"bench_{n}" for n in sorted(set(names)) if f"bench_{n}" in known]
+        if targets:
+            self._run(["cmake", "--build", str(self.folder), "--parallel", str(self._jobs), "--target", *targets],
+                      f"building {len(targets)} programs")
+
+    def why_missing(self, peer, program):
+        found = self.peers.get(peer)
+        if found is not None and found.package:
+            return f"not installed (Debian package {found.package})"
+        return f"the build has no {program}"
+
+    def version_of(self, peer):
+        found = self.peers.get(peer.partition(":")[0])
+        return found.version if found else ""
+
+    def _known_targets(self):
+        text = subprocess.run(["cmake", "--build", str(self.folder), "--target", "help"], capture_output=True,
+                              text=True, check=True).stdout
+        return {word.rstrip(":") for line in text.splitlines() for word in line.split()}
+
+    def _nginx_peer(self):
+        if self.nginx is None:
+            return Peer("", "nginx-light")
+        told = subprocess.run([self.nginx, "-v"], capture_output=True, text=True, check=False).stderr
+        return Peer(told.strip().rpartition("/")[2] or "unknown", "")
+
+    def _run(self, command, what):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / "bench-build.log"
+        with log.open("w") as out, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                                    text=True) as process:
+            for line in process.stdout:
+                out.write(line)
+                self._progress.now(f"{what}: {line.rstrip()}")
+        self._progress.clear()
+        if process.returncode != 0:
+            sys.stderr.write("".join(log.read_text().splitlines(keepends=True)[-40:]))
+            raise BuildError(f"{what} failed; all of its output is in {log}")

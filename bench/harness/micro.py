@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Google Benchmark programs: one row a benchmark, time of one operation."""
+import json
+import subprocess
+
+from harness import suites
+from harness.results import Result, Row
+
+TIME_LIMIT = 900  # seconds for one program
+
+
+def measure(name, effort, build, progress):
+    """All rows of programs/micro_<name>."""
+    program = build.program(f"micro_{name}")
+    if program is None:
+        progress.say(f"skipped: micro/{name}: {build.why_missing('googlebenchmark', 'micro_' + name)}")
+        return []
+    progress.now(f"micro benchmarks: {name}")
+    command = [str(program), "--benchmark_format=json", f"--benchmark_min_time={effort.micro_seconds}",
+               f"--benchmark_repetitions={effort.micro_repetitions}", "--benchmark_enable_random_interleaving=true"]
+    row = Row(name, f"micro/{name}", "ns")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        row.failed["heddle"] = f"not done after {TIME_LIMIT} s"
+        return [row]
+    if done.returncode != 0:
+        row.failed["heddle"] = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return [row]
+    rows = {}
+    for b in json.loads(done.stdout)["benchmarks"]:
+        if b.get("run_type") != "iteration":
+            continue
+        # Google Benchmark adds what a name need not tell: that real time is meant.
+        label = b["run_name"].removesuffix("/real_time")
+        if label not in rows:
+            rows[label] = Row(f"{name}/{label}", label.replace("_", " ").replace("/loops:", ", loops "), "ns",
+                              aim=suites.MICRO_AIMS.get(label, ""), results=[Result("heddle", "", [])])
+        if "error_message" in b:
+            rows[label].failed["heddle"] = b["error_message"]
+            continue
+        rows[label].results[0].values.append(b["real_time"] / b.get("items_each", 1))
+    for r in rows.values():
+        r.results = [x for x in r.results if x.values]
+    return list(rows.values())

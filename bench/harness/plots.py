@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Bar charts as SVG, without a library: a group of bars for each row, one bar a peer, a whisker from the least sample to
+the largest. Rows differ in unit and size, so each group has a scale of its own; all begin at 0."""
+from xml.sax.saxutils import escape
+
+from harness.report import format_value
+from harness.suites import title_of
+
+WIDTH = 820
+LEFT = 150  # of the bars; peers' names end here
+RIGHT = 150  # room for the figures
+BAR = 18
+GAP = 6
+GROUP = 34  # above a group: its title
+TOP = 58
+
+STYLE = """
+  .ground { fill: #ffffff } .title { fill: #1f2328; font: 600 17px system-ui, sans-serif }
+  .group { fill: #1f2328; font: 600 13px system-ui, sans-serif }
+  .name, .figure, .note { fill: #59636e; font: 12px system-ui, sans-serif }
+  .name { text-anchor: end } .heddle { fill: #0b7a75 } .peer { fill: #c3ccd5 }
+  .whisker { stroke: #1f2328; stroke-width: 1.2; opacity: .65 } .axis { stroke: #d1d9e0 }
+  @media (prefers-color-scheme: dark) {
+    .ground { fill: #0d1117 } .title, .group { fill: #e6edf3 } .name, .figure, .note { fill: #9198a1 }
+    .heddle { fill: #2fb5a8 } .peer { fill: #4b5561 } .whisker { stroke: #e6edf3 } .axis { stroke: #3d444d }
+  }
+"""
+
+
+def _bar(row, result, y, scale):
+    kind = "heddle" if result.peer.startswith("heddle") else "peer"
+    length = result.median * scale
+    low, high = (LEFT + v * scale for v in (min(result.values), max(result.values)))
+    middle = y + BAR / 2
+    figure = format_value(result.median, row.unit)
+    if result.advantage is not None and result.peer != "heddle":
+        figure += f"  ({result.advantage:.2f}x)"
+    return [
+        f'<text class="name" x="{LEFT - 8}" y="{middle + 4:.1f}">{escape(title_of(result.peer))}</text>',
+        f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{max(length, 1):.1f}" height="{BAR}" rx="2"/>',
+        f'<path class="whisker" fill="none" d="M{low:.1f} {middle - 4:.1f}v8M{low:.1f} {middle:.1f}H{high:.1f}'
+        f'M{high:.1f} {middle - 4:.1f}v8"/>',
+        f'<text class="figure" x="{max(high, LEFT + length) + 8:.1f}" y="{middle + 4:.1f}">{escape(figure)}</text>',
+    ]
+
+
+def bars(suite, note):
+    """The whole picture of a suite, or None when it has nothing to show."""
+    rows = [r for r in suite.rows if r.results]
+    if not rows:
+        return None
+    parts, y = [], TOP
+    for row in rows:
+        top = max(max(r.values) for r in row.results)
+        if row.unit == "ratio" or top == 0:
+            top = max(top, 1)  # ratios to one reference: bars of different rows can be compared
+        scale = (WIDTH - LEFT - RIGHT) / top
+        better = "more is better" if row.higher_is_better else "less is better"
+        parts.append(f'<text class="group" x="{LEFT}" y="{y + 18}">{escape(row.title)}'
+                     f'<tspan class="note" dx="8">{better}</tspan></text>')
+        y += GROUP
+        start = y
+        for r in row.results:
+            parts += _bar(row, r, y - 6, scale)
+            y += BAR + GAP
+        parts.append(f'<path class="axis" d="M{LEFT}.5 {start - 9}V{y - 9}"/>')
+        y += 8
+    y += 16
+    parts.append(f'<text class="note" x="16" y="{y}">{escape(note)}</text>')
+    height = y + 16
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+            f'viewBox="0 0 {WIDTH} {height}" role="img">\n<title>{escape(suite.title)}</title>\n'
+            f'<style>{STYLE}</style>\n<rect class="ground" width="{WIDTH}" height="{height}" rx="8"/>\n'
+            f'<text class="title" x="16" y="34">{escape(suite.title)}</text>\n' + "\n".join(parts) + "\n</svg>\n")

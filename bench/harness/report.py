@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Tables: the same cells for the terminal and for Markdown."""
+from harness import machine as machine_module
+from harness.suites import title_of
+
+
+def format_ns(ns):
+    for limit, scale, unit in ((1e3, 1, "ns"), (1e6, 1e3, "µs"), (1e9, 1e6, "ms")):
+        if ns < limit:
+            return f"{ns / scale:.3g} {unit}" if ns < limit / 10 else f"{ns / scale:.0f} {unit}"
+    return f"{ns / 1e9:.3g} s"
+
+
+def format_value(value, unit):
+    if unit == "ns":
+        return format_ns(value)
+    if unit == "ratio":
+        return f"{value:.3f}"
+    return f"{value:.0f} {unit}"
+
+
+def format_advantage(result):
+    if result.advantage is None or result.peer == "heddle":
+        return ""
+    low, high = result.advantage_range
+    return f"{result.advantage:.2f}x ({low:.2f} to {high:.2f})"
+
+
+def _compute_cells(row, r):
+    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r),
+            f"{r.extra['peak_rss_kb'] / 1024:.0f} MB"]
+
+
+def _memory_cells(row, r):
+    own = r.extra.get("own_bytes_per_task")
+    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r),
+            f"{own:.0f} bytes" if own else ""]
+
+
+def _server_cells(row, r):
+    e = r.extra
+    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r), f"{e['rate']:.0f}/s",
+            f"{e['p50_us']:.0f} / {e['p99_us']:.0f} µs", f"{e['cpu_per_answer']:.2f}", f"{e['client_cpu']:.0%}"]
+
+
+def _micro_cells(row, r):
+    return [format_value(r.median, row.unit), f"{r.spread:.0%}"]
+
+
+COLUMNS = {
+    "fork-join": (["time", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
+    "memory": (["bytes a task", "spread", "heddle is smaller by", "by its own count"], _memory_cells),
+    "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99", "CPU an answer",
+                 "load's CPU"], _server_cells),
+    "micro": (["time", "spread"], _micro_cells),
+}
+
+
+def table(suite):
+    """(header, lines) of cells. A row's title and aim stand in its first line only."""
+    columns, cells_of = COLUMNS[suite.name]
+    several = suite.name != "micro"
+    header = ["problem"] + (["peer"] if several else []) + columns + ["aim"]
+    lines = []
+    for row in suite.rows:
+        title, aim = row.title, row.aim
+        entries = [(r.peer, cells_of(row, r)) for r in row.results]
+        entries += [(peer, [f"failed: {why}"]) for peer, why in row.failed.items() if row.result_of(peer) is None]
+        entries += [(peer, [f"skipped: {why}"]) for peer, why in row.skipped.items()]
+        for peer, cells in entries:
+            cells = cells + [""] * (len(columns) - len(cells))
+            lines.append([title] + ([title_of(peer)] if several else []) + cells + [aim])
+            title = aim = ""
+    return header, lines
+
+
+def as_text(suite):
+    header, lines = table(suite)
+    # A long message in a cell must not widen its column for everybody.
+    told = [line for line in lines if not any(c.startswith(("failed: ", "skipped: ")) for c in line)]
+    widths = [max(len(line[i]) for line in [header, *told]) for i in range(len(header))]
+    for i in (0, 1):
+        widths[i] = max(len(line[i]) for line in [header, *lines])
+    rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip() for line in [header, *lines]]
+    rule = "  ".join("-" * w for w in widths)
+    return "\n".join([f"{suite.title}. {suite.explanation}", "", rows[0], rule, *rows[1:], ""])
+
+
+def as_markdown(suites, machine, plots):
+    parts = ["# heddle's bench", "", machine_module.in_words(machine), ""]
+    for suite in suites:
+        header, lines = table(suite)
+        parts += [f"## {suite.title}", "", suite.explanation, ""]
+        parts += ["| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *lines]]
+        parts.append("")
+        if suite.name in plots:
+            parts += [f"![{suite.title}]({plots[suite.name]})", ""]
+    return "\n".join(parts)
+
+
+def as_json(suites, machine):
+    return dict(schema=1, machine=machine, suites=[s.to_json() for s in suites])

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""What is measured: the one table of problems, sizes, peers and aims."""
+from dataclasses import dataclass
+
+# Sizes by effort. smoke proves that everything builds, runs and checks its result; its figures mean nothing.
+EFFORTS = ("full", "quick", "smoke")
+
+
+@dataclass(frozen=True)
+class Effort:
+    name: str
+    rounds: int  # of alternating runs
+    samples: int  # of a server
+    seconds: float  # of one sample of a server
+    micro_seconds: float  # of one repetition of a micro benchmark
+    micro_repetitions: int
+
+
+FULL = Effort("full", rounds=5, samples=7, seconds=0.6, micro_seconds=0.5, micro_repetitions=5)
+QUICK = Effort("quick", rounds=3, samples=3, seconds=0.3, micro_seconds=0.1, micro_repetitions=3)
+SMOKE = Effort("smoke", rounds=1, samples=1, seconds=0.05, micro_seconds=0.01, micro_repetitions=1)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Programs that end, named programs/<problem>_<peer>. sizes: one for each effort."""
+
+    problem: str
+    title: str  # with {size}
+    sizes: tuple
+    threads: int
+    peers: tuple
+    aim: str = ""
+
+    @property
+    def name(self):
+        return f"{self.problem}-{self.threads}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """Servers under a closed-loop load. Variants of one program are written peer:option."""
+
+    problem: str
+    title: str
+    connections: int
+    depth: int
+    peers: tuple
+    aim: str = ""
+
+    @property
+    def name(self):
+        return f"{self.problem}-{self.connections}" + (f"x{self.depth}" if self.depth > 1 else "")
+
+
+FORK_JOIN = (
+    Problem("fib", "fib({size}), 2 threads", (35, 30, 20), 2, ("heddle", "onetbb"), aim="6x oneTBB"),
+    Problem("skynet", "skynet({size}), 2 threads", (1_000_000, 100_000, 1000), 2, ("heddle", "onetbb"),
+            aim="4x oneTBB"),
+    Problem("nqueens", "nqueens({size}), 2 threads", (14, 12, 6), 2, ("heddle", "onetbb"), aim="1.6x oneTBB"),
+    Problem("matmul", "matmul({size}), 2 threads", (2048, 1024, 64), 2, ("heddle", "onetbb"),
+            aim="1.2x oneTBB"),
+    Problem("fib", "fib({size}), 1 thread", (35, 30, 20), 1, ("heddle", "onetbb"), aim="6x oneTBB"),
+)
+
+MEMORY = (
+    Problem("memory", "{size} sleeping tasks", (1_000_000, 100_000, 1000), 1, ("heddle", "asio"),
+            aim="256 bytes"),
+)
+
+SERVERS = (
+    Served("echo", "echo 64 B, 64 connections", 64, 1, ("heddle", "heddle:uring", "asio"), aim="1.00"),
+    Served("echo", "echo 64 B, 1000 connections", 1000, 1, ("heddle", "heddle:uring", "asio"), aim="1.10"),
+    Served("http", "HTTP plaintext, 64 connections", 64, 1,
+           ("heddle", "heddle:uring", "nginx", "beast", "asio_bare"), aim="0.92"),
+    Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16,
+           ("heddle", "heddle:uring", "nginx", "beast", "asio_bare"), aim="0.55"),
+)
+
+MICRO = ("tasks", "sync", "loops")  # programs/micro_<name>
+MICRO_AIMS = {}  # benchmark -> aim
+
+TITLES = {
+    "heddle": "heddle",
+    "heddle:uring": "heddle (io_uring)",
+    "onetbb": "oneTBB",
+    "asio": "Boost.Asio",
+    "asio_bare": "Asio, no parsing",
+    "beast": "Boost.Beast",
+    "nginx": "nginx",
+}
+
+
+def title_of(peer):
+    return TITLES.get(peer, peer)
