@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace heddle::http {
+
+namespace detail {
+class parser_core;
+}
+
+/// True if the two are equal but for the case of ASCII letters, as field names and most tokens
+/// compare.
+bool same_token(std::string_view a, std::string_view b) noexcept;
+
+/// Header fields in order of arrival; names compare without case; a name may come more than once.
+///
+/// All text lies in one string and all places in one vector, so that clearing and refilling
+/// allocates nothing. Hence the price: any change to the object ends the validity of views and
+/// iterators taken from it. What is in here can be sent as it is: add() and set() throw
+/// std::invalid_argument for a name that is no token, and for a value with CR, LF, NUL or another
+/// control character (tab excepted), which would let the value's author write fields or a second
+/// message of his own.
+class headers {
+ public:
+  struct field {
+    std::string_view name;   // spelled as it came
+    std::string_view value;  // without white space around it
+  };
+  class iterator;
+
+  /// The first value of that name.
+  std::optional<std::string_view> get(std::string_view name) const noexcept;
+  std::vector<std::string_view> all(std::string_view name) const;
+  bool contains(std::string_view name) const noexcept { return get(name).has_value(); }
+  /// True if some value of `name`, read as a list ("a, b"), has this token ("keep-alive" in
+  /// Connection).
+  bool has_token(std::string_view name, std::string_view token) const noexcept;
+
+  void add(std::string_view name, std::string_view value);
+  /// Replaces every field of that name by one.
+  void set(std::string_view name, std::string_view value);
+  std::size_t remove(std::string_view name) noexcept;
+  void clear() noexcept;
+
+  std::size_t size() const noexcept { return places_.size(); }
+  bool empty() const noexcept { return places_.empty(); }
+  field operator[](std::size_t i) const noexcept;
+  iterator begin() const noexcept;
+  iterator end() const noexcept;
+
+ private:
+  friend class detail::parser_core;  // fills a field piece by piece, from text llhttp has checked
+
+  struct place {
+    std::uint32_t at;  // the value follows the name
+    std::uint32_t name_size;
+    std::uint32_t value_size;
+  };
+  void append(std::string_view name, std::string_view value);
+
+  std::string text_;
+  std::vector<place> places_;
+};
+
+class headers::iterator {
+ public:
+  using value_type = field;
+  using difference_type = std::ptrdiff_t;
+  using iterator_category = std::input_iterator_tag;
+  using reference = field;
+  using pointer = void;
+
+  iterator() = default;
+  iterator(const headers* of, std::size_t i) noexcept : of_(of), i_(i) {}
+  field operator*() const noexcept { return (*of_)[i_]; }
+  iterator& operator++() noexcept { return ++i_, *this; }
+  iterator operator++(int) noexcept { return {of_, i_++}; }
+  friend bool operator==(const iterator&, const iterator&) = default;
+
+ private:
+  const headers* of_ = nullptr;
+  std::size_t i_ = 0;
+};
+
+inline headers::field headers::operator[](std::size_t i) const noexcept {
+  const place& p = places_[i];
+  return {{text_.data() + p.at, p.name_size}, {text_.data() + p.at + p.name_size, p.value_size}};
+}
+inline headers::iterator headers::begin() const noexcept { return {this, 0}; }
+inline headers::iterator headers::end() const noexcept { return {this, size()}; }
+
+/// A request method. The usual ones are numbers, so that comparing them costs nothing; any other
+/// keeps its text. Methods are case-sensitive: "get" is not GET.
+class method {
+ public:
+  enum known : std::uint8_t {
+    get,
+    head,
+    post,
+    put,
+    delete_,
+    patch,
+    options,
+    connect,
+    trace,
+    other
+  };
+
+  method(known k = get) noexcept
+      : known_(k) {}  // implicit: `m == method::get`, `r.method = method::post`
+  /// Throws std::invalid_argument if the text is no token.
+  explicit method(std::string_view text);
+
+  std::string_view text() const noexcept;
+  known kind() const noexcept { return known_; }
+  friend bool operator==(const method& a, const method& b) noexcept {
+    return a.known_ == b.known_ && (a.known_ != other || a.text_ == b.text_);
+  }
+
+ private:
+  known known_;
+  std::string text_;  // empty unless other
+};
+
+enum class version : std::uint8_t { http_1_0, http_1_1 };
+
+/// A request as the server's handlers see it. The server reuses the object for the next request on
+/// the connection: what a handler wants to keep, it copies or moves out.
+struct request {
+  http::method method;
+  std::string target;  // as it stood in the request line
+  std::string path;    // decoded, without the query: begins with "/" (or is "*"), holds no NUL
+  http::version version = version::http_1_1;
+  http::headers headers;
+  std::string body;
+  bool keep_alive = true;  // what the client asks for
+
+  /// The part of the target behind "?", still encoded.
+  std::string_view raw_query() const noexcept;
+  /// The first value of a query parameter, decoded.
+  std::optional<std::string> query(std::string_view name) const;
+  std::vector<std::pair<std::string, std::string>> query_params() const;
+  /// Fills `path` from `target`. False if the target is none of the forms of RFC 9112, 3.2, or does
+  /// not decode.
+  bool decode_target();
+  /// Empty again, with its memory kept unless a single large message grew it.
+  void clear() noexcept;
+};
+
+/// A media type that is a literal of the program: it needs no copy, no check and no allocation.
+class media_type {
+ public:
+  constexpr media_type() noexcept = default;
+  template <std::size_t N>
+  consteval media_type(const char (&literal)[N]) : text_(literal, N - 1) {
+    for (const char c : text_) {
+      if (c < ' ' || c > '~') throw "a media type is printable ASCII";
+    }
+  }
+  constexpr std::string_view text() const noexcept { return text_; }
+  constexpr bool empty() const noexcept { return text_.empty(); }
+
+ private:
+  std::string_view text_;
+};
+
+/// A response, as handlers give it and as the client gets it. Framing is not the handler's
+/// business: Content-Length, Transfer-Encoding and Connection are written by the server.
+/// (`Connection: close` among the headers makes it close.)
+struct response {
+  int status = 200;
+  http::headers headers;
+  std::string body;
+  media_type content_type;  // unless `headers` has a Content-Type of its own
+
+  static response text(std::string body, int status = 200);
+  static response json(std::string body, int status = 200);
+  static response html(std::string body, int status = 200);
+  /// The status with its reason phrase as a short plain text.
+  static response error(int status, std::string_view detail = {});
+
+  /// Empty again, its memory kept like request::clear().
+  void clear() noexcept;
+};
+
+/// "Not Found" for 404; "Unknown" for what RFC 9110 does not list.
+std::string_view reason_phrase(int status) noexcept;
+
+/// True if a response of this status never has a body: 1xx, 204, 304.
+constexpr bool status_has_no_body(int status) noexcept {
+  return (status >= 100 && status < 200) || status == 204 || status == 304;
+}
+
+}  // namespace heddle::http

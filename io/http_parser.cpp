@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/http_parser.h>
+
+#include <llhttp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+
+namespace heddle::http {
+namespace {
+
+// What a chunk may cost besides its data before it looks like an attack: its size line and CRLF are
+// 20 bytes at most, the rest leaves room for the short extensions some proxies add.
+constexpr std::size_t framing_per_chunk = 64;
+
+// RFC 9112, 2.2 asks for patience with a client that ends its last body with an empty line too
+// many.
+constexpr unsigned max_empty_bytes = 16;
+
+constexpr std::array<bool, 256> host_chars = [] {
+  std::array<bool, 256> t{};
+  for (int c = '0'; c <= '9'; ++c) t[static_cast<std::size_t>(c)] = true;
+  for (int c = 'a'; c <= 'z'; ++c) t[static_cast<std::size_t>(c)] = true;
+  for (int c = 'A'; c <= 'Z'; ++c) t[static_cast<std::size_t>(c)] = true;
+  for (const char c : std::string_view("-._~:[]!$&'()*+,;=%"))
+    t[static_cast<unsigned char>(c)] = true;
+  return t;
+}();
+
+bool is_host(std::string_view text) noexcept {
+  return std::ranges::all_of(text,
+                             [](char c) { return host_chars[static_cast<unsigned char>(c)]; });
+}
+
+method method_of(std::uint8_t number) {
+  switch (number) {
+    case HTTP_GET: return method::get;
+    case HTTP_HEAD: return method::head;
+    case HTTP_POST: return method::post;
+    case HTTP_PUT: return method::put;
+    case HTTP_DELETE: return method::delete_;
+    case HTTP_PATCH: return method::patch;
+    case HTTP_OPTIONS: return method::options;
+    case HTTP_CONNECT: return method::connect;
+    case HTTP_TRACE: return method::trace;
+    default: return method(llhttp_method_name(static_cast<llhttp_method_t>(number)));
+  }
+}
+
+}  // namespace
+
+namespace detail {
+
+/// llhttp calls these from within run(). A piece of a name, a target or a value may be all of it or
+/// not, so the pieces are only gathered; what there is to judge is judged where llhttp says that
+/// something is complete, and what depends on the whole head in accept_head(), behind
+/// check_lines(). So the verdict does not depend on the cuts.
+struct parser_core::glue {
+  static llhttp_t& parser(parser_core& c) noexcept {
+    return *std::launder(reinterpret_cast<llhttp_t*>(c.llhttp_));
+  }
+  static parser_core& core(llhttp_t* p) noexcept { return *static_cast<parser_core*>(p->data); }
+
+  static int on_url(llhttp_t* p, const char* at, std::size_t n) {
+    core(p).request_->target.append(at, n);
+    return 0;
+  }
+
+  static int on_url_complete(llhttp_t* p) {
+    auto& c = core(p);
+    if (p->http_minor == 9) {  // llhttp's mark for a line without a version
+      c.refuse(400, "HTTP/0.9 is not spoken here");
+      return -1;
+    }
+    if (c.request_->target.size() > c.limits_.target_bytes) {
+      c.refuse(414, "the request target is too long");
+      return -1;
+    }
+    c.request_->method = method_of(p->method);
+    c.protocol_at_ = c.request_->method.text().size() + 1 + c.request_->target.size() + 1;
+    return 0;
+  }
+
+  static int on_header_field(llhttp_t* p, const char* at, std::size_t n) {
+    auto& c = core(p);
+    if (c.phase_ == phase::trailers)
+      return 0;  // a field that comes behind the body must not pass for a checked one
+    auto& h = *c.headers_;
+    if (!c.in_field_) {
+      c.in_field_ = true;
+      h.places_.push_back({static_cast<std::uint32_t>(h.text_.size()), 0, 0});
+    }
+    h.text_.append(at, n);
+    h.places_.back().name_size += static_cast<std::uint32_t>(n);
+    return 0;
+  }
+
+  static int on_header_value(llhttp_t* p, const char* at, std::size_t n) {
+    auto& c = core(p);
+    if (c.phase_ == phase::trailers || !c.in_field_) return 0;
+    auto& h = *c.headers_;
+    h.text_.append(at, n);
+    h.places_.back().value_size += static_cast<std::uint32_t>(n);
+    return 0;
+  }
+
+  static int on_header_value_complete(llhttp_t* p) {
+    auto& c = core(p);
+    if (c.phase_ == phase::trailers) return 0;
+    auto& h = *c.headers_;
+    if (!c.in_field_ || h.places_.back().name_size == 0) {
+      c.refuse(400, "a header field without a name");
+      return -1;
+    }
+    if (h.places_.size() > c.limits_.header_count) {
+      c.refuse(431, "too many header fields");
+      return -1;
+    }
+    c.in_field_ = false;
+    auto& place = h.places_.back();
+    while (place.value_size > 0 && (h.text_.back() == ' ' || h.text_.back() == '\t')) {
+      h.text_.pop_back();
+      --place.value_size;
+    }
+    const std::string_view name(h.text_.data() + place.at, place.name_size);
+    if (name.size() == 4 && same_token(name, "host")) ++c.hosts_;
+    if (name.size() == 17 && same_token(name, "transfer-encoding")) ++c.codings_;
+    return 0;
+  }
+
+  static int on_headers_complete(llhttp_t* p) {
+    auto& c = core(p);
+    c.head_complete_ = true;
+    p->upgrade = 0;  // offers to switch protocols are declined by going on as usual
+    if (c.response_ && (c.to_head_ || status_has_no_body(p->status_code))) return 1;
+    c.has_body_ = (p->flags & (F_CHUNKED | F_TRANSFER_ENCODING)) != 0 || p->content_length > 0 ||
+                  llhttp_message_needs_eof(p);
+    return c.has_body_ ? HPE_PAUSED
+                       : 0;  // without a body, on_message_complete pauses at the same place
+  }
+
+  static int on_body(llhttp_t* p, const char* at, std::size_t n) {
+    auto& c = core(p);
+    if (n > c.limits_.body_bytes - c.body_->size()) {
+      c.refuse(413, "the body is too large");
+      return -1;
+    }
+    c.body_->append(at, n);
+    return 0;
+  }
+
+  static int on_chunk_header(llhttp_t* p) {
+    auto& c = core(p);
+    ++c.chunks_;
+    if (p->content_length > c.limits_.body_bytes - c.body_->size()) {
+      c.refuse(413, "the body is too large");
+      return -1;
+    }
+    if (p->content_length > 0) return 0;
+    c.phase_ = phase::trailers;
+    c.last_ = '\n';
+    c.head_bytes_ = 0;
+    return HPE_PAUSED;
+  }
+
+  static int on_message_complete(llhttp_t* p) {
+    auto& c = core(p);
+    if (c.has_body_) c.phase_ = phase::done;  // without one, accept_head() has the last word
+    return HPE_PAUSED;
+  }
+
+  static llhttp_settings_t make_settings() noexcept {
+    llhttp_settings_t s;
+    llhttp_settings_init(&s);
+    s.on_url = on_url;
+    s.on_url_complete = on_url_complete;
+    s.on_header_field = on_header_field;
+    s.on_header_value = on_header_value;
+    s.on_header_value_complete = on_header_value_complete;
+    s.on_headers_complete = on_headers_complete;
+    s.on_body = on_body;
+    s.on_chunk_header = on_chunk_header;
+    s.on_message_complete = on_message_complete;
+    return s;
+  }
+
+  static void init(parser_core& c, llhttp_type_t type) noexcept {
+    static_assert(sizeof(llhttp_t) == sizeof(c.llhttp_) && alignof(llhttp_t) <= 8);
+    static const llhttp_settings_t settings = make_settings();
+    auto* p = new (c.llhttp_) llhttp_t;
+    llhttp_init(p, type, &settings);
+    p->data = &c;
+  }
+};
+
+void parser_core::attach(http::request& r) noexcept {
+  request_ = &r;
+  headers_ = &r.headers;
+  body_ = &r.body;
+  glue::init(*this, HTTP_REQUEST);
+}
+
+void parser_core::attach(http::response& r) noexcept {
+  response_ = &r;
+  headers_ = &r.headers;
+  body_ = &r.body;
+  glue::init(*this, HTTP_RESPONSE);
+}
+
+void parser_core::restart() noexcept {
+  llhttp_reset(&glue::parser(*this));
+  phase_ = phase::start;
+  in_field_ = protocol_seen_ = head_complete_ = has_body_ = until_close_ = keep_alive_ = false;
+  last_ = 0;
+  empty_lines_ = hosts_ = codings_ = 0;
+  head_bytes_ = protocol_at_ = chunks_ = framing_ = 0;
+  error_ = {};
+}
+
+bool parser_core::refuse(int status, std::string_view reason) noexcept {
+  phase_ = phase::failed;
+  error_ = {status, reason};
+  return false;
+}
+
+std::size_t parser_core::feed(std::string_view bytes) {
+  std::size_t used = phase_ == phase::start ? skip_empty_lines(bytes) : 0;
+  while (used < bytes.size()) {
+    const auto rest = bytes.substr(used);
+    switch (phase_) {
+      case phase::start: phase_ = phase::head; [[fallthrough]];
+      case phase::head: used += feed_head(rest); break;
+      case phase::body: used += feed_body(rest); break;
+      case phase::trailers: used += feed_trailers(rest); break;
+      case phase::done:
+      case phase::failed: return used;
+    }
+  }
+  return used;
+}
+
+std::size_t parser_core::skip_empty_lines(std::string_view bytes) noexcept {
+  const auto n = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
+  empty_lines_ += static_cast<unsigned>(std::min<std::size_t>(n, max_empty_bytes + 1));
+  if (empty_lines_ > max_empty_bytes) refuse(400, "empty lines instead of a message");
+  return n;
+}
+
+std::size_t parser_core::feed_head(std::string_view bytes) {
+  if (head_bytes_ == limits_.header_bytes) {
+    if (request_ && protocol_at_ == 0)
+      refuse(414, "the request target is too long");
+    else
+      refuse(431, "the header fields are too large");
+    return 0;
+  }
+  bytes = bytes.substr(0, limits_.header_bytes - head_bytes_);
+  const auto used = run(bytes);
+  check_lines(bytes.substr(0, used));
+  head_bytes_ += used;
+  if (phase_ == phase::head && head_complete_) accept_head();
+  return used;
+}
+
+std::size_t parser_core::feed_body(std::string_view bytes) {
+  const auto before = body_->size();
+  const auto used = run(bytes);
+  framing_ += used - (body_->size() - before);
+  if (phase_ != phase::failed && framing_ > limits_.header_bytes + framing_per_chunk * chunks_) {
+    refuse(400, "the chunk sizes and their extensions outweigh the body");
+  }
+  return used;
+}
+
+std::size_t parser_core::feed_trailers(std::string_view bytes) {
+  if (head_bytes_ == limits_.header_bytes) {
+    refuse(431, "the trailer fields are too large");
+    return 0;
+  }
+  bytes = bytes.substr(0, limits_.header_bytes - head_bytes_);
+  const auto used = run(bytes);
+  check_lines(bytes.substr(0, used));
+  head_bytes_ += used;
+  return used;
+}
+
+/// Lets llhttp have the bytes, and says how many it took until a callback paused it or an error
+/// stopped it.
+std::size_t parser_core::run(std::string_view bytes) {
+  auto& p = glue::parser(*this);
+  const auto result = llhttp_execute(&p, bytes.data(), bytes.size());
+  if (result == HPE_OK) return bytes.size();
+  const auto used = static_cast<std::size_t>(llhttp_get_error_pos(&p) - bytes.data());
+  if (result == HPE_PAUSED) {
+    llhttp_resume(&p);
+    return used;
+  }
+  if (phase_ != phase::failed) {  // not refused by a callback, so by llhttp itself
+    const std::string_view reason = llhttp_get_error_reason(&p);
+    const bool other_version = result == HPE_PAUSED_H2_UPGRADE || reason == "Invalid HTTP version";
+    refuse(other_version ? 505 : 400, reason);
+  }
+  return std::min(used, bytes.size());
+}
+
+/// What llhttp lets pass between the lines of a head. It looks at the bytes up to where llhttp
+/// stopped, so what it finds came before whatever llhttp found, and takes its place.
+void parser_core::check_lines(std::string_view bytes) noexcept {
+  if (protocol_at_ != 0 && !protocol_seen_) {
+    const auto i = protocol_at_ - head_bytes_;
+    if (protocol_at_ < head_bytes_ || (i < bytes.size() && bytes[i] != 'H')) {
+      refuse(400, "the request line is not: method, one space, target, one space, HTTP version");
+      return;
+    }
+    protocol_seen_ = i < bytes.size();
+  }
+  const char* const end = bytes.data() + bytes.size();
+  for (const char* p = bytes.data(); p != end;) {
+    if (last_ == '\n' && (*p == ' ' || *p == '\t')) {
+      refuse(400, "folded header fields are not accepted");
+      return;
+    }
+    const auto* lf =
+        static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
+    if (lf == nullptr) {
+      last_ = end[-1];
+      return;
+    }
+    if ((lf == p ? last_ : lf[-1]) != '\r') {
+      refuse(400, "a line ends without CR");
+      return;
+    }
+    if (request_ && protocol_at_ == 0) {
+      refuse(400, "HTTP/0.9 is not spoken here");
+      return;
+    }
+    last_ = '\n';
+    p = lf + 1;
+  }
+}
+
+void parser_core::accept_head() {
+  const auto& p = glue::parser(*this);
+  if (request_ ? !accept_request_head() : !accept_response_head()) return;
+  if ((p.flags & F_CONTENT_LENGTH) && has_body_ && p.content_length > limits_.body_bytes) {
+    refuse(413, "the body is too large");
+    return;
+  }
+  phase_ = has_body_ ? phase::body : phase::done;
+}
+
+bool parser_core::accept_request_head() {
+  const auto& p = glue::parser(*this);
+  auto& r = *request_;
+  if (p.http_major != 1) {
+    return p.http_major == 0 ? refuse(400, "HTTP/0.9 is not spoken here")
+                             : refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+  }
+  r.version = p.http_minor == 0 ? version::http_1_0 : version::http_1_1;
+  if (hosts_ > 1) return refuse(400, "more than one Host field");
+  if (hosts_ == 0 && r.version == version::http_1_1)
+    return refuse(400, "the Host field is missing");
+  if (hosts_ == 1 && !is_host(*headers_->get("host")))
+    return refuse(400, "the Host field is malformed");
+  if (codings_ > 0) {
+    if (r.version == version::http_1_0) return refuse(400, "Transfer-Encoding in HTTP/1.0");
+    if (!(p.flags & F_CHUNKED)) return refuse(400, "the transfer coding must end with chunked");
+    for (const auto field : *headers_) {
+      if (same_token(field.name, "transfer-encoding") && !same_token(field.value, "chunked")) {
+        return refuse(501, "no transfer coding is known but chunked");
+      }
+    }
+  }
+  if (!r.decode_target()) return refuse(400, "the request target is malformed");
+  const bool close = (p.flags & F_CONNECTION_CLOSE) != 0;
+  r.keep_alive = !close && (r.version == version::http_1_1 || (p.flags & F_CONNECTION_KEEP_ALIVE));
+  return true;
+}
+
+bool parser_core::accept_response_head() noexcept {
+  const auto& p = glue::parser(*this);
+  if (p.http_major != 1) return refuse(505, "the server speaks another version of HTTP");
+  if (p.status_code < 100) return refuse(400, "the status code has fewer than three digits");
+  response_->status = p.status_code;
+  until_close_ = has_body_ && llhttp_message_needs_eof(&p);
+  keep_alive_ = !until_close_ && p.status_code != 101 && !(p.flags & F_CONNECTION_CLOSE) &&
+                (p.http_minor == 1 || (p.flags & F_CONNECTION_KEEP_ALIVE));
+  return true;
+}
+
+void parser_core::finish() noexcept {
+  switch (phase_) {
+    case phase::start:
+    case phase::done:
+    case phase::failed: return;
+    case phase::body:
+      if (until_close_) {
+        phase_ = phase::done;
+        return;
+      }
+      [[fallthrough]];
+    case phase::head:
+    case phase::trailers: refuse(400, "the connection ended inside a message");
+  }
+}
+
+}  // namespace detail
+
+request_parser::request_parser(const limits& l) noexcept : parser_core(l) { attach(message_); }
+
+bool request_parser::expects_continue() const noexcept {
+  return head_done() && !done() && message_.version == version::http_1_1 &&
+         message_.headers.has_token("expect", "100-continue");
+}
+
+void request_parser::next() noexcept {
+  message_.clear();
+  restart();
+}
+
+response_parser::response_parser(const limits& l) noexcept : parser_core(l) { attach(message_); }
+
+std::size_t response_parser::feed(std::string_view bytes) {
+  std::size_t used = 0;
+  for (;;) {
+    used += parser_core::feed(bytes.substr(used));
+    const bool interim = done() && message_.status < 200 && message_.status != 101;
+    if (!interim) return used;
+    message_.clear();
+    restart();
+  }
+}
+
+void response_parser::next() noexcept {
+  message_.clear();
+  restart();
+  to_head_ = false;
+}
+
+}  // namespace heddle::http

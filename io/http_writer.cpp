@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/http_writer.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <stdexcept>
+
+namespace heddle::http {
+namespace {
+
+constexpr std::string_view crlf = "\r\n";
+constexpr std::array<std::string_view, 7> day_names = {"Sun", "Mon", "Tue", "Wed",
+                                                       "Thu", "Fri", "Sat"};
+constexpr std::array<std::string_view, 12> month_names = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+template <class N>
+void append_number(std::string& out, N value, int base = 10) {
+  std::array<char, 24> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, base).ptr;
+  out.append(digits.data(), end);
+}
+
+void append_two(std::string& out, unsigned value) {
+  out += static_cast<char>('0' + value / 10 % 10);
+  out += static_cast<char>('0' + value % 10);
+}
+
+/// The head of almost every response, made once a second: status line and Date.
+struct fresh_head {
+  std::time_t made_for = -1;
+  std::string ok;    // "HTTP/1.1 200 OK\r\nDate: ...\r\n"
+  std::string date;  // "Date: ...\r\n"
+
+  void refresh() {
+    std::timespec now{};
+    // The coarse clock: 7 ns instead of 35, and exact enough for a field that counts seconds.
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec == made_for) return;
+    made_for = now.tv_sec;
+    date = "Date: " + format_http_date(now.tv_sec) + "\r\n";
+    ok = "HTTP/1.1 200 OK\r\n" + date;
+  }
+};
+
+// Not inlined: a coroutine that calls it may resume on another thread, and must not find a
+// thread-local's address kept from before.
+[[gnu::noinline]] const fresh_head& fresh() {
+  thread_local fresh_head head;
+  head.refresh();
+  return head;
+}
+
+enum class own_field { no, date, connection, framing, length, type };
+
+/// Which of the fields that the writer itself is concerned with this is.
+own_field own(std::string_view name) noexcept {
+  switch (name.size()) {
+    case 4: return same_token(name, "date") ? own_field::date : own_field::no;
+    case 10: return same_token(name, "connection") ? own_field::connection : own_field::no;
+    case 12: return same_token(name, "content-type") ? own_field::type : own_field::no;
+    case 14: return same_token(name, "content-length") ? own_field::length : own_field::no;
+    case 17: return same_token(name, "transfer-encoding") ? own_field::framing : own_field::no;
+    default: return own_field::no;
+  }
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append(crlf);
+}
+
+void append_status(std::string& out, int status, bool dated) {
+  if (status < 100 || status > 999) {
+    throw std::invalid_argument("status " + std::to_string(status) + " does not have three digits");
+  }
+  if (status == 200 && !dated) {
+    out.append(fresh().ok);
+    return;
+  }
+  out.append("HTTP/1.1 ");
+  append_number(out, status);
+  out.append(" ").append(reason_phrase(status)).append(crlf);
+  if (!dated) out.append(fresh().date);
+}
+
+void append_head(std::string& out, const response& r, const reply_to& to, body_framing framing,
+                 std::uint64_t length) {
+  const bool bodiless = status_has_no_body(r.status);
+  const bool keep = keeps_alive(r, to) && framing != body_framing::until_close;
+  append_status(out, r.status, r.headers.contains("date"));
+  bool typed = r.content_type.empty() || bodiless;
+  bool measured = bodiless || framing != body_framing::length;
+  for (const auto field : r.headers) {
+    switch (own(field.name)) {
+      case own_field::framing:
+      case own_field::connection: continue;
+      case own_field::length:
+        if (!(to.head || r.status == 304) || r.status == 204) continue;
+        measured = true;
+        break;
+      case own_field::type: typed = true; break;
+      case own_field::date:
+      case own_field::no: break;
+    }
+    append_field(out, field.name, field.value);
+  }
+  if (!typed) append_field(out, "Content-Type", r.content_type.text());
+  if (!measured) {
+    out.append("Content-Length: ");
+    append_number(out, length);
+    out.append(crlf);
+  }
+  if (framing == body_framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
+  if (!keep)
+    out.append("Connection: close\r\n");
+  else if (to.version == version::http_1_0)
+    out.append("Connection: keep-alive\r\n");
+  out.append(crlf);
+}
+
+/// Takes numbers and names apart from the front of a text; `ok` says whether everything fitted so
+/// far.
+struct scanner {
+  std::string_view rest;
+  bool ok = true;
+
+  void literal(std::string_view text) {
+    ok = ok && rest.starts_with(text);
+    if (ok) rest.remove_prefix(text.size());
+  }
+  unsigned number(std::size_t digits) {
+    unsigned value = 0;
+    ok = ok && rest.size() >= digits;
+    for (std::size_t i = 0; ok && i < digits; ++i) {
+      ok = rest[i] >= '0' && rest[i] <= '9';
+      value = value * 10 + static_cast<unsigned>(rest[i] - '0');
+    }
+    if (ok) rest.remove_prefix(digits);
+    return value;
+  }
+  unsigned month() {
+    const auto found = std::ranges::find(month_names, rest.substr(0, 3));
+    ok = ok && found != month_names.end();
+    if (ok) rest.remove_prefix(3);
+    return static_cast<unsigned>(found - month_names.begin()) + 1;
+  }
+};
+
+struct clock_time {
+  unsigned hour = 0, minute = 0, second = 0;
+};
+
+clock_time scan_time(scanner& s) {
+  clock_time t;
+  t.hour = s.number(2);
+  s.literal(":");
+  t.minute = s.number(2);
+  s.literal(":");
+  t.second = s.number(2);
+  return t;
+}
+
+std::optional<std::time_t> to_time(unsigned year, unsigned month, unsigned day, clock_time t) {
+  const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(year)),
+                                         std::chrono::month(month), std::chrono::day(day)};
+  if (!date.ok() || t.hour > 23 || t.minute > 59 || t.second > 60) return std::nullopt;
+  const auto days = std::chrono::sys_days(date).time_since_epoch().count();
+  return static_cast<std::time_t>(days) * 86400 + t.hour * 3600 + t.minute * 60 + t.second;
+}
+
+void check_line_part(std::string_view text, std::string_view what) {
+  const bool fine =
+      !text.empty() && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+  if (!fine) {
+    throw std::invalid_argument(
+        "the " + std::string(what) +
+        " of a request must not be empty or hold spaces, controls or non-ASCII");
+  }
+}
+
+}  // namespace
+
+bool keeps_alive(const response& r, const reply_to& to) noexcept {
+  return to.keep_alive && !r.headers.has_token("connection", "close");
+}
+
+void write_response(std::string& out, const response& r, const reply_to& to) {
+  append_head(out, r, to, body_framing::length, r.body.size());
+  if (!to.head && !status_has_no_body(r.status)) out.append(r.body);
+}
+
+body_framing write_head(std::string& out, const response& r, const reply_to& to,
+                        std::optional<std::uint64_t> length) {
+  const auto framing = length                            ? body_framing::length
+                       : status_has_no_body(r.status)    ? body_framing::none
+                       : to.version == version::http_1_1 ? body_framing::chunked
+                                                         : body_framing::until_close;
+  append_head(out, r, to, framing, length.value_or(0));
+  return to.head || status_has_no_body(r.status) ? body_framing::none : framing;
+}
+
+void write_chunk(std::string& out, std::string_view piece) {
+  if (piece.empty()) return;
+  append_number(out, piece.size(), 16);
+  out.append(crlf).append(piece).append(crlf);
+}
+
+void write_last_chunk(std::string& out) { out.append("0\r\n\r\n"); }
+
+void write_request(std::string& out, const method& m, std::string_view target,
+                   std::string_view authority, const headers& extra, std::string_view body) {
+  check_line_part(target, "target");
+  check_line_part(authority, "host");
+  out.append(m.text()).append(" ").append(target).append(" HTTP/1.1\r\n");
+  if (!extra.contains("host")) append_field(out, "Host", authority);
+  for (const auto field : extra) {
+    const auto kind = own(field.name);
+    if (kind == own_field::framing || kind == own_field::length) continue;
+    append_field(out, field.name, field.value);
+  }
+  if (!body.empty() || m == method::post || m == method::put || m == method::patch) {
+    out.append("Content-Length: ");
+    append_number(out, body.size());
+    out.append(crlf);
+  }
+  out.append(crlf).append(body);
+}
+
+std::string format_http_date(std::time_t seconds) {
+  using namespace std::chrono;
+  const sys_seconds at{std::chrono::seconds(seconds)};
+  const auto day = floor<days>(at);
+  const year_month_day date{day};
+  const hh_mm_ss time{at - day};
+  std::string out;
+  out.reserve(29);
+  out.append(day_names[weekday(day).c_encoding()]).append(", ");
+  append_two(out, static_cast<unsigned>(date.day()));
+  out.append(" ").append(month_names[static_cast<unsigned>(date.month()) - 1]).append(" ");
+  append_two(out, static_cast<unsigned>(static_cast<int>(date.year())) / 100);
+  append_two(out, static_cast<unsigned>(static_cast<int>(date.year())));
+  out += ' ';
+  append_two(out, static_cast<unsigned>(time.hours().count()));
+  out += ':';
+  append_two(out, static_cast<unsigned>(time.minutes().count()));
+  out += ':';
+  append_two(out, static_cast<unsigned>(time.seconds().count()));
+  return out.append(" GMT");
+}
+
+std::optional<std::time_t> parse_http_date(std::string_view text) noexcept {
+  scanner s{text};
+  const auto comma = text.find(',');
+  if (comma == std::string_view::npos) {  // asctime: "Sun Nov  6 08:49:37 1994"
+    if (text.size() < 4) return std::nullopt;
+    s.rest.remove_prefix(3);
+    s.literal(" ");
+    const auto month = s.month();
+    s.literal(" ");
+    const bool one_digit = s.rest.starts_with(' ');
+    if (one_digit) s.literal(" ");
+    const auto day = s.number(one_digit ? 1 : 2);
+    s.literal(" ");
+    const auto time = scan_time(s);
+    s.literal(" ");
+    const auto year = s.number(4);
+    if (!s.ok || !s.rest.empty()) return std::nullopt;
+    return to_time(year, month, day, time);
+  }
+  s.rest.remove_prefix(comma);
+  s.literal(", ");
+  const auto day = s.number(2);
+  unsigned month = 0, year = 0;
+  if (comma == 3) {  // "Sun, 06 Nov 1994 08:49:37 GMT"
+    s.literal(" ");
+    month = s.month();
+    s.literal(" ");
+    year = s.number(4);
+  } else {  // "Sunday, 06-Nov-94 08:49:37 GMT"
+    s.literal("-");
+    month = s.month();
+    s.literal("-");
+    year = s.number(2);
+    year += year < 70 ? 2000 : 1900;
+  }
+  s.literal(" ");
+  const auto time = scan_time(s);
+  s.literal(" GMT");
+  if (!s.ok || !s.rest.empty()) return std::nullopt;
+  return to_time(year, month, day, time);
+}
+
+}  // namespace heddle::http
