@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A server of Boost.Asio coroutines: one io_context a thread, each with a listener of its own, its fastest arrangement.
+// A server of Boost.Asio coroutines: one io_context a thread, each with a listener of its own, its
+// fastest arrangement.
 #pragma once
 
 #include <sys/socket.h>
@@ -21,7 +22,8 @@
 
 namespace bench {
 
-/// Accepts for ever and starts `talk(socket)` on each connection; an exception from it ends that connection only.
+/// Accepts for ever and starts `talk(socket)` on each connection; an exception from it ends that
+/// connection only.
 template <class Talk>
 boost::asio::awaitable<void> accept_on_asio(boost::asio::io_context& context, std::uint16_t port,
                                             Talk talk) {

@@ -20,7 +20,8 @@ heddle::task<> run_all_in_loop(report& out, int repeat, long expected, Solve sol
   }
 }
 
-/// `solve()` makes the task to run; it is called once a run and must not capture by reference what ends before it.
+/// `solve()` makes the task to run; it is called once a run and must not capture by reference what
+/// ends before it.
 template <class Solve>
 int run_all_on_heddle(identity who, const settings& with, long expected, Solve solve) {
   report out(who, with);

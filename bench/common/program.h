@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the programs of the bench share: the options of the command line, the clock, and one JSON line a run.
-// Every peer uses this file, so that a difference between two programs is a difference between their libraries.
+// What the programs of the bench share: the options of the command line, the clock, and one JSON
+// line a run. Every peer uses this file, so that a difference between two programs is a difference
+// between their libraries.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,11 @@ struct identity {
 struct settings {
   unsigned threads;  // loops or worker threads, never 0
   long size;         // what it counts is the problem's choice: n, leaves, rows, tasks
-  int repeat;  // runs in this process; the first one also pays for starting threads and for cold caches
+  int repeat;  // runs in this process; the first also pays for starting threads and cold caches
 };
 
-/// Reads --threads, --size and --repeat. `--help` and bad options end the process, the latter with a message and status 2.
+/// Reads --threads, --size and --repeat. `--help` and bad options end the process, the latter with
+/// a message and status 2.
 settings read_settings(int argc, char** argv, const identity& who, long default_size,
                        std::string_view size_means);
 
@@ -42,7 +44,8 @@ server_settings read_server_settings(int argc, char** argv, const identity& who)
 /// Time of CLOCK_MONOTONIC.
 std::int64_t now_ns();
 
-/// Peak resident set of this process. Not getrusage's figure, which a child inherits from whoever started it.
+/// Peak resident set of this process. Not getrusage's figure, which a child inherits from whoever
+/// started it.
 long peak_rss_kb();
 
 /// Resident set of this process at this moment.

@@ -6,7 +6,8 @@
 
 namespace {
 
-// One child as a task and the other as a plain call: oneTBB's fastest shape, its documentation's own.
+// One child as a task and the other as a plain call: oneTBB's fastest shape, its documentation's
+// own.
 long fib(long n) {
   if (n < 2) return n;
   long a = 0;

@@ -37,10 +37,10 @@ class Build:
         self.compiler = subprocess.run([compiler, "--version"], capture_output=True, text=True,
                                        check=True).stdout.splitlines()[0]
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-        self._run(["cmake", "-S", str(ROOT), "-B", str(self.folder), *generator, "-DCMAKE_BUILD_TYPE=Release",
-                   f"-DCMAKE_CXX_COMPILER={compiler}", "-DHEDDLE_NATIVE=ON", "-DHEDDLE_BUILD_TESTS=OFF",
-                   "-DHEDDLE_BUILD_TOOLS=OFF", "-DHEDDLE_BUILD_BENCH=ON", *(f"-D{s}" for s in settings)],
-                  "configuring")
+        defined = ["CMAKE_BUILD_TYPE=Release", f"CMAKE_CXX_COMPILER={compiler}", "HEDDLE_NATIVE=ON",
+                   "HEDDLE_BUILD_TESTS=OFF", "HEDDLE_BUILD_TOOLS=OFF", "HEDDLE_BUILD_BENCH=ON"]
+        self._run(["cmake", "-S", str(ROOT), "-B", str(self.folder), *generator,
+                   *(f"-D{d}" for d in (*defined, *settings))], "configuring")
         for line in (self.folder / "bench" / "peers.txt").read_text().splitlines():
             name, version, package = line.split("\t")
             self.peers[name] = Peer(version, package)
@@ -56,8 +56,8 @@ class Build:
         known = self._known_targets()
         targets = [f"bench_{n}" for n in sorted(set(names)) if f"bench_{n}" in known]
         if targets:
-            self._run(["cmake", "--build", str(self.folder), "--parallel", str(self._jobs), "--target", *targets],
-                      f"building {len(targets)} programs")
+            self._run(["cmake", "--build", str(self.folder), "--parallel", str(self._jobs),
+                       "--target", *targets], f"building {len(targets)} programs")
 
     def why_missing(self, peer, program):
         found = self.peers.get(peer)
@@ -70,24 +70,25 @@ class Build:
         return found.version if found else ""
 
     def _known_targets(self):
-        text = subprocess.run(["cmake", "--build", str(self.folder), "--target", "help"], capture_output=True,
-                              text=True, check=True).stdout
+        text = subprocess.run(["cmake", "--build", str(self.folder), "--target", "help"],
+                              capture_output=True, text=True, check=True).stdout
         return {word.rstrip(":") for line in text.splitlines() for word in line.split()}
 
     def _nginx_peer(self):
         if self.nginx is None:
             return Peer("", "nginx-light")
-        told = subprocess.run([self.nginx, "-v"], capture_output=True, text=True, check=False).stderr
-        return Peer(told.strip().rpartition("/")[2] or "unknown", "")
+        told = subprocess.run([self.nginx, "-v"], capture_output=True, text=True, check=False)
+        return Peer(told.stderr.strip().rpartition("/")[2] or "unknown", "")
 
     def _run(self, command, what):
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / "bench-build.log"
-        with log.open("w") as out, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                                    text=True) as process:
-            for line in process.stdout:
-                out.write(line)
-                self._progress.now(f"{what}: {line.rstrip()}")
+        with log.open("w") as out:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True) as process:
+                for line in process.stdout:
+                    out.write(line)
+                    self._progress.now(f"{what}: {line.rstrip()}")
         self._progress.clear()
         if process.returncode != 0:
             sys.stderr.write("".join(log.read_text().splitlines(keepends=True)[-40:]))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Programs that end: alternating runs, medians.
 
-Machines change speed within a minute, so peers take turns (A B A B), and what is compared are runs that stood next to
-each other. Each process runs its problem twice and the second run counts: the first one starts threads and fills caches.
+Machines change speed within a minute, so peers take turns (A B A B), and what is compared are runs
+that stood next to each other. Each process runs its problem twice and the second run counts: the
+first one starts threads and fills caches.
 """
 import json
 import subprocess
@@ -17,7 +18,8 @@ def one_run(program, threads, size):
     """The line of a process's last run. Raises RuntimeError with what went wrong."""
     command = [str(program), "--threads", str(threads), "--size", str(size), "--repeat", "2"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT,
+                              check=False)
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"not done after {TIME_LIMIT} s") from None
     if done.returncode != 0:
@@ -30,7 +32,8 @@ def measure(problem, effort, build, progress):
     """One row: time in ns, or for `memory` bytes a task."""
     size = problem.sizes[suites.EFFORTS.index(effort.name)]
     in_bytes = problem.problem == "memory"
-    row = Row(problem.name, problem.title.format(size=size), "bytes" if in_bytes else "ns", aim=problem.aim)
+    row = Row(problem.name, problem.title.format(size=size), "bytes" if in_bytes else "ns",
+              aim=problem.aim)
     programs = {}
     for peer in problem.peers:
         name = f"{problem.problem}_{peer}"
@@ -44,7 +47,8 @@ def measure(problem, effort, build, progress):
         for peer, program in programs.items():
             if peer in row.failed:
                 continue
-            progress.now(f"{row.title}: {suites.title_of(peer)}, round {turn + 1} of {effort.rounds}")
+            progress.now(f"{row.title}: {suites.title_of(peer)}, "
+                         f"round {turn + 1} of {effort.rounds}")
             try:
                 lines[peer].append(one_run(program, problem.threads, size))
             except RuntimeError as e:

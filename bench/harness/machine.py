@@ -15,7 +15,8 @@ def _cpu_model():
 
 def _commit(root):
     def git(*words):
-        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False).stdout
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True,
+                              check=False).stdout
     name = git("rev-parse", "--short", "HEAD").strip()
     changed = git("status", "--porcelain", "--untracked-files=no").strip()
     return (name or "unknown") + (" with local changes" if changed else "")
@@ -38,7 +39,8 @@ def describe(build, root, effort):
 
 
 def in_words(machine):
+    kind = ", virtual machine" if machine["virtual"] else ""
     return (f"{machine['date']}, commit {machine['commit']}, {machine['processors']} processors "
-            f"({machine['cpu']}{', virtual machine' if machine['virtual'] else ''}), Linux {machine['kernel']}, "
-            f"{machine['compiler']}, {machine['flags']}; effort {machine['effort']}, "
+            f"({machine['cpu']}{kind}), Linux {machine['kernel']}, {machine['compiler']}, "
+            f"{machine['flags']}; effort {machine['effort']}, "
             f"load at the start {machine['load_at_start']}.")

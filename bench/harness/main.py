@@ -11,11 +11,13 @@ from harness import compute, machine, micro, plots, report, servers, suites
 from harness.progress import Progress
 from harness.results import Suite
 
-DESCRIPTION = """Measures heddle against its peers on this machine, prints tables, and writes JSON, Markdown and plots.
+DESCRIPTION = """Measures heddle against its peers on this machine, prints tables, and writes JSON,
+Markdown and plots.
 
-Builds what it needs (release, clang++-19 or $CXX) in build/bench. Peers take turns; figures are medians, and what is claimed
-is a ratio to a peer in the same run. A peer that is not installed is skipped with a message. Servers listen on 127.0.0.1
-only. Have nothing else run meanwhile: the tables tell the load of the machine at the start.
+Builds what it needs (release, clang++-19 or $CXX) in build/bench. Peers take turns; figures are
+medians, and what is claimed is a ratio to a peer in the same run. A peer that is not installed is
+skipped with a message. Servers listen on 127.0.0.1 only. Have nothing else run meanwhile: the
+output tells the load of the machine at the start.
 """
 
 
@@ -23,17 +25,21 @@ def parse(words):
     p = argparse.ArgumentParser(prog="bench/run", description=DESCRIPTION,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     effort = p.add_mutually_exclusive_group()
-    effort.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds: within two minutes")
+    effort.add_argument("--quick", action="store_true",
+                        help="smaller sizes and fewer rounds: within two minutes")
     effort.add_argument("--smoke", action="store_true",
-                        help="tiny sizes, one round: only proves that all programs run and check their results")
+                        help="tiny sizes, one round: proves only that programs run and are right")
     p.add_argument("--only", metavar="NAMES", default="",
                    help="suites, problems or rows, separated by commas; --list shows them")
     p.add_argument("--list", action="store_true", help="show the names that --only takes")
-    p.add_argument("--rounds", type=int, help="alternating runs of each program, and samples of each server")
+    p.add_argument("--rounds", type=int,
+                   help="alternating runs of each program, and samples of each server")
     p.add_argument("--json", metavar="FILE", type=pathlib.Path, help="write all samples")
-    p.add_argument("--markdown", metavar="FILE", type=pathlib.Path, help="write the tables as Markdown")
+    p.add_argument("--markdown", metavar="FILE", type=pathlib.Path,
+                   help="write the tables as Markdown")
     p.add_argument("--plots", metavar="DIR", type=pathlib.Path, help="write one SVG a suite")
-    p.add_argument("--build-dir", metavar="DIR", type=pathlib.Path, default=build_module.ROOT / "build" / "bench")
+    p.add_argument("--build-dir", metavar="DIR", type=pathlib.Path,
+                   default=build_module.ROOT / "build" / "bench")
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="compilers at once")
     p.add_argument("-D", dest="settings", metavar="NAME=VALUE", action="append", default=[],
                    help="a setting for cmake, such as HEDDLE_BOOST_INCLUDE=/opt/boost/include")
@@ -95,15 +101,16 @@ def measure(plan, effort, build, progress):
                     [compute.measure(p, effort, build, progress) for p in plan.fork_join])
     if plan.servers:
         yield Suite("servers", "Servers",
-                    "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that parses "
-                    "nothing. More is better. CPU an answer is a ratio too.",
+                    "Rate on one processor, with the load on another, as a ratio to a bare epoll "
+                    "loop that parses nothing. More is better. CPU an answer is a ratio too.",
                     [servers.measure(s, effort, build, progress) for s in plan.servers])
     if plan.memory:
         yield Suite("memory", "Memory of a suspended task",
                     "Growth of the resident set. Less is better.",
                     [compute.measure(p, effort, build, progress) for p in plan.memory])
     if plan.micro:
-        yield Suite("micro", "Micro benchmarks", "Time of one operation of heddle's. Less is better.",
+        yield Suite("micro", "Micro benchmarks",
+                    "Time of one operation of heddle's. Less is better.",
                     [row for m in plan.micro for row in micro.measure(m, effort, build, progress)])
 
 
@@ -115,7 +122,8 @@ def write(path, text):
 def write_plots(folder, done, facts):
     """Paths by suite."""
     written = {}
-    note = f"{facts['cpu']}, {facts['processors']} processors, {facts['date']}, commit {facts['commit']}"
+    note = (f"{facts['cpu']}, {facts['processors']} processors, {facts['date']}, "
+            f"commit {facts['commit']}")
     for suite in done:
         picture = plots.bars(suite, note)
         if picture is not None:
@@ -155,7 +163,8 @@ def main(words=None):
     if a.markdown:
         beside = {name: os.path.relpath(p, a.markdown.parent) for name, p in pictures.items()}
         write(a.markdown, report.as_markdown(done, facts, beside))
-    failed = [f"{row.title}: {peer}: {why}" for s in done for row in s.rows for peer, why in row.failed.items()]
+    failed = [f"{row.title}: {peer}: {why}"
+              for s in done for row in s.rows for peer, why in row.failed.items()]
     for line in failed:
         sys.stderr.write(f"bench/run: failed: {line}\n")
     return 1 if failed else 0

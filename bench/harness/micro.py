@@ -9,18 +9,26 @@ from harness.results import Result, Row
 TIME_LIMIT = 900  # seconds for one program
 
 
+def title_of(label):
+    return label.replace("_", " ").replace("/loops:", ", loops: ")
+
+
 def measure(name, effort, build, progress):
     """All rows of programs/micro_<name>."""
     program = build.program(f"micro_{name}")
     if program is None:
-        progress.say(f"skipped: micro/{name}: {build.why_missing('googlebenchmark', 'micro_' + name)}")
+        why = build.why_missing("googlebenchmark", f"micro_{name}")
+        progress.say(f"skipped: micro/{name}: {why}")
         return []
     progress.now(f"micro benchmarks: {name}")
-    command = [str(program), "--benchmark_format=json", f"--benchmark_min_time={effort.micro_seconds}",
-               f"--benchmark_repetitions={effort.micro_repetitions}", "--benchmark_enable_random_interleaving=true"]
+    command = [str(program), "--benchmark_format=json",
+               f"--benchmark_min_time={effort.micro_seconds}",
+               f"--benchmark_repetitions={effort.micro_repetitions}",
+               "--benchmark_enable_random_interleaving=true"]
     row = Row(name, f"micro/{name}", "ns")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT,
+                              check=False)
     except subprocess.TimeoutExpired:
         row.failed["heddle"] = f"not done after {TIME_LIMIT} s"
         return [row]
@@ -34,8 +42,9 @@ def measure(name, effort, build, progress):
         # Google Benchmark adds what a name need not tell: that real time is meant.
         label = b["run_name"].removesuffix("/real_time")
         if label not in rows:
-            rows[label] = Row(f"{name}/{label}", label.replace("_", " ").replace("/loops:", ", loops "), "ns",
-                              aim=suites.MICRO_AIMS.get(label, ""), results=[Result("heddle", "", [])])
+            rows[label] = Row(f"{name}/{label}", title_of(label), "ns",
+                              aim=suites.MICRO_AIMS.get(label, ""),
+                              results=[Result("heddle", "", [])])
         if "error_message" in b:
             rows[label].failed["heddle"] = b["error_message"]
             continue

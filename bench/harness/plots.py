@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Bar charts as SVG, without a library: a group of bars for each row, one bar a peer, a whisker from the least sample to
-the largest. Rows differ in unit and size, so each group has a scale of its own; all begin at 0."""
+"""Bar charts as SVG, without a library.
+
+A group of bars for each row, one bar a peer, a whisker from the least sample to the largest. Rows
+differ in unit and size, so each group has a scale of its own; all begin at 0.
+"""
 from xml.sax.saxutils import escape
 
 from harness.report import format_value
@@ -21,8 +24,9 @@ STYLE = """
   .name { text-anchor: end } .heddle { fill: #0b7a75 } .peer { fill: #c3ccd5 }
   .whisker { stroke: #1f2328; stroke-width: 1.2; opacity: .65 } .axis { stroke: #d1d9e0 }
   @media (prefers-color-scheme: dark) {
-    .ground { fill: #0d1117 } .title, .group { fill: #e6edf3 } .name, .figure, .note { fill: #9198a1 }
-    .heddle { fill: #2fb5a8 } .peer { fill: #4b5561 } .whisker { stroke: #e6edf3 } .axis { stroke: #3d444d }
+    .ground { fill: #0d1117 } .title, .group { fill: #e6edf3 }
+    .name, .figure, .note { fill: #9198a1 } .heddle { fill: #2fb5a8 } .peer { fill: #4b5561 }
+    .whisker { stroke: #e6edf3 } .axis { stroke: #3d444d }
   }
 """
 
@@ -35,12 +39,16 @@ def _bar(row, result, y, scale):
     figure = format_value(result.median, row.unit)
     if result.advantage is not None and result.peer != "heddle":
         figure += f"  ({result.advantage:.2f}x)"
+    end = f'<path class="whisker" d="M{{:.1f}} {middle - 4:.1f}v8"/>'
     return [
-        f'<text class="name" x="{LEFT - 8}" y="{middle + 4:.1f}">{escape(title_of(result.peer))}</text>',
-        f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{max(length, 1):.1f}" height="{BAR}" rx="2"/>',
-        f'<path class="whisker" fill="none" d="M{low:.1f} {middle - 4:.1f}v8M{low:.1f} {middle:.1f}H{high:.1f}'
-        f'M{high:.1f} {middle - 4:.1f}v8"/>',
-        f'<text class="figure" x="{max(high, LEFT + length) + 8:.1f}" y="{middle + 4:.1f}">{escape(figure)}</text>',
+        f'<text class="name" x="{LEFT - 8}" y="{middle + 4:.1f}">'
+        f'{escape(title_of(result.peer))}</text>',
+        f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{max(length, 1):.1f}" height="{BAR}" '
+        f'rx="2"/>',
+        end.format(low), end.format(high),
+        f'<path class="whisker" d="M{low:.1f} {middle:.1f}H{high:.1f}"/>',
+        f'<text class="figure" x="{max(high, LEFT + length) + 8:.1f}" y="{middle + 4:.1f}">'
+        f'{escape(figure)}</text>',
     ]
 
 
@@ -68,7 +76,12 @@ def bars(suite, note):
     y += 16
     parts.append(f'<text class="note" x="16" y="{y}">{escape(note)}</text>')
     height = y + 16
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-            f'viewBox="0 0 {WIDTH} {height}" role="img">\n<title>{escape(suite.title)}</title>\n'
-            f'<style>{STYLE}</style>\n<rect class="ground" width="{WIDTH}" height="{height}" rx="8"/>\n'
-            f'<text class="title" x="16" y="34">{escape(suite.title)}</text>\n' + "\n".join(parts) + "\n</svg>\n")
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img">',
+        f'<title>{escape(suite.title)}</title>',
+        f'<style>{STYLE}</style>',
+        f'<rect class="ground" width="{WIDTH}" height="{height}" rx="8"/>',
+        f'<text class="title" x="16" y="34">{escape(suite.title)}</text>',
+    ]
+    return "\n".join([*head, *parts, "</svg>", ""])

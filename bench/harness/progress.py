@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One line on stderr that tells what goes on: rewritten on a terminal, now and then a line elsewhere."""
+"""One line on stderr that tells what goes on: rewritten on a terminal, seldom elsewhere."""
 import sys
 import time
 

@@ -39,8 +39,9 @@ def _memory_cells(row, r):
 
 def _server_cells(row, r):
     e = r.extra
-    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r), f"{e['rate']:.0f}/s",
-            f"{e['p50_us']:.0f} / {e['p99_us']:.0f} µs", f"{e['cpu_per_answer']:.2f}", f"{e['client_cpu']:.0%}"]
+    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r),
+            f"{e['rate']:.0f}/s", f"{e['p50_us']:.0f} / {e['p99_us']:.0f} µs",
+            f"{e['cpu_per_answer']:.2f}", f"{e['client_cpu']:.0%}"]
 
 
 def _micro_cells(row, r):
@@ -49,9 +50,10 @@ def _micro_cells(row, r):
 
 COLUMNS = {
     "fork-join": (["time", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
-    "memory": (["bytes a task", "spread", "heddle is smaller by", "by its own count"], _memory_cells),
-    "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99", "CPU an answer",
-                 "load's CPU"], _server_cells),
+    "memory": (["bytes a task", "spread", "heddle is smaller by", "by its own count"],
+               _memory_cells),
+    "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99",
+                 "CPU an answer", "load's CPU"], _server_cells),
     "micro": (["time", "spread"], _micro_cells),
 }
 
@@ -65,7 +67,7 @@ def table(suite):
     for row in suite.rows:
         title, aim = row.title, row.aim
         entries = [(r.peer, cells_of(row, r)) for r in row.results]
-        entries += [(peer, [f"failed: {why}"]) for peer, why in row.failed.items() if row.result_of(peer) is None]
+        entries += [(peer, [f"failed: {why}"]) for peer, why in row.failed.items()]
         entries += [(peer, [f"skipped: {why}"]) for peer, why in row.skipped.items()]
         for peer, cells in entries:
             cells = cells + [""] * (len(columns) - len(cells))
@@ -77,11 +79,13 @@ def table(suite):
 def as_text(suite):
     header, lines = table(suite)
     # A long message in a cell must not widen its column for everybody.
-    told = [line for line in lines if not any(c.startswith(("failed: ", "skipped: ")) for c in line)]
+    messages = ("failed: ", "skipped: ")
+    told = [line for line in lines if not any(c.startswith(messages) for c in line)]
     widths = [max(len(line[i]) for line in [header, *told]) for i in range(len(header))]
     for i in (0, 1):
         widths[i] = max(len(line[i]) for line in [header, *lines])
-    rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip() for line in [header, *lines]]
+    rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip()
+            for line in [header, *lines]]
     rule = "  ".join("-" * w for w in widths)
     return "\n".join([f"{suite.title}. {suite.explanation}", "", rows[0], rule, *rows[1:], ""])
 
@@ -91,7 +95,8 @@ def as_markdown(suites, machine, plots):
     for suite in suites:
         header, lines = table(suite)
         parts += [f"## {suite.title}", "", suite.explanation, ""]
-        parts += ["| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *lines]]
+        parts += ["| " + " | ".join(cells) + " |"
+                  for cells in [header, ["---"] * len(header), *lines]]
         parts.append("")
         if suite.name in plots:
             parts += [f"![{suite.title}]({plots[suite.name]})", ""]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What a measurement leaves behind. Everything printed, plotted or written as JSON is made from these."""
+"""What a measurement leaves behind: all that is printed, plotted or written comes from these."""
 import statistics
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Result:
-    """All samples of one peer in one row. `advantage` is how far heddle is ahead: above 1, heddle is better."""
+    """All samples of one peer in one row. `advantage`: above 1, heddle is ahead of this peer."""
 
     peer: str
     version: str
@@ -25,9 +25,9 @@ class Result:
         return (max(self.values) - min(self.values)) / self.median if self.median else 0.0
 
     def to_json(self):
-        return dict(peer=self.peer, version=self.version, median=self.median, spread=round(self.spread, 4),
-                    advantage=self.advantage, advantage_range=self.advantage_range, values=self.values,
-                    **self.extra)
+        return dict(peer=self.peer, version=self.version, median=self.median,
+                    spread=round(self.spread, 4), advantage=self.advantage,
+                    advantage_range=self.advantage_range, values=self.values, **self.extra)
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Row:
         return next((r for r in self.results if r.peer == peer), None)
 
     def compare(self, subject):
-        """Fills in the advantages over `subject`, sample by sample where samples were taken in turns."""
+        """Fills in how far `subject` is ahead of each peer, turn by turn."""
         ours = self.result_of(subject)
         if ours is None:
             return
@@ -59,8 +59,9 @@ class Row:
                 r.advantage_range = (min(ratios), max(ratios))
 
     def to_json(self):
-        return dict(name=self.name, title=self.title, unit=self.unit, higher_is_better=self.higher_is_better,
-                    aim=self.aim, results=[r.to_json() for r in self.results], skipped=self.skipped,
+        return dict(name=self.name, title=self.title, unit=self.unit,
+                    higher_is_better=self.higher_is_better, aim=self.aim,
+                    results=[r.to_json() for r in self.results], skipped=self.skipped,
                     failed=self.failed)
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Programs that serve: rates as ratios to a bare epoll server, taken in turns.
 
-The server runs on one processor, the load on another. Before and after each sample of a server stands one of the reference
-(load/reference_server.cpp); a sample between two references that differ by more than 12 % is thrown away, since then the
-machine, not the server, has changed. All servers of a row are up during the whole row, and idle when it is not their turn.
+The server runs on one processor, the load on another. Before and after each sample of a server
+stands one of the reference (load/reference_server.cpp); a sample between two references that differ
+by more than 12 % is thrown away, since then the machine, not the server, has changed. All servers
+of a row are up during the whole row, and idle when it is not their turn.
 """
 import contextlib
 import json
@@ -61,7 +62,7 @@ def two_processors():
     """Where the server and the load run."""
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
-        raise ServerError("servers are measured on one processor with the load on another, and there is only one")
+        raise ServerError("servers need two processors: one for the server, one for the load")
     return usable[0], usable[1]
 
 
@@ -112,17 +113,19 @@ class Server:
 
 class Load:
     def __init__(self, program, served, processor):
-        self._command = [str(program), served.problem, "--connections", str(served.connections), "--depth",
-                         str(served.depth), "--warm-up", str(WARM_UP)]
+        self._command = [str(program), served.problem, "--connections", str(served.connections),
+                         "--depth", str(served.depth), "--warm-up", str(WARM_UP)]
         self._processor = processor
 
     def sample(self, server, seconds):
         before = server.cpu_ns()
-        done = subprocess.run([*self._command, "--port", str(server.port), "--seconds", str(seconds)],
-                              capture_output=True, text=True, timeout=seconds + 60, check=False,
+        command = [*self._command, "--port", str(server.port), "--seconds", str(seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60,
+                              check=False,
                               preexec_fn=lambda: os.sched_setaffinity(0, {self._processor}))
         if done.returncode != 0:
-            raise ServerError(done.stderr.strip() or f"the load ended with status {done.returncode}")
+            told = done.stderr.strip()
+            raise ServerError(told or f"the load ended with status {done.returncode}")
         line = json.loads(done.stdout)
         line["cpu_ns"] = (server.cpu_ns() - before) / max(line["answers"], 1)
         return line
@@ -155,8 +158,9 @@ def steady_samples(reference, servers, load, effort, row, progress):
             if peer in row.failed:
                 continue
             for attempt in range(TRIES_PER_SAMPLE):
-                progress.now(f"{row.title}: {suites.title_of(peer)}, sample {turn + 1} of {effort.samples}" +
-                             (f", try {attempt + 1}" if attempt else ""))
+                again = f", try {attempt + 1}" if attempt else ""
+                progress.now(f"{row.title}: {suites.title_of(peer)}, "
+                             f"sample {turn + 1} of {effort.samples}{again}")
                 try:
                     line = load.sample(server, effort.seconds)
                 except ServerError as e:
@@ -179,8 +183,8 @@ def measure(served, effort, build, progress):
     with contextlib.ExitStack() as running:
         folder = running.enter_context(tempfile.TemporaryDirectory(prefix="heddle-bench-"))
         port = free_port()
-        reference = running.enter_context(
-            Server([str(build.program("reference_server")), served.problem, "--port", str(port)], port, server_cpu))
+        command = [str(build.program("reference_server")), served.problem, "--port", str(port)]
+        reference = running.enter_context(Server(command, port, server_cpu))
         servers = {}
         for peer in served.peers:
             port = free_port()
@@ -192,7 +196,8 @@ def measure(served, effort, build, progress):
             try:
                 servers[peer] = running.enter_context(Server(command, port, server_cpu))
             except ServerError as e:
-                # A kernel or container may forbid io_uring; that is weather, not a failure of the bench.
+                # A kernel or container may forbid io_uring; that is weather, not a failure of the
+                # bench.
                 (row.skipped if peer == "heddle:uring" else row.failed)[peer] = str(e)
         load = Load(build.program("load"), served, load_cpu)
         samples = steady_samples(reference, servers, load, effort, row, progress)
@@ -210,8 +215,11 @@ def summary(peer, kept, build):
         ordered = sorted(of(line, around) for line, around in kept)
         return ordered[len(ordered) // 2]
 
-    extra = dict(rate=middle(lambda s, _: s["rate"]), p50_us=middle(lambda s, _: s["p50_us"]),
-                 p99_us=middle(lambda s, _: s["p99_us"]), client_cpu=middle(lambda s, _: s["client_cpu"]),
-                 cpu_per_answer=middle(lambda s, r: s["cpu_ns"] / r["cpu_ns"] if r["cpu_ns"] else 0.0))
-    return Result(peer, build.version_of(peer), [line["rate"] / around["rate"] for line, around in kept],
-                  extra=extra)
+    def cpu_ratio(line, around):
+        return line["cpu_ns"] / around["cpu_ns"] if around["cpu_ns"] else 0.0
+
+    extra = {name: middle(lambda line, _, name=name: line[name])
+             for name in ("rate", "p50_us", "p99_us", "client_cpu")}
+    extra["cpu_per_answer"] = middle(cpu_ratio)
+    ratios = [line["rate"] / around["rate"] for line, around in kept]
+    return Result(peer, build.version_of(peer), ratios, extra=extra)

@@ -2,7 +2,8 @@
 """What is measured: the one table of problems, sizes, peers and aims."""
 from dataclasses import dataclass
 
-# Sizes by effort. smoke proves that everything builds, runs and checks its result; its figures mean nothing.
+# Sizes by effort. smoke proves that everything builds, runs and checks its result; its figures mean
+# nothing.
 EFFORTS = ("full", "quick", "smoke")
 
 
@@ -53,28 +54,28 @@ class Served:
         return f"{self.problem}-{self.connections}" + (f"x{self.depth}" if self.depth > 1 else "")
 
 
+BOTH = ("heddle", "onetbb")
 FORK_JOIN = (
-    Problem("fib", "fib({size}), 2 threads", (35, 30, 20), 2, ("heddle", "onetbb"), aim="6x oneTBB"),
-    Problem("skynet", "skynet({size}), 2 threads", (1_000_000, 100_000, 1000), 2, ("heddle", "onetbb"),
-            aim="4x oneTBB"),
-    Problem("nqueens", "nqueens({size}), 2 threads", (14, 12, 6), 2, ("heddle", "onetbb"), aim="1.6x oneTBB"),
-    Problem("matmul", "matmul({size}), 2 threads", (2048, 1024, 64), 2, ("heddle", "onetbb"),
-            aim="1.2x oneTBB"),
-    Problem("fib", "fib({size}), 1 thread", (35, 30, 20), 1, ("heddle", "onetbb"), aim="6x oneTBB"),
+    Problem("fib", "fib({size}), 2 threads", (35, 30, 20), 2, BOTH, "6x oneTBB"),
+    Problem("skynet", "skynet({size}), 2 threads", (1_000_000, 100_000, 1000), 2, BOTH,
+            "4x oneTBB"),
+    Problem("nqueens", "nqueens({size}), 2 threads", (14, 12, 6), 2, BOTH, "1.6x oneTBB"),
+    Problem("matmul", "matmul({size}), 2 threads", (2048, 1024, 64), 2, BOTH, "1.2x oneTBB"),
+    Problem("fib", "fib({size}), 1 thread", (35, 30, 20), 1, BOTH, "6x oneTBB"),
 )
 
 MEMORY = (
     Problem("memory", "{size} sleeping tasks", (1_000_000, 100_000, 1000), 1, ("heddle", "asio"),
-            aim="256 bytes"),
+            "256 bytes"),
 )
 
+ECHO = ("heddle", "heddle:uring", "asio")
+HTTP = ("heddle", "heddle:uring", "nginx", "beast", "asio_bare")
 SERVERS = (
-    Served("echo", "echo 64 B, 64 connections", 64, 1, ("heddle", "heddle:uring", "asio"), aim="1.00"),
-    Served("echo", "echo 64 B, 1000 connections", 1000, 1, ("heddle", "heddle:uring", "asio"), aim="1.10"),
-    Served("http", "HTTP plaintext, 64 connections", 64, 1,
-           ("heddle", "heddle:uring", "nginx", "beast", "asio_bare"), aim="0.92"),
-    Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16,
-           ("heddle", "heddle:uring", "nginx", "beast", "asio_bare"), aim="0.55"),
+    Served("echo", "echo 64 B, 64 connections", 64, 1, ECHO, "1.00"),
+    Served("echo", "echo 64 B, 1000 connections", 1000, 1, ECHO, "1.10"),
+    Served("http", "HTTP plaintext, 64 connections", 64, 1, HTTP, "0.92"),
+    Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
 )
 
 MICRO = ("tasks", "sync", "loops")  # programs/micro_<name>

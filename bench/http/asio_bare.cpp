@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// HTTP by hand on Boost.Asio coroutines: finds the ends of requests and does not parse them. A real server on Asio cannot
-// be faster than this one; http/beast.cpp shows what parsing costs it.
+// HTTP by hand on Boost.Asio coroutines: finds the ends of requests and does not parse them. A real
+// server on Asio cannot be faster than this one; http/beast.cpp shows what parsing costs it.
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Boost.Beast on Asio coroutines: requests are parsed and answered one at a time, as its own examples do.
+// Boost.Beast on Asio coroutines: requests are parsed and answered one at a time, as its own
+// examples do.
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 

@@ -8,7 +8,8 @@
 
 namespace bench {
 
-/// Counts of times in nanoseconds, 64 buckets for each power of two: a quantile is off by 1.6 % at most.
+/// Counts of times in nanoseconds, 64 buckets for each power of two: a quantile is off by 1.6 % at
+/// most.
 class histogram {
  public:
   void record(std::uint64_t ns) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Closed-loop load from one thread on io_uring, cheaper than wrk, so that a fast server stays the bottleneck.
-// Each connection keeps `depth` requests in flight; all answers have one length, which a probe finds and checks.
-// Prints one JSON line. Loopback only.
+// Closed-loop load from one thread on io_uring, cheaper than wrk, so that a fast server stays the
+// bottleneck. Each connection keeps `depth` requests in flight; all answers have one length, which
+// a probe finds and checks. Prints one JSON line. Loopback only.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -125,7 +125,8 @@ struct exchange {
   std::size_t answer_size;
 };
 
-// One exchange on a connection of its own: finds the length of the answer and checks what can be checked.
+// One exchange on a connection of its own: finds the length of the answer and checks what can be
+// checked.
 exchange probe(const plan& p) {
   std::string request(p.bytes, 'x');
   if (p.http) request = "GET " + p.path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
@@ -258,7 +259,8 @@ int main(int argc, char** argv) {
   }
   try {
     const plan p = read_plan(argc, argv);
-    // A server that stops answering must not hold the bench: the default action of SIGALRM ends this process.
+    // A server that stops answering must not hold the bench: the default action of SIGALRM ends
+    // this process.
     alarm(static_cast<unsigned>(p.seconds + p.warm_up) + 10);
     const exchange e = probe(p);
     std::vector<int> sockets;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The bare kernel path: one epoll set a thread, one recv and one send a message, no parsing worth the name, nothing
-// allocated. A yardstick, not a server: rates of real servers are given as ratios to this one's, taken in turns.
+// The bare kernel path: one epoll set a thread, one recv and one send a message, no parsing worth
+// the name, nothing allocated. A yardstick, not a server: rates of real servers are given as ratios
+// to this one's, taken in turns.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -90,8 +91,8 @@ class serving_thread {
     }
   }
 
-  // One turn of one connection; false when it is over. What the load sends is small, so a send is taken whole or
-  // the connection is given up.
+  // One turn of one connection; false when it is over. What the load sends is small, so a send is
+  // taken whole or the connection is given up.
   bool serve(int socket) {
     const ssize_t got = recv(socket, received_.data(), received_.size(), 0);
     if (got < 0) return errno == EAGAIN;

@@ -13,7 +13,8 @@
 
 namespace bench {
 
-/// An io_uring for one thread with a set of sockets: receives arm themselves again, sends say nothing when they succeed.
+/// An io_uring for one thread with a set of sockets: receives arm themselves again, sends say
+/// nothing when they succeed.
 /// Errors throw std::system_error.    Needs Linux 6.1 and io_uring allowed.
 class ring {
  public:
@@ -37,7 +38,8 @@ class ring {
   /// `bytes` stay where they are until the connection's answer has come.
   void send(std::size_t connection, std::string_view bytes);
 
-  /// Submits what was asked for, waits for at least one event, and hands all of them to `handle(const event&)`.
+  /// Submits what was asked for, waits for at least one event, and hands all of them to
+  /// `handle(const event&)`.
   template <class Handle>
   void turn(Handle handle) {
     submit_and_wait();

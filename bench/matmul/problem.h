@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Square matrices multiplied by quarters: few, larger tasks, where the order of execution decides what is in the caches.
+// Square matrices multiplied by quarters: few, larger tasks, where the order of execution decides
+// what is in the caches.
 #pragma once
 
 #include <cstddef>
@@ -47,7 +48,8 @@ class problem {
 
   void clear();
 
-  /// 1 if c is a * b, else 0, by Freivalds' test: both sides times a vector, exact in arithmetic modulo 2^32.
+  /// 1 if c is a * b, else 0, by Freivalds' test: both sides times a vector, exact in arithmetic
+  /// modulo 2^32.
   long holds() const;
 
  private:

@@ -15,7 +15,8 @@ heddle::task<> sleeper(std::atomic<long>& asleep) {
 }
 
 heddle::task<> count_sleepers(bench::report& out, long tasks, std::atomic<long>& asleep) {
-  // One task that has come and gone, so that the runtime's own set-up is not charged to the sleepers.
+  // One task that has come and gone, so that the runtime's own set-up is not charged to the
+  // sleepers.
   co_await heddle::create_task(heddle::sleep(std::chrono::milliseconds(1)));
   const long before_kb = bench::current_rss_kb();
   out.begin();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// All ways to place n queens: an irregular tree, one task for each queen that can stand, with some work in each.
+// All ways to place n queens: an irregular tree, one task for each queen that can stand, with some
+// work in each.
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Skynet: a tree of tasks, ten children each, whose leaves are numbered and summed up: wide forks and joins over a range.
+// Skynet: a tree of tasks, ten children each, whose leaves are numbered and summed up: wide forks
+// and joins over a range.
 #pragma once
 
 #include "common/program.h"
