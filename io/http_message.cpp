@@ -79,24 +79,24 @@ bool same_token(std::string_view a, std::string_view b) noexcept {
 }
 
 std::optional<std::string_view> headers::get(std::string_view name) const noexcept {
-  for (const auto field : *this) {
-    if (same_token(field.name, name)) return field.value;
+  for (const auto f : *this) {
+    if (same_token(f.name, name)) return f.value;
   }
   return std::nullopt;
 }
 
 std::vector<std::string_view> headers::all(std::string_view name) const {
   std::vector<std::string_view> values;
-  for (const auto field : *this) {
-    if (same_token(field.name, name)) values.push_back(field.value);
+  for (const auto f : *this) {
+    if (same_token(f.name, name)) values.push_back(f.value);
   }
   return values;
 }
 
 bool headers::has_token(std::string_view name, std::string_view token) const noexcept {
-  for (const auto field : *this) {
-    if (!same_token(field.name, name)) continue;
-    for (auto rest = field.value; !rest.empty();) {
+  for (const auto f : *this) {
+    if (!same_token(f.name, name)) continue;
+    for (auto rest = f.value; !rest.empty();) {
       const auto item = rest.substr(0, rest.find(','));
       if (same_token(trimmed(item), token)) return true;
       rest.remove_prefix(std::min(rest.size(), item.size() + 1));
@@ -112,28 +112,23 @@ void headers::add(std::string_view name, std::string_view value) {
 
 void headers::set(std::string_view name, std::string_view value) {
   check_field(name, value);
-  const auto first = std::ranges::find_if(places_, [&](const place& p) {
-    return same_token({text_.data() + p.at, p.name_size}, name);
-  });
+  const auto first =
+      std::ranges::find_if(places_, [&](const place& p) { return same_token(name_of(p), name); });
   const auto at = static_cast<std::size_t>(first - places_.begin());
   append(name, trimmed(value));  // the arguments may be views into our own text: append first
   const place fresh = places_.back();
   if (at + 1 == places_.size()) return;
   places_.pop_back();
   places_[at] = fresh;
-  const std::string_view kept(text_.data() + fresh.at, fresh.name_size);
   const auto later = places_.begin() + static_cast<std::ptrdiff_t>(at) + 1;
-  places_.erase(std::remove_if(later, places_.end(),
-                               [&](const place& p) {
-                                 return same_token({text_.data() + p.at, p.name_size}, kept);
-                               }),
-                places_.end());
+  places_.erase(
+      std::remove_if(later, places_.end(),
+                     [&](const place& p) { return same_token(name_of(p), name_of(fresh)); }),
+      places_.end());
 }
 
 std::size_t headers::remove(std::string_view name) noexcept {
-  return std::erase_if(places_, [&](const place& p) {
-    return same_token({text_.data() + p.at, p.name_size}, name);
-  });
+  return std::erase_if(places_, [&](const place& p) { return same_token(name_of(p), name); });
 }
 
 void headers::clear() noexcept {
@@ -144,9 +139,9 @@ void headers::clear() noexcept {
 void headers::append(std::string_view name, std::string_view value) {
   const std::size_t needed = text_.size() + name.size() + value.size();
   if (needed > UINT32_MAX) throw std::length_error("more than 4 GiB of headers");
-  const place added{static_cast<std::uint32_t>(text_.size()),
-                    static_cast<std::uint32_t>(name.size()),
-                    static_cast<std::uint32_t>(value.size())};
+  const auto at = static_cast<std::uint32_t>(text_.size());
+  const auto name_size = static_cast<std::uint32_t>(name.size());
+  const place added{at, name_size, at + name_size, static_cast<std::uint32_t>(value.size())};
   if (needed <= text_.capacity()) {
     places_.push_back(added);
     text_.append(name).append(value);
@@ -189,28 +184,39 @@ std::vector<std::pair<std::string, std::string>> request::query_params() const {
 
 bool request::decode_target() {
   std::string_view rest = target;
-  if (rest.find('#') != std::string_view::npos) return false;  // no form of a target has a fragment
-  if (method == method::connect) {                             // authority form: there is no path
-    path.assign(rest);
-    return !rest.empty() && rest.find('/') == std::string_view::npos;
-  }
-  if (rest == "*") {
-    path.assign(rest);
-    return method == method::options;
-  }
-  if (!rest.starts_with('/')) {  // absolute form: what a proxy is sent, and every server must take
+  if (!rest.starts_with('/')) {
+    if (method == method::connect) {  // authority form: there is no path
+      path.assign(rest);
+      return !rest.empty() && rest.find_first_of("/?#") == std::string_view::npos;
+    }
+    if (rest == "*") {
+      path.assign(rest);
+      return method == method::options;
+    }
+    // absolute form: what a proxy is sent, and every server must take
     const auto authority = rest.find("://");
     if (authority == std::string_view::npos) return false;
     rest.remove_prefix(authority + 3);
-    const auto end = rest.find_first_of("/?");
+    const auto end = std::min(rest.find_first_of("/?#"), rest.size());
     if (end == 0 || rest.substr(0, end).find('@') != std::string_view::npos) return false;
-    rest.remove_prefix(std::min(end, rest.size()));
+    rest.remove_prefix(end);
     if (!rest.starts_with('/')) {
       path = "/";
-      return true;
+      return rest.find('#') == std::string_view::npos;
     }
   }
-  rest = rest.substr(0, rest.find('?'));
+  std::size_t end = 0;
+  bool escaped = false;
+  while (end < rest.size() && rest[end] != '?') {
+    if (rest[end] == '#') return false;  // no form of a target has a fragment
+    escaped |= rest[end++] == '%';
+  }
+  if (rest.find('#', end) != std::string_view::npos) return false;
+  rest = rest.substr(0, end);
+  if (!escaped) {
+    path.assign(rest);
+    return true;
+  }
   return percent_decode(rest, path) && path.find('\0') == std::string::npos;
 }
 

@@ -57,13 +57,20 @@ class headers {
   iterator end() const noexcept;
 
  private:
-  friend class detail::parser_core;  // fills a field piece by piece, from text llhttp has checked
+  friend class detail::parser_core;  // puts a whole head into text_, and marks the places in it
 
   struct place {
-    std::uint32_t at;  // the value follows the name
+    std::uint32_t name_at;
     std::uint32_t name_size;
+    std::uint32_t value_at;
     std::uint32_t value_size;
   };
+  std::string_view name_of(const place& p) const noexcept {
+    return {text_.data() + p.name_at, p.name_size};
+  }
+  std::string_view value_of(const place& p) const noexcept {
+    return {text_.data() + p.value_at, p.value_size};
+  }
   void append(std::string_view name, std::string_view value);
 
   std::string text_;
@@ -91,8 +98,7 @@ class headers::iterator {
 };
 
 inline headers::field headers::operator[](std::size_t i) const noexcept {
-  const place& p = places_[i];
-  return {{text_.data() + p.at, p.name_size}, {text_.data() + p.at + p.name_size, p.value_size}};
+  return {name_of(places_[i]), value_of(places_[i])};
 }
 inline headers::iterator headers::begin() const noexcept { return {this, 0}; }
 inline headers::iterator headers::end() const noexcept { return {this, size()}; }
@@ -118,6 +124,11 @@ class method {
       : known_(k) {}  // implicit: `m == method::get`, `r.method = method::post`
   /// Throws std::invalid_argument if the text is no token.
   explicit method(std::string_view text);
+  method& operator=(known k) noexcept {  // without a temporary's string
+    known_ = k;
+    text_.clear();
+    return *this;
+  }
 
   std::string_view text() const noexcept;
   known kind() const noexcept { return known_; }

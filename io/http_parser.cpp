@@ -34,18 +34,18 @@ bool is_host(std::string_view text) noexcept {
                              [](char c) { return host_chars[static_cast<unsigned char>(c)]; });
 }
 
-method method_of(std::uint8_t number) {
+void name_method(method& m, std::uint8_t number) {
   switch (number) {
-    case HTTP_GET: return method::get;
-    case HTTP_HEAD: return method::head;
-    case HTTP_POST: return method::post;
-    case HTTP_PUT: return method::put;
-    case HTTP_DELETE: return method::delete_;
-    case HTTP_PATCH: return method::patch;
-    case HTTP_OPTIONS: return method::options;
-    case HTTP_CONNECT: return method::connect;
-    case HTTP_TRACE: return method::trace;
-    default: return method(llhttp_method_name(static_cast<llhttp_method_t>(number)));
+    case HTTP_GET: m = method::get; return;
+    case HTTP_HEAD: m = method::head; return;
+    case HTTP_POST: m = method::post; return;
+    case HTTP_PUT: m = method::put; return;
+    case HTTP_DELETE: m = method::delete_; return;
+    case HTTP_PATCH: m = method::patch; return;
+    case HTTP_OPTIONS: m = method::options; return;
+    case HTTP_CONNECT: m = method::connect; return;
+    case HTTP_TRACE: m = method::trace; return;
+    default: m = method(llhttp_method_name(static_cast<llhttp_method_t>(number)));
   }
 }
 
@@ -78,55 +78,45 @@ struct parser_core::glue {
       c.refuse(414, "the request target is too long");
       return -1;
     }
-    c.request_->method = method_of(p->method);
+    name_method(c.request_->method, p->method);
     c.protocol_at_ = c.request_->method.text().size() + 1 + c.request_->target.size() + 1;
     return 0;
   }
 
   static int on_header_field(llhttp_t* p, const char* at, std::size_t n) {
     auto& c = core(p);
-    if (c.phase_ == phase::trailers)
-      return 0;  // a field that comes behind the body must not pass for a checked one
-    auto& h = *c.headers_;
+    if (c.phase_ == phase::trailers) return 0;  // what comes behind the body is no header
+    auto& places = c.headers_->places_;
     if (!c.in_field_) {
       c.in_field_ = true;
-      h.places_.push_back({static_cast<std::uint32_t>(h.text_.size()), 0, 0});
+      places.push_back({c.offset_of(at), 0, 0, 0});
     }
-    h.text_.append(at, n);
-    h.places_.back().name_size += static_cast<std::uint32_t>(n);
+    places.back().name_size += static_cast<std::uint32_t>(n);
     return 0;
   }
 
   static int on_header_value(llhttp_t* p, const char* at, std::size_t n) {
     auto& c = core(p);
     if (c.phase_ == phase::trailers || !c.in_field_) return 0;
-    auto& h = *c.headers_;
-    h.text_.append(at, n);
-    h.places_.back().value_size += static_cast<std::uint32_t>(n);
+    auto& place = c.headers_->places_.back();
+    if (place.value_at == 0) place.value_at = c.offset_of(at);
+    place.value_size += static_cast<std::uint32_t>(n);
     return 0;
   }
 
   static int on_header_value_complete(llhttp_t* p) {
     auto& c = core(p);
     if (c.phase_ == phase::trailers) return 0;
-    auto& h = *c.headers_;
-    if (!c.in_field_ || h.places_.back().name_size == 0) {
+    const auto& places = c.headers_->places_;
+    if (!c.in_field_ || places.back().name_size == 0) {
       c.refuse(400, "a header field without a name");
       return -1;
     }
-    if (h.places_.size() > c.limits_.header_count) {
+    if (places.size() > c.limits_.header_count) {
       c.refuse(431, "too many header fields");
       return -1;
     }
     c.in_field_ = false;
-    auto& place = h.places_.back();
-    while (place.value_size > 0 && (h.text_.back() == ' ' || h.text_.back() == '\t')) {
-      h.text_.pop_back();
-      --place.value_size;
-    }
-    const std::string_view name(h.text_.data() + place.at, place.name_size);
-    if (name.size() == 4 && same_token(name, "host")) ++c.hosts_;
-    if (name.size() == 17 && same_token(name, "transfer-encoding")) ++c.codings_;
     return 0;
   }
 
@@ -211,12 +201,7 @@ void parser_core::attach(http::response& r) noexcept {
 
 void parser_core::restart() noexcept {
   llhttp_reset(&glue::parser(*this));
-  phase_ = phase::start;
-  in_field_ = protocol_seen_ = head_complete_ = has_body_ = until_close_ = keep_alive_ = false;
-  last_ = 0;
-  empty_lines_ = hosts_ = codings_ = 0;
-  head_bytes_ = protocol_at_ = chunks_ = framing_ = 0;
-  error_ = {};
+  static_cast<parser_progress&>(*this) = {};
 }
 
 bool parser_core::refuse(int status, std::string_view reason) noexcept {
@@ -257,9 +242,12 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
     return 0;
   }
   bytes = bytes.substr(0, limits_.header_bytes - head_bytes_);
+  piece_ = bytes.data();
   const auto used = run(bytes);
   check_lines(bytes.substr(0, used));
   head_bytes_ += used;
+  headers_->text_.append(bytes.data(), used);
+  if (phase_ == phase::failed) headers_->clear();  // places may reach beyond what was taken
   if (phase_ == phase::head && head_complete_) accept_head();
   return used;
 }
@@ -341,14 +329,37 @@ void parser_core::check_lines(std::string_view bytes) noexcept {
   }
 }
 
+std::uint32_t parser_core::offset_of(const char* at) const noexcept {
+  return static_cast<std::uint32_t>(head_bytes_ + static_cast<std::size_t>(at - piece_));
+}
+
 void parser_core::accept_head() {
   const auto& p = glue::parser(*this);
+  accept_fields();
   if (request_ ? !accept_request_head() : !accept_response_head()) return;
   if ((p.flags & F_CONTENT_LENGTH) && has_body_ && p.content_length > limits_.body_bytes) {
     refuse(413, "the body is too large");
     return;
   }
   phase_ = has_body_ ? phase::body : phase::done;
+}
+
+/// Takes the white space behind the values off, and finds the fields that matter here.
+void parser_core::accept_fields() noexcept {
+  for (auto& place : headers_->places_) {
+    const auto value = headers_->value_of(place);
+    while (place.value_size > 0 &&
+           (value[place.value_size - 1] == ' ' || value[place.value_size - 1] == '\t')) {
+      --place.value_size;
+    }
+    const auto name = headers_->name_of(place);
+    if (name.size() == 4 && same_token(name, "host")) {
+      ++hosts_;
+      host_ = headers_->value_of(place);
+    } else if (name.size() == 17 && same_token(name, "transfer-encoding")) {
+      ++codings_;
+    }
+  }
 }
 
 bool parser_core::accept_request_head() {
@@ -362,8 +373,7 @@ bool parser_core::accept_request_head() {
   if (hosts_ > 1) return refuse(400, "more than one Host field");
   if (hosts_ == 0 && r.version == version::http_1_1)
     return refuse(400, "the Host field is missing");
-  if (hosts_ == 1 && !is_host(*headers_->get("host")))
-    return refuse(400, "the Host field is malformed");
+  if (hosts_ == 1 && !is_host(host_)) return refuse(400, "the Host field is malformed");
   if (codings_ > 0) {
     if (r.version == version::http_1_0) return refuse(400, "Transfer-Encoding in HTTP/1.0");
     if (!(p.flags & F_CHUNKED)) return refuse(400, "the transfer coding must end with chunked");

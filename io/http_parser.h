@@ -34,9 +34,32 @@ struct parse_error {
 
 namespace detail {
 
+/// How far a message has come. All of it starts anew with the next one.
+struct parser_progress {
+  enum class phase : std::uint8_t { start, head, body, trailers, done, failed };
+
+  phase phase_ = phase::start;
+  bool in_field_ = false;       // a name has begun and its value has not ended
+  bool protocol_seen_ = false;  // "HTTP" stands where it must
+  bool head_complete_ = false;  // says llhttp
+  bool has_body_ = false;
+  bool until_close_ = false;  // the response's body ends with the connection
+  bool keep_alive_ = false;
+  char last_ = 0;                // the last byte of the head before this piece
+  unsigned empty_lines_ = 0;     // bytes skipped before the start line
+  unsigned hosts_ = 0;           // fields of that name
+  unsigned codings_ = 0;         // Transfer-Encoding fields
+  std::size_t head_bytes_ = 0;   // of this head so far
+  std::size_t protocol_at_ = 0;  // where "HTTP/1.1" must begin in a request line, once known
+  std::size_t chunks_ = 0;
+  std::size_t framing_ = 0;  // bytes of a chunked body that are not body
+  std::string_view host_;
+  parse_error error_;
+};
+
 /// What requests and responses have in common: llhttp, the limits, and what llhttp alone lets pass
 /// (bare LF, folded lines, repeated spaces in the start line, other protocols' start lines).
-class parser_core {
+class parser_core : parser_progress {
  public:
   parser_core(const parser_core&) = delete;
   parser_core& operator=(const parser_core&) = delete;
@@ -50,8 +73,6 @@ class parser_core {
   const parse_error& error() const noexcept { return error_; }
 
  protected:
-  enum class phase : std::uint8_t { start, head, body, trailers, done, failed };
-
   explicit parser_core(const limits& l) noexcept : limits_(l) {}
   ~parser_core() = default;
 
@@ -61,9 +82,9 @@ class parser_core {
   void finish() noexcept;
   void restart() noexcept;
 
-  bool to_head_ = false;      // the response answers a HEAD: it has no body whatever it says
-  bool until_close_ = false;  // the response's body ends with the connection
-  bool keep_alive_ = false;
+  bool may_stay() const noexcept { return keep_alive_; }
+
+  bool to_head_ = false;  // the response answers a HEAD: it has no body whatever it says
 
  private:
   struct glue;  // the functions llhttp calls
@@ -74,32 +95,20 @@ class parser_core {
   std::size_t feed_trailers(std::string_view bytes);
   std::size_t run(std::string_view bytes);
   void check_lines(std::string_view bytes) noexcept;
+  std::uint32_t offset_of(const char* at) const noexcept;
   void accept_head();
+  void accept_fields() noexcept;
   bool accept_request_head();
   bool accept_response_head() noexcept;
   bool refuse(int status, std::string_view reason) noexcept;
 
   alignas(8) std::byte llhttp_[96];  // an llhttp_t, whose header stays out of ours
   limits limits_;
+  const char* piece_ = nullptr;       // what run() works on
   http::request* request_ = nullptr;  // one of these two is set
   http::response* response_ = nullptr;
   http::headers* headers_ = nullptr;  // of the one that is
   std::string* body_ = nullptr;
-
-  phase phase_ = phase::start;
-  bool in_field_ = false;       // a name has begun and its value has not ended
-  bool protocol_seen_ = false;  // and it does
-  bool head_complete_ = false;  // says llhttp
-  bool has_body_ = false;
-  char last_ = 0;                // the last byte of the head before this piece
-  unsigned empty_lines_ = 0;     // bytes skipped before the start line
-  unsigned hosts_ = 0;           // fields of that name
-  unsigned codings_ = 0;         // Transfer-Encoding fields
-  std::size_t head_bytes_ = 0;   // of this head so far
-  std::size_t protocol_at_ = 0;  // where "HTTP/1.1" must begin in a request line, once known
-  std::size_t chunks_ = 0;
-  std::size_t framing_ = 0;  // bytes of a chunked body that are not body
-  parse_error error_;
 };
 
 }  // namespace detail
@@ -159,7 +168,7 @@ class response_parser : public detail::parser_core {
   http::response& message() noexcept { return message_; }
   const http::response& message() const noexcept { return message_; }
   /// The connection may carry another request. Valid when done().
-  bool keep_alive() const noexcept { return keep_alive_ && !until_close_; }
+  bool keep_alive() const noexcept { return may_stay(); }
 
   void next() noexcept;
 

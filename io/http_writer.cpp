@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <stdexcept>
 
 namespace heddle::http {
@@ -16,17 +17,45 @@ constexpr std::array<std::string_view, 7> day_names = {"Sun", "Mon", "Tue", "Wed
 constexpr std::array<std::string_view, 12> month_names = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-template <class N>
-void append_number(std::string& out, N value, int base = 10) {
-  std::array<char, 24> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, base).ptr;
-  out.append(digits.data(), end);
-}
-
 void append_two(std::string& out, unsigned value) {
   out += static_cast<char>('0' + value / 10 % 10);
   out += static_cast<char>('0' + value % 10);
 }
+
+/// Gathers a head on the stack, so that the string grows once and not piece by piece.
+class head_buffer {
+ public:
+  explicit head_buffer(std::string& out) noexcept : out_(out) {}
+  head_buffer(const head_buffer&) = delete;
+  head_buffer& operator=(const head_buffer&) = delete;
+
+  head_buffer& operator<<(std::string_view text) {
+    if (text.size() > buffer_.size() - used_) {
+      flush();
+      if (text.size() > buffer_.size()) {
+        out_.append(text);
+        return *this;
+      }
+    }
+    std::memcpy(buffer_.data() + used_, text.data(), text.size());
+    used_ += text.size();
+    return *this;
+  }
+  head_buffer& number(std::uint64_t value, int base = 10) {
+    std::array<char, 24> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, base).ptr;
+    return *this << std::string_view(digits.data(), end);
+  }
+  void flush() {
+    out_.append(buffer_.data(), used_);
+    used_ = 0;
+  }
+
+ private:
+  std::string& out_;
+  std::size_t used_ = 0;
+  std::array<char, 480> buffer_;
+};
 
 /// The head of almost every response, made once a second: status line and Date.
 struct fresh_head {
@@ -67,29 +96,29 @@ own_field own(std::string_view name) noexcept {
   }
 }
 
-void append_field(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ").append(value).append(crlf);
+void put_field(head_buffer& out, std::string_view name, std::string_view value) {
+  out << name << ": " << value << crlf;
 }
 
-void append_status(std::string& out, int status, bool dated) {
+void put_status(head_buffer& out, int status, bool dated) {
   if (status < 100 || status > 999) {
     throw std::invalid_argument("status " + std::to_string(status) + " does not have three digits");
   }
   if (status == 200 && !dated) {
-    out.append(fresh().ok);
+    out << fresh().ok;
     return;
   }
-  out.append("HTTP/1.1 ");
-  append_number(out, status);
-  out.append(" ").append(reason_phrase(status)).append(crlf);
-  if (!dated) out.append(fresh().date);
+  out << "HTTP/1.1 ";
+  out.number(static_cast<std::uint64_t>(status)) << " " << reason_phrase(status) << crlf;
+  if (!dated) out << fresh().date;
 }
 
-void append_head(std::string& out, const response& r, const reply_to& to, body_framing framing,
-                 std::uint64_t length) {
+void append_head(std::string& to_string, const response& r, const reply_to& to,
+                 body_framing framing, std::uint64_t length) {
+  head_buffer out(to_string);
   const bool bodiless = status_has_no_body(r.status);
   const bool keep = keeps_alive(r, to) && framing != body_framing::until_close;
-  append_status(out, r.status, r.headers.contains("date"));
+  put_status(out, r.status, r.headers.contains("date"));
   bool typed = r.content_type.empty() || bodiless;
   bool measured = bodiless || framing != body_framing::length;
   for (const auto field : r.headers) {
@@ -104,20 +133,17 @@ void append_head(std::string& out, const response& r, const reply_to& to, body_f
       case own_field::date:
       case own_field::no: break;
     }
-    append_field(out, field.name, field.value);
+    put_field(out, field.name, field.value);
   }
-  if (!typed) append_field(out, "Content-Type", r.content_type.text());
-  if (!measured) {
-    out.append("Content-Length: ");
-    append_number(out, length);
-    out.append(crlf);
-  }
-  if (framing == body_framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
+  if (!typed) put_field(out, "Content-Type", r.content_type.text());
+  if (!measured) (out << "Content-Length: ").number(length) << crlf;
+  if (framing == body_framing::chunked) out << "Transfer-Encoding: chunked\r\n";
   if (!keep)
-    out.append("Connection: close\r\n");
+    out << "Connection: close\r\n";
   else if (to.version == version::http_1_0)
-    out.append("Connection: keep-alive\r\n");
-  out.append(crlf);
+    out << "Connection: keep-alive\r\n";
+  out << crlf;
+  out.flush();
 }
 
 /// Takes numbers and names apart from the front of a text; `ok` says whether everything fitted so
@@ -203,8 +229,10 @@ body_framing write_head(std::string& out, const response& r, const reply_to& to,
 
 void write_chunk(std::string& out, std::string_view piece) {
   if (piece.empty()) return;
-  append_number(out, piece.size(), 16);
-  out.append(crlf).append(piece).append(crlf);
+  head_buffer head(out);
+  head.number(piece.size(), 16) << crlf;
+  head.flush();
+  out.append(piece).append(crlf);
 }
 
 void write_last_chunk(std::string& out) { out.append("0\r\n\r\n"); }
@@ -213,19 +241,20 @@ void write_request(std::string& out, const method& m, std::string_view target,
                    std::string_view authority, const headers& extra, std::string_view body) {
   check_line_part(target, "target");
   check_line_part(authority, "host");
-  out.append(m.text()).append(" ").append(target).append(" HTTP/1.1\r\n");
-  if (!extra.contains("host")) append_field(out, "Host", authority);
+  head_buffer head(out);
+  head << m.text() << " " << target << " HTTP/1.1\r\n";
+  if (!extra.contains("host")) put_field(head, "Host", authority);
   for (const auto field : extra) {
     const auto kind = own(field.name);
     if (kind == own_field::framing || kind == own_field::length) continue;
-    append_field(out, field.name, field.value);
+    put_field(head, field.name, field.value);
   }
   if (!body.empty() || m == method::post || m == method::put || m == method::patch) {
-    out.append("Content-Length: ");
-    append_number(out, body.size());
-    out.append(crlf);
+    (head << "Content-Length: ").number(body.size()) << crlf;
   }
-  out.append(crlf).append(body);
+  head << crlf;
+  head.flush();
+  out.append(body);
 }
 
 std::string format_http_date(std::time_t seconds) {
