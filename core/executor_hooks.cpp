@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/executor_hooks.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/core/thread_state.h>
+
+#include <cstdio>
+#include <utility>
+
+namespace heddle::detail {
+namespace {
+atomic<callback_poster> poster{nullptr};
+}  // namespace
+
+void set_callback_poster(callback_poster f) noexcept { poster.store(f, release); }  // pairs with post_callback
+
+void post_callback(std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept {
+  auto* f = poster.load(acquire);  // pairs with set_callback_poster
+  if (f && runtime != 0)
+    f(runtime, home, std::move(c));
+  else
+    run_here(std::move(c));
+}
+
+void run_here(std::unique_ptr<callback_base> c) noexcept {
+  try {
+    c->run();
+  } catch (...) {
+    std::fprintf(stderr, "heddle: a callback that no loop runs threw %s\n", describe(std::current_exception()).c_str());
+  }
+}
+
+std::uint16_t current_runtime() noexcept {
+  const auto& own = this_thread();
+  if (own.runtime != 0) return own.runtime;
+  return own.current ? own.current->runtime() : std::uint16_t{0};
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/future.h>
+
+#include <heddle/core/thread_state.h>
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <ctime>
+
+namespace heddle::detail {
+namespace {
+
+/// A foreign thread that waits for the end: a joiner on its stack that a futex wakes.
+class thread_joiner : public join_node {
+ public:
+  thread_joiner() noexcept : join_node(&fire) {}
+
+  /// False: `deadline` came first.
+  bool wait_until(time_point deadline) noexcept {
+    while (fired_.load(acquire) == 0) {  // pairs with fire()
+      timespec left{};
+      if (deadline != time_point::max()) {
+        const auto ns = (deadline - clock::now()).count();
+        if (ns <= 0) return false;
+        left = {static_cast<std::time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+      }
+      // Every reason to return early (a signal, a stray wake-up, the value changed before) ends in another look.
+      ::syscall(SYS_futex, &fired_, FUTEX_WAIT_PRIVATE, 0u, deadline == time_point::max() ? nullptr : &left, nullptr, 0);
+    }
+    return true;
+  }
+
+ private:
+  // Under the joiner lock, which the waiting thread takes once more before it leaves: so the node outlives this.
+  static void fire(join_node& node, eventual&, work_list&) noexcept {
+    auto& self = static_cast<thread_joiner&>(node);
+    self.fired_.store(1, release);
+    ::syscall(SYS_futex, &self.fired_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  }
+
+  atomic<std::uint32_t> fired_{0};
+};
+
+}  // namespace
+
+future_base::future_base(const eventual_ops& ops) noexcept {
+  reset(kind::future, ops, pending_and_promise);
+  belongs_to(current_runtime());
+}
+
+namespace {
+void send(std::unique_ptr<done_callback> c, future_base& ended) noexcept {
+  c->attach(ended);
+  const auto runtime = c->runtime;
+  auto* home = c->home;
+  post_callback(runtime, home, std::move(c));
+}
+
+/// One by one: a chain of owners would be destroyed by recursion.
+void destroy(std::unique_ptr<done_callback> list) noexcept {
+  while (list) list = std::move(list->next);
+}
+}  // namespace
+
+bool future_base::cancel(std::string message) {
+  if (message.empty()) return cancel_now(*this);
+  auto kept = std::make_unique<std::string>(std::move(message));
+  if (!claim()) return false;
+  message_ = std::move(kept);
+  return cancel_now(*this);  // publishes the message
+}
+
+bool future_base::wait_until(time_point deadline) {
+  if (this_thread().loop)
+    throw usage_error("get() or wait() of a future would block the loop's thread: co_await it instead");
+  thread_joiner here;
+  if (!add_joiner(here)) return true;
+  (void)here.wait_until(deadline);
+  return !remove_joiner(here);
+}
+
+callback_id future_base::add(std::unique_ptr<done_callback> c) {
+  static constinit atomic<std::uint64_t> last_id{0};
+  const auto id = static_cast<callback_id>(last_id.fetch_add(1, relaxed) + 1);
+  c->id = id;
+  c->home = this_thread().loop;
+  c->runtime = current_runtime();
+  if (c->runtime == 0) c->runtime = runtime();
+  lock_.lock();
+  if (!fired_) {
+    c->next = std::move(callbacks_);
+    callbacks_ = std::move(c);
+  }
+  lock_.unlock();
+  if (c) send(std::move(c), *this);
+  return id;
+}
+
+namespace {
+/// Takes what `wanted` names out of the list.
+template <class Wanted>
+std::unique_ptr<done_callback> take_out(std::unique_ptr<done_callback>& list, std::size_t& count, Wanted&& wanted) {
+  std::unique_ptr<done_callback> taken;
+  for (auto* place = &list; *place;) {
+    if (!wanted(**place)) {
+      place = &(*place)->next;
+      continue;
+    }
+    auto one = std::move(*place);
+    *place = std::move(one->next);
+    one->next = std::move(taken);
+    taken = std::move(one);
+    ++count;
+  }
+  return taken;
+}
+}  // namespace
+
+std::size_t future_base::remove(callback_id id) noexcept {
+  std::size_t count = 0;
+  lock_.lock();
+  auto taken = take_out(callbacks_, count, [&](const done_callback& c) { return c.id == id; });
+  lock_.unlock();
+  destroy(std::move(taken));  // runs destructors of the user's: with no lock held
+  return count;
+}
+
+std::size_t future_base::remove(const void* type, const void* f) noexcept {
+  std::size_t count = 0;
+  lock_.lock();
+  auto taken = take_out(callbacks_, count, [&](const done_callback& c) { return c.is(type, f); });
+  lock_.unlock();
+  destroy(std::move(taken));
+  return count;
+}
+
+void future_base::fire_callbacks(eventual& self, work_list&) noexcept {
+  auto& f = static_cast<future_base&>(self);
+  f.lock_.lock();
+  f.fired_ = true;
+  auto list = std::move(f.callbacks_);
+  f.lock_.unlock();
+  std::unique_ptr<done_callback> in_order;
+  while (list) {
+    auto one = std::move(list);
+    list = std::move(one->next);
+    one->next = std::move(in_order);
+    in_order = std::move(one);
+  }
+  while (in_order) {
+    auto one = std::move(in_order);
+    in_order = std::move(one->next);
+    send(std::move(one), f);
+  }
+  f.unref();
+}
+
+bool future_base::somebody_cares() noexcept {
+  if (refs_.load(acquire) > pending_and_promise) return true;  // pairs with unref()
+  // Only the promise is left, so nothing below can change.
+  if (callbacks_) return true;
+  unref();
+  return false;
+}
+
+void future_base::check_runtime() const {
+  if (runtime() == 0) return;
+  const auto here = current_runtime();
+  if (here != 0 && here != runtime())
+    throw usage_error("co_await of a future that belongs to another runtime: wait for it in a thread, or hand the result over by submit");
+}
+
+void future_base::check_result() const {
+  if (!done()) throw invalid_state_error("the future has no result yet");
+  if (how_ended() == outcome::cancelled) throw_cancellation();
+}
+
+void future_base::throw_cancellation() const {
+  if (message_) throw cancelled_error(*message_);
+  throw cancelled_error();
+}
+
+void future_base::throw_cancellation(task_record* waited) const {
+  if (!message_ && waited && word::requests(waited->state().load()) != 0) detail::throw_cancelled(*waited);
+  throw_cancellation();
+}
+
+bool future_base::end(outcome how) noexcept {
+  if (!word_.settle_once(how)) return false;
+  work_list todo;
+  close_joiners(todo);
+  todo.settle();
+  fire_callbacks(*this, todo);
+  return true;
+}
+
+void future_base::throw_ended_before() { throw invalid_state_error("the promise has a result already, or was cancelled"); }
+
+}  // namespace heddle::detail
