@@ -10,7 +10,7 @@ TIME_LIMIT = 900  # seconds for one program
 
 
 def title_of(label):
-    return label.replace("_", " ").replace("/loops:", ", loops: ")
+    return label.replace("_", " ").replace("/", ", ").replace(":", ": ")
 
 
 def measure(name, effort, build, progress):

@@ -78,8 +78,24 @@ SERVERS = (
     Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
 )
 
-MICRO = ("tasks", "sync", "loops")  # programs/micro_<name>
-MICRO_AIMS = {}  # benchmark -> aim
+MICRO = ("tasks", "sync", "loops", "parts")  # programs/micro_<name>
+
+# By benchmark, with its argument.
+MICRO_AIMS = {
+    "plain_co_await/loops:2": "12 ns",
+    "create_task_and_await/loops:2": "100 ns",
+    "create_many_then_await/loops:2": "100 ns",
+    "yield_among_four/loops:1": "15 ns",
+    "yield_among_four/loops:2": "30 ns",
+    "queue_of_1024/loops:2": "45 ns",
+    "queue_of_one_round_trip/loops:2": "200 ns",
+    "mutex_alone/loops:2": "20 ns",
+    "mutex_among_four/loops:2": "60 ns",
+    "timer_arm_and_cancel_among_1e6/loops:2": "60 ns",
+    "timeout_around_a_yield/loops:2": "120 ns",
+    "to_thread_round_trip/loops:2": "8 µs",
+    "to_thread_64_at_once/loops:2": "1.5 µs",
+}
 
 TITLES = {
     "heddle": "heddle",
