@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Compiler and platform facts. The only place, with assert.h, that defines macros.
+#pragma once
+
+#include <cstddef>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HEDDLE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEDDLE_ASAN 1
+#endif
+#endif
+#ifndef HEDDLE_ASAN
+#define HEDDLE_ASAN 0
+#endif
+
+#define HEDDLE_NOINLINE [[gnu::noinline]]
+#define HEDDLE_INLINE [[gnu::always_inline]] inline
+#define HEDDLE_COLD [[gnu::noinline, gnu::cold]]
+
+namespace heddle::detail {
+
+/// Two adjacent lines are fetched together on current x86 parts, so what different threads write stands two lines apart.
+inline constexpr std::size_t cache_line = 64;
+inline constexpr std::size_t far_apart = 128;
+
+/// Tells the core that this thread spins.
+HEDDLE_INLINE void cpu_relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/errors.h>
+
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <memory>
+#include <typeinfo>
+
+namespace heddle {
+namespace {
+
+std::string type_name(const std::type_info& type) {
+  int status = 0;
+  std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
+  return status == 0 ? name.get() : type.name();
+}
+
+}  // namespace
+
+bool is_cancellation(const std::exception_ptr& error) noexcept {
+  return error && *error.__cxa_exception_type() == typeid(cancelled_error);
+}
+
+std::string describe(const std::exception_ptr& error) {
+  if (!error) return "no exception";
+  try {
+    std::rethrow_exception(error);
+  } catch (const exception_group& e) {
+    std::string text = std::string("heddle::exception_group: ") + e.what();
+    for (const auto& inner : e.exceptions()) text += "\n    " + describe(inner);
+    return text;
+  } catch (const std::exception& e) {
+    return type_name(typeid(e)) + ": " + e.what();
+  } catch (const cancelled_error& e) {
+    return std::string("heddle::cancelled_error: ") + e.what();
+  } catch (const fatal_error& e) {
+    return type_name(typeid(e)) + ": " + e.what();
+  } catch (...) {
+    const auto* type = abi::__cxa_current_exception_type();
+    return type ? "an exception of type " + type_name(*type) : "an unknown exception";
+  }
+}
+
+void throw_system_error(int code, const char* call, const std::string& about) {
+  throw std::system_error(code, std::generic_category(), about.empty() ? std::string(call) : call + (" " + about));
+}
+
+}  // namespace heddle

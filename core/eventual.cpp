@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/eventual.h>
+
+#include <heddle/core/spin_lock.h>
+#include <heddle/core/task_record.h>
+
+namespace heddle::detail {
+
+join_node* eventual::lock_joiners_slow() noexcept {
+  backoff wait;
+  for (;;) {
+    auto bits = joiners_.load(relaxed);
+    if ((bits & lock_bit) == 0 &&
+        joiners_.compare_exchange_weak(bits, bits | lock_bit, acquire, relaxed))  // pairs with unlock_joiners
+      return reinterpret_cast<join_node*>(bits);
+    wait.pause();
+  }
+}
+
+bool eventual::remove_joiner(join_node& node) noexcept {
+  auto* head = lock_joiners();
+  const bool was_linked = node.linked;
+  if (was_linked) {
+    node.linked = false;
+    if (node.prev)
+      node.prev->next = node.next;
+    else
+      head = node.next;
+    if (node.next) node.next->prev = node.prev;
+  }
+  unlock_joiners(head);
+  return was_linked;
+}
+
+void eventual::close_joiners(work_list& todo) noexcept {
+  std::uintptr_t none = 0;  // the common case, in one operation: nobody waits
+  if (joiners_.compare_exchange_strong(none, closed_bit, acq_rel, relaxed)) return;  // pairs with lock_joiners
+  auto* head = lock_joiners();
+  join_node* in_order = nullptr;  // nodes were pushed in front: turn them round
+  while (head) {
+    auto* next = head->next;
+    head->next = in_order;
+    in_order = head;
+    head = next;
+  }
+  while (in_order) {
+    auto* node = in_order;
+    in_order = node->next;
+    node->linked = false;
+    node->fire(*node, *this, todo);  // the node may be gone once its owner is scheduled, which is not before the unlock
+  }
+  unlock_joiners(closed_list());
+}
+
+void work_list::schedule(task_record& t) noexcept { append(t); }
+
+bool work_list::cancel(eventual& target) noexcept {
+  switch (target.kind_) {
+    case kind::future:
+      if (!target.word_.settle_once(outcome::cancelled)) return false;
+      target.ref();  // dropped when its joiners have been fired
+      append(target);
+      return true;
+    case kind::gathering:
+    case kind::task:
+    case kind::strand:
+      break;
+  }
+  switch (target.word_.cancel()) {
+    case on_cancel::no:
+      return false;
+    case on_cancel::pending:
+      break;
+    case on_cancel::owe_leaf:
+      append(target);
+      break;
+    case on_cancel::owe_fwd:
+      if (target.kind_ == kind::gathering) target.ref();
+      append(target);
+      break;
+    case on_cancel::owe_kernel:
+      cancel_in_kernel(target.runtime_, static_cast<task_record&>(target).kernel_wait());
+      break;
+  }
+  if (target.kind_ == kind::task && (target.word_.load() & word::strands))
+    static_cast<task_record&>(target).cancel_strands(*this);
+  return true;
+}
+
+void work_list::forward_self(task_record& t) noexcept { append(t); }
+
+void work_list::forward(eventual& e) noexcept {
+  do {
+    e.word_.begin_round();
+    bool taken;
+    if (e.kind_ == kind::gathering)
+      taken = e.ops_->forward(e, *this);
+    else
+      taken = cancel(*static_cast<task_record&>(e).wait()->target());
+    if (!taken) e.word_.set_must();
+    switch (e.word_.thaw()) {
+      case on_thaw::again:
+        continue;
+      case on_thaw::waits_on:
+        break;
+      case on_thaw::schedule:
+        if (e.kind_ == kind::gathering)
+          e.ops_->finish(e, *this);
+        else
+          heddle::detail::schedule(static_cast<task_record&>(e));
+        break;
+    }
+    break;
+  } while (true);
+  if (e.kind_ == kind::gathering) e.unref();
+}
+
+void work_list::settle_all() noexcept {
+  while (head_) {
+    eventual& e = *head_;
+    head_ = e.next_;
+    if (!head_) tail_ = nullptr;
+    const auto w = e.word_.load();
+    switch (word::state(w)) {
+      case task_state::active: {
+        auto& t = static_cast<task_record&>(e);
+        if (w & word::interrupted) t.wait()->leave();
+        heddle::detail::schedule(t);
+        break;
+      }
+      case task_state::frozen:
+        forward(e);
+        break;
+      case task_state::done:  // a future that was cancelled
+        e.close_joiners(*this);
+        if (e.ops_->finish) e.ops_->finish(e, *this);
+        e.unref();
+        break;
+      default:
+        HEDDLE_ASSERT(false, "a waiting task stood in a work list");
+    }
+  }
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/frame_cache.h>
+
+#include <heddle/core/thread_state.h>
+
+#include <new>
+
+namespace heddle::detail {
+
+frame_depot::~frame_depot() {
+  if (immortal_) return;
+  while (chunks_) ::operator delete(std::exchange(chunks_, chunks_->next));
+}
+
+raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
+  const std::size_t size = (index + 1) * grain;
+  static_assert(sizeof(raw_links::block) <= grain && sizeof(chunk) <= grain);
+  auto* raw = static_cast<std::byte*>(::operator new(grain + size * batch));
+  auto* head = reinterpret_cast<chunk*>(raw);
+  chunks_lock_.lock();
+  head->next = chunks_;
+  chunks_ = head;
+  chunks_lock_.unlock();
+  reserved_.fetch_add(grain + size * batch, relaxed);
+  raw_links::block* list = nullptr;
+  for (std::uint32_t i = batch; i-- > 0;) {
+    auto* b = reinterpret_cast<raw_links::block*>(raw + grain + size * i);
+    b->next = list;
+    list = b;
+  }
+  return list;
+}
+
+void* frame_cache::refill(std::size_t index) {
+  flush_caches_at_thread_exit();
+  const std::uint32_t batch = frame_depot::batch_of(index);
+  if (!lists_[index].refill(depot_->of(index), batch)) lists_[index].fill(depot_->carve(index, batch), batch);
+  return lists_[index].pop();
+}
+
+void frame_cache::flush() noexcept {
+  for (std::size_t i = 0; i < frame_depot::classes; ++i) lists_[i].flush(depot_->of(i), frame_depot::batch_of(i));
+}
+
+void* frame_allocate(std::size_t bytes) {
+  if constexpr (HEDDLE_ASAN) return ::operator new(bytes);
+  if (bytes > frame_depot::largest) [[unlikely]]
+    return ::operator new(bytes);
+  return this_thread().frames.allocate(bytes);
+}
+
+void frame_free(void* block, std::size_t bytes) noexcept {
+  if constexpr (HEDDLE_ASAN) return ::operator delete(block);
+  if (bytes > frame_depot::largest) [[unlikely]]
+    return ::operator delete(block);
+  this_thread().frames.free(block, bytes);
+}
+
+}  // namespace heddle::detail

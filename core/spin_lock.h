@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <heddle/core/atomic.h>
+#include <heddle/core/config.h>
+
+#include <cstdint>
+
+namespace heddle::detail {
+
+/// A lock for sections of a few instructions in which nothing of the user's runs and nothing blocks.
+/// Cost      1 locked operation to take, a plain store to release; 4 bytes.
+/// Ordering  unlock() (release) pairs with the lock() (acquire) that follows.
+/// A holder may be preempted, so waiting turns from spinning to yielding the processor.
+class spin_lock {
+ public:
+  void lock() noexcept {
+    if (held_.exchange(1, acquire) != 0) [[unlikely]]
+      lock_slow();
+  }
+  bool try_lock() noexcept { return held_.load(relaxed) == 0 && held_.exchange(1, acquire) == 0; }
+  void unlock() noexcept { held_.store(0, release); }
+
+ private:
+  HEDDLE_COLD void lock_slow() noexcept;
+
+  atomic<std::uint32_t> held_{0};
+};
+
+/// What a spinner does between two looks: pause at first, then let others run.
+class backoff {
+ public:
+  void pause() noexcept {
+    if (turns_ < 6) {
+      for (unsigned i = 0; i < (1u << turns_); ++i) cpu_relax();
+      ++turns_;
+    } else {
+      yield_processor();
+    }
+  }
+
+ private:
+  HEDDLE_COLD static void yield_processor() noexcept;
+
+  unsigned turns_ = 0;
+};
+
+}  // namespace heddle::detail

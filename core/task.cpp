@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/task.h>
+
+#include <heddle/core/thread_state.h>
+
+namespace heddle::detail {
+
+void promise_base::promote() {
+  auto& task = enclosing();
+  promise_base* root = this;  // the strand's own first frame: the one with an end
+  while (!root->end) root = &of(root->continuation);
+  auto* own = task_record::make_strand(task.root(), root->end);
+  own->at_home(this_thread().loop);
+  const auto bits = reinterpret_cast<std::uintptr_t>(own);
+  for (promise_base* p = this; p != root; p = &of(p->continuation)) p->record = bits;
+  root->record = bits;
+  this_thread().current = own;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/task_record.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/core/thread_state.h>
+
+#include <cstddef>
+
+namespace heddle::detail {
+
+// Protocol SLAB. Records are carved from chunks that are never given back, so that a late look at a word, or a scan, always meets a
+// record; a word's generation tells whether it is still the same life. Free records travel by MAGAZINE.
+struct record_slab {
+  static constexpr std::uint32_t batch = 64;
+  struct chunk {
+    chunk* next;
+    alignas(64) std::byte memory[batch * sizeof(task_record)];
+    task_record* at(std::uint32_t i) noexcept {
+      return std::launder(reinterpret_cast<task_record*>(memory + i * sizeof(task_record)));
+    }
+  };
+
+  magazine_depot<record_links> depot;
+  atomic<chunk*> chunks{nullptr};
+
+  eventual* carve() {
+    auto* fresh = new chunk;
+    eventual* list = nullptr;
+    for (std::uint32_t i = batch; i-- > 0;) {
+      auto* r = ::new (static_cast<void*>(fresh->memory + i * sizeof(task_record))) task_record;
+      record_links::next(r) = list;
+      list = r;
+    }
+    fresh->next = chunks.load(relaxed);
+    while (!chunks.compare_exchange_weak(fresh->next, fresh, release, relaxed)) {  // pairs with scan_all()
+    }
+    return list;
+  }
+
+  static task_record* allocate() {
+    auto& own = this_thread().records;
+    if (auto* r = own.pop()) [[likely]]
+      return static_cast<task_record*>(r);
+    return refill();
+  }
+  HEDDLE_COLD static task_record* refill();
+};
+
+namespace {
+constinit record_slab slab;
+atomic<kernel_canceller> ask_kernel{nullptr};
+atomic<unretrieved_reporter> reporter{nullptr};
+}  // namespace
+
+task_record* record_slab::refill() {
+  flush_caches_at_thread_exit();
+  auto& own = this_thread().records;
+  if (!own.refill(slab.depot, batch)) own.fill(slab.carve(), batch);
+  return static_cast<task_record*>(own.pop());
+}
+
+magazine_depot<record_links>& process_records() noexcept { return slab.depot; }
+
+task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uint32_t refs) {
+  auto* r = record_slab::allocate();
+  r->resume_ = 0;
+  r->wait_.store(0, relaxed);
+  r->home_.store(nullptr, relaxed);
+  r->extra_.store(nullptr, relaxed);
+  r->next_ = nullptr;
+  r->reset(what, ops, refs);
+  return r;
+}
+
+void task_record::recycle() noexcept {
+  if (auto* e = extra_.exchange(nullptr, acq_rel)) {
+    if (e->context) e->drop_context(e->context);
+    delete e;
+  }
+  auto& own = this_thread().records;
+  if (!own.push(this, record_slab::batch)) [[unlikely]]
+    own.spill(slab.depot, record_slab::batch);
+}
+
+task_extra& task_record::extra() {
+  if (auto* e = extra_.load(acquire)) return *e;  // pairs with the exchange below
+  auto fresh = std::make_unique<task_extra>();
+  task_extra* none = nullptr;
+  if (extra_.compare_exchange_strong(none, fresh.get(), acq_rel, acquire)) return *fresh.release();
+  return *none;
+}
+
+// Protocol STRAND. A child of fork_join runs under its task's record. When it really suspends it needs a word of its own: it takes an
+// unnamed record, rewrites the record pointers of its own frames (task.cpp), and is listed with the task, so that a cancellation of
+// the task reaches it. The list's lock is a leaf lock: inside it only words are changed. A cancellation that came before the strand
+// was listed is seen as the task's must, by the strand itself, after listing: one of the two always sees the other.
+task_record* task_record::make_strand(task_record& task, void* join) {
+  static constexpr eventual_ops ops{
+      [](eventual& self) noexcept {
+        auto& r = static_cast<task_record&>(self);
+        auto* root = r.strand().root;
+        r.recycle();
+        root->unref();
+      },
+      nullptr, nullptr};
+  auto& shared = task.extra().strands;
+  auto* r = make(kind::strand, ops, 1);
+  r->joiners_.store(reinterpret_cast<std::uintptr_t>(join), relaxed);
+  r->belongs_to(task.runtime());
+  r->home_.store(task.home(), relaxed);
+  if (task.is_pinned()) r->pin();
+  task.ref();
+  auto* part = ::new (static_cast<void*>(r->storage_)) strand_part{&task, nullptr, nullptr};
+  shared.lock.lock();
+  part->next = shared.head;
+  if (part->next) part->next->strand().prev = r;
+  shared.head = r;
+  shared.lock.unlock();
+  task.word_.set_flag(word::strands);
+  if (task.word_.load() & word::must) (void)r->word_.cancel();
+  return r;
+}
+
+void task_record::retire_strand() noexcept {
+  auto& part = strand();
+  auto& shared = part.root->extra_.load(acquire)->strands;
+  shared.lock.lock();
+  if (part.prev)
+    part.prev->strand().next = part.next;
+  else
+    shared.head = part.next;
+  if (part.next) part.next->strand().prev = part.prev;
+  shared.lock.unlock();
+  unref();
+}
+
+void task_record::cancel_strands(work_list& todo) noexcept {
+  cancel_strands_if(todo, [](void*) { return true; });
+}
+
+void task_record::scan_all(void (*see)(void*, task_record&), void* f) {
+  for (auto* c = slab.chunks.load(acquire); c; c = c->next)  // pairs with carve()
+    for (std::uint32_t i = 0; i < record_slab::batch; ++i)
+      if (auto* r = c->at(i); r->try_ref()) {
+        see(f, *r);
+        r->unref();
+      }
+}
+
+outcome end_task(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept {
+  const outcome stands = t.state().finish(how);
+  if (stands != how && destroy_result) destroy_result(t.storage());
+  work_list todo;
+  t.close_joiners(todo);
+  todo.settle();
+  return stands;
+}
+
+void throw_cancelled(task_record& t) {
+  if (auto* e = t.root().extra_if_any()) {
+    e->lock.lock();
+    std::string message = e->message;
+    e->lock.unlock();
+    throw cancelled_error(std::move(message));
+  }
+  throw cancelled_error();
+}
+
+void set_kernel_canceller(kernel_canceller f) noexcept { ask_kernel.store(f, release); }  // pairs with cancel_in_kernel
+void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept {
+  if (auto* f = ask_kernel.load(acquire)) f(runtime, op);
+}
+
+void set_unretrieved_reporter(unretrieved_reporter f) noexcept { reporter.store(f, release); }  // pairs with report
+void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept {
+  if (auto* f = reporter.load(acquire)) f(what.runtime(), what, error);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/thread_state.h>
+
+namespace heddle::detail {
+
+magazine_depot<record_links>& process_records() noexcept;
+
+namespace {
+
+constinit frame_depot frames_of_the_process{frame_depot::immortal};
+constinit thread_local thread_state self{frames_of_the_process};
+
+constexpr std::uint32_t record_batch = 64;
+
+struct flusher {
+  ~flusher() {
+    auto& own = this_thread();
+    own.frames.flush();
+    own.records.flush(process_records(), record_batch);
+  }
+};
+
+}  // namespace
+
+thread_state& this_thread() noexcept { return self; }
+
+frame_depot& process_frames() noexcept { return frames_of_the_process; }
+
+void flush_caches_at_thread_exit() {
+  thread_local flusher at_exit;
+  (void)&at_exit;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/wait.h>
+
+namespace heddle::detail {
+
+void waiter::leave() noexcept {
+  queue->lock();
+  if (linked) queue->unlink(*this);
+  queue->unlock();
+}
+
+void wait_queue::unlink(waiter& w) noexcept {
+  (w.prev ? w.prev->next : head_) = w.next;
+  (w.next ? w.next->prev : tail_) = w.prev;
+  w.prev = w.next = nullptr;
+  w.linked = false;
+}
+
+void wait_queue::link_before(waiter& w, waiter* place) noexcept {
+  w.prev = place ? place->prev : tail_;
+  w.next = place;
+  (w.prev ? w.prev->next : head_) = &w;
+  (w.next ? w.next->prev : tail_) = &w;
+  w.linked = true;
+}
+
+bool join_wait::suspend(task_record& t) noexcept {
+  task_ = &t;
+  t.waits_in(this);
+  bool forward = false;
+  work_list todo;
+  // Under the target's joiner lock: the word first, then the link. A cancellation that is due goes on to the target, and we still
+  // wait: the word is frozen, which keeps us from being resumed until we have forwarded it ourselves.
+  const bool linked = target_->add_joiner(*this, [&] {
+    forward = !t.state().begin_forwarding();
+    return true;
+  });
+  if (!linked) {
+    task_ = nullptr;
+    return false;
+  }
+  if (forward) {
+    todo.forward_self(t);
+    todo.settle();
+  }
+  return true;
+}
+
+void join_wait::fired(join_node& node, eventual&, work_list& todo) noexcept {
+  auto& self = static_cast<join_wait&>(node);
+  if (self.task_->state().claim() == on_wake::schedule) todo.schedule(*self.task_);
+}
+
+}  // namespace heddle::detail

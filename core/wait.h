@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// Protocol WAIT: one way to suspend, one way to wake. Every primitive waits through a wait_queue; every await of something that ends
+// (a task, a future, a gathering) through join_wait. The states and transitions are in word.h, the checked model in the design notes:
+//
+//   suspend    lock(P); available? take it, go on.  Otherwise the word: active -> leaf (a cancellation due: unlock, throw); link; unlock.
+//              From here on neither frame, nor node, nor primitive may be touched: somebody may have resumed us.
+//   notify     lock(P); pop until one is claimed (leaf -> active); give; unlock; schedule.  After the unlock, because the primitive may
+//              live in the waiter's frame.  A node lost to a canceller is popped and left to him.
+//   cancel     one compare-exchange claims the wait; then lock(P); unlink if linked; unlock; schedule.
+//   resume     a load. If a cancellation claimed the wait or came after the hand-over: give back what was given, throw.
+//
+// While a node is linked and P is locked its task cannot run on: a claimer must take P's lock before it schedules. So there is no ABA.
+#pragma once
+
+#include <heddle/core/spin_lock.h>
+#include <heddle/core/task.h>
+#include <heddle/core/task_record.h>
+
+namespace heddle::detail {
+
+class wait_queue;
+
+/// A leaf wait in a wait_queue. Part of an awaiter, in the waiting frame.
+class waiter : public wait_base {
+ public:
+  explicit waiter(wait_queue& q) noexcept : queue(&q) {}
+  waiter(const waiter&) = delete;
+  waiter& operator=(const waiter&) = delete;
+
+  void leave() noexcept override;
+
+  waiter* prev = nullptr;
+  waiter* next = nullptr;
+  wait_queue* const queue;
+  task_record* task = nullptr;  // set: it suspended (or was refused by a cancellation)
+  bool linked = false;          // under the queue's lock
+  bool given = false;           // the waker handed over what was waited for
+  bool refused = false;         // a cancellation was due: throw at once
+
+ protected:
+  ~waiter() = default;
+};
+
+/// The waiters of one primitive, oldest first, and the lock that guards both them and the primitive's own state.
+class wait_queue {
+ public:
+  wait_queue() = default;
+  wait_queue(const wait_queue&) = delete;
+  /// Takes the lock, so that a primitive may be destroyed by whom it has just let go on, while the waker's call still leaves it.
+  ~wait_queue() {
+    lock_.lock();
+    HEDDLE_ASSERT(!head_, "a primitive was destroyed while tasks wait in it");
+  }
+
+  void lock() noexcept { lock_.lock(); }
+  void unlock() noexcept { lock_.unlock(); }
+  [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
+  [[nodiscard]] waiter* first() const noexcept { return head_; }
+
+  /// Lock held. Suspends `t` in `w`, last or before `place`; false: a cancellation was due, w.refused is set and nothing is linked.
+  [[nodiscard]] bool suspend(waiter& w, task_record& t, waiter* place = nullptr) noexcept {
+    w.task = &t;
+    t.waits_in(&w);
+    if (!t.state().begin_leaf()) {
+      w.refused = true;
+      return false;
+    }
+    link_before(w, place);
+    return true;
+  }
+  /// Lock held. The oldest waiter that could be claimed, unlinked and now the caller's to schedule; or nullptr.
+  [[nodiscard]] waiter* claim_first() noexcept {
+    while (waiter* w = head_) {
+      unlink(*w);
+      if (w->task->state().claim() == on_wake::schedule) return w;
+    }
+    return nullptr;
+  }
+  /// Lock held.
+  void unlink(waiter& w) noexcept;
+  void link_before(waiter& w, waiter* place) noexcept;
+
+ private:
+  spin_lock lock_;
+  waiter* head_ = nullptr;
+  waiter* tail_ = nullptr;
+};
+
+/// Waiting for the end of `target` such that cancelling goes to the target: the waiter stays suspended until it ends.
+/// Base of the awaiters of handles, futures and gatherings. The awaiter holds a reference to the target.
+class join_wait : public wait_base, public join_node {
+ public:
+  explicit join_wait(eventual& target) noexcept : join_node(&fired), target_(&target) {}
+
+  eventual* target() noexcept override { return target_; }
+  const char* name() const noexcept override { return "await"; }
+
+  [[nodiscard]] bool ready() const noexcept { return target_->done(); }
+  /// False: it is done already, do not suspend.
+  [[nodiscard]] bool suspend(task_record& t) noexcept;
+  /// After the resume: throws the caller's own cancellation if one is due.
+  void check_cancel() {
+    if (task_ && task_->state().take_cancel()) throw_cancelled(*task_);
+  }
+
+ protected:
+  ~join_wait() = default;
+
+ private:
+  static void fired(join_node& node, eventual& target, work_list& todo) noexcept;
+
+  eventual* target_;
+  task_record* task_ = nullptr;
+};
+
+/// The end of every leaf wait: true if what was waited for is to be given back and a cancellation thrown.
+[[nodiscard]] inline bool cancelled_at_resume(const waiter& w) noexcept {
+  return w.refused || (w.task && w.task->state().take_cancel());
+}
+
+}  // namespace heddle::detail

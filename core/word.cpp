@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/word.h>
+
+namespace heddle::detail {
+
+on_cancel task_word::cancel() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    std::uint64_t next = word::one_more_request(w);
+    on_cancel owed = on_cancel::pending;
+    switch (word::state(w)) {
+      case task_state::done:
+        return on_cancel::no;
+      case task_state::active:
+        next |= word::must;
+        break;
+      case task_state::leaf:
+        next = word::with_state(next, task_state::active) | word::interrupted;
+        owed = on_cancel::owe_leaf;
+        break;
+      case task_state::forwarding:
+        next = word::with_state(next, task_state::frozen);
+        owed = on_cancel::owe_fwd;
+        break;
+      case task_state::frozen:
+        next |= word::again;
+        break;
+      case task_state::kernel:
+        owed = (w & word::must) ? on_cancel::pending : on_cancel::owe_kernel;
+        next |= word::must;
+        break;
+    }
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return owed;  // pairs with begin(): the node is visible
+  }
+}
+
+std::uint32_t task_word::uncancel() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    if (word::requests(w) == 0 || word::done(w)) return word::requests(w);
+    std::uint64_t next = w - word::one_request;
+    if (word::requests(next) == 0) next &= ~word::must;
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return word::requests(next);
+  }
+}
+
+bool task_word::begin_forwarding() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    const bool due = (w & (word::must | word::interrupted)) != 0;
+    const std::uint64_t next = due ? word::with_state(w & ~(word::must | word::interrupted), task_state::frozen)
+                                   : word::with_state(w, task_state::forwarding);
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return !due;  // pairs with claim() and cancel()
+  }
+}
+
+bool task_word::take_cancel_slow() noexcept {
+  const auto before = bits_.fetch_and(~(word::must | word::interrupted), acq_rel);
+  return (before & (word::must | word::interrupted)) != 0;
+}
+
+on_wake task_word::claim() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    std::uint64_t next;
+    on_wake owed;
+    switch (word::state(w)) {
+      case task_state::leaf:
+      case task_state::forwarding:
+      case task_state::kernel:
+        next = word::with_state(w, task_state::active);
+        owed = on_wake::schedule;
+        break;
+      case task_state::frozen:
+        next = w | word::notified;
+        owed = on_wake::frozen;
+        break;
+      default:
+        return on_wake::lost;
+    }
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return owed;  // pairs with begin_*()
+  }
+}
+
+on_thaw task_word::thaw() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    std::uint64_t next;
+    on_thaw owed;
+    if (w & word::again) {
+      return on_thaw::again;
+    } else if (w & word::notified) {
+      next = word::with_state(w & ~word::notified, task_state::active);
+      owed = on_thaw::schedule;
+    } else {
+      next = word::with_state(w, task_state::forwarding);
+      owed = on_thaw::waits_on;
+    }
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return owed;  // pairs with claim() and cancel()
+  }
+}
+
+outcome task_word::finish(outcome how) noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    const outcome stands = how == outcome::value && (w & word::must) ? outcome::cancelled : how;
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel, relaxed))  // pairs with load()
+      return stands;
+  }
+}
+
+bool task_word::settle_once(outcome how) noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    if (word::done(w)) return false;
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w, how), acq_rel, relaxed)) return true;  // pairs with load()
+  }
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// The word: what is true of a task (or future, or gathering) that several threads may change at once, and the named transitions
+// between its states. Protocol WAIT (wait.h) is built from these and nothing else.
+//
+//   bits 0-2   state      active, leaf, forwarding, frozen, kernel, done
+//   bit  3     must       a cancellation not yet delivered; withdrawn when uncancel() brings requests to 0
+//   bit  4     interrupted  a cancellation claimed a live wait: always delivered, never withdrawn
+//   bit  5     notified   what a frozen waiter waits for has ended meanwhile
+//   bit  6     again      another cancellation came while the word was frozen
+//   bit  7     troubled   a fork_join of this task failed or was cancelled: forks look further (sticky)
+//   bit  8     strands    promoted strands of this task exist (sticky): a cancellation goes to them too
+//   bits 9-10  outcome    of a done word: value, error, cancelled
+//   bits 16-31 requests   cancellations asked for (asyncio's cancelling()); saturates
+//   bits 32-63 generation of the memory: tells a late looker that the record was reused
+//
+// A word starts `active`: a task that has not started differs only in a flag of its record, because a cancellation does the same
+// to both (must), and its first step looks at must before the body runs. That saves one locked operation a task.
+#pragma once
+
+#include <heddle/core/atomic.h>
+#include <heddle/core/config.h>
+
+#include <cstdint>
+
+namespace heddle::detail {
+
+enum class task_state : std::uint8_t { active, leaf, forwarding, frozen, kernel, done };
+enum class outcome : std::uint8_t { none, value, error, cancelled };
+
+/// What a canceller owes after its compare-exchange.
+enum class [[nodiscard]] on_cancel {
+  no,          // already done
+  pending,     // noted; nothing owed
+  owe_leaf,    // the wait is ours: unlink, then schedule
+  owe_fwd,     // frozen by us: forward to the targets, then thaw
+  owe_kernel,  // ask the kernel, by slot and generation
+};
+/// What a notifier owes after claiming a waiter.
+enum class [[nodiscard]] on_wake {
+  schedule,  // ours: hand over what is given and schedule it
+  frozen,    // a canceller is forwarding: it will see `notified` and schedule
+  lost,      // a canceller claimed it: not ours
+};
+/// What follows from ending a forwarding round.
+enum class [[nodiscard]] on_thaw { waits_on, schedule, again };
+
+namespace word {
+
+inline constexpr std::uint64_t state_mask = 7;
+inline constexpr std::uint64_t must = 1u << 3;
+inline constexpr std::uint64_t interrupted = 1u << 4;
+inline constexpr std::uint64_t notified = 1u << 5;
+inline constexpr std::uint64_t again = 1u << 6;
+inline constexpr std::uint64_t troubled = 1u << 7;
+inline constexpr std::uint64_t strands = 1u << 8;
+inline constexpr unsigned outcome_shift = 9;
+inline constexpr std::uint64_t outcome_mask = std::uint64_t{3} << outcome_shift;
+inline constexpr unsigned requests_shift = 16;
+inline constexpr std::uint64_t one_request = std::uint64_t{1} << requests_shift;
+inline constexpr std::uint64_t requests_mask = std::uint64_t{0xffff} << requests_shift;
+inline constexpr unsigned generation_shift = 32;
+inline constexpr std::uint64_t generation_mask = ~std::uint64_t{0} << generation_shift;
+
+constexpr task_state state(std::uint64_t w) noexcept { return static_cast<task_state>(w & state_mask); }
+constexpr outcome result(std::uint64_t w) noexcept { return static_cast<outcome>((w & outcome_mask) >> outcome_shift); }
+constexpr std::uint32_t requests(std::uint64_t w) noexcept {
+  return static_cast<std::uint32_t>((w & requests_mask) >> requests_shift);
+}
+constexpr std::uint32_t generation(std::uint64_t w) noexcept { return static_cast<std::uint32_t>(w >> generation_shift); }
+constexpr std::uint64_t with_state(std::uint64_t w, task_state s) noexcept {
+  return (w & ~state_mask) | static_cast<std::uint64_t>(s);
+}
+constexpr std::uint64_t with_outcome(std::uint64_t w, outcome o) noexcept {
+  return (w & ~(outcome_mask | state_mask)) | static_cast<std::uint64_t>(task_state::done) |
+         (static_cast<std::uint64_t>(o) << outcome_shift);
+}
+constexpr std::uint64_t one_more_request(std::uint64_t w) noexcept {
+  return (w & requests_mask) == requests_mask ? w : w + one_request;
+}
+constexpr bool done(std::uint64_t w) noexcept { return state(w) == task_state::done; }
+
+}  // namespace word
+
+/// The word with its transitions. Each is one compare-exchange (retried when another bit changed meanwhile).
+/// Orders: every successful transition is acq_rel. The pairs that matter: a waiter's begin_* releases its node and frame to the
+/// claimer's claim/cancel (acquire), whose later schedule() releases what it wrote to the frame to the loop that resumes it.
+class task_word {
+ public:
+  [[nodiscard]] std::uint64_t load() const noexcept { return bits_.load(acquire); }  // pairs with every transition
+  [[nodiscard]] std::uint64_t peek() const noexcept { return bits_.load(relaxed); }  // a hint; nothing is read on its strength
+  /// A fresh life: active, no requests, the generation one further. Only the owner of free memory.
+  void reset() noexcept {
+    bits_.store((bits_.load(relaxed) & word::generation_mask) + (std::uint64_t{1} << word::generation_shift), relaxed);
+  }
+
+  // --- cancelling (anyone, under any lock) ---
+
+  on_cancel cancel() noexcept;
+  /// Lowers requests; at 0 an undelivered `must` is withdrawn. Returns what is left.
+  std::uint32_t uncancel() noexcept;
+
+  // --- waiting (the task itself) ---
+
+  /// active -> leaf. False: a cancellation is due, it was taken (must cleared) and is to be thrown.
+  [[nodiscard]] bool begin_leaf() noexcept { return begin(task_state::leaf); }
+  /// active -> kernel; likewise.
+  [[nodiscard]] bool begin_kernel() noexcept { return begin(task_state::kernel); }
+  /// active -> forwarding, or -> frozen with must cleared: then false, and the caller settles itself once it is linked.
+  [[nodiscard]] bool begin_forwarding() noexcept;
+  /// Takes a cancellation that is due at this resumption: clears must and interrupted. A load when there is none.
+  [[nodiscard]] bool take_cancel() noexcept {
+    return (bits_.load(relaxed) & (word::must | word::interrupted)) != 0 && take_cancel_slow();
+  }
+  /// must, set by nobody else: what a forwarding found nobody to take.
+  void set_must() noexcept { bits_.fetch_or(word::must, acq_rel); }
+
+  // --- waking (who holds the primitive's lock, or the kernel's completion) ---
+
+  /// leaf|forwarding|kernel -> active, or frozen: notified.
+  on_wake claim() noexcept;
+
+  // --- forwarding (who got owe_fwd) ---
+
+  void begin_round() noexcept { bits_.fetch_and(~word::again, acq_rel); }
+  on_thaw thaw() noexcept;
+
+  // --- the end ---
+
+  /// active -> done. A pending must turns a value into cancelled. Returns the outcome that stands.
+  outcome finish(outcome how) noexcept;
+  /// For futures: active -> done, once. False: it was done already.
+  [[nodiscard]] bool settle_once(outcome how) noexcept;
+
+  void set_flag(std::uint64_t flag) noexcept { bits_.fetch_or(flag, acq_rel); }
+
+ private:
+  bool begin(task_state s) noexcept {
+    std::uint64_t w = bits_.load(relaxed);
+    for (;;) {
+      const bool due = (w & (word::must | word::interrupted)) != 0;
+      const std::uint64_t next = due ? w & ~(word::must | word::interrupted) : word::with_state(w, s);
+      if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) [[likely]]  // pairs with claim() and cancel()
+        return !due;
+    }
+  }
+  HEDDLE_COLD bool take_cancel_slow() noexcept;
+
+  atomic<std::uint64_t> bits_{0};
+};
+
+static_assert(sizeof(task_word) == 8);
+
+}  // namespace heddle::detail

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// A task seen from outside, whatever its result.
+#pragma once
+
+#include <heddle/core/errors.h>
+#include <heddle/core/task_record.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace heddle {
+
+/// A counted reference to a task: its name, its state, a place to deliver a cancellation. It may outlive the task and its runtime.
+/// Copyable; dropping it neither cancels nor waits. Thread-safety: every function may be called from any thread.
+class any_task {
+ public:
+  any_task() noexcept = default;
+  /// Takes over one reference.
+  explicit any_task(detail::task_record* r) noexcept : record_(r) {}
+  any_task(const any_task& other) noexcept : record_(other.record_) {
+    if (record_) record_->ref();
+  }
+  any_task(any_task&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
+  any_task& operator=(any_task other) noexcept {
+    std::swap(record_, other.record_);
+    return *this;
+  }
+  ~any_task() {
+    if (record_) record_->unref();
+  }
+
+  [[nodiscard]] bool valid() const noexcept { return record_ != nullptr; }
+  friend bool operator==(const any_task&, const any_task&) = default;
+
+  /// It has ended: with a value, with an error, or cancelled.
+  [[nodiscard]] bool done() const { return at().done(); }
+  /// It has ended cancelled.
+  [[nodiscard]] bool cancelled() const { return at().how_ended() == detail::outcome::cancelled; }
+  /// Asks it to stop: `cancelled_error` (with `message`) is thrown at its present or next wait. Never runs anything of the task here.
+  /// False: it had ended already.
+  bool cancel(std::string_view message = {}) const;
+  /// How many cancellations were asked for and not taken back by uncancel().
+  [[nodiscard]] unsigned cancelling() const { return detail::word::requests(at().state().load()); }
+  /// Takes one request back; at none a cancellation not yet delivered is withdrawn. Returns how many are left.
+  unsigned uncancel() const { return at().state().uncancel(); }
+
+  /// Given or default ("task-7"; defaults are unique and increasing in the order they are asked for).
+  [[nodiscard]] std::string get_name() const;
+  void set_name(std::string name) const;
+  /// For people: "running or ready", "waiting in mutex", "done", "cancelled", "failed".
+  [[nodiscard]] std::string state() const;
+
+  /// For the library.
+  [[nodiscard]] detail::task_record* record() const noexcept { return record_; }
+
+ protected:
+  [[nodiscard]] detail::task_record& at() const {
+    if (!record_) [[unlikely]]
+      throw_empty();
+    return *record_;
+  }
+  [[noreturn]] static void throw_empty();
+
+  detail::task_record* record_ = nullptr;
+};
+
+/// The task whose code runs now, or an invalid handle outside of tasks (in callbacks, on foreign threads).
+HEDDLE_NOINLINE any_task current_task() noexcept;
+/// All tasks of the calling loop's runtime that have not ended, the caller included. Cost: a look at every record there is.
+/// Throws no_running_loop.
+std::vector<any_task> all_tasks();
+
+}  // namespace heddle

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// What a loop knows of I/O: something it can wait in. The reactors of io implement it.
+#pragma once
+
+#include <heddle/core/clock.h>
+#include <heddle/core/task_record.h>
+
+#include <memory>
+
+namespace heddle {
+
+enum class reactor_kind { automatic, epoll, uring };
+
+struct options;
+
+namespace detail {
+
+/// One a loop. `poll` is its owner's alone; `wake` and `rescue` are for other threads.
+class driver {
+ public:
+  virtual ~driver() = default;
+
+  /// Dispatches what is ready, having waited at most `limit` for something to be (zero: does not wait; duration::max(): for ever).
+  /// Tasks that become ready are given to schedule(). Returns how many I/O events there were, wake-ups not counted.
+  virtual unsigned poll(duration limit) = 0;
+
+  /// Makes the owner's present or next waiting poll() return at once. From any thread, also a foreign one. Costs a system call: callers
+  /// call it only when the owner is parked or about to park.
+  virtual void wake() noexcept = 0;
+
+  /// The owner is hogged by a task that does not return: dispatch what is ready here, from the calling thread (another loop's), without
+  /// waiting. Movable tasks go to the caller's loop, pinned ones wait for their own. Concurrent with the owner coming back at any time.
+  virtual unsigned rescue() noexcept = 0;
+
+  /// For people and for io itself: "epoll" or "io_uring".
+  [[nodiscard]] virtual const char* name() const noexcept = 0;
+};
+
+/// Defined by io: makes the reactor of loop `index`. `kind` is never automatic (choose_reactor has decided). Throws std::system_error.
+std::unique_ptr<driver> make_driver(reactor_kind kind, unsigned index);
+/// Defined by io: turns a wish (option, then HEDDLE_REACTOR, then a probe) into epoll or uring. An explicit uring that the kernel forbids
+/// throws std::system_error with a message that says so and what to do; automatic falls back to epoll and `note` says why.
+reactor_kind choose_reactor(reactor_kind wish, std::string& note);
+
+/// The driver of the loop that this thread is. Throws no_running_loop elsewhere. Never inlined: no thread-local survives a suspension.
+HEDDLE_NOINLINE driver& current_driver();
+/// The driver of loop `index` of the runtime of the calling loop.
+HEDDLE_NOINLINE driver& driver_of(unsigned index);
+/// Calls `f` with loop `index`'s driver of runtime `runtime`, if that runtime still lives; keeps it alive meanwhile. From any thread.
+void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*), void* argument) noexcept;
+/// The index of the loop that this thread is; throws no_running_loop elsewhere.
+HEDDLE_NOINLINE unsigned current_loop_index();
+/// A task that hands the processor over by decision of the library (budget spent): goes to the end of the run queue, no cancellation point.
+void reschedule(task_record& t) noexcept;
+
+}  // namespace detail
+}  // namespace heddle

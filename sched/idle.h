@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Who sleeps, who searches, whom to wake.
+//
+// Protocol LOOK-TWICE.  The sleeper announces itself, then looks a second time at everything that could hold work for it; the sender
+// puts the work, then looks for sleepers. Both are read-modify-writes or seq_cst operations, so in their one total order one is first:
+//   sleeper first   the sender sees it parked and wakes it
+//   sender first    the sleeper's second look finds the work
+// For what is sent to another loop (inboxes, injection, an earlier timer) this is exact: the push is a seq_cst read-modify-write.
+// For what a loop pushes to its own queue the sender's look is a plain load, without a fence: a sleeper may be missed, which delays
+// parallelism but not the task, since the pusher runs it. The watch (worker.h) picks up what stays.
+//
+// Searching: at most half of the loops at once, and a push wakes nobody while anybody searches. So the last searcher to give up must
+// look once more after it has stopped counting as one (a push before that look relied on it), and one that finds work wakes the next.
+#pragma once
+
+#include <heddle/core/spin_lock.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace heddle::detail {
+
+class idle_set {
+ public:
+  static constexpr unsigned nobody = ~0u;
+
+  explicit idle_set(unsigned loops) : loops_(loops), parked_((loops + 63) / 64, 0), to_search_(parked_) {}
+
+  // --- searchers ---
+  /// True: the caller may search; it is counted until stop_searching().
+  [[nodiscard]] bool try_search() noexcept {
+    auto n = searching_.load(relaxed);
+    while (2 * n < loops_)
+      if (searching_.compare_exchange_weak(n, n + 1, seq_cst, relaxed)) return true;
+    return false;
+  }
+  /// True: it was the last one, and must look once more before it sleeps.
+  bool stop_searching() noexcept { return searching_.fetch_sub(1, seq_cst) == 1; }
+  [[nodiscard]] unsigned searching() const noexcept { return searching_.load(relaxed); }
+
+  // --- sleepers ---
+  void park(unsigned loop) noexcept;
+  /// The loop is awake and leaves the set. True: somebody took it out to search, and it is counted as a searcher.
+  [[nodiscard]] bool unpark(unsigned loop) noexcept;
+  /// Takes a sleeper out, who counts as a searcher from now on; or nobody, if all are awake or somebody searches already.
+  unsigned take_for_search() noexcept;
+  /// Takes any sleeper but `except` out, not as a searcher.
+  unsigned take_any(unsigned except) noexcept;
+  [[nodiscard]] unsigned parked() const noexcept { return parked_count_.load(relaxed); }
+  [[nodiscard]] bool all_parked() const noexcept { return parked_count_.load(seq_cst) == loops_; }
+  /// For fork_join's look.
+  [[nodiscard]] const atomic<std::uint32_t>& parked_hint() const noexcept { return parked_count_; }
+  /// A look without a fence: is there somebody to wake for a push?
+  [[nodiscard]] bool wants_waking() const noexcept {
+    return parked_count_.load(relaxed) != 0 && searching_.load(relaxed) == 0;
+  }
+
+ private:
+  unsigned take_locked(unsigned except) noexcept;
+
+  const unsigned loops_;
+  alignas(far_apart) atomic<std::uint32_t> searching_{0};
+  atomic<std::uint32_t> parked_count_{0};
+  spin_lock lock_;
+  std::vector<std::uint64_t> parked_;     // a bit a loop, under lock_
+  std::vector<std::uint64_t> to_search_;  // taken out by take_for_search(), not yet back; under lock_
+};
+
+}  // namespace heddle::detail

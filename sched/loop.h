@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// The public face of a loop.
+#pragma once
+
+#include <heddle/core/clock.h>
+#include <heddle/core/errors.h>
+#include <heddle/sched/timers.h>
+#include <heddle/sched/work.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace heddle {
+
+class runtime;
+
+/// A callback that was given to a loop. Copyable; dropping it does not cancel.
+class callback_handle {
+ public:
+  callback_handle() noexcept = default;
+  explicit callback_handle(detail::callback* c) noexcept : callback_(c) {}
+  callback_handle(const callback_handle& other) noexcept : callback_(other.callback_) {
+    if (callback_) callback_->ref();
+  }
+  callback_handle(callback_handle&& other) noexcept : callback_(std::exchange(other.callback_, nullptr)) {}
+  callback_handle& operator=(callback_handle other) noexcept {
+    std::swap(callback_, other.callback_);
+    return *this;
+  }
+  ~callback_handle() {
+    if (callback_) callback_->unref();
+  }
+  /// It will not run, if it has not begun to; what it captured is released now. From any thread; again is harmless.
+  void cancel() noexcept {
+    if (callback_) (void)callback_->cancel();
+  }
+  [[nodiscard]] bool cancelled() const noexcept { return callback_ && callback_->cancelled(); }
+
+ private:
+  detail::callback* callback_ = nullptr;
+};
+
+namespace detail {
+
+/// A callback that holds its callable and arguments until it ran or was cancelled.
+template <class F, class... Args>
+class bound_callback : public callback {
+ public:
+  template <class G, class... As>
+  explicit bound_callback(G&& f, As&&... args) {
+    ::new (static_cast<void*>(storage_)) held{std::forward<G>(f), {std::forward<As>(args)...}};
+  }
+  ~bound_callback() override { release_held(); }
+
+ private:
+  struct held {
+    F function;
+    std::tuple<Args...> arguments;
+  };
+  held& get() noexcept { return *std::launder(reinterpret_cast<held*>(storage_)); }
+  void invoke() override { std::apply(std::move(get().function), std::move(get().arguments)); }
+  void release() noexcept override { release_held(); }
+  void release_held() noexcept {
+    if (std::exchange(holds_, false)) std::destroy_at(&get());
+  }
+  alignas(held) std::byte storage_[sizeof(held)];
+  bool holds_ = true;
+};
+
+
+}  // namespace detail
+
+/// One event loop: a thread that runs tasks and callbacks, one at a time. Reached by `current_loop()` or `runtime::loop(i)`.
+/// Thread-safety: all functions may be called from any thread.
+class loop : public detail::executor {
+ public:
+  /// Runs `f(args...)` on this loop as soon as it can; never inside this call. Callbacks from one thread run in the order given.
+  /// Throws usage_error once the runtime has shut down. What `f` throws is reported through the exception handler.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+  callback_handle call_soon(F&& f, Args&&... args) {
+    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
+                                                                               std::forward<Args>(args)...);
+    return post(c);
+  }
+  /// The same, not before `delay` has passed. A negative delay counts as past.
+  template <class Rep, class Period, class F, class... Args>
+    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+  callback_handle call_later(std::chrono::duration<Rep, Period> delay, F&& f, Args&&... args) {
+    return call_at(saturating_add(now(), to_duration(delay)), std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  /// The same, not before `when`.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+  callback_handle call_at(time_point when, F&& f, Args&&... args) {
+    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
+                                                                               std::forward<Args>(args)...);
+    return post_at(c, when);
+  }
+  /// The loop's clock, in nanoseconds.
+  [[nodiscard]] time_point now() const noexcept { return clock::now(); }
+  /// Its number in its runtime, from 0.
+  [[nodiscard]] unsigned index() const noexcept { return index_; }
+  [[nodiscard]] runtime& owner() const noexcept { return *owner_; }
+
+ protected:
+  loop(runtime& owner, unsigned index) noexcept : owner_(&owner), index_(index) {}
+  ~loop() = default;
+
+ private:
+  callback_handle post(detail::callback* c);
+  callback_handle post_at(detail::callback* c, time_point when);
+
+  runtime* owner_;
+  unsigned index_;
+};
+
+/// The loop that runs the caller. Throws no_running_loop outside of tasks and callbacks.
+HEDDLE_NOINLINE loop& current_loop();
+/// The same, or nullptr.
+HEDDLE_NOINLINE loop* current_loop_if_any() noexcept;
+
+}  // namespace heddle

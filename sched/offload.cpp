@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/offload.h>
+
+#include <heddle/sched/runtime_state.h>
+
+namespace heddle::detail {
+
+void offload_job::execute() noexcept {
+  auto expected = state::queued;
+  if (state_.compare_exchange_strong(expected, state::running, acq_rel, relaxed)) {  // pairs with cancel()
+    try {
+      invoke();
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    state_.store(state::done, relaxed);
+    queue_.lock();
+    ended_ = true;
+    waiter* w = queue_.claim_first();
+    queue_.unlock();
+    if (w) schedule(*w->task);
+  }
+  unref();
+}
+
+bool offload_job::wait_for_end::suspend(task_record& t) noexcept {
+  job_->queue_.lock();
+  const bool suspended = !job_->ended_ && job_->queue_.suspend(*this, t);
+  job_->queue_.unlock();
+  return suspended;
+}
+
+namespace {
+
+runtime_state& runtime_here() {
+  auto* s = this_runtime();
+  if (!s) throw no_running_loop();
+  return *s;
+}
+
+}  // namespace
+
+void submit_to_pool(offload_job& j) {
+  try {
+    runtime_here().pool.submit(j);
+  } catch (...) {
+    j.unref();
+    throw;
+  }
+}
+
+// The job goes through a pool thread, which enters the arena as its master: so the algorithm has that thread and oneTBB's workers, and
+// the loops have none of it.
+void submit_to_arena(offload_job& j) {
+  j.in_arena = true;
+  submit_to_pool(j);
+}
+
+}  // namespace heddle::detail

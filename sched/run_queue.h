@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// The run queue of a loop that others may steal from: FIFO, bounded by memory only.
+//
+// Protocol RUN-QUEUE.  head_ counts what was taken, tail_ what was put; both only grow, so a compare-exchange on head_ cannot be fooled.
+//   push   owner: slot, then tail_ (release)             pairs with the thief's acquire of tail_
+//   pop    owner: compare-exchange head_ by one
+//   steal  thief: tail_ (acquire), ring_ (acquire), copies half of what it saw, then compare-exchanges head_ by as many; if that
+//          succeeds nobody took them meanwhile, and the owner cannot have overwritten them: it overwrites a slot only when it sees
+//          head_ past it.
+//   grow   owner: copies the live part to a ring twice as large, publishes it before the next tail_. The old ring keeps its contents and
+//          is retired, not freed: a thief may still read there what it will (or will not) win by its compare-exchange.
+// It never spills into a shared queue: that breaks the order of one loop and starves what was spilled.
+#pragma once
+
+#include <heddle/core/assert.h>
+#include <heddle/core/atomic.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace heddle::detail {
+
+enum class steal_result { got, empty, lost };
+
+template <class T>
+class run_queue {
+ public:
+  explicit run_queue(std::size_t capacity = 256) {
+    rings_.push_back(std::make_unique<ring>(capacity));
+    ring_.store(rings_.back().get(), relaxed);
+  }
+  run_queue(const run_queue&) = delete;
+
+  /// Owner only.
+  void push(T item) {
+    const auto t = tail_.load(relaxed);
+    ring* r = ring_.load(relaxed);
+    if (t - head_seen_ > r->mask) [[unlikely]] {
+      head_seen_ = head_.load(acquire);  // pairs with the compare-exchanges of thieves: their copies are done
+      if (t - head_seen_ > r->mask) r = grow(t);
+    }
+    r->at(t).store(item, relaxed);
+    tail_.store(t + 1, release);  // pairs with steal_half() and looks_empty()
+  }
+  /// Owner only. The oldest, or T{}.
+  T pop() noexcept {
+    auto h = head_.load(relaxed);
+    const auto t = tail_.load(relaxed);
+    for (;;) {
+      if (h == t) return T{};
+      T item = ring_.load(relaxed)->at(h).load(relaxed);
+      if (head_.compare_exchange_weak(h, h + 1, acq_rel, relaxed)) {  // pairs with thieves' compare-exchange
+        head_seen_ = h + 1;
+        return item;
+      }
+    }
+  }
+  /// A thief: takes half (rounded up, at most `most`) of `*this`; the first is returned through `first`, the rest pushed to `into`, which
+  /// is the thief's own queue.
+  steal_result steal_half(run_queue& into, T& first, std::size_t most = 128) {
+    constexpr std::size_t at_once = 128;
+    T copied[at_once];
+    auto h = head_.load(acquire);
+    const auto t = tail_.load(acquire);  // pairs with push()
+    if (t <= h) return steal_result::empty;
+    std::size_t n = static_cast<std::size_t>(t - h);
+    n -= n / 2;
+    if (n > most) n = most;
+    if (n > at_once) n = at_once;
+    ring* r = ring_.load(acquire);  // pairs with grow()
+    for (std::size_t i = 0; i < n; ++i) copied[i] = r->at(h + i).load(relaxed);
+    if (!head_.compare_exchange_strong(h, h + n, acq_rel, relaxed)) return steal_result::lost;
+    first = copied[0];
+    for (std::size_t i = 1; i < n; ++i) into.push(copied[i]);
+    return steal_result::got;
+  }
+  /// Anybody; exact only for the owner.
+  [[nodiscard]] bool looks_empty() const noexcept { return tail_.load(acquire) <= head_.load(acquire); }
+  [[nodiscard]] std::size_t size() const noexcept {
+    const auto h = head_.load(acquire);
+    const auto t = tail_.load(acquire);
+    return t > h ? static_cast<std::size_t>(t - h) : 0;
+  }
+  /// For the sleep protocol's second look: in the total order of seq_cst operations.
+  [[nodiscard]] bool looks_empty_again() const noexcept { return tail_.load(seq_cst) <= head_.load(seq_cst); }
+
+ private:
+  struct ring {
+    explicit ring(std::size_t n) : mask(n - 1), slots(std::make_unique<atomic<T>[]>(n)) {
+      HEDDLE_ASSERT(n > 0 && (n & mask) == 0, "a ring's capacity is a power of two");
+    }
+    atomic<T>& at(std::uint64_t i) noexcept { return slots[i & mask]; }
+    std::size_t mask;
+    std::unique_ptr<atomic<T>[]> slots;
+  };
+
+  HEDDLE_COLD ring* grow(std::uint64_t t) {
+    ring* old = ring_.load(relaxed);
+    auto bigger = std::make_unique<ring>(2 * (old->mask + 1));
+    for (auto i = head_seen_; i != t; ++i) bigger->at(i).store(old->at(i).load(relaxed), relaxed);
+    ring* r = bigger.get();
+    rings_.push_back(std::move(bigger));
+    ring_.store(r, release);  // pairs with steal_half()
+    return r;
+  }
+
+  alignas(far_apart) atomic<std::uint64_t> head_{0};
+  alignas(far_apart) atomic<std::uint64_t> tail_{0};
+  atomic<ring*> ring_{nullptr};
+  std::uint64_t head_seen_ = 0;                 // owner's: at or behind head_
+  std::vector<std::unique_ptr<ring>> rings_;  // owner's: the last is in use
+};
+
+/// A FIFO ring that only its owner touches.
+template <class T>
+class local_queue {
+ public:
+  void push(T item) {
+    if (tail_ - head_ == slots_.size()) [[unlikely]]
+      grow();
+    slots_[tail_++ & (slots_.size() - 1)] = item;
+  }
+  T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (slots_.size() - 1)]; }
+  [[nodiscard]] bool empty() const noexcept { return head_ == tail_; }
+  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(tail_ - head_); }
+
+ private:
+  HEDDLE_COLD void grow() {
+    std::vector<T> bigger(slots_.empty() ? 256 : 2 * slots_.size());
+    for (auto i = head_; i != tail_; ++i) bigger[i & (bigger.size() - 1)] = slots_[i & (slots_.size() - 1)];
+    slots_.swap(bigger);
+  }
+  std::vector<T> slots_;
+  std::uint64_t head_ = 0;
+  std::uint64_t tail_ = 0;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/runtime.h>
+
+#include <heddle/core/executor_hooks.h>
+#include <heddle/core/thread_state.h>
+#include <heddle/sched/runtime_state.h>
+
+#include <sched.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace heddle {
+namespace detail {
+namespace {
+
+// Runtimes by number. A number is not given again until it has gone round, so a late comer does not meet a stranger.
+std::mutex registry_lock;
+std::map<std::uint16_t, runtime_state*>& registry() {
+  static auto* all = new std::map<std::uint16_t, runtime_state*>;  // immortal: handles may outlive static destruction
+  return *all;
+}
+std::uint16_t last_id = 0;
+
+void register_runtime(runtime_state& s) {
+  std::lock_guard hold(registry_lock);
+  auto& all = registry();
+  do {
+    ++last_id;
+  } while (last_id == 0 || all.count(last_id) != 0);
+  s.id = last_id;
+  all.emplace(s.id, &s);
+}
+
+/// Processors this process may use: the affinity mask, cut by the cgroup's quota.
+unsigned usable_processors() {
+  cpu_set_t set;
+  unsigned n = 1;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) n = static_cast<unsigned>(CPU_COUNT(&set));
+  std::string path = "/sys/fs/cgroup";
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);)
+    if (line.rfind("0::", 0) == 0 && line.size() > 4) path += line.substr(3);
+  for (const std::string& file : {path + "/cpu.max", std::string("/sys/fs/cgroup/cpu.max")}) {
+    std::ifstream in(file);
+    std::string quota;
+    double period = 0;
+    if (!(in >> quota >> period) || quota == "max" || period <= 0) continue;
+    const double share = std::ceil(std::strtod(quota.c_str(), nullptr) / period);
+    if (share >= 1 && share < n) n = static_cast<unsigned>(share);
+  }
+  return n > 0 ? n : 1;
+}
+
+unsigned loops_wanted(const options& o) {
+  const unsigned n = o.loops ? o.loops : std::min(usable_processors(), runtime_state::most_loops);
+  if (n > runtime_state::most_loops)
+    throw bad_value("options.loops is " + std::to_string(n) + ": at most " + std::to_string(runtime_state::most_loops));
+  return n;
+}
+
+unsigned threads_wanted(const options& o) { return o.threads ? o.threads : std::min(32u, usable_processors() + 5); }
+
+reactor_kind reactor_wanted(const options& o) {
+  std::string note;
+  const auto kind = choose_reactor(o.reactor, note);
+  return kind;
+}
+
+void default_handler(const error_context& what) {
+  std::string text = "heddle: " + what.message;
+  if (!what.task.empty()) text += " (" + what.task + ")";
+  if (what.error) text += ": " + describe(what.error);
+  std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+struct posted final : callback {
+  explicit posted(std::unique_ptr<callback_base> c) : inner(std::move(c)) {}
+  void invoke() override { inner->run(); }
+  void release() noexcept override { inner.reset(); }
+  std::unique_ptr<callback_base> inner;
+};
+
+// The doors that core leaves to a scheduler (executor_hooks.h, task_record.h).
+void open_doors() {
+  static const bool once = [] {
+    set_callback_poster([](std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept {
+      struct parcel {
+        executor* home;
+        std::unique_ptr<callback_base> c;
+      } p{home, std::move(c)};
+      const bool there = with_runtime(
+          runtime,
+          [](runtime_state& s, void* argument) {
+            auto& p = *static_cast<parcel*>(argument);
+            worker* target = s.workers.front().get();
+            for (auto& w : s.workers)
+              if (static_cast<executor*>(w.get()) == p.home) target = w.get();
+            target->deliver(work(*new posted(std::move(p.c))));
+          },
+          &p);
+      if (!there) run_here(std::move(p.c));
+    });
+    set_unretrieved_reporter([](std::uint16_t runtime, eventual& what, const std::exception_ptr& error) noexcept {
+      error_context context{"an exception was never retrieved", error, {}};
+      if (what.what() == kind::task) {
+        if (auto* x = static_cast<task_record&>(what).extra_if_any()) context.task = x->name;
+      }
+      const bool there = with_runtime(
+          runtime, [](runtime_state& s, void* c) { s.report(*static_cast<error_context*>(c)); }, &context);
+      if (!there) default_handler(context);
+    });
+    return true;
+  }();
+  (void)once;
+}
+
+}  // namespace
+
+bool with_runtime(std::uint16_t id, void (*f)(runtime_state&, void*), void* argument) noexcept {
+  runtime_state* s = this_runtime();
+  if (s && s->id == id) {
+    f(*s, argument);
+    return true;
+  }
+  {
+    std::lock_guard hold(registry_lock);
+    auto at = registry().find(id);
+    if (at == registry().end()) return false;
+    s = at->second;
+    s->guests.fetch_add(1, seq_cst);  // keeps it alive from here on
+  }
+  f(*s, argument);
+  s->guests.fetch_sub(1, seq_cst);
+  return true;
+}
+
+runtime_state* this_runtime() noexcept {
+  auto* w = this_worker();
+  return w ? &w->state() : nullptr;
+}
+
+runtime_state::runtime_state(runtime& f, const options& wish)
+    : facade(f),
+      opts(wish),
+      reactor(reactor_wanted(wish)),
+      idle(loops_wanted(wish)),
+      pool(threads_wanted(wish), loops_wanted(wish)),
+      handler_(wish.exception_handler) {
+  open_doors();
+  register_runtime(*this);
+  const unsigned n = loops_wanted(wish);
+  try {
+    for (unsigned i = 0; i < n; ++i)
+      workers.push_back(std::make_unique<worker>(facade, *this, i, make_driver(reactor, i), (opts.seed + 1) * 1000003 + i));
+    for (auto& w : workers) w->start();
+  } catch (...) {
+    loops_end.store(true, seq_cst);
+    for (auto& w : workers) w->wake(), w->join();
+    std::lock_guard hold(registry_lock);
+    registry().erase(id);
+    throw;
+  }
+}
+
+runtime_state::~runtime_state() {
+  stopping.store(true, seq_cst);
+  while (guests.load(seq_cst) != 0) sched_yield();  // who saw it false has pushed by then
+  cancel_everything();
+  pool.shutdown();
+  cancel_everything();  // what a late callback or job may have started
+  loops_end.store(true, seq_cst);
+  for (auto& w : workers) w->wake();
+  for (auto& w : workers) w->join();
+  {
+    std::lock_guard hold(registry_lock);
+    registry().erase(id);
+  }
+  while (guests.load(seq_cst) != 0) sched_yield();  // a foreign thread is between its push and its wake-up
+}
+
+void runtime_state::report(const error_context& what) noexcept {
+  std::lock_guard hold(handler_lock_);
+  try {
+    if (handler_) {
+      handler_(what);
+      return;
+    }
+  } catch (...) {
+    default_handler({"the exception handler itself failed", std::current_exception(), {}});
+  }
+  default_handler(what);
+}
+
+void runtime_state::set_handler(std::function<void(const error_context&)> handler) {
+  std::lock_guard hold(handler_lock_);
+  handler_ = std::move(handler);
+}
+
+void runtime_state::fatal(std::exception_ptr error) noexcept {
+  std::lock_guard hold(wait_lock_);
+  if (!fatal_) fatal_ = std::move(error);
+  waiters_.notify_all();
+}
+
+std::exception_ptr runtime_state::fatal_error_if_any() {
+  std::lock_guard hold(wait_lock_);
+  return fatal_;
+}
+
+std::uint64_t runtime_state::live_tasks() const noexcept {
+  // Ends first: a task that ends between the two sums is counted as alive, never the other way.
+  std::uint64_t finished = 0;
+  for (auto& w : workers) finished += w->finished();
+  std::uint64_t created = foreign_created.load(acquire);
+  for (auto& w : workers) created += w->created();
+  return created - finished;
+}
+
+void runtime_state::round_ended() noexcept {
+  if (round_left_.fetch_sub(1, acq_rel) == 1) {  // pairs with cancel_everything()
+    std::lock_guard hold(wait_lock_);
+    waiters_.notify_all();
+  }
+}
+
+void runtime_state::cancel_everything() {
+  // In rounds, each over the tasks there are: a task is cancelled once, and what its cleanup starts lives until the round is over.
+  for (;;) {
+    std::vector<any_task> round;
+    round_left_.store(1, relaxed);  // so that it does not reach 0 while we count
+    task_record::scan([&](task_record& r) {
+      if (r.what() != kind::task || r.runtime() != id || r.done() || r.is_in_round()) return;
+      r.ref();
+      round.emplace_back(&r);
+    });
+    if (round.empty()) {
+      if (live_tasks() == 0) return;
+      sched_yield();  // the last ones are between their end and their count
+      continue;
+    }
+    for (auto& t : round) {
+      round_left_.fetch_add(1, relaxed);
+      t.record()->put_in_round();
+      // It may have ended before it was marked, and then is not counted down by anybody.
+      if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, relaxed);
+    }
+    for (auto& t : round) (void)cancel_now(*t.record());
+    if (round_left_.fetch_sub(1, acq_rel) != 1) {
+      std::unique_lock hold(wait_lock_);
+      // The mark and the end of a task are two words, so who ends it may miss the mark: look again now and then.
+      while (!waiters_.wait_for(hold, std::chrono::milliseconds(20), [&] { return round_left_.load(acquire) == 0; }))
+        for (auto& t : round)
+          if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, acq_rel);
+    }
+  }
+}
+
+void runtime_state::wait_until(const atomic<bool>& ended) {
+  std::unique_lock hold(wait_lock_);
+  waiters_.wait(hold, [&] { return ended.load(acquire) || fatal_; });
+}
+
+void runtime_state::wake_waiters() noexcept {
+  std::lock_guard hold(wait_lock_);
+  waiters_.notify_all();
+}
+
+void runtime_state::wait_stopped() {
+  std::unique_lock hold(wait_lock_);
+  waiters_.wait(hold, [&] { return stop_asked_ || fatal_; });
+  stop_asked_ = false;
+  if (fatal_) std::rethrow_exception(fatal_);
+}
+
+void runtime_state::stop() noexcept {
+  std::lock_guard hold(wait_lock_);
+  stop_asked_ = true;
+  waiters_.notify_all();
+}
+
+void main_waiter::fired(join_node& node, eventual&, work_list&) noexcept {
+  auto& self = static_cast<main_waiter&>(node);
+  auto& s = *self.state_;
+  runtime_state::guest inside(s);
+  self.ended_.store(true, release);  // pairs with wait_until(); the waiter may be gone from here on
+  s.wake_waiters();
+}
+
+void main_waiter::wait(task_record& t) {
+  if (!t.add_joiner(*this)) return;
+  state_->wait_until(ended_);
+  if (t.remove_joiner(*this)) std::rethrow_exception(state_->fatal_error_if_any());
+  // Fired: nobody touches this object after that, since firing and removing take the same lock.
+  if (auto fatal = state_->fatal_error_if_any()) std::rethrow_exception(fatal);
+}
+
+// ------------------------------------------------ driver.h, executor_hooks.h
+
+driver& current_driver() {
+  auto* w = this_worker();
+  if (!w) throw no_running_loop();
+  return w->own_driver();
+}
+
+driver& driver_of(unsigned index) {
+  auto* s = this_runtime();
+  if (!s) throw no_running_loop();
+  HEDDLE_ASSERT(index < s->workers.size(), "there is no such loop");
+  return s->workers[index]->own_driver();
+}
+
+unsigned current_loop_index() {
+  auto* w = this_worker();
+  if (!w) throw no_running_loop();
+  return w->index();
+}
+
+void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*), void* argument) noexcept {
+  struct parcel {
+    unsigned index;
+    void (*f)(driver&, void*);
+    void* argument;
+  } p{index, f, argument};
+  (void)with_runtime(
+      runtime,
+      [](runtime_state& s, void* a) {
+        auto& p = *static_cast<parcel*>(a);
+        if (p.index < s.workers.size()) p.f(s.workers[p.index]->own_driver(), p.argument);
+      },
+      &p);
+}
+
+void reschedule(task_record& t) noexcept {
+  worker* here = this_worker();
+  if (t.is_pinned() && t.home() != here)
+    schedule(t);
+  else
+    here->push_back(t);
+}
+
+}  // namespace detail
+
+// ---------------------------------------------------------------------- loop
+
+loop* current_loop_if_any() noexcept { return static_cast<loop*>(detail::this_thread().loop); }
+
+loop& current_loop() {
+  auto* l = current_loop_if_any();
+  if (!l) throw no_running_loop();
+  return *l;
+}
+
+callback_handle loop::post(detail::callback* c) {
+  auto& w = static_cast<detail::worker&>(*this);
+  c->ref();
+  callback_handle handle(c);
+  w.deliver(detail::work(*c));
+  return handle;
+}
+
+namespace detail {
+namespace {
+
+/// The timer of a callback: when it fires the callback goes to its loop; when the callback was cancelled meanwhile it is just dropped.
+class timed_callback final : public timer_node {
+ public:
+  timed_callback(worker& w, callback& c) noexcept : timer_node(&fired), worker_(&w), callback_(&c) {}
+
+ private:
+  static void fired(timer_node& node, work_list&) noexcept {
+    auto* self = static_cast<timed_callback*>(&node);
+    auto* w = self->worker_;
+    auto* c = self->callback_;
+    delete self;
+    w->deliver(work(*c));
+  }
+  worker* worker_;
+  callback* callback_;
+};
+
+}  // namespace
+}  // namespace detail
+
+callback_handle loop::post_at(detail::callback* c, time_point when) {
+  auto& w = static_cast<detail::worker&>(*this);
+  c->ref();
+  callback_handle handle(c);
+  auto timer = std::make_unique<detail::timed_callback>(w, *c);
+  detail::runtime_state::guest inside(w.state());
+  w.own_timers().lock();
+  const bool first = w.own_timers().arm(*timer, when);
+  (void)timer.release();
+  w.own_timers().unlock();
+  if (first && detail::this_worker() != &w) w.timer_moved_up();
+  return handle;
+}
+
+// ------------------------------------------------------------------- runtime
+
+runtime::runtime(const options& o) {
+  check_foreign("runtime");
+  state_ = std::make_unique<detail::runtime_state>(*this, o);
+}
+
+runtime::~runtime() {
+  HEDDLE_ASSERT(detail::this_runtime() != state_.get(), "a runtime was destroyed by one of its own tasks");
+}
+
+void runtime::check_foreign(const char* what) const {
+  if (detail::this_worker())
+    throw usage_error(std::string(what) + " inside a running loop: a loop's thread must not block; co_await instead");
+}
+
+void runtime::launch_foreign(detail::task_record& t) {
+  auto& s = *state_;
+  detail::runtime_state::guest inside(s);
+  t.belongs_to(s.id);
+  t.at_home(s.workers.front().get());
+  if (s.is_stopping()) {
+    auto& p = detail::promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
+    static_cast<detail::root_end*>(p.end)->destroy(p);
+    (void)t.state().cancel();
+    (void)t.state().finish(detail::outcome::cancelled);
+    t.unref();
+    throw usage_error("submit to a runtime that has shut down");
+  }
+  s.foreign_created.fetch_add(1, detail::acq_rel);
+  s.injection.push(t);
+  const unsigned sleeper = s.idle.take_for_search();
+  if (sleeper != detail::idle_set::nobody)
+    s.workers[sleeper]->wake();
+  else
+    for (auto& w : s.workers) w->wake();  // wakes those that are parked or about to: somebody will look
+}
+
+void runtime::wait_for(detail::task_record& t) {
+  detail::main_waiter waiter(*state_);
+  waiter.wait(t);
+}
+
+void runtime::run_forever() {
+  check_foreign("run_forever");
+  state_->wait_stopped();
+}
+
+void runtime::stop() noexcept { state_->stop(); }
+
+unsigned runtime::loop_count() const noexcept { return static_cast<unsigned>(state_->workers.size()); }
+
+class loop& runtime::loop(unsigned i) const {
+  if (i >= state_->workers.size())
+    throw bad_value("loop(" + std::to_string(i) + "): there are " + std::to_string(state_->workers.size()));
+  return *state_->workers[i];
+}
+
+runtime_stats runtime::stats() const {
+  runtime_stats all;
+  for (auto& w : state_->workers) all.loops.push_back(w->stats());
+  all.tasks = state_->live_tasks();
+  all.reactor = state_->workers.front()->own_driver().name();
+  return all;
+}
+
+std::string runtime::reactor() const { return state_->workers.front()->own_driver().name(); }
+
+void runtime::set_exception_handler(std::function<void(const error_context&)> handler) {
+  state_->set_handler(std::move(handler));
+}
+
+void runtime::report(const error_context& what) noexcept { state_->report(what); }
+
+runtime& current_runtime() {
+  auto* s = detail::this_runtime();
+  if (!s) throw no_running_loop();
+  return s->facade;
+}
+
+}  // namespace heddle

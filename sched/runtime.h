@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// The loops of a program: run, runtime.
+#pragma once
+
+#include <heddle/core/future.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/options.h>
+
+#include <functional>
+#include <memory>
+
+namespace heddle {
+
+namespace detail {
+class runtime_state;
+
+/// Holds a foreign thread until its main task ends, or something fatal happens.
+class main_waiter : public join_node {
+ public:
+  explicit main_waiter(runtime_state& s) noexcept : join_node(&fired), state_(&s) {}
+  /// Returns when `t` is done; throws the fatal error, if one came first.
+  void wait(task_record& t);
+
+ private:
+  static void fired(join_node& node, eventual&, work_list&) noexcept;
+  runtime_state* state_;
+  atomic<bool> ended_{false};
+};
+
+/// While a submitted task runs: its future's cancellation goes to it.
+class cancel_link : public join_node {
+ public:
+  cancel_link() noexcept : join_node(&fired) {}
+  task_record* task = nullptr;
+
+ private:
+  static void fired(join_node& node, eventual& target, work_list& todo) noexcept {
+    auto& self = static_cast<cancel_link&>(node);
+    if (target.how_ended() == outcome::cancelled) (void)todo.cancel(*self.task);
+  }
+};
+
+/// Yields the record of the awaiting frame's task, without suspending for good.
+struct own_record {
+  task_record* record = nullptr;
+  static bool await_ready() noexcept { return false; }
+  template <heddle_promise P>
+  bool await_suspend(std::coroutine_handle<P> h) {
+    record = &h.promise().suspending(h);
+    return false;
+  }
+  task_record& await_resume() const noexcept { return *record; }
+};
+
+template <class T>
+task<> run_for_promise(task<T> work, promise<T> result) {
+  task_record& self = co_await own_record{};
+  auto future = result.get_future();
+  cancel_link link;
+  link.task = &self;
+  if (!future.state().add_joiner(link)) co_return;  // cancelled before it began
+  std::exception_ptr error;
+  bool cancelled = false;
+  std::string message;
+  try {
+    if constexpr (std::is_void_v<T>) {
+      co_await work;
+      future.state().remove_joiner(link);
+      if (!future.done()) result.set_value();
+    } else {
+      T value = co_await work;
+      future.state().remove_joiner(link);
+      if (!future.done()) result.set_value(std::forward<T>(value));
+    }
+  } catch (const cancelled_error& e) {
+    cancelled = true;
+    message = e.message();
+  } catch (const fatal_error&) {
+    future.state().remove_joiner(link);
+    if (!future.done()) result.set_exception(std::current_exception());
+    throw;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  future.state().remove_joiner(link);
+  if (future.done()) co_return;
+  if (cancelled)
+    future.cancel(message);
+  else if (error)
+    result.set_exception(error);
+}
+
+}  // namespace detail
+
+/// The loops, their threads and all that belongs to them. They run from construction to destruction.
+///
+/// `run` may be called any number of times, one after the other or from several threads; tasks that it leaves go on running until the
+/// runtime is destroyed. The destructor is an orderly shutdown: nothing new is accepted, all tasks are cancelled and awaited (those made
+/// meanwhile too), to_thread jobs are waited for, the loops end. Destroy it from a foreign thread, not from a task of its own.
+class runtime {
+ public:
+  /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot be made; usage_error inside a loop.
+  explicit runtime(const options& o = {});
+  runtime(const runtime&) = delete;
+  ~runtime();
+
+  /// Runs `main` to its end and yields its result. Blocks the calling thread, which must not be a loop's: usage_error.
+  /// Throws what `main` throws, or the first fatal_error of any task or callback.
+  template <class T>
+  T run(task<T> main) {
+    check_foreign("run");
+    auto& record = detail::make_root(std::move(main));
+    task_handle<T> handle(&record);
+    launch_foreign(record);
+    wait_for(record);
+    if constexpr (std::is_void_v<T> || std::is_reference_v<T>)
+      return handle.result();
+    else
+      return std::move(handle.result());
+  }
+
+  /// Starts `t` from any thread; the future's `get()` blocks a foreign thread, `co_await` suspends a task. Cancelling the future
+  /// cancels the task. Throws usage_error after shutdown.
+  template <class T>
+  future<T> submit(task<T> t) {
+    promise<T> result;
+    auto f = result.get_future();
+    auto& record = detail::make_root(detail::run_for_promise<T>(std::move(t), std::move(result)));
+    task_handle<void> handle(&record);
+    launch_foreign(record);
+    return f;
+  }
+  /// The same for a callable and its arguments, which are kept while the task lives.
+  template <class F, class... Args>
+    requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
+  auto submit(F&& f, Args&&... args) {
+    using result = std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
+    using value = typename detail::task_value<result>::type;
+    return submit(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
+                                                                                       std::forward<Args>(args)...));
+  }
+
+  /// Blocks the calling thread until stop() is called. Throws a fatal error.
+  void run_forever();
+  /// Makes run_forever() return. From any thread or task.
+  void stop() noexcept;
+
+  [[nodiscard]] unsigned loop_count() const noexcept;
+  /// Loop `i`, below loop_count(); bad_value otherwise.
+  [[nodiscard]] class loop& loop(unsigned i) const;
+  /// What each loop did and has to do. Cheap; from any thread.
+  [[nodiscard]] runtime_stats stats() const;
+  /// "epoll" or "io_uring".
+  [[nodiscard]] std::string reactor() const;
+  /// Replaces the exception handler; an empty one restores the default. From any thread.
+  void set_exception_handler(std::function<void(const error_context&)> handler);
+  /// Hands an error to the exception handler, as the library does for those that nobody else can get.
+  void report(const error_context& what) noexcept;
+
+ private:
+  void check_foreign(const char* what) const;
+  void launch_foreign(detail::task_record& t);
+  void wait_for(detail::task_record& t);
+
+  std::unique_ptr<detail::runtime_state> state_;
+};
+
+/// The runtime of the calling loop. Throws no_running_loop elsewhere.
+runtime& current_runtime();
+
+/// Runs `main` on a runtime of its own, shuts that down (cancelling what is left), and yields the result: asyncio.run.
+/// Throws what `main` throws; usage_error inside a running loop.
+template <class T>
+T run(task<T> main, const options& o = {}) {
+  runtime r(o);
+  return r.run(std::move(main));
+}
+
+}  // namespace heddle

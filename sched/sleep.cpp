@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/sleep.h>
+
+#include <heddle/core/budget.h>
+#include <heddle/sched/worker.h>
+
+namespace heddle::detail {
+
+timers& timers_of_this_loop() {
+  auto* w = this_worker();
+  if (!w) throw no_running_loop();
+  return w->own_timers();
+}
+
+void throw_nan() { throw bad_value("sleep: the duration is not a number"); }
+
+// A yield is a wait whose end has come already: the task stays active, so a cancellation meanwhile is must, taken at the resume.
+void yield_awaiter::suspend() noexcept { reschedule(*task_); }
+
+bool sleep_awaiter::suspend(task_record& t) {
+  task_ = &t;
+  if (yields_) {
+    reschedule(t);
+    return true;
+  }
+  timers& wheel = timers_of_this_loop();
+  t.waits_in(this);
+  armed_in = &wheel;  // before the word changes: a canceller reads it on the word's strength, and only then takes the lock
+  wheel.lock();
+  if (!t.state().begin_leaf()) {
+    wheel.unlock();
+    refused_ = true;
+    return false;
+  }
+  wheel.arm(*this, deadline_);
+  wheel.unlock();
+  return true;
+}
+
+void sleep_awaiter::leave() noexcept {
+  timers& wheel = *armed_in;
+  wheel.lock();
+  (void)wheel.disarm(*this);
+  wheel.unlock();
+}
+
+void sleep_awaiter::fired(timer_node& node, work_list& todo) noexcept {
+  auto& self = static_cast<sleep_awaiter&>(node);
+  if (self.task_->state().claim() == on_wake::schedule) todo.schedule(*self.task_);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/spawn.h>
+
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/runtime_state.h>
+
+namespace heddle {
+namespace detail {
+namespace {
+
+atomic<std::uint64_t> next_number{1};
+
+}  // namespace
+
+outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept {
+  if (is_cancellation(error)) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const cancelled_error& e) {
+      if (!e.message().empty()) {
+        auto& x = t.extra();
+        x.lock.lock();
+        x.message = e.message();
+        x.lock.unlock();
+      }
+    }
+    return outcome::cancelled;
+  }
+  try {
+    std::rethrow_exception(error);
+  } catch (const cancelled_error&) {
+    return outcome::cancelled;
+  } catch (const fatal_error&) {
+    t.mark_retrieved();
+    this_runtime()->fatal(error);
+  } catch (...) {
+  }
+  return outcome::error;
+}
+
+void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept {
+  end_task(t, how, destroy_result);
+  t.home()->ended(t);
+  t.unref();
+}
+
+void end_unstarted(task_record& t) noexcept {
+  promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
+  static_cast<root_end*>(p.end)->destroy(p);
+  t.starts_at(nullptr);
+  finish_root(t, outcome::cancelled, nullptr);
+}
+
+void apply_options(task_record& t, const task_options& o) {
+  if (!o.name.empty()) t.extra().name = o.name;
+}
+
+void launch(task_record& t, const task_options& o) {
+  worker* here = this_worker();
+  if (!here) {
+    // Nobody will run it: destroy the frame, and the record with the caller's handle.
+    promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
+    static_cast<root_end*>(p.end)->destroy(p);
+    (void)t.state().cancel();
+    (void)t.state().finish(outcome::cancelled);
+    t.unref();
+    throw no_running_loop();
+  }
+  t.belongs_to(here->state().id);
+  t.at_home(here);
+  apply_options(t, o);
+  here->count_created();
+  if (o.loop) {
+    auto* target = static_cast<worker*>(o.loop);
+    if (&target->state() != &here->state()) throw usage_error("create_task: the loop belongs to another runtime");
+    t.pin();
+    t.at_home(target);
+    if (target != here) {
+      target->deliver(work(t));
+      return;
+    }
+  }
+  if (o.eager) {
+    auto& self = this_thread();
+    auto* creator = self.current;
+    self.current = &t;
+    std::coroutine_handle<>::from_address(t.frame()).resume();
+    this_thread().current = creator;
+    return;
+  }
+  here->push_back(t);
+  here->look_for_sleepers();
+}
+
+void check_joinable(task_record& waiting, eventual& target) {
+  if (&target == &waiting.root()) throw usage_error("a task cannot await itself: it would wait for ever");
+  if (target.runtime() != waiting.runtime() && target.runtime() != 0)
+    throw usage_error("co_await of an object of another runtime: pass its result through a future of this one");
+}
+
+void throw_target_cancelled(task_record& target) { throw_cancelled(target); }
+void throw_not_done(task_record&) { throw invalid_state_error("the task has not ended: it has no result yet"); }
+
+class loop& callback_loop(task_record& t) {
+  if (auto* l = current_loop_if_any()) return *l;
+  return *static_cast<class loop*>(t.home());
+}
+
+void deliver_callback(class loop& l, callback& c) noexcept { static_cast<worker&>(l).deliver(work(c)); }
+
+}  // namespace detail
+
+bool any_task::cancel(std::string_view message) const {
+  auto& t = at();
+  if (t.done()) return false;
+  if (!message.empty()) {
+    auto& x = t.extra();
+    x.lock.lock();
+    x.message = message;
+    x.lock.unlock();
+  }
+  return detail::cancel_now(t);
+}
+
+std::string any_task::get_name() const {
+  auto& x = at().extra();
+  x.lock.lock();
+  if (x.name.empty()) x.name = "task-" + std::to_string(detail::next_number.fetch_add(1, detail::relaxed));
+  std::string name = x.name;
+  x.lock.unlock();
+  return name;
+}
+
+void any_task::set_name(std::string name) const {
+  auto& x = at().extra();
+  x.lock.lock();
+  x.name = std::move(name);
+  x.lock.unlock();
+}
+
+std::string any_task::state() const {
+  using detail::outcome;
+  using detail::task_state;
+  const auto w = at().state().load();
+  switch (detail::word::state(w)) {
+    case task_state::active:
+      return "running or ready";
+    case task_state::leaf:
+      return "waiting";
+    case task_state::forwarding:
+    case task_state::frozen:
+      return "waiting for a task or future";
+    case task_state::kernel:
+      return "waiting for the kernel";
+    case task_state::done:
+      break;
+  }
+  switch (detail::word::result(w)) {
+    case outcome::cancelled:
+      return "cancelled";
+    case outcome::error:
+      return "failed";
+    default:
+      return "done";
+  }
+}
+
+void any_task::throw_empty() { throw usage_error("use of an empty task handle"); }
+
+any_task current_task() noexcept {
+  auto* t = detail::this_thread().current;
+  if (!t) return {};
+  auto& root = t->root();
+  root.ref();
+  return any_task(&root);
+}
+
+std::vector<any_task> all_tasks() {
+  auto* s = detail::this_runtime();
+  if (!s) throw no_running_loop();
+  std::vector<any_task> all;
+  detail::task_record::scan([&](detail::task_record& r) {
+    if (r.what() != detail::kind::task || r.runtime() != s->id || r.done()) return;
+    r.ref();
+    all.emplace_back(&r);
+  });
+  return all;
+}
+
+}  // namespace heddle

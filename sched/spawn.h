@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// From a frame to a task: the record, the first queue entry, the end.
+#pragma once
+
+#include <heddle/core/task.h>
+#include <heddle/core/thread_state.h>
+#include <heddle/sched/loop.h>
+
+#include <string>
+
+namespace heddle {
+
+/// How a task is created. The order of the fields is API: fields are appended, never reordered.
+struct task_options {
+  /// For people; empty: a default name.
+  std::string name = {};
+  /// Pins the task to this loop: it runs nowhere else, and nothing else of that loop runs between its awaits. nullptr: movable.
+  class loop* loop = nullptr;
+  /// Runs the first step inside create_task, up to the first suspension.
+  bool eager = false;
+};
+
+namespace detail {
+
+/// The end of a task's first frame.
+struct root_end : frame_end {
+  void (*destroy)(promise_base& frame) noexcept;
+};
+
+/// What a failing end makes of an error: cancelled (its message kept), fatal (reported to the runtime), or an ordinary one.
+outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept;
+/// The last steps of every task, after its result is stored and its frame destroyed.
+void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept;
+/// A task that was cancelled before its first step: its body never runs.
+void end_unstarted(task_record& t) noexcept;
+/// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime shuts down from outside.
+void launch(task_record& t, const task_options& o);
+/// Its name and the other rare things.
+void apply_options(task_record& t, const task_options& o);
+
+template <class T>
+struct root {
+  static void destroy_result(void* storage) noexcept {
+    if constexpr (std::is_reference_v<T>)
+      (void)storage;
+    else if constexpr (!std::is_void_v<T>)
+      result_slot<T>::destroy(storage);
+  }
+
+  static std::coroutine_handle<> ended(promise_base& frame) noexcept {
+    auto& p = static_cast<task_promise<T>&>(frame);
+    task_record& t = frame.enclosing();
+    outcome how = p.result.how();
+    if (how == outcome::value) [[likely]] {
+      if constexpr (!std::is_void_v<T>) {
+        if constexpr (std::is_reference_v<T>) {
+          *static_cast<std::remove_reference_t<T>**>(t.storage()) = p.result.value();
+        } else {
+          try {
+            result_slot<T>::make(t.storage(), std::move(p.result.value()));
+          } catch (...) {
+            ::new (t.storage()) std::exception_ptr(std::current_exception());
+            how = outcome::error;
+          }
+        }
+      }
+    } else {
+      how = classify_error(t, p.result.error());
+      if (how == outcome::error) ::new (t.storage()) std::exception_ptr(std::move(p.result.error()));
+    }
+    std::coroutine_handle<task_promise<T>>::from_promise(p).destroy();
+    finish_root(t, how, how == outcome::value ? &destroy_result : nullptr);
+    return std::noop_coroutine();
+  }
+
+  static void destroy(promise_base& frame) noexcept {
+    std::coroutine_handle<task_promise<T>>::from_promise(static_cast<task_promise<T>&>(frame)).destroy();
+  }
+
+  static void drop(eventual& self) noexcept {
+    auto& t = static_cast<task_record&>(self);
+    switch (t.how_ended()) {
+      case outcome::value:
+        destroy_result(t.storage());
+        break;
+      case outcome::error: {
+        auto& error = error_in(t.storage());
+        if (!t.is_retrieved()) report_unretrieved(t, error);
+        std::destroy_at(&error);
+        break;
+      }
+      default:
+        break;
+    }
+    t.recycle();
+  }
+
+  static constexpr root_end end{{&ended, nullptr}, &destroy};
+  static constexpr eventual_ops ops{&drop, nullptr, nullptr};
+};
+
+/// Gives `child` a record, with two references: the runtime's and the caller's. Not yet in any queue.
+template <class T>
+task_record& make_root(task<T>&& child) {
+  if (!child.valid()) throw usage_error("create_task of an empty task: it was moved from, awaited, or never made");
+  if (child.frame().promise().continuation)
+    throw usage_error("create_task of a task that was awaited before: a task runs once");
+  task_record* t = task_record::make(kind::task, root<T>::ops, 2);
+  auto frame = child.release();
+  promise_base& p = frame.promise();
+  p.record = reinterpret_cast<std::uintptr_t>(t);
+  p.end = const_cast<root_end*>(&root<T>::end);
+  t->starts_at(frame.address());
+  return *t;
+}
+
+/// Keeps a callable and its arguments for as long as the task that it makes lives.
+template <class R, class F, class... Args>
+task<R> call_and_keep(F f, Args... args) {
+  co_return co_await std::invoke(std::move(f), std::move(args)...);
+}
+
+template <class F, class... Args>
+concept task_function =
+    std::invocable<F, Args...> && is_task<std::remove_cvref_t<std::invoke_result_t<F, Args...>>>;
+
+}  // namespace detail
+}  // namespace heddle

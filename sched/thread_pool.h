@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The threads behind to_thread: made on demand, up to a cap; they end when idle for long. Not a public header.
+#pragma once
+
+#include <heddle/sched/offload.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace heddle::detail {
+
+// Protocol POOL.  idle_ is how many threads wait for a job, or are about to, minus how many jobs are queued and not yet taken. A submitter
+// lowers it by one after its push; if it was not above 0 then no thread is free for the job, and another one is started, if the cap
+// allows (at the cap a thread that ends a job finds it). A thread raises it before it waits. One that has waited long takes itself off, by
+// compare-exchange and only while idle_ is above 0: otherwise a job is promised to it. So a queued job always has a thread coming for it.
+class thread_pool {
+ public:
+  /// At most `most` threads; the arena of to_arena jobs has `arena_slots` slots.
+  thread_pool(unsigned most, unsigned arena_slots);
+  ~thread_pool();
+
+  /// Runs `j` on some thread and takes over its thread's reference. Throws usage_error after shutdown, std::system_error if the first thread
+  /// cannot be made; then the reference is still the caller's.
+  void submit(offload_job& j);
+  /// No new jobs; waits for all that were given. Again is harmless.
+  void shutdown() noexcept;
+  [[nodiscard]] unsigned threads() const noexcept;
+
+ private:
+  struct parts;
+  void main(std::uint64_t number) noexcept;
+  void start_thread();
+  void run(offload_job& j) noexcept;
+
+  const unsigned most_;
+  const unsigned arena_slots_;
+  std::unique_ptr<parts> parts_;
+  atomic<std::int64_t> idle_{0};
+};
+
+}  // namespace heddle::detail

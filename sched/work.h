@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// What a loop runs: a task's next step or a callback.
+#pragma once
+
+#include <heddle/core/frame_cache.h>
+#include <heddle/core/task_record.h>
+
+#include <cstdint>
+
+namespace heddle::detail {
+
+class callback;
+
+/// A tagged pointer; as small as what it points to.
+class work {
+ public:
+  work() noexcept = default;
+  explicit work(task_record& t) noexcept : bits_(reinterpret_cast<std::uintptr_t>(&t)) {}
+  explicit work(callback& c) noexcept : bits_(reinterpret_cast<std::uintptr_t>(&c) | callback_tag) {}
+
+  explicit operator bool() const noexcept { return bits_ != 0; }
+  [[nodiscard]] bool is_task() const noexcept { return (bits_ & callback_tag) == 0; }
+  [[nodiscard]] task_record& as_task() const noexcept { return *reinterpret_cast<task_record*>(bits_); }
+  [[nodiscard]] callback& as_callback() const noexcept { return *reinterpret_cast<callback*>(bits_ & ~callback_tag); }
+  [[nodiscard]] std::uintptr_t bits() const noexcept { return bits_; }
+  static work from(std::uintptr_t bits) noexcept {
+    work w;
+    w.bits_ = bits;
+    return w;
+  }
+  [[nodiscard]] work next() const noexcept;
+  void set_next(work n) const noexcept;
+
+ private:
+  static constexpr std::uintptr_t callback_tag = 1;
+  std::uintptr_t bits_ = 0;
+};
+
+/// A callback on its way to a loop. Counted: the queue (or timer) holds one reference, the handle another.
+//
+// state_  queued -> running -> done, or queued -> cancelled, by compare-exchange: a callback runs or is cancelled, never both.
+class callback : public frame_cached {
+ public:
+  virtual ~callback() = default;
+
+  void ref() noexcept { refs_.fetch_add(1, relaxed); }
+  void unref() noexcept {
+    if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
+  }
+  /// True: it will not run. What it captured is released now.
+  bool cancel() noexcept;
+  [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
+  /// Runs it unless it was cancelled. Throws what it throws.
+  void run();
+
+  work next;
+
+ protected:
+  virtual void invoke() = 0;
+  /// Releases what was captured: after it ran, or when it is cancelled.
+  virtual void release() noexcept = 0;
+
+ private:
+  enum class state : std::uint8_t { queued, running, done, cancelled };
+  atomic<std::uint32_t> refs_{1};
+  atomic<state> state_{state::queued};
+};
+
+inline work work::next() const noexcept {
+  return is_task() ? from(reinterpret_cast<std::uintptr_t>(as_task().next())) : as_callback().next;
+}
+inline void work::set_next(work n) const noexcept {
+  // A task's link cannot hold a tag, so links between mixed items go through the tagged form below.
+  if (is_task())
+    as_task().set_next(reinterpret_cast<task_record*>(n.bits_));
+  else
+    as_callback().next = n;
+}
+
+}  // namespace heddle::detail

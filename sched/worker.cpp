@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/worker.h>
+
+#include <heddle/core/thread_state.h>
+#include <heddle/sched/runtime_state.h>
+#include <heddle/sched/spawn.h>
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <string>
+
+namespace heddle::detail {
+namespace {
+
+constexpr std::uint64_t fair_every = 61;               // steps between looks at inboxes, timers and the reactor
+constexpr duration poll_every = std::chrono::microseconds(50);
+constexpr duration watch_every = std::chrono::milliseconds(1);
+constexpr duration watch_hogged_every = std::chrono::microseconds(250);
+constexpr duration watcher_naps = std::chrono::milliseconds(2);
+constexpr duration watch_lingers = std::chrono::milliseconds(20);
+constexpr unsigned most_watchers = 2;                  // parked loops that nap; two, so that one may leave without waking another
+constexpr unsigned slot_cap = 16;                      // how often in a row the slot may jump the queue
+constexpr unsigned most_spins = 32;                    // rounds of searching before parking, when that has paid lately
+
+}  // namespace
+
+worker::worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d, std::uint64_t seed)
+    : loop(facade, index), state_(&state), random_(seed), driver_(std::move(d)) {}
+
+worker::~worker() = default;
+
+worker* this_worker() noexcept { return static_cast<worker*>(static_cast<loop*>(this_thread().loop)); }
+
+void worker::start() {
+  neighbours_.resize(state_->workers.size());
+  forks_.alone = state_->workers.size() == 1;
+  static const atomic<std::uint32_t> nobody_is_hungry{0};
+  forks_.hungry = forks_.alone ? &nobody_is_hungry : &state_->idle.parked_hint();
+  // Signals for the process go to its own threads, never to a loop: a handler would run inside a task.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { main(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(thread_.native_handle(), ("heddle-" + std::to_string(index())).c_str());
+}
+
+void worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void worker::main() {
+  auto& self = this_thread();
+  self.loop = static_cast<loop*>(this);
+  self.forks = &forks_;
+  self.forced_yields = state_->workers.size() > 1;
+  self.runtime = state_->id;
+  woke_at_.store(now().time_since_epoch().count(), relaxed);
+  for (;;) {
+    if (run_next()) continue;
+    housekeep(true);
+    if (run_next()) continue;
+    if (search()) continue;
+    if (state_->loops_end.load(acquire)) break;  // pairs with ~runtime_state
+    park();
+  }
+  self.loop = nullptr;
+  self.forks = nullptr;
+  self.runtime = 0;
+}
+
+// ------------------------------------------------------------------ policy
+
+// This order is the policy; nothing else decides it.
+bool worker::run_next() {
+  if (++tick_ % fair_every == 0 || forks_.turn_over) housekeep(false);  // outsiders, timers and I/O never starve
+
+  if (slot_.load(relaxed) != nullptr) {  // just woken by us, still warm
+    if (task_record* t = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
+      if (++slot_streak_ <= slot_cap) return run_task(*t), true;
+      slot_streak_ = 0;
+      ready_.push(t);
+    }
+  } else {
+    slot_streak_ = 0;
+  }
+
+  forks_first_ = !forks_first_;  // depth first, but what waits in the queues gets every other turn
+  if (forks_first_)
+    if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
+
+  if (tick_ & 1) {  // pinned and movable take turns
+    if (const auto item = local_.pop()) return run_work(work::from(item)), true;
+    if (task_record* t = ready_.pop()) return run_task(*t), true;
+  } else {
+    if (task_record* t = ready_.pop()) return run_task(*t), true;
+    if (const auto item = local_.pop()) return run_work(work::from(item)), true;
+  }
+  if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
+  return false;
+}
+
+void worker::housekeep(bool idle) {
+  forks_.turn_over = false;
+  local_size_.store(local_.size(), relaxed);
+  const bool got = drain_inboxes();
+  const auto t = now();
+  timers_.expire(t);
+  if ((idle && !got) || t - last_poll_ >= poll_every) (void)poll(duration::zero());
+  if (state_->workers.size() > 1 && t - last_watch_ >= watch_hogged_every) rescue_hogged(t);
+}
+
+bool worker::search() {
+  if (state_->workers.size() == 1) return false;
+  if (!searching_) {
+    if (!state_->idle.try_search()) return false;
+    searching_ = true;
+  }
+  const auto n = static_cast<unsigned>(state_->workers.size());
+  promise_base* strand = nullptr;
+  bool found = false;
+  for (unsigned round = 0; round <= spin_ && !found; ++round) {
+    const unsigned first = random_.below(n);
+    for (unsigned i = 0; i < n && !found; ++i) {
+      worker& victim = *state_->workers[(first + i) % n];
+      found = &victim == this ? drain_inboxes() : steal_from(victim, strand);
+    }
+    if (!found && round < spin_) {
+      for (int i = 0; i < 16; ++i) cpu_relax();
+    }
+  }
+  spin_ = found ? most_spins : spin_ / 2;  // spin again only while that pays
+  searching_ = false;
+  if (state_->idle.stop_searching() && found) wake_searcher();  // one that finds work wakes the next
+  if (strand) run_strand(*strand);
+  return found;
+}
+
+void worker::park() {
+  auto& s = *state_;
+  const bool alone = s.workers.size() == 1;
+  sleep_.store(sleep_state::parked, seq_cst);  // LOOK-TWICE: announced ...
+  if (!alone) s.idle.park(index());
+  if (!anything_anywhere()) {                  // ... then looked again
+    auto t = now();
+    duration limit = duration::max();
+    bool watches = false;
+    if (!alone) {
+      const bool quiet = s.idle.all_parked() && t - quiet_since_ > watch_lingers;
+      if (!quiet && s.watchers.fetch_add(1, seq_cst) < most_watchers)
+        watches = true;
+      else if (!quiet)
+        s.watchers.fetch_sub(1, seq_cst);
+      if (watches) limit = watcher_naps;
+    }
+    const auto first = timers_.first();
+    if (first != time_point::max()) limit = std::min(limit, first <= t ? duration::zero() : first - t);
+    busy_ns_.store(busy_ns_.load(relaxed) + static_cast<std::uint64_t>(t.time_since_epoch().count() - woke_at_.load(relaxed)), relaxed);
+    woke_at_.store(0, relaxed);
+    bump(parked_);
+    const unsigned events = poll(limit);
+    t = now();
+    woke_at_.store(t.time_since_epoch().count(), relaxed);
+    if (watches) s.watchers.fetch_sub(1, seq_cst);
+    const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
+    if (was_woken) bump(woken_);
+    if (!alone) {
+      searching_ = s.idle.unpark(index());
+      const bool work_came = events != 0 || was_woken || timers_.first() <= t;
+      if (work_came) quiet_since_ = t;
+      // Nobody watches us while we run: arm it. Only after a quiet time; watchers linger.
+      if (work_came && s.watchers.load(relaxed) == 0 && s.idle.parked() != 0)
+        if (const unsigned other = s.idle.take_any(index()); other != idle_set::nobody) s.workers[other]->wake_to_watch();
+      rescue_hogged(t);
+    }
+    timers_.expire(t);
+    return;
+  }
+  sleep_.store(sleep_state::awake, seq_cst);
+  if (!alone) searching_ = s.idle.unpark(index());
+}
+
+// --------------------------------------------------------------- mechanism
+
+void worker::run_work(work item) {
+  if (item.is_task())
+    run_task(item.as_task());
+  else
+    run_callback(item.as_callback());
+}
+
+void worker::run_task(task_record& t) {
+  bump(beat_);
+  bump(run_);
+  auto& self = this_thread();
+  self.current = &t;
+  self.step_started = 0;
+  t.at_home(static_cast<loop*>(this));
+  if (t.is_unstarted() && (t.state().peek() & word::must)) [[unlikely]] {
+    end_unstarted(t);
+    self.current = nullptr;
+    return;
+  }
+  std::coroutine_handle<>::from_address(t.frame()).resume();
+  self.current = nullptr;  // `t` may be gone, or run elsewhere
+}
+
+void worker::run_strand(promise_base& strand) {
+  bump(beat_);
+  bump(run_);
+  auto& self = this_thread();
+  self.step_started = 0;
+  join_block::start_counted(strand).resume();
+  self.current = nullptr;
+}
+
+void worker::run_callback(callback& c) {
+  bump(beat_);
+  bump(run_);
+  this_thread().step_started = 0;
+  try {
+    c.run();
+  } catch (const fatal_error&) {
+    state_->fatal(std::current_exception());
+  } catch (...) {
+    state_->report({"exception in a callback", std::current_exception(), {}});
+  }
+  c.unref();
+}
+
+unsigned worker::poll(duration limit) {
+  last_poll_ = now();
+  bump(polls_);
+  const unsigned events = driver_->poll(limit);
+  if (events) bump(io_events_, std::uint64_t{events});
+  return events;
+}
+
+bool worker::drain_inboxes() {
+  bool any = false;
+  for (work item = pinned_.take(); item;) {
+    const auto next = item.next();
+    local_.push(item.bits());
+    item = next;
+    any = true;
+  }
+  // A bounded number at a time: what waits behind can be taken by others.
+  for (int i = 0; i < 64; ++i) {
+    task_record* t = movable_.pop();
+    if (!t) break;
+    push_back(*t);
+    any = true;
+  }
+  for (int i = 0; i < 16; ++i) {
+    task_record* t = state_->injection.pop();
+    if (!t) break;
+    push_back(*t);
+    any = true;
+  }
+  if (any) look_for_sleepers();
+  return any;
+}
+
+bool worker::steal_from(worker& victim, promise_base*& strand) {
+  deque<promise_base*>::thief thief(victim.forks_.strands);
+  auto got = thief.steal(strand);
+  if (got == steal_result::lost) got = thief.steal(strand);
+  if (got == steal_result::got) {
+    bump(stolen_);
+    return true;
+  }
+  strand = nullptr;
+  task_record* first = nullptr;
+  const auto before = ready_.size();
+  auto half = victim.ready_.steal_half(ready_, first);
+  if (half == steal_result::lost) half = victim.ready_.steal_half(ready_, first);
+  if (half == steal_result::got) {
+    bump(stolen_, std::uint64_t{1 + ready_.size() - before});
+    push_back(*first);
+    return true;
+  }
+  if (task_record* t = victim.movable_.pop()) {
+    bump(stolen_);
+    push_back(*t);
+    return true;
+  }
+  return false;
+}
+
+bool worker::anything_anywhere() noexcept {
+  auto& s = *state_;
+  if (s.loops_end.load(seq_cst)) return true;
+  if (!pinned_.looks_empty() || !movable_.empty() || !s.injection.empty() || timers_.first() <= now()) return true;
+  for (auto& w : s.workers) {
+    if (w.get() == this) continue;
+    if (!w->ready_.looks_empty_again() || !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())
+      return true;
+  }
+  return false;
+}
+
+// A loop whose heartbeat has not moved since the last look, and that is not parked, is hogged by what it runs. Its queued tasks are stolen as
+// ever; here its timers are expired, its I/O collected, and the task in its slot taken.
+void worker::rescue_hogged(time_point t) {
+  auto& s = *state_;
+  const bool full_look = t - last_watch_ >= watch_every;
+  last_watch_ = t;
+  for (unsigned i = 0; i < s.workers.size(); ++i) {
+    if (i == index()) continue;
+    worker& other = *s.workers[i];
+    seen& known = neighbours_[i];
+    const auto beat = other.beat_.load(relaxed);
+    if (beat != known.beat || other.sleep_.load(relaxed) != sleep_state::awake) {
+      if (beat != known.beat) quiet_since_ = t;
+      known = {beat, false};
+      continue;
+    }
+    if (full_look) known.hogged = true;
+    if (!known.hogged) continue;
+    bump(rescues_);
+    quiet_since_ = t;
+    if (task_record* stuck = other.slot_.exchange(nullptr, acq_rel)) {  // pairs with the owner's exchange
+      bump(stolen_);
+      push_back(*stuck);
+    }
+    other.timers_.expire(t);
+    const unsigned events = other.driver_->rescue();
+    if (events) bump(io_events_, std::uint64_t{events});
+  }
+}
+
+void worker::wake_searcher() noexcept {
+  const unsigned sleeper = state_->idle.take_for_search();
+  if (sleeper != idle_set::nobody) state_->workers[sleeper]->wake();
+}
+
+void worker::look_for_sleepers() noexcept {
+  if (state_->idle.wants_waking()) wake_searcher();
+}
+
+void worker::wake() noexcept {
+  // Only the one that turns parked into notified pays for the system call.
+  if (sleep_.load(seq_cst) == sleep_state::parked &&
+      sleep_.exchange(sleep_state::notified, seq_cst) == sleep_state::parked)  // pairs with park(): LOOK-TWICE
+    driver_->wake();
+}
+
+void worker::wake_to_watch() noexcept {
+  driver_->wake();  // it parks again at once, as a watcher
+}
+
+void worker::push_back(task_record& t) noexcept {
+  if (t.is_pinned() || forks_.alone)
+    local_.push(work(t).bits());
+  else
+    ready_.push(&t);
+}
+
+void worker::schedule(task_record& t) noexcept {
+  worker* here = this_worker();
+  if (here && here->state_ == state_) [[likely]] {
+    if (t.is_pinned()) {
+      if (here == this)
+        local_.push(work(t).bits());
+      else
+        send_pinned(t);
+      return;
+    }
+    if (here->forks_.alone) {
+      here->local_.push(work(t).bits());
+      return;
+    }
+    if (this_thread().current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
+      task_record* displaced = here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
+      if (!displaced) return;
+      here->ready_.push(displaced);
+    } else {
+      here->ready_.push(&t);
+    }
+    here->look_for_sleepers();
+    return;
+  }
+  runtime_state::guest inside(*state_);
+  if (t.is_pinned())
+    send_pinned(t);
+  else
+    send_movable(t);
+}
+
+void worker::send_pinned(task_record& t) noexcept {
+  pinned_.push(work(t));
+  wake();
+}
+
+void worker::send_movable(task_record& t) noexcept {
+  movable_.push(t);
+  if (sleep_.load(seq_cst) == sleep_state::parked)
+    wake();
+  else
+    wake_searcher();  // we may be busy: somebody else takes it
+}
+
+void worker::deliver(work item) noexcept {
+  if (this_worker() == this) {
+    local_.push(item.bits());
+    return;
+  }
+  runtime_state::guest inside(*state_);
+  pinned_.push(item);
+  wake();
+}
+
+void worker::ended(task_record& t) noexcept {
+  bump(this_worker()->finished_);
+  if (t.is_in_round() && t.leave_round()) state_->round_ended();
+}
+
+loop_stats worker::stats() const noexcept {
+  loop_stats s;
+  s.id = index();
+  s.run = run_.load(relaxed);
+  s.stolen = stolen_.load(relaxed);
+  s.parked = parked_.load(relaxed);
+  s.woken = woken_.load(relaxed);
+  s.polls = polls_.load(relaxed);
+  s.io_events = io_events_.load(relaxed);
+  s.rescues = rescues_.load(relaxed);
+  s.created = created();
+  s.finished = finished();
+  s.busy_ns = busy_ns_.load(relaxed);
+  if (const auto since = woke_at_.load(relaxed)) s.busy_ns += static_cast<std::uint64_t>(now().time_since_epoch().count() - since);
+  s.queue = ready_.size() + local_size_.load(relaxed) + (slot_.load(relaxed) ? 1 : 0);
+  s.forks = forks_.strands.size();
+  s.inbox = movable_.size() + (pinned_.looks_empty() ? 0 : 1);
+  s.timers = timers_.size();
+  return s;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// A loop from inside. Not a public header.
+#pragma once
+
+#include <heddle/core/random.h>
+#include <heddle/sched/driver.h>
+#include <heddle/sched/fork_state.h>
+#include <heddle/sched/idle.h>
+#include <heddle/sched/inbox.h>
+#include <heddle/sched/loop.h>
+#include <heddle/sched/options.h>
+#include <heddle/sched/run_queue.h>
+#include <heddle/sched/timers.h>
+
+#include <concurrentqueue/concurrentqueue.h>
+
+#include <memory>
+#include <thread>
+
+namespace heddle::detail {
+
+class runtime_state;
+
+/// A queue that many push to and many take from: moodycamel's, with the count that its contract asks for beside it.
+///
+/// Its contract is FIFO per producer only, and a dequeue may miss an element whose enqueue does not happen before it. The count is raised
+/// (seq_cst) after the enqueue, so who reads a count above 0 has the enqueues it counts behind it; it is also the fence of LOOK-TWICE.
+class shared_queue {
+ public:
+  void push(task_record& t) {
+    queue_.enqueue(&t);
+    count_.fetch_add(1, seq_cst);  // pairs with empty(): LOOK-TWICE
+  }
+  task_record* pop() noexcept {
+    if (count_.load(acquire) == 0) return nullptr;
+    task_record* t = nullptr;
+    if (!queue_.try_dequeue(t)) return nullptr;
+    count_.fetch_sub(1, relaxed);
+    return t;
+  }
+  /// False may be stale by elements that others take at this moment.
+  [[nodiscard]] bool empty() const noexcept { return count_.load(seq_cst) <= 0; }
+  [[nodiscard]] std::size_t size() const noexcept {
+    const auto n = count_.load(relaxed);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+
+ private:
+  moodycamel::ConcurrentQueue<task_record*> queue_;
+  atomic<std::int64_t> count_{0};
+};
+
+// Who may touch what:
+//   ready_ forks_ movable_ slot_   owner and thieves, by their protocols      pinned_   anybody pushes, the owner takes
+//   local_ tick_ and the rest      the owner                                 counters  written by the owner, read by anybody
+class worker final : public loop {
+ public:
+  worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d, std::uint64_t seed);
+  ~worker();
+
+  void start();
+  void join();
+
+  // executor
+  void schedule(task_record& t) noexcept override;
+  void ended(task_record& t) noexcept override;
+
+  /// From anybody: `item` runs on this loop.
+  void deliver(work item) noexcept;
+  /// The task goes behind all others that are ready here. Owner only.
+  void push_back(task_record& t) noexcept;
+  /// Something was pushed here: wakes a loop to steal, if one sleeps and none searches. Owner only.
+  void look_for_sleepers() noexcept;
+  /// A task was made on this loop.
+  void count_created() noexcept { bump(created_); }
+  /// Makes it look at everything soon, if it sleeps. From anybody.
+  void wake() noexcept;
+  /// A timer armed here from another thread, or by a rescuer, is earlier than what it sleeps for.
+  void timer_moved_up() noexcept { wake(); }
+
+  [[nodiscard]] timers& own_timers() noexcept { return timers_; }
+  [[nodiscard]] driver& own_driver() noexcept { return *driver_; }
+  [[nodiscard]] runtime_state& state() noexcept { return *state_; }
+  [[nodiscard]] loop_stats stats() const noexcept;
+  [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
+  [[nodiscard]] std::uint64_t finished() const noexcept { return finished_.load(relaxed); }
+  fork_state& forks() noexcept { return forks_; }
+
+ private:
+  enum class sleep_state : std::uint32_t { awake, parked, notified };
+
+  void main();
+  // Policy, in worker.cpp, each on one screen.
+  [[nodiscard]] bool run_next();
+  void housekeep(bool idle);
+  [[nodiscard]] bool search();
+  void park();
+  // Mechanism.
+  void run_work(work item);
+  void run_task(task_record& t);
+  void run_strand(promise_base& strand);
+  void run_callback(callback& c);
+  [[nodiscard]] bool drain_inboxes();
+  [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
+  [[nodiscard]] bool anything_anywhere() noexcept;
+  void rescue_hogged(time_point now);
+  void wake_searcher() noexcept;
+  void wake_to_watch() noexcept;
+  void send_pinned(task_record& t) noexcept;
+  void send_movable(task_record& t) noexcept;
+  [[nodiscard]] unsigned poll(duration limit);
+
+  runtime_state* state_;
+  random_source random_;
+  std::unique_ptr<driver> driver_;
+  timers timers_;
+
+  run_queue<task_record*> ready_;
+  fork_state forks_;
+  atomic<task_record*> slot_{nullptr};
+  shared_queue movable_;
+  inbox pinned_;
+  atomic<sleep_state> sleep_{sleep_state::awake};
+
+  // The owner's.
+  local_queue<std::uintptr_t> local_;
+  std::uint64_t tick_ = 0;
+  unsigned slot_streak_ = 0;
+  bool searching_ = false;
+  bool forks_first_ = true;
+  unsigned spin_ = 0;
+  time_point last_poll_{};
+  time_point last_watch_{};
+  time_point quiet_since_{};
+  struct seen {
+    std::uint64_t beat = 0;
+    bool hogged = false;
+  };
+  std::vector<seen> neighbours_;
+
+  alignas(far_apart) atomic<std::uint64_t> beat_{0};
+  atomic<std::uint64_t> run_{0}, stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0}, rescues_{0}, created_{0}, finished_{0},
+      busy_ns_{0}, local_size_{0};
+  atomic<std::int64_t> woke_at_{0};  // ns; 0: parked
+
+  std::thread thread_;
+};
+
+/// The calling loop from inside, or nullptr on a foreign thread.
+HEDDLE_NOINLINE worker* this_worker() noexcept;
+
+}  // namespace heddle::detail
