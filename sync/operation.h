@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// The awaiter of the primitives that hand over what is waited for: one leaf wait in one wait_queue.
+#pragma once
+
+#include <heddle/core/budget.h>
+#include <heddle/core/task.h>
+#include <heddle/core/wait.h>
+
+#include <concepts>
+#include <coroutine>
+
+namespace heddle::detail {
+
+/// What an operation waits for. `try_now` takes it without waiting. `wait_in` does so after all, or suspends the task: true; false
+/// also when a cancellation was due (then the waiter is refused). `give_back` undoes a hand-over that a cancellation overtook.
+template <class What>
+concept awaited = requires(What& what, waiter& w, task_record& t) {
+  { what.queue() } noexcept -> std::same_as<wait_queue&>;
+  { what.try_now() } noexcept -> std::same_as<bool>;
+  { what.wait_in(w, t) } noexcept -> std::same_as<bool>;
+  { what.give_back() } noexcept;
+  { what.result() };
+  { What::name } -> std::convertible_to<const char*>;
+};
+
+/// `co_await` it: once, where it was made. It lives in the frame of the caller and is the entry in the queue.
+template <class What>
+class [[nodiscard("co_await it: by itself it does nothing")]] operation final : private waiter, private ready_await {
+ public:
+  explicit operation(What what) noexcept : waiter(what.queue()), what_(what) {
+    static_assert(awaited<What>);  // not on the class: a primitive names the type while What is still being defined
+  }
+
+  bool await_ready() noexcept { return what_.try_now() && go_on(); }
+  template <heddle_promise P>
+  bool await_suspend(std::coroutine_handle<P> h) {
+    if (stands_back()) return stand_back(h);
+    return what_.wait_in(*this, h.promise().suspending(h));
+  }
+  auto await_resume() {
+    if (cancelled_at_resume(*this)) [[unlikely]] {
+      if (given) what_.give_back();
+      throw_cancelled(*task);
+    }
+    return what_.result();
+  }
+
+ private:
+  void leave() noexcept override {
+    if constexpr (requires { what_.leave(*this); })  // a primitive with several queues under one lock
+      what_.leave(*this);
+    else
+      waiter::leave();
+  }
+  const char* name() const noexcept override { return What::name; }
+
+  [[no_unique_address]] What what_;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <heddle/core/errors.h>
+#include <heddle/sync/queue_core.h>
+
+#include <algorithm>
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace heddle {
+namespace detail {
+
+/// First in, first out: a ring that doubles.
+template <class T>
+class fifo_buffer {
+ public:
+  fifo_buffer() = default;
+  fifo_buffer(fifo_buffer&& other) noexcept
+      : cells_(std::exchange(other.cells_, nullptr)),
+        capacity_(std::exchange(other.capacity_, 0)),
+        first_(std::exchange(other.first_, 0)),
+        size_(std::exchange(other.size_, 0)) {}
+  ~fifo_buffer() {
+    while (size_ != 0) (void)pop();
+    if (cells_) std::allocator<T>().deallocate(cells_, capacity_);
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void push(T&& item) {
+    if (size_ == capacity_) grow();
+    std::construct_at(cells_ + ((first_ + size_) & (capacity_ - 1)), std::move(item));
+    ++size_;
+  }
+  T pop() noexcept {
+    T* cell = cells_ + first_;
+    T item = std::move(*cell);
+    std::destroy_at(cell);
+    first_ = (first_ + 1) & (capacity_ - 1);
+    --size_;
+    return item;
+  }
+
+ private:
+  HEDDLE_NOINLINE void grow() {
+    const std::size_t bigger = capacity_ == 0 ? 8 : capacity_ * 2;
+    T* cells = std::allocator<T>().allocate(bigger);
+    for (std::size_t i = 0; i < size_; ++i) {
+      T* old = cells_ + ((first_ + i) & (capacity_ - 1));
+      std::construct_at(cells + i, std::move(*old));
+      std::destroy_at(old);
+    }
+    if (cells_) std::allocator<T>().deallocate(cells_, capacity_);
+    cells_ = cells;
+    capacity_ = bigger;
+    first_ = 0;
+  }
+
+  T* cells_ = nullptr;
+  std::size_t capacity_ = 0;  // a power of two
+  std::size_t first_ = 0;
+  std::size_t size_ = 0;
+};
+
+/// Last in, first out.
+template <class T>
+class lifo_buffer {
+ public:
+  [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
+  void push(T&& item) { items_.push_back(std::move(item)); }
+  T pop() noexcept {
+    T item = std::move(items_.back());
+    items_.pop_back();
+    return item;
+  }
+
+ private:
+  std::vector<T> items_;
+};
+
+/// The least first, by `Less` on what a cell holds.
+template <class T, class Less>
+class priority_buffer {
+ public:
+  explicit priority_buffer(Less less) : after_{std::move(less)} {}
+  priority_buffer(priority_buffer&& other) : after_(other.after_), items_(std::move(other.items_)) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
+  void push(T&& item) {
+    items_.push_back(std::move(item));
+    std::push_heap(items_.begin(), items_.end(), after_);
+  }
+  T pop() {
+    std::pop_heap(items_.begin(), items_.end(), after_);
+    T item = std::move(items_.back());
+    items_.pop_back();
+    return item;
+  }
+
+ private:
+  struct after {
+    [[no_unique_address]] Less less;
+    bool operator()(const T& a, const T& b) { return less(b.get(), a.get()); }
+  };
+  after after_;
+  std::vector<T> items_;
+};
+
+/// How an item stands in a buffer. What may throw when it moves stands in a block of its own, so that nothing of the user's can throw
+/// while the queue's lock is held.
+template <class T>
+class cell {
+  static constexpr bool moves_safely = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>;
+  std::conditional_t<moves_safely, T, std::unique_ptr<T>> held_;
+
+ public:
+  template <class U>
+    requires(!std::same_as<std::remove_cvref_t<U>, cell>)
+  explicit cell(U&& item) : held_(make(std::forward<U>(item))) {}
+
+  [[nodiscard]] const T& get() const noexcept {
+    if constexpr (moves_safely)
+      return held_;
+    else
+      return *held_;
+  }
+  [[nodiscard]] T take() {
+    if constexpr (moves_safely)
+      return std::move(held_);
+    else
+      return std::move(*held_);
+  }
+
+ private:
+  template <class U>
+  static auto make(U&& item) {
+    if constexpr (moves_safely)
+      return T(std::forward<U>(item));
+    else
+      return std::make_unique<T>(std::forward<U>(item));
+  }
+};
+
+/// What queue, lifo_queue and priority_queue share.
+template <class T, class Buffer>
+class basic_queue : public queue_core {
+  static_assert(std::is_object_v<T> && !std::is_const_v<T>, "a queue holds objects that can be moved");
+  class putting;
+  class getting;
+
+ public:
+  using value_type = T;
+
+  /// Waits while the queue is full. Throws queue_shut_down; then, and when it is cancelled, the item is destroyed.
+  template <class U = T>
+    requires std::constructible_from<T, U>
+  putting put(U&& item) {
+    return putting(*this, cell<T>(std::forward<U>(item)));
+  }
+  /// Yields the next item; waits while there is none. Throws queue_shut_down once it is shut down and empty.
+  getting get() noexcept { return getting(*this); }
+
+  /// False: full, or shut down; `item` is as it was.
+  template <class U = T>
+    requires std::constructible_from<T, U>
+  [[nodiscard]] bool try_put(U&& item) {
+    cell<T> made(std::forward<U>(item));
+    if (insert(made) == put_result::done) return true;
+    if constexpr (std::same_as<U, T>) item = made.take();
+    return false;
+  }
+  /// Nothing: empty, shut down or not.
+  [[nodiscard]] std::optional<T> try_get() {
+    std::optional<cell<T>> item;
+    if (remove(item) != get_result::done) return std::nullopt;
+    return item->take();
+  }
+  /// Throws queue_full or queue_shut_down.
+  template <class U = T>
+    requires std::constructible_from<T, U>
+  void put_nowait(U&& item) {
+    cell<T> made(std::forward<U>(item));
+    if (!put_done(insert(made))) throw queue_full();
+  }
+  /// Throws queue_empty or queue_shut_down.
+  T get_nowait() {
+    std::optional<cell<T>> item;
+    if (!get_done(remove(item))) throw queue_empty();
+    return item->take();
+  }
+
+  /// No more puts. What is in the queue can still be got, unless `immediate`: then it is dropped and counts as done. Who waits to put gets
+  /// queue_shut_down, and who waits to get what will not come. Again is harmless; an immediate one drops what a graceful one left.
+  void shutdown(bool immediate = false) {
+    std::optional<Buffer> dropped;  // destroyed last: destructors of items are the user's and run with no lock held
+    work_list todo;
+    {
+      const hold locked(*this);
+      if (immediate) dropped.emplace(std::move(buffer_));  // which leaves an empty one
+      close(dropped ? dropped->size() : 0, todo);
+    }
+    todo.settle();
+  }
+
+ protected:
+  template <class... Args>
+  explicit basic_queue(std::ptrdiff_t max_size, Args&&... args) : queue_core(max_size), buffer_(std::forward<Args>(args)...) {}
+  ~basic_queue() { const hold last(*this); }  // whoever let our owner go on may still be on his way out of the lock
+
+ private:
+  put_result insert(cell<T>& item) {
+    task_record* woken;
+    {
+      const hold locked(*this);
+      if (const auto may = may_put(); may != put_result::done) return may;
+      buffer_.push(std::move(item));
+      woken = added();
+    }
+    if (woken) schedule(*woken);
+    return put_result::done;
+  }
+  get_result remove(std::optional<cell<T>>& item) {
+    task_record* woken;
+    {
+      const hold locked(*this);
+      if (const auto may = may_get(); may != get_result::done) return may;
+      item.emplace(buffer_.pop());
+      woken = taken();
+    }
+    if (woken) schedule(*woken);
+    return get_result::done;
+  }
+  static bool put_done(put_result r) {
+    if (r == put_result::shut_down) throw queue_shut_down();
+    return r == put_result::done;
+  }
+  static bool get_done(get_result r) {
+    if (r == get_result::shut_down) throw queue_shut_down();
+    return r == get_result::done;
+  }
+  // What really waits is a coroutine, since who was woken looks again: it costs a frame from the cache, and only then.
+  task<> wait_to_put(cell<T> item) {
+    turn mine(*this, side::putters);
+    do co_await mine;
+    while (!put_done(insert(item)));
+  }
+  task<T> wait_to_get() {
+    turn mine(*this, side::getters);
+    std::optional<cell<T>> item;
+    do co_await mine;
+    while (!get_done(remove(item)));
+    co_return item->take();
+  }
+
+  Buffer buffer_;
+};
+
+template <class T, class Buffer>
+class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::putting final : private ready_await {
+ public:
+  putting(basic_queue& q, cell<T> item) noexcept : queue_(q), item_(std::move(item)) {}
+
+  bool await_ready() { return put_done(queue_.insert(item_)) && this->go_on(); }
+  template <heddle_promise P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
+    if (this->stands_back()) return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
+    waiting_ = queue_.wait_to_put(std::move(item_));
+    return call(waiting_, h);
+  }
+  void await_resume() {
+    if (waiting_.valid()) waiting_.frame().promise().result.take();
+  }
+
+ private:
+  basic_queue& queue_;
+  cell<T> item_;
+  task<> waiting_;
+};
+
+template <class T, class Buffer>
+class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::getting final : private ready_await {
+ public:
+  explicit getting(basic_queue& q) noexcept : queue_(q) {}
+
+  bool await_ready() { return get_done(queue_.remove(item_)) && this->go_on(); }
+  template <heddle_promise P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
+    if (this->stands_back()) return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
+    waiting_ = queue_.wait_to_get();
+    return call(waiting_, h);
+  }
+  T await_resume() {
+    if (item_) return item_->take();
+    return waiting_.frame().promise().result.take();
+  }
+
+ private:
+  basic_queue& queue_;
+  std::optional<cell<T>> item_;
+  task<T> waiting_;
+};
+
+}  // namespace detail
+
+/// Items from those who put them to those who get them: first in, first out. `max_size` bounds it, 0 or less does not.
+///
+/// Cost      put and get when ready: 1 locked operation and no allocation once the ring has grown; one cached frame when they wait
+/// Ordering  put() synchronizes-with the get() of its item; each getter sees the items of one putter in the order they were put.
+///           Who waits longest is woken first; a newcomer may still be faster than one who was woken and has not run yet
+/// Cancel    a cancelled get() took nothing, a cancelled put() put nothing; one that was woken wakes the next in its place
+/// Throws    cancelled_error from a wait; queue_shut_down; queue_full and queue_empty from the _nowait forms
+/// Items move (and, in a priority_queue, compare) under the queue's lock: they must not use the queue themselves.
+template <class T>
+class queue final : public detail::basic_queue<T, detail::fifo_buffer<detail::cell<T>>> {
+ public:
+  explicit queue(std::ptrdiff_t max_size = 0) : detail::basic_queue<T, detail::fifo_buffer<detail::cell<T>>>(max_size) {}
+};
+
+/// A queue that gives the latest item first.
+template <class T>
+class lifo_queue final : public detail::basic_queue<T, detail::lifo_buffer<detail::cell<T>>> {
+ public:
+  explicit lifo_queue(std::ptrdiff_t max_size = 0)
+      : detail::basic_queue<T, detail::lifo_buffer<detail::cell<T>>>(max_size) {}
+};
+
+/// A queue that gives the least item first, by `Less`, which must not throw. Equal items come in any order.
+template <class T, class Less = std::less<T>>
+class priority_queue final : public detail::basic_queue<T, detail::priority_buffer<detail::cell<T>, Less>> {
+ public:
+  explicit priority_queue(std::ptrdiff_t max_size = 0, Less less = {})
+      : detail::basic_queue<T, detail::priority_buffer<detail::cell<T>, Less>>(max_size, std::move(less)) {}
+};
+
+}  // namespace heddle

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// The part of a queue that does not depend on what it holds: who waits, and for what. Compiled once.
+#pragma once
+
+#include <heddle/core/task.h>
+#include <heddle/core/wait.h>
+#include <heddle/sync/operation.h>
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+
+namespace heddle::detail {
+
+/// Awaits `callee` from within an awaiter: a plain call, by symmetric transfer, as `co_await callee` is.
+template <class T, heddle_promise P>
+std::coroutine_handle<> call(task<T>& callee, std::coroutine_handle<P> caller) noexcept {
+  auto& p = callee.frame().promise();
+  p.continuation = caller;
+  p.record = static_cast<promise_base&>(caller.promise()).record;
+  return callee.frame();
+}
+
+// Protocol LOOK-AGAIN. An item stays in the buffer until the getter that takes it runs, and a waker only says "look": so a cancelled getter
+// never has an item in its hands, and a priority queue gives what is least when the getter looks, not when it was woken.
+//
+//   put    adds the item; claims the getter that waits longest, if any: woken
+//   look   a woken getter takes an item; if others were faster it waits again, in the place it had (tickets)
+//   cancel a getter that was woken and then cancelled passes the wake on, if there is still an item
+//
+// A getter is linked only when the buffer is empty, under the lock. So with items and linked getters there are woken ones that have not
+// looked yet, as many as items, or as getters: nobody sleeps beside an item. The same for putters, with room in place of items.
+//
+// One lock, that of getters_, guards all of it.
+class queue_core {
+  struct joining {
+    static constexpr const char* name = "queue.join";
+    queue_core* q;
+
+    [[nodiscard]] wait_queue& queue() noexcept { return q->joiners_; }
+    [[nodiscard]] bool try_now() noexcept { return q->all_done(); }
+    [[nodiscard]] bool wait_in(waiter& w, task_record& t) noexcept { return q->wait_join(w, t); }
+    void leave(waiter& w) noexcept { q->leave(w); }
+    void give_back() noexcept {}
+    void result() noexcept {}
+  };
+
+ public:
+  queue_core(const queue_core&) = delete;
+  queue_core& operator=(const queue_core&) = delete;
+
+  [[nodiscard]] std::size_t size() const noexcept;
+  /// 0: without bound.
+  [[nodiscard]] std::size_t max_size() const noexcept { return max_size_; }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  [[nodiscard]] bool full() const noexcept { return max_size_ != 0 && size() >= max_size_; }
+  [[nodiscard]] bool is_shut_down() const noexcept;
+
+  /// An item that was got has been dealt with. Throws bad_value when called more often than items were put.
+  void task_done();
+  /// Waits until task_done was called for every item that was put.
+  auto join() noexcept { return operation<joining>(joining{this}); }
+
+ protected:
+  enum class put_result : std::uint8_t { done, full, shut_down };
+  enum class get_result : std::uint8_t { done, empty, shut_down };
+  enum class side : std::uint8_t { getters, putters };
+
+  explicit queue_core(std::ptrdiff_t max_size) noexcept
+      : max_size_(max_size > 0 ? static_cast<std::size_t>(max_size) : 0) {}
+  ~queue_core() = default;
+
+  /// Holds the queue's lock, also past an exception of a comparison or an allocation.
+  class hold {
+   public:
+    explicit hold(const queue_core& q) noexcept : q_(q) { q_.getters_.lock(); }
+    hold(const hold&) = delete;
+    ~hold() { q_.getters_.unlock(); }
+
+   private:
+    const queue_core& q_;
+  };
+
+  // What follows is called with the lock held.
+  [[nodiscard]] put_result may_put() const noexcept {
+    if (shut_down_) return put_result::shut_down;
+    return max_size_ != 0 && size_ >= max_size_ ? put_result::full : put_result::done;
+  }
+  [[nodiscard]] get_result may_get() const noexcept {
+    if (size_ != 0) return get_result::done;
+    return shut_down_ ? get_result::shut_down : get_result::empty;
+  }
+  /// An item was added or taken: whom to schedule after the unlock, or nullptr.
+  [[nodiscard]] task_record* added() noexcept {
+    ++size_;
+    ++unfinished_;
+    return wake(getters_);
+  }
+  [[nodiscard]] task_record* taken() noexcept {
+    --size_;
+    return wake(putters_);
+  }
+  /// All who wait look again; `dropped` items count as done.
+  void close(std::size_t dropped, work_list& todo) noexcept;
+
+  /// One wait for an item, or for room. Awaited again after a look that came too late, it keeps its place in the queue.
+  class [[nodiscard]] turn final : public waiter {
+   public:
+    turn(queue_core& q, side of) noexcept
+        : waiter(of == side::getters ? q.getters_ : q.putters_), q_(q), side_(of) {}
+
+    static bool await_ready() noexcept { return false; }
+    template <heddle_promise P>
+    bool await_suspend(std::coroutine_handle<P> h) {
+      return q_.wait_turn(*this, h.promise().suspending(h));
+    }
+    void await_resume() {
+      if (!cancelled_at_resume(*this)) [[likely]]
+        return;
+      if (given) q_.pass_on(side_);
+      throw_cancelled(*task);
+    }
+
+   private:
+    friend class queue_core;
+    void leave() noexcept override { q_.leave(*this); }
+    const char* name() const noexcept override { return side_ == side::getters ? "queue.get" : "queue.put"; }
+
+    queue_core& q_;
+    std::uint64_t ticket_ = 0;
+    const side side_;
+  };
+
+ private:
+  [[nodiscard]] static task_record* wake(wait_queue& q) noexcept {
+    if (q.empty()) [[likely]]
+      return nullptr;
+    waiter* w = q.claim_first();
+    if (!w) return nullptr;
+    w->given = true;
+    return w->task;
+  }
+  bool wait_turn(turn& w, task_record& t) noexcept;
+  bool wait_join(waiter& w, task_record& t) noexcept;
+  void pass_on(side of) noexcept;
+  void leave(waiter& w) noexcept;
+  [[nodiscard]] bool all_done() const noexcept;
+  void claim_joiners(work_list& todo) noexcept;
+
+  mutable wait_queue getters_;
+  wait_queue putters_;
+  wait_queue joiners_;
+  const std::size_t max_size_;
+  std::size_t size_ = 0;
+  std::size_t unfinished_ = 0;
+  std::uint64_t tickets_ = 0;
+  bool shut_down_ = false;
+};
+
+}  // namespace heddle::detail
