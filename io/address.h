@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Where a socket is bound or connected: IPv4, IPv6 or Unix.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace heddle {
+
+/// A socket address by value. Empty (family 0) when there is none, as for the peer of an unnamed Unix socket.
+class address {
+ public:
+  address() noexcept = default;
+  address(const sockaddr* a, socklen_t length) noexcept;
+
+  /// Numeric IPv4 or IPv6 ("127.0.0.1", "::1", "fe80::1%eth0"). Throws bad_value.
+  static address ip(std::string_view host, std::uint16_t port);
+  /// A path, or '\0' and an abstract name. Throws bad_value if it is empty or too long (107 bytes).
+  static address unix_path(std::string_view path);
+  static address local_of(int socket) noexcept;
+  static address peer_of(int socket) noexcept;
+
+  [[nodiscard]] int family() const noexcept { return length_ ? storage_.any.sa_family : 0; }
+  [[nodiscard]] bool is_ip() const noexcept { return family() == AF_INET || family() == AF_INET6; }
+  /// "127.0.0.1", "::1"; for Unix sockets the path.
+  [[nodiscard]] std::string host() const;
+  /// 0 for Unix sockets.
+  [[nodiscard]] std::uint16_t port() const noexcept;
+  /// "127.0.0.1:80", "[::1]:80", "/run/x.sock", "@abstract"; "" when empty.
+  [[nodiscard]] std::string to_string() const;
+
+  [[nodiscard]] const sockaddr* data() const noexcept { return &storage_.any; }
+  [[nodiscard]] socklen_t size() const noexcept { return length_; }
+  void set_port(std::uint16_t port) noexcept;
+
+  friend bool operator==(const address& a, const address& b) noexcept;
+
+ private:
+  union storage {
+    sockaddr any;
+    sockaddr_storage all;
+    sockaddr_un unix_name;
+  } storage_{};
+  socklen_t length_ = 0;
+};
+
+}  // namespace heddle

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/resolve.h>
+#include <heddle/io/socket.h>
+#include <heddle/io/stream.h>
+#include <heddle/io/stream_core.h>
+#include <heddle/sched/sleep.h>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+
+namespace heddle {
+
+namespace detail {
+
+connection make_connection(stream_core* core) {
+  return {stream_reader(stream_ref(core)), stream_writer(stream_ref(core))};
+}
+
+namespace {
+
+task<connection> connect_to(address to, connection_options options) {
+  using namespace std::chrono_literals;
+  fd socket = make_stream_socket(to.family(), to);
+  if (!options.local_host.empty() || options.local_port != 0) {
+    const std::string any = to.family() == AF_INET6 ? "::" : "0.0.0.0";
+    const address from = address::ip(options.local_host.empty() ? any : options.local_host, options.local_port);
+    set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1, "setsockopt SO_REUSEADDR", from);
+    check(::bind(socket.get(), from.data(), from.size()), "bind", from.to_string());
+  }
+  if (options.no_delay) set_no_delay(socket.get(), to.family());
+
+  auto pause = 1ms;
+  int result = ::connect(socket.get(), to.data(), to.size());
+  while (result != 0 && errno == EAGAIN && to.family() == AF_UNIX) {
+    // A Unix server's backlog is full, and nothing tells when it has room.
+    co_await sleep(pause);
+    pause = std::min(2 * pause, 50ms);
+    result = ::connect(socket.get(), to.data(), to.size());
+  }
+  if (result != 0 && errno != EINPROGRESS && errno != EINTR) throw_system_error(errno, "connect", to.to_string());
+
+  // Watched from here on: an unconnected socket would report a hang-up.
+  stream_core* core = stream_core::open(std::move(socket), current_reactor(), options.limit, to);
+  connection c = make_connection(core);
+  if (result != 0) {
+    int error = 0;
+    do {
+      writable_wait connected(core->source(), core->name());
+      co_await connected;
+      socklen_t length = sizeof error;
+      check(::getsockopt(core->descriptor(), SOL_SOCKET, SO_ERROR, &error, &length), "getsockopt SO_ERROR", to.to_string());
+    } while (error == 0 && core->is_connecting());
+    if (error != 0) throw_system_error(error, "connect", to.to_string());
+  }
+  co_return c;
+}
+
+void check_limit(std::size_t limit) {
+  if (limit == 0) throw bad_value("a stream's limit must be at least one byte");
+}
+
+}  // namespace
+}  // namespace detail
+
+task<connection> open_connection(std::string host, std::uint16_t port, connection_options options) {
+  detail::check_limit(options.limit);
+  resolve_options how;
+  how.family = options.family;
+  const std::vector<address> addresses = co_await resolve(host, port, how);
+  std::exception_ptr last;
+  for (const auto& to : addresses) {
+    try {
+      connection c = co_await detail::connect_to(to, options);
+      co_return c;
+    } catch (const std::system_error&) {
+      last = std::current_exception();
+    }
+  }
+  std::rethrow_exception(last);
+}
+
+task<connection> open_unix_connection(std::string path, connection_options options) {
+  detail::check_limit(options.limit);
+  const address to = address::unix_path(path);
+  connection c = co_await detail::connect_to(to, options);
+  co_return c;
+}
+
+}  // namespace heddle

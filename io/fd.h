@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// An owned file descriptor, and the only door from errno.
+#pragma once
+
+#include <heddle/core/errors.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+namespace heddle::detail {
+
+/// Owns a descriptor; closes it once.
+class fd {
+ public:
+  fd() noexcept = default;
+  explicit fd(int number) noexcept : number_(number) {}
+  fd(fd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  fd& operator=(fd&& other) noexcept {
+    if (this != &other) {
+      reset();
+      number_ = std::exchange(other.number_, -1);
+    }
+    return *this;
+  }
+  ~fd() { reset(); }
+
+  [[nodiscard]] int get() const noexcept { return number_; }
+  [[nodiscard]] bool valid() const noexcept { return number_ >= 0; }
+  [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
+  /// Keeps errno: it runs in the destructors of error paths.
+  void reset() noexcept;
+
+ private:
+  int number_ = -1;
+};
+
+/// Passes a result through, or throws std::system_error for errno with the failing call and what it was about.
+template <class Result>
+Result check(Result result, const char* call, const std::string& about = {}) {
+  if (result < 0) [[unlikely]]
+    throw_system_error(errno, call, about);
+  return result;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/stream.h>
+
+#include <heddle/io/stream_core.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace heddle {
+
+namespace detail {
+
+void stream_ref::drop() noexcept { core_->unref(); }
+
+void stream_ref::throw_moved_from() { throw usage_error("this half of a connection is empty: it was moved from, or never opened"); }
+
+fill_wait::fill_wait(stream_core& core, bool whole) : waiter(core.read_queue()), core_(core), whole_(whole) {}
+
+bool fill_wait::await_ready() {
+  if (whole_) core_.begin_read();
+  looked_ = core_.receive() != stream_core::got::nothing;
+  return looked_ && go_on();
+}
+
+bool fill_wait::suspend(task_record& t) { return core_.wait_readable(*this, t); }
+
+bool fill_wait::await_resume() {
+  struct leaver {
+    stream_core& core;
+    bool whole;
+    ~leaver() {
+      if (whole) core.end_read();
+    }
+  } at_end{core_, whole_};
+  if (cancelled_at_resume(*this)) throw_cancelled(*task);
+  if (!looked_) (void)core_.receive();
+  if (!core_.eof()) return true;
+  if (core_.read_failed()) core_.throw_error();
+  return false;
+}
+
+drain_wait::drain_wait(stream_core& core) noexcept : waiter(core.drain_queue()), core_(core) {}
+bool drain_wait::await_ready() { return core_.drained() && go_on(); }
+bool drain_wait::suspend(task_record& t) { return core_.wait_drained(*this, t); }
+void drain_wait::await_resume() {
+  if (cancelled_at_resume(*this)) throw_cancelled(*task);
+  if (task) (void)core_.drained();
+}
+
+closed_wait::closed_wait(stream_core& core) noexcept : waiter(core.closed_queue()), core_(core) {}
+bool closed_wait::suspend(task_record& t) { return core_.wait_closed(*this, t); }
+void closed_wait::await_resume() {
+  if (cancelled_at_resume(*this)) throw_cancelled(*task);
+  core_.throw_if_broken();
+}
+
+namespace {
+
+/// Holds the reader's role for one read.
+class reading {
+ public:
+  explicit reading(stream_core& core) : core_(core) { core.begin_read(); }
+  reading(const reading&) = delete;
+  ~reading() { core_.end_read(); }
+
+ private:
+  stream_core& core_;
+};
+
+std::string take(input_buffer& in, std::size_t n) {
+  std::string out(in.view().substr(0, n));
+  in.consume(n);
+  return out;
+}
+
+task<std::string> read_some(stream_core& core, std::size_t most) {
+  const reading role(core);
+  auto& in = core.input();
+  while (in.empty()) {
+    fill_wait more(core, false);
+    if (!co_await more) break;
+  }
+  co_return take(in, std::min(most, in.size()));
+}
+
+task<std::string> read_all(stream_core& core) {
+  const reading role(core);
+  std::string out;
+  auto& in = core.input();
+  for (;;) {
+    if (!in.empty()) {
+      out.append(in.view());
+      in.clear();
+    }
+    // A cancellation must lose nothing: what was gathered goes back in front.
+    std::exception_ptr cut;
+    bool more = false;
+    try {
+      fill_wait next(core, false);
+      more = co_await next;
+    } catch (...) {
+      cut = std::current_exception();
+    }
+    if (cut) {
+      out.append(in.view());
+      in.clear();
+      in.append(out);
+      std::rethrow_exception(cut);
+    }
+    if (!more) co_return out;
+  }
+}
+
+task<std::string> read_exact(stream_core& core, std::size_t n) {
+  const reading role(core);
+  auto& in = core.input();
+  while (in.size() < n) {
+    fill_wait more(core, false);
+    if (!co_await more) {
+      if (in.size() >= n) break;
+      std::string partial = take(in, in.size());
+      throw incomplete_read_error(std::move(partial), n);
+    }
+  }
+  co_return take(in, n);
+}
+
+/// Where the earliest end of a separator stands: {end, start}; npos if there is none from `from` on.
+struct found {
+  std::size_t start = std::string_view::npos;
+  std::size_t end = std::string_view::npos;
+};
+
+found look_for(std::string_view text, const std::vector<std::string>& separators, std::size_t from) {
+  found best;
+  for (const auto& s : separators) {
+    const auto at = text.find(s, from);
+    if (at != std::string_view::npos && at + s.size() < best.end) best = {at, at + s.size()};
+  }
+  return best;
+}
+
+/// Waits until a separator is buffered and tells where; consumes nothing but at the end of the stream.
+task<found> await_separator(stream_core& core, const std::vector<std::string>& separators) {
+  std::size_t shortest = std::string_view::npos;
+  std::size_t longest = 0;
+  for (const auto& s : separators) {
+    shortest = std::min(shortest, s.size());
+    longest = std::max(longest, s.size());
+  }
+  if (separators.empty() || shortest == 0) throw bad_value("a separator must have at least one byte");
+  auto& in = core.input();
+  std::size_t from = 0;
+  for (;;) {
+    const auto text = in.view();
+    const found f = look_for(text, separators, from);
+    if (f.end != std::string_view::npos) {
+      if (f.start > core.limit())
+        throw limit_overrun_error("a separator was found, but more bytes than the limit stand before it", f.start);
+      co_return f;
+    }
+    from = text.size() >= longest ? text.size() - longest + 1 : 0;
+    if (from > core.limit()) throw limit_overrun_error("no separator was found within the limit", from);
+    fill_wait more(core, false);
+    if (!co_await more && in.size() == text.size()) {
+      std::string partial = take(in, in.size());
+      throw incomplete_read_error(std::move(partial), 0);
+    }
+  }
+}
+
+task<std::string> read_to_separator(stream_core& core, std::vector<std::string> separators) {
+  const reading role(core);
+  const found f = co_await await_separator(core, separators);
+  co_return take(core.input(), f.end);
+}
+
+task<std::string> read_one_line(stream_core& core) {
+  const reading role(core);
+  std::vector<std::string> newline(1, "\n");
+  auto& in = core.input();
+  try {
+    const found f = co_await await_separator(core, newline);
+    co_return take(in, f.end);
+  } catch (incomplete_read_error& e) {
+    co_return e.partial();
+  } catch (const limit_overrun_error& e) {
+    if (e.consumed() < in.size() && in.view()[e.consumed()] == '\n')
+      in.consume(e.consumed() + 1);
+    else
+      in.clear();
+    throw bad_value("a line is longer than the limit of " + std::to_string(core.limit()) + " bytes");
+  }
+}
+
+}  // namespace
+}  // namespace detail
+
+// --- reader ---
+
+task<std::string> stream_reader::read(std::ptrdiff_t n) {
+  auto& core = core_.use();
+  return n < 0 ? detail::read_all(core) : detail::read_some(core, static_cast<std::size_t>(n));
+}
+
+task<std::string> stream_reader::read_exactly(std::ptrdiff_t n) {
+  if (n < 0) throw bad_value("read_exactly of a negative number of bytes");
+  return detail::read_exact(core_.use(), static_cast<std::size_t>(n));
+}
+
+task<std::string> stream_reader::read_until(std::string separator) {
+  std::vector<std::string> one;
+  one.push_back(std::move(separator));
+  return detail::read_to_separator(core_.use(), std::move(one));
+}
+
+task<std::string> stream_reader::read_until(std::initializer_list<std::string_view> separators) {
+  return detail::read_to_separator(core_.use(), std::vector<std::string>(separators.begin(), separators.end()));
+}
+
+task<std::string> stream_reader::read_line() { return detail::read_one_line(core_.use()); }
+
+detail::fill_wait stream_reader::fill() { return detail::fill_wait(core_.use()); }
+
+std::string_view stream_reader::buffered() const noexcept {
+  return core_.get() ? core_.get()->input().view() : std::string_view();
+}
+
+void stream_reader::consume(std::size_t n) {
+  auto& in = core_.use().input();
+  if (n > in.size()) throw bad_value("consume of more bytes than are buffered");
+  if (n > 0) in.consume(n);
+}
+
+bool stream_reader::at_eof() const noexcept { return core_.get() && core_.get()->eof() && core_.get()->input().empty(); }
+
+std::size_t stream_reader::limit() const { return core_.use().limit(); }
+
+// --- writer ---
+
+stream_writer::~stream_writer() {
+  if (core_.get()) core_.get()->close();
+}
+
+stream_writer& stream_writer::operator=(stream_writer&& other) noexcept {
+  if (this != &other) {
+    stream_writer old(std::move(*this));  // closed when it goes
+    core_ = std::move(other.core_);
+  }
+  return *this;
+}
+
+void stream_writer::write(std::string_view bytes) { core_.use().write(bytes); }
+detail::drain_wait stream_writer::drain() { return detail::drain_wait(core_.use()); }
+detail::closed_wait stream_writer::wait_closed() { return detail::closed_wait(core_.use()); }
+void stream_writer::write_eof() { core_.use().write_eof(); }
+void stream_writer::close() noexcept {
+  if (core_.get()) core_.get()->close();
+}
+void stream_writer::abort() noexcept {
+  if (core_.get()) core_.get()->abort();
+}
+bool stream_writer::is_closing() const noexcept { return !core_.get() || core_.get()->is_closing(); }
+std::size_t stream_writer::buffered() const noexcept { return core_.get() ? core_.get()->buffered() : 0; }
+void stream_writer::set_write_limits(std::size_t high, std::size_t low) { core_.use().set_limits(high, low); }
+address stream_writer::peer_address() const { return core_.use().peer(); }
+address stream_writer::local_address() const {
+  const int d = core_.use().descriptor();
+  return d < 0 ? address() : address::local_of(d);
+}
+int stream_writer::native_handle() const noexcept { return core_.get() ? core_.get()->descriptor() : -1; }
+
+}  // namespace heddle

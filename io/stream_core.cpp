@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/stream_core.h>
+
+#include <heddle/core/assert.h>
+#include <heddle/core/errors.h>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace heddle::detail {
+
+stream_core::stream_core(std::size_t limit, const address& peer) : limit_(limit) {
+  if (peer.size() <= sizeof short_peer_) {
+    short_peer_length_ = static_cast<std::uint8_t>(peer.size());
+    std::memcpy(short_peer_, peer.data(), peer.size());
+  } else {
+    long_peer_ = std::make_unique<address>(peer);
+  }
+}
+
+stream_core::~stream_core() { HEDDLE_ASSERT(descriptor() < 0, "a stream was destroyed with its socket open"); }
+
+stream_core* stream_core::open(fd socket, reactor& home, std::size_t limit, const address& peer) {
+  struct deleter {
+    void operator()(stream_core* c) const noexcept { delete c; }
+  };
+  std::unique_ptr<stream_core, deleter> core(new stream_core(limit, peer));
+  core->source_ = &home.watch(socket.get(), core.get());
+  core->name_ = core->source_->name();
+  core->descriptor_.store(socket.release(), release);  // pairs with descriptor()
+  return core.release();
+}
+
+address stream_core::peer() const {
+  if (long_peer_) return *long_peer_;
+  alignas(8) unsigned char copy[sizeof short_peer_];
+  std::memcpy(copy, short_peer_, sizeof copy);
+  return {reinterpret_cast<const sockaddr*>(copy), short_peer_length_};
+}
+
+bool stream_core::is_connecting() const noexcept {
+  sockaddr_storage other;
+  socklen_t length = sizeof other;
+  return ::getpeername(descriptor(), reinterpret_cast<sockaddr*>(&other), &length) != 0 && errno == ENOTCONN;
+}
+
+void stream_core::throw_error() const {
+  throw_system_error(error_.load(acquire), error_call_, peer().to_string());  // pairs with fail()
+}
+
+// --- reader ---
+
+void stream_core::begin_read() {
+  if (use_.fetch_or(reading, acq_rel) & reading) [[unlikely]]  // pairs with end_read()
+    throw usage_error("another task is reading from this stream: one reads at a time");
+}
+
+void stream_core::end_read() noexcept {
+  if (use_.fetch_and(static_cast<std::uint8_t>(~reading), acq_rel) & closing) [[unlikely]]  // pairs with finish()
+    close_descriptor();
+}
+
+stream_core::got stream_core::receive() {
+  for (;;) {
+    if (use_.load(acquire) & closing) [[unlikely]] {  // pairs with finish()
+      eof_ = true;
+      failed_ = error_.load(acquire) != 0;  // pairs with fail()
+      return got::end;
+    }
+    if (eof_) return got::end;
+    const auto seen = source_->edges();
+    if (is_drained_ && seen == drained_at_) return got::nothing;
+    input_.make_room();
+    const auto room = input_.room();
+    const auto n = ::recv(descriptor(), input_.tail(), room, MSG_DONTWAIT);
+    if (n > 0) [[likely]] {
+      input_.added(static_cast<std::size_t>(n));
+      // A short read has emptied the socket, and an edge will tell of more; but the end of the stream may have been told already.
+      is_drained_ = static_cast<std::size_t>(n) < room && !source_->ended.load(relaxed);
+      drained_at_ = seen;
+      return got::data;
+    }
+    const int code = errno;
+    if (input_.empty()) input_.clear();
+    if (n == 0) {
+      eof_ = true;
+      const int sent = error_.load(acquire);  // pairs with fail()
+      failed_ = sent != 0 && sent != EPIPE;
+      return got::end;
+    }
+    if (code == EINTR) continue;
+    if (code == EAGAIN || code == EWOULDBLOCK) {
+      is_drained_ = true;
+      drained_at_ = seen;
+      return got::nothing;
+    }
+    eof_ = failed_ = true;
+    fail(code, "recv", false);
+    return got::end;
+  }
+}
+
+HEDDLE_NOINLINE bool stream_core::wait_readable(waiter& w, task_record& t) noexcept {
+  auto& q = source_->readable;
+  q.lock();
+  const bool waits = source_->generation() == name_.generation && source_->edges() == drained_at_ && q.suspend(w, t);
+  q.unlock();
+  return waits;
+}
+
+// --- writer ---
+
+void stream_core::pend(std::size_t more) noexcept {
+  pending_ += more;
+  if (pending_ > high_) paused_ = true;
+}
+
+void stream_core::write(std::string_view bytes) {
+  if (bytes.empty()) return;
+  drain_queue_.lock();
+  if (closing_ || broken_) {
+    drain_queue_.unlock();
+    return;
+  }
+  if (eof_wanted_) {
+    drain_queue_.unlock();
+    throw usage_error("write after write_eof");
+  }
+  if (sending_ || pending_ != 0) {
+    struct unlocker {
+      wait_queue& q;
+      ~unlocker() { q.unlock(); }
+    } at_end{drain_queue_};
+    out_.append(bytes);
+    pend(bytes.size());
+    return;
+  }
+  sending_ = true;
+  drain_queue_.unlock();
+  send_all(bytes);
+}
+
+// Sender's role. Sends `direct`, then what is in flight, then what others added meanwhile, until nothing is left or the kernel takes no
+// more; then gives the role back.
+void stream_core::send_all(std::string_view direct) noexcept {
+  bool flagged = false;  // wants_write was set since the last success
+  for (;;) {
+    const bool from_caller = !direct.empty();
+    const std::string_view piece = from_caller ? direct : std::string_view(inflight_).substr(offset_);
+    if (piece.empty()) {
+      work_list todo;
+      bool end_direction = false;
+      bool end_all = false;
+      bool reset = false;
+      offset_ = 0;
+      inflight_.clear();
+      drain_queue_.lock();
+      if (aborting_ || broken_) drop_output();
+      if (!out_.empty()) {
+        inflight_.swap(out_);
+        drain_queue_.unlock();
+        continue;
+      }
+      end_direction = eof_wanted_ && !eof_sent_ && !broken_;
+      if (end_direction) eof_sent_ = true;
+      end_all = closing_ && !end_direction;
+      reset = aborting_ && !broken_;
+      look_again_ = false;
+      if (!end_direction && !end_all) {
+        sending_ = false;
+        if (inflight_.capacity() > 0) {  // idle: no memory
+          std::string().swap(inflight_);
+          std::string().swap(out_);
+        }
+      }
+      wake_drained(todo);
+      drain_queue_.unlock();
+      todo.settle();
+      if (end_direction) {
+        ::shutdown(descriptor(), SHUT_WR);
+        continue;
+      }
+      if (end_all) finish(reset);
+      return;
+    }
+
+    const auto n = ::send(descriptor(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) [[likely]] {
+      flagged = false;
+      const auto sent = static_cast<std::size_t>(n);
+      if (from_caller) {
+        direct.remove_prefix(sent);
+      } else {
+        offset_ += sent;
+        work_list todo;
+        drain_queue_.lock();
+        pending_ -= sent;
+        wake_drained(todo);
+        const bool aborted = aborting_;
+        drain_queue_.unlock();
+        todo.settle();
+        if (aborted) offset_ = inflight_.size();
+      }
+      continue;
+    }
+    const int code = errno;
+    if (code == EINTR) continue;
+    if (code != EAGAIN && code != EWOULDBLOCK) {
+      direct = {};
+      offset_ = inflight_.size();
+      fail(code, "send", true);
+      continue;
+    }
+    if (!flagged) {  // protocol EDGE: once more with the flag up
+      source_->wants_write.store(true, seq_cst);  // pairs with io_source::ready()
+      flagged = true;
+      continue;
+    }
+    if (from_caller) {
+      try {
+        inflight_.assign(direct);
+        offset_ = 0;
+      } catch (const std::bad_alloc&) {
+        direct = {};
+        fail(ENOMEM, "send", true);
+        continue;
+      }
+    }
+    drain_queue_.lock();
+    if (from_caller) pend(direct.size());
+    direct = {};
+    if (look_again_ || aborting_) {
+      look_again_ = false;
+      flagged = false;
+      if (aborting_) offset_ = inflight_.size();
+      drain_queue_.unlock();
+      continue;
+    }
+    sending_ = false;
+    drain_queue_.unlock();
+    return;
+  }
+}
+
+void stream_core::writable() noexcept {
+  drain_queue_.lock();
+  if (sending_) {
+    look_again_ = true;
+    drain_queue_.unlock();
+    return;
+  }
+  const bool something = pending_ != 0;
+  if (something) sending_ = true;
+  drain_queue_.unlock();
+  if (something) send_all({});
+}
+
+void stream_core::write_eof() {
+  drain_queue_.lock();
+  const bool now = !eof_wanted_ && !closing_ && !broken_ && !sending_ && pending_ == 0;
+  eof_wanted_ = true;
+  if (now) sending_ = true;
+  drain_queue_.unlock();
+  if (now) send_all({});
+}
+
+void stream_core::close() noexcept {
+  drain_queue_.lock();
+  const bool now = !closing_ && !sending_ && pending_ == 0;
+  closing_ = true;
+  if (now) sending_ = true;
+  drain_queue_.unlock();
+  if (now) finish(false);
+}
+
+void stream_core::abort() noexcept {
+  work_list todo;
+  drain_queue_.lock();
+  if (gone_ || aborting_) {
+    drain_queue_.unlock();
+    return;
+  }
+  const bool now = !sending_;
+  closing_ = true;
+  aborting_ = true;
+  if (now) {
+    sending_ = true;
+    drop_output();
+  }
+  wake_drained(todo);
+  drain_queue_.unlock();
+  todo.settle();
+  if (now) finish(true);
+}
+
+void stream_core::reactor_gone() noexcept { abort(); }
+
+// Under the output lock, and nobody else sends.
+void stream_core::drop_output() noexcept {
+  out_.clear();
+  inflight_.clear();
+  offset_ = 0;
+  pending_ = 0;
+}
+
+// The first error stands. Found by the sender, the receiving direction goes on, since the peer may have answered before it went; found
+// by the reader, nothing is left to do.
+void stream_core::fail(int code, const char* call, bool sender) noexcept {
+  work_list todo;
+  bool finish_now = false;
+  drain_queue_.lock();
+  if (error_.load(relaxed) == 0) {
+    error_call_ = call;
+    error_.store(code, release);  // pairs with throw_if_broken()
+  }
+  broken_ = true;
+  out_.clear();
+  if (sender) {
+    pending_ = 0;
+  } else {
+    closing_ = true;
+    if (sending_) {
+      aborting_ = true;
+    } else {
+      sending_ = finish_now = true;
+      drop_output();
+    }
+  }
+  wake_drained(todo);
+  drain_queue_.unlock();
+  closed_queue_.lock();
+  while (waiter* w = closed_queue_.claim_first()) todo.schedule(*w->task);
+  closed_queue_.unlock();
+  todo.settle();
+  if (finish_now) finish(false);
+}
+
+// Closer's role, which is never given back.
+void stream_core::finish(bool reset) noexcept {
+  if (reset) {
+    const linger at_once{1, 0};
+    ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  const auto old = use_.fetch_or(closing, acq_rel);  // pairs with end_read()
+  source_->retire();
+  if (!(old & reading)) close_descriptor();
+  work_list todo;
+  drain_queue_.lock();
+  gone_ = true;
+  wake_drained(todo);
+  drain_queue_.unlock();
+  closed_queue_.lock();
+  closed_ = true;
+  while (waiter* w = closed_queue_.claim_first()) todo.schedule(*w->task);
+  closed_queue_.unlock();
+  todo.settle();
+  if (auto told = std::move(listener_)) told->closed(*this);
+  unref();
+}
+
+void stream_core::close_descriptor() noexcept {
+  const int d = descriptor_.exchange(-1, acq_rel);  // pairs with descriptor()
+  if (d >= 0) ::close(d);
+}
+
+bool stream_core::is_closing() noexcept {
+  drain_queue_.lock();
+  const bool is = closing_ || broken_;
+  drain_queue_.unlock();
+  return is;
+}
+
+std::size_t stream_core::buffered() noexcept {
+  drain_queue_.lock();
+  const auto n = pending_;
+  drain_queue_.unlock();
+  return n;
+}
+
+void stream_core::set_limits(std::size_t high, std::size_t low) {
+  if (low > high) throw bad_value("the low mark of a writer is above the high one");
+  work_list todo;
+  drain_queue_.lock();
+  high_ = high;
+  low_ = low;
+  paused_ = pending_ > high_ || (paused_ && pending_ > low_);
+  wake_drained(todo);
+  drain_queue_.unlock();
+  todo.settle();
+}
+
+// Under the output lock.
+void stream_core::wake_drained(work_list& todo) noexcept {
+  if (paused_ && pending_ <= low_) paused_ = false;
+  if (paused_ && !broken_ && !gone_ && !aborting_) return;
+  while (waiter* w = drain_queue_.claim_first()) todo.schedule(*w->task);
+}
+
+bool stream_core::drained() {
+  throw_if_broken();
+  drain_queue_.lock();
+  const bool gone = gone_ || aborting_;
+  const bool paused = paused_;
+  drain_queue_.unlock();
+  if (gone) throw_system_error(ECONNRESET, "drain of a closed connection", peer().to_string());
+  return !paused;
+}
+
+HEDDLE_NOINLINE bool stream_core::wait_drained(waiter& w, task_record& t) noexcept {
+  drain_queue_.lock();
+  const bool waits = paused_ && !broken_ && !gone_ && !aborting_ && drain_queue_.suspend(w, t);
+  drain_queue_.unlock();
+  return waits;
+}
+
+HEDDLE_NOINLINE bool stream_core::wait_closed(waiter& w, task_record& t) noexcept {
+  closed_queue_.lock();
+  const bool waits = !closed_ && error_.load(acquire) == 0 && closed_queue_.suspend(w, t);  // pairs with fail()
+  closed_queue_.unlock();
+  return waits;
+}
+
+}  // namespace heddle::detail
