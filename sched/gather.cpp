@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/gather.h>
+
+#include <heddle/sched/runtime_state.h>
+
+namespace heddle::detail {
+
+gather_state::gather_state(mode m, std::size_t children, std::uint16_t runtime)
+    : mode_(m), count_(children), nodes_(std::make_unique<node[]>(children)), pending_(children + 1) {
+  reset(kind::gathering, ops, 1);
+  belongs_to(runtime);
+  (void)word_.begin_forwarding();
+}
+
+void gather_state::add(std::size_t index, eventual& child) {
+  if (child.runtime() != runtime() && child.runtime() != 0)
+    throw bad_value("gather: a child belongs to another runtime");
+  node& n = nodes_[index];
+  n.owner = this;
+  n.child = &child;
+  n.index = index;
+  child.ref();
+  ref();
+  if (child.add_joiner(n)) return;
+  work_list todo;
+  child_ended(n, child, todo);  // it was done already
+  todo.settle();
+}
+
+void gather_state::seal() {
+  // The count was one too many, so that children that end while others are added do not end it early.
+  if (pending_.fetch_sub(1, acq_rel) != 1) return;
+  work_list todo;
+  end(outcome::value, todo);
+  todo.settle();
+}
+
+void gather_state::fired(join_node& n, eventual& target, work_list& todo) noexcept {
+  auto& mine = static_cast<node&>(n);
+  mine.owner->child_ended(mine, target, todo);
+}
+
+void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexcept {
+  const auto how = target.how_ended();
+  if (how != outcome::value) {
+    std::size_t first = none;
+    if (mode_ == mode::first_error && failed_.compare_exchange_strong(first, n.index, acq_rel, acquire)) {
+      end(outcome::error, todo);
+    } else {
+      target.mark_retrieved();  // a second error is nobody's
+    }
+  }
+  if (pending_.fetch_sub(1, acq_rel) == 1) end(outcome::value, todo);
+  unref();
+}
+
+// Ends it once: whoever claims it. Frozen by a canceller, the end is left to him (finish).
+void gather_state::end(outcome how, work_list& todo) noexcept {
+  auto nothing = outcome::none;
+  if (!ends_as_.compare_exchange_strong(nothing, how, acq_rel, relaxed)) return;  // it has ended early
+  if (word_.claim() == on_wake::schedule) finish(*this, todo);
+}
+
+void gather_state::finish(eventual& self, work_list& todo) noexcept {
+  auto& s = static_cast<gather_state&>(self);
+  auto how = s.ends_as_.load(acquire);
+  if (how == outcome::value && s.cancel_asked_.load(acquire)) how = outcome::cancelled;
+  if (s.word_.settle_once(how)) s.close_joiners(todo);
+}
+
+bool gather_state::forward(eventual& self, work_list& todo) noexcept {
+  auto& s = static_cast<gather_state&>(self);
+  bool taken = false;
+  for (std::size_t i = 0; i < s.count_; ++i)
+    if (eventual* c = s.nodes_[i].child) taken = todo.cancel(*c) || taken;
+  if (taken && s.mode_ == mode::settle_all) s.cancel_asked_.store(true, release);
+  return taken;
+}
+
+void gather_state::drop(eventual& self) noexcept {
+  auto& s = static_cast<gather_state&>(self);
+  for (std::size_t i = 0; i < s.count_; ++i)
+    if (s.nodes_[i].child) s.nodes_[i].child->unref();
+  delete &s;
+}
+
+std::uint16_t runtime_number_here() {
+  auto* s = this_runtime();
+  if (!s) throw no_running_loop();
+  return s->id;
+}
+
+void throw_gather_cancelled() { throw cancelled_error(); }
+
+}  // namespace heddle::detail

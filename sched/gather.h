@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+// gather and gather_settled: wait for several things together, in asyncio's order.
+#pragma once
+
+#include <heddle/core/future.h>
+#include <heddle/sched/create_task.h>
+
+#include <exception>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace heddle {
+
+/// What one of several things came to: a value, an error, or cancelled.
+template <class T>
+class settled {
+ public:
+  using value_type = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+  settled(value_type value) : value_(std::move(value)) {}
+  settled(std::exception_ptr error) : error_(std::move(error)) {}
+
+  [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+  explicit operator bool() const noexcept { return has_value(); }
+  /// The value; throws the error otherwise.
+  value_type& value() & {
+    if (error_) std::rethrow_exception(error_);
+    return *value_;
+  }
+  const value_type& value() const& {
+    if (error_) std::rethrow_exception(error_);
+    return *value_;
+  }
+  /// The error, a cancelled_error included; null for a value.
+  [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
+  [[nodiscard]] bool cancelled() const noexcept { return is_cancellation(error_); }
+
+ private:
+  std::optional<value_type> value_;
+  std::exception_ptr error_;
+};
+
+namespace detail {
+
+/// The join block of a gather: counted, since its children may outlive it when it fails early.
+///
+/// As an eventual it is in a forwarding state all its life: cancelling it goes to its children, and it ends when they have made it end.
+/// Each child's node holds one reference until it fires, the gathering object another.
+class gather_state final : public eventual, public frame_cached {
+ public:
+  enum class mode : bool { first_error, settle_all };
+
+  gather_state(mode m, std::size_t children, std::uint16_t runtime);
+  ~gather_state() = default;
+
+  /// Adds child `index` (in order, each once); takes a reference to it. Throws bad_value for a child of another runtime.
+  void add(std::size_t index, eventual& child);
+  /// After all were added: none left means it is done at once.
+  void seal();
+  /// After it is done, in mode first_error: the child that failed first, or nothing.
+  [[nodiscard]] std::size_t failed_child() const noexcept { return failed_.load(acquire); }
+  static constexpr std::size_t none = ~std::size_t{0};
+  [[nodiscard]] eventual& child(std::size_t index) noexcept { return *nodes_[index].child; }
+
+ private:
+  struct node : join_node {
+    node() noexcept : join_node(&fired) {}
+    gather_state* owner = nullptr;
+    eventual* child = nullptr;
+    std::size_t index = 0;
+  };
+  static void fired(join_node& n, eventual& target, work_list& todo) noexcept;
+  void child_ended(node& n, eventual& target, work_list& todo) noexcept;
+  void end(outcome how, work_list& todo) noexcept;
+  static void drop(eventual& self) noexcept;
+  static bool forward(eventual& self, work_list& todo) noexcept;
+  static void finish(eventual& self, work_list& todo) noexcept;
+  static constexpr eventual_ops ops{&drop, &forward, &finish};
+
+  const mode mode_;
+  const std::size_t count_;
+  std::unique_ptr<node[]> nodes_;
+  atomic<std::size_t> pending_;
+  atomic<std::size_t> failed_{none};
+  atomic<bool> cancel_asked_{false};
+  atomic<outcome> ends_as_{outcome::none};
+};
+
+/// A counted pointer to it.
+class gather_ref {
+ public:
+  explicit gather_ref(gather_state* s) noexcept : state_(s) {}
+  gather_ref(gather_ref&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  gather_ref& operator=(gather_ref&& other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~gather_ref() {
+    if (state_) state_->unref();
+  }
+  gather_state* operator->() const noexcept { return state_; }
+  gather_state& operator*() const noexcept { return *state_; }
+
+ private:
+  gather_state* state_;
+};
+
+std::uint16_t runtime_number_here();
+[[noreturn]] void throw_gather_cancelled();
+
+// What a gather takes: tasks (it starts them and owns their results), handles and futures (shared: results are copied).
+template <class T>
+struct gather_child;
+template <class T>
+struct gather_child<task<T>> {
+  using value = T;
+  static constexpr bool owned = true;
+  static task_handle<T> start(task<T>&& t) { return create_task(std::move(t)); }
+  static eventual& target(task_handle<T>& h) noexcept { return *h.record(); }
+};
+template <class T>
+struct gather_child<task_handle<T>> {
+  using value = T;
+  static constexpr bool owned = false;
+  static task_handle<T> start(task_handle<T> h) {
+    if (!h.valid()) throw usage_error("gather of an empty task handle");
+    return h;
+  }
+  static eventual& target(task_handle<T>& h) noexcept { return *h.record(); }
+};
+template <class T>
+struct gather_child<future<T>> {
+  using value = T;
+  static constexpr bool owned = false;
+  static future<T> start(future<T> f) { return f; }
+  static eventual& target(future<T>& f) noexcept { return f.state(); }
+};
+
+template <class A>
+concept gatherable = requires { typename gather_child<std::remove_cvref_t<A>>::value; };
+
+template <class A>
+using started_child = decltype(gather_child<A>::start(std::declval<A&&>()));
+
+template <class A, class Started>
+auto child_value(Started& s) {
+  using value = typename gather_child<A>::value;
+  if constexpr (std::is_void_v<value>) {
+    s.result();
+    return std::monostate{};
+  } else if constexpr (gather_child<A>::owned) {
+    return value(std::move(s.result()));
+  } else {
+    return value(s.result());
+  }
+}
+template <class A, class Started>
+auto child_settled(Started& s) {
+  using value = typename gather_child<A>::value;
+  try {
+    return settled<value>(child_value<A>(s));
+  } catch (...) {
+    return settled<value>(std::current_exception());
+  }
+}
+
+/// The awaiting of a gathering, whatever it yields.
+class gather_wait : public join_wait {
+ public:
+  explicit gather_wait(gather_state& s) noexcept : join_wait(s), state_(&s) {}
+  const char* name() const noexcept override { return "gather"; }
+  bool await_ready() const noexcept { return ready(); }
+  template <heddle_promise P>
+  bool await_suspend(std::coroutine_handle<P> h) {
+    return suspend(h.promise().suspending(h));
+  }
+
+ protected:
+  /// Throws the caller's cancellation, or that of the gathering.
+  void check() {
+    check_cancel();
+    if (state_->how_ended() == outcome::cancelled) throw_gather_cancelled();
+  }
+  gather_state* state_;
+};
+
+}  // namespace detail
+
+/// What gather returns: its children run already. Awaited like a future, once; it may be cancelled; dropping it detaches the children.
+template <bool Settled, class... As>
+class [[nodiscard]] gathering {
+  static constexpr bool all_void = (std::is_void_v<typename detail::gather_child<As>::value> && ...);
+  using started = std::tuple<detail::started_child<As>...>;
+
+  class awaiter : public detail::gather_wait {
+   public:
+    awaiter(detail::gather_state& s, started& c) noexcept : gather_wait(s), children_(&c) {}
+    auto await_resume() {
+      check();
+      if constexpr (Settled) {
+        return read_settled(std::index_sequence_for<As...>());
+      } else {
+        raise_if_failed(std::index_sequence_for<As...>());
+        if constexpr (!all_void) return read(std::index_sequence_for<As...>());
+      }
+    }
+
+   private:
+    template <std::size_t... I>
+    auto read(std::index_sequence<I...>) {
+      return std::tuple{detail::child_value<As>(std::get<I>(*children_))...};
+    }
+    template <std::size_t... I>
+    auto read_settled(std::index_sequence<I...>) {
+      return std::tuple{detail::child_settled<As>(std::get<I>(*children_))...};
+    }
+    template <std::size_t... I>
+    void raise_if_failed(std::index_sequence<I...>) {
+      const auto failed = state_->failed_child();
+      if (failed == detail::gather_state::none) return;
+      ((I == failed ? (void)std::get<I>(*children_).result() : (void)0), ...);
+    }
+    started* children_;
+  };
+
+ public:
+  explicit gathering(As&&... as)
+      : children_(detail::gather_child<As>::start(std::move(as))...),
+        state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all : detail::gather_state::mode::first_error,
+                                        sizeof...(As), detail::runtime_number_here())) {
+    add(std::index_sequence_for<As...>());
+    state_->seal();
+  }
+
+  /// Cancels every child that has not ended. False if the gathering is done.
+  bool cancel() { return detail::cancel_now(*state_); }
+  [[nodiscard]] bool done() const noexcept { return state_->done(); }
+
+  auto operator co_await() noexcept { return awaiter(*state_, children_); }
+
+ private:
+  template <std::size_t... I>
+  void add(std::index_sequence<I...>) {
+    (state_->add(I, detail::gather_child<As>::target(std::get<I>(children_))), ...);
+  }
+  started children_;
+  detail::gather_ref state_;
+};
+
+/// The same for a range: yields a vector.
+template <bool Settled, class A>
+class [[nodiscard]] gathering_range {
+  using child = detail::started_child<A>;
+  using value = typename detail::gather_child<A>::value;
+
+  class awaiter : public detail::gather_wait {
+   public:
+    awaiter(detail::gather_state& s, std::vector<child>& c) noexcept : gather_wait(s), children_(&c) {}
+    auto await_resume() {
+      check();
+      if constexpr (Settled) {
+        std::vector<settled<value>> all;
+        all.reserve(children_->size());
+        for (auto& c : *children_) all.push_back(detail::child_settled<A>(c));
+        return all;
+      } else {
+        const auto failed = state_->failed_child();
+        if (failed != detail::gather_state::none) (void)(*children_)[failed].result();
+        if constexpr (!std::is_void_v<value>) {
+          std::vector<value> all;
+          all.reserve(children_->size());
+          for (auto& c : *children_) all.push_back(detail::child_value<A>(c));
+          return all;
+        }
+      }
+    }
+
+   private:
+    std::vector<child>* children_;
+  };
+
+ public:
+  explicit gathering_range(std::vector<A>&& as)
+      : state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all : detail::gather_state::mode::first_error,
+                                        as.size(), detail::runtime_number_here())) {
+    children_.reserve(as.size());
+    for (auto& a : as) children_.push_back(detail::gather_child<A>::start(std::move(a)));
+    for (std::size_t i = 0; i < children_.size(); ++i) state_->add(i, detail::gather_child<A>::target(children_[i]));
+    state_->seal();
+  }
+  bool cancel() { return detail::cancel_now(*state_); }
+  [[nodiscard]] bool done() const noexcept { return state_->done(); }
+  auto operator co_await() noexcept { return awaiter(*state_, children_); }
+
+ private:
+  std::vector<child> children_;
+  detail::gather_ref state_;
+};
+
+/// Starts the given tasks (each becomes a task of its own) and waits for all: `auto [a, b] = co_await gather(f(), g());`
+///
+/// Takes tasks, handles and futures, mixed. The children run from this call on, in this order on one loop.
+/// Yields    a tuple in argument order (std::monostate for void); nothing if all are void. Results of tasks are moved, shared ones copied.
+/// Throws    the first error of any child, at once; the others run on and their errors are dropped. A cancelled child counts as an error.
+/// Cancel    of the awaiting task, or `cancel()`, goes to every child.
+/// Cost      per child a task; one block for the join.
+template <detail::gatherable... As>
+[[nodiscard]] auto gather(As... as) {
+  return gathering<false, As...>(std::move(as)...);
+}
+/// The same for any number of children of one type: yields a vector (nothing for void).
+template <detail::gatherable A>
+[[nodiscard]] auto gather(std::vector<A> as) {
+  return gathering_range<false, A>(std::move(as));
+}
+/// asyncio's return_exceptions: waits for every child and yields what each came to. Cancelling it is not swallowed: once all children have
+/// ended it throws cancelled_error.
+template <detail::gatherable... As>
+[[nodiscard]] auto gather_settled(As... as) {
+  return gathering<true, As...>(std::move(as)...);
+}
+template <detail::gatherable A>
+[[nodiscard]] auto gather_settled(std::vector<A> as) {
+  return gathering_range<true, A>(std::move(as));
+}
+
+}  // namespace heddle

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// timeout, timeout_at: a scope with a deadline. wait_for builds on it.
+#pragma once
+
+#include <heddle/core/task.h>
+#include <heddle/sched/sleep.h>
+
+#include <chrono>
+#include <concepts>
+#include <functional>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace heddle {
+
+namespace detail {
+struct scope_access;
+}
+
+/// The deadline of a block, seen from inside: the body of `timeout` may take a `timeout_scope&`. It belongs to the task that runs the block.
+///
+/// Expiry cancels the task once; leaving the block takes that request back, so only the block is interrupted.
+class timeout_scope : private detail::timer_node {
+ public:
+  timeout_scope(const timeout_scope&) = delete;
+
+  /// The deadline, or none.
+  [[nodiscard]] std::optional<time_point> when() const noexcept { return deadline_; }
+  /// The deadline passed while the block ran (asyncio: expired()).
+  [[nodiscard]] bool expired() const noexcept { return expired_.load(detail::acquire); }
+  /// Moves the deadline; nullopt: none; the past: timeout_error at the next suspension. Throws usage_error before the block is entered, after it
+  /// was left, and once it expired. Only the task that runs the block may call it.
+  void reschedule(std::optional<time_point> deadline);
+
+ private:
+  friend struct detail::scope_access;
+  explicit timeout_scope(std::optional<time_point> deadline) noexcept
+      : timer_node(&fired), deadline_(deadline) {}
+  ~timeout_scope() = default;
+
+  void enter(detail::task_record& t);
+  /// True: it expired and its request was the only one left: a cancelled_error becomes a timeout_error.
+  [[nodiscard]] bool leave() noexcept;
+  void arm(time_point deadline);
+  void disarm() noexcept;
+  static void fired(detail::timer_node& node, detail::work_list& todo) noexcept;
+
+  std::optional<time_point> deadline_;
+  detail::task_record* task_ = nullptr;
+  std::uint32_t requests_at_entry_ = 0;
+  detail::atomic<bool> expired_{false};
+  bool at_once_ = false;  // the deadline was past when it was set: there was no timer
+  bool left_ = false;
+};
+
+namespace detail {
+
+struct scope_access {
+  class scope {
+   public:
+    explicit scope(std::optional<time_point> deadline) noexcept : scope_(deadline) {}
+    timeout_scope& get() noexcept { return scope_; }
+    void enter(task_record& t) { scope_.enter(t); }
+    [[nodiscard]] bool leave() noexcept { return scope_.leave(); }
+
+   private:
+    timeout_scope scope_;
+  };
+};
+
+/// Enters: the record of the task that runs the block (a strand takes one of its own).
+class enter_scope {
+ public:
+  explicit enter_scope(scope_access::scope& s) noexcept : scope_(&s) {}
+  static bool await_ready() noexcept { return false; }
+  template <heddle_promise P>
+  bool await_suspend(std::coroutine_handle<P> h) {
+    scope_->enter(h.promise().suspending(h));
+    return false;
+  }
+  static void await_resume() noexcept {}
+
+ private:
+  scope_access::scope* scope_;
+};
+
+/// What awaiting the outcome of a body yields; what is not awaitable is the result itself.
+template <class R>
+struct body_value {
+  using type = std::remove_cvref_t<R>;
+  static constexpr bool awaited = false;
+};
+template <>
+struct body_value<void> {
+  using type = void;
+  static constexpr bool awaited = false;
+};
+template <class R>
+  requires requires(R&& r) { std::forward<R>(r).operator co_await(); }
+struct body_value<R> {
+  using type = decltype(std::declval<R>().operator co_await().await_resume());
+  static constexpr bool awaited = true;
+};
+
+template <class F>
+decltype(auto) call_body(F& f, timeout_scope& s) {
+  if constexpr (std::invocable<F&, timeout_scope&>)
+    return std::invoke(f, s);
+  else
+    return std::invoke(f);
+}
+template <class F>
+using body_result = decltype(call_body(std::declval<F&>(), std::declval<timeout_scope&>()));
+
+template <class F>
+task<typename body_value<body_result<F>>::type> run_with_deadline(std::optional<time_point> deadline, F body) {
+  using result = body_result<F>;
+  using value = typename body_value<result>::type;
+  scope_access::scope scope(deadline);
+  enter_scope entry(scope);
+  co_await entry;
+  bool expired;
+  std::exception_ptr error;
+  try {
+    if constexpr (!body_value<result>::awaited) {
+      if constexpr (std::is_void_v<value>) {
+        call_body(body, scope.get());
+        (void)scope.leave();
+        co_return;
+      } else {
+        value v = call_body(body, scope.get());
+        (void)scope.leave();
+        co_return v;
+      }
+    } else {
+      result inner = call_body(body, scope.get());
+      if constexpr (std::is_void_v<value>) {
+        co_await std::forward<result>(inner);
+        (void)scope.leave();
+        co_return;
+      } else {
+        value v = co_await std::forward<result>(inner);
+        (void)scope.leave();
+        co_return std::forward<value>(v);
+      }
+    }
+  } catch (const cancelled_error&) {
+    error = std::current_exception();
+    expired = scope.leave();
+  } catch (...) {
+    error = std::current_exception();
+    expired = false;
+    (void)scope.leave();
+  }
+  if (expired) throw timeout_error();
+  std::rethrow_exception(std::move(error));
+}
+
+template <class Rep, class Period>
+std::optional<time_point> deadline_from(std::chrono::duration<Rep, Period> d) {
+  return deadline_after(d);
+}
+inline std::optional<time_point> deadline_from(std::nullopt_t) noexcept { return std::nullopt; }
+template <class Rep, class Period>
+std::optional<time_point> deadline_from(const std::optional<std::chrono::duration<Rep, Period>>& d) {
+  return d ? std::optional<time_point>(deadline_after(*d)) : std::nullopt;
+}
+
+}  // namespace detail
+
+/// Runs `body` (a callable that returns a task, or a plain one; it may take a `timeout_scope&`) and yields its result; when `limit` passes first,
+/// the block is cancelled, awaited to its end, and timeout_error thrown. std::nullopt: no limit.
+///
+///   co_await h::timeout(2s, [&]() -> h::task<> { co_await handshake(); co_await login(); });
+///
+/// `body` is kept until the block has ended. It runs in the caller's task. Cost: one timer, one frame.
+/// Throws    timeout_error; what the body throws (an error during expiry wins over timeout_error); bad_value for a NaN.
+/// Cancel    from outside passes through as cancelled_error.
+template <class D, class F>
+[[nodiscard]] auto timeout(D limit, F body) {
+  return detail::run_with_deadline<F>(detail::deadline_from(limit), std::move(body));
+}
+/// The same with the deadline given as a point in time.
+template <class F>
+[[nodiscard]] auto timeout_at(std::optional<time_point> deadline, F body) {
+  return detail::run_with_deadline<F>(deadline, std::move(body));
+}
+
+}  // namespace heddle

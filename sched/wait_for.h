@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// wait_for: one awaitable with a limit.
+#pragma once
+
+#include <heddle/core/future.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/timeout.h>
+
+#include <type_traits>
+#include <utility>
+
+namespace heddle {
+namespace detail {
+
+template <class T>
+task<T> wait_for_task(task<T> inner, std::optional<time_point> deadline) {
+  if (deadline && *deadline <= clock::now()) throw timeout_error();  // the body never starts
+  auto body = [&inner]() -> task<T>& { return inner; };
+  auto block = run_with_deadline(deadline, body);
+  co_return co_await block;
+}
+
+template <class T>
+inline constexpr bool is_future = false;
+template <class T>
+inline constexpr bool is_future<future<T>> = true;
+
+/// What has a life of its own: a handle or a future.
+template <class A>
+concept shared_awaitable = is_task_handle<A> || is_future<A>;
+
+}  // namespace detail
+
+/// Awaits `inner` inline, for at most `limit` (std::nullopt: no limit): `auto v = co_await wait_for(fetch(), 2s);`
+///
+/// When the limit passes first, `inner` is cancelled, awaited to its end (its cleanup included), and timeout_error thrown. A limit of zero or
+/// less: timeout_error, and `inner` never starts.
+/// Throws    timeout_error; what `inner` throws. Cancel: passes on to `inner`.
+template <class T, class D>
+[[nodiscard]] task<T> wait_for(task<T> inner, D limit) {
+  return detail::wait_for_task(std::move(inner), detail::deadline_from(limit));
+}
+/// The same for a task of its own or a future, which is cancelled when the limit passes. One that is done yields at once, whatever the limit.
+/// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue.
+template <detail::shared_awaitable A, class D>
+[[nodiscard]] auto wait_for(A& shared, D limit) {
+  return detail::run_with_deadline(detail::deadline_from(limit), [kept = shared]() mutable -> const A& { return kept; });
+}
+template <detail::shared_awaitable A, class D>
+[[nodiscard]] auto wait_for(A&& shared, D limit)
+  requires(!std::is_lvalue_reference_v<A>)
+{
+  return detail::run_with_deadline(detail::deadline_from(limit),
+                                   [kept = std::move(shared)]() mutable -> A&& { return std::move(kept); });
+}
+
+}  // namespace heddle
