@@ -30,7 +30,7 @@ void run_here(std::unique_ptr<callback_base> c) noexcept {
   }
 }
 
-std::uint16_t current_runtime() noexcept {
+std::uint16_t current_runtime_id() noexcept {
   const auto& own = this_thread();
   if (own.runtime != 0) return own.runtime;
   return own.current ? own.current->runtime() : std::uint16_t{0};

@@ -34,6 +34,6 @@ void run_here(std::unique_ptr<callback_base> c) noexcept;
 void reschedule(task_record& t) noexcept;
 
 /// The runtime whose code the calling thread runs now; 0 on a foreign thread.
-HEDDLE_NOINLINE std::uint16_t current_runtime() noexcept;
+HEDDLE_NOINLINE std::uint16_t current_runtime_id() noexcept;
 
 }  // namespace heddle::detail

@@ -47,7 +47,7 @@ class thread_joiner : public join_node {
 
 future_base::future_base(const eventual_ops& ops) noexcept {
   reset(kind::future, ops, pending_and_promise);
-  belongs_to(current_runtime());
+  belongs_to(current_runtime_id());
 }
 
 namespace {
@@ -86,7 +86,7 @@ callback_id future_base::add(std::unique_ptr<done_callback> c) {
   const auto id = static_cast<callback_id>(last_id.fetch_add(1, relaxed) + 1);
   c->id = id;
   c->home = this_thread().loop;
-  c->runtime = current_runtime();
+  c->runtime = current_runtime_id();
   if (c->runtime == 0) c->runtime = runtime();
   lock_.lock();
   if (!fired_) {
@@ -167,7 +167,7 @@ bool future_base::somebody_cares() noexcept {
 
 void future_base::check_runtime() const {
   if (runtime() == 0) return;
-  const auto here = current_runtime();
+  const auto here = current_runtime_id();
   if (here != 0 && here != runtime())
     throw usage_error("co_await of a future that belongs to another runtime: wait for it in a thread, or hand the result over by submit");
 }

@@ -36,6 +36,7 @@ class waiter : public wait_base {
   bool linked = false;          // under the queue's lock
   bool given = false;           // the waker handed over what was waited for
   bool refused = false;         // a cancellation was due: throw at once
+  bool wish = false;            // the primitive's own: which of two things it waits for
 
  protected:
   ~waiter() = default;

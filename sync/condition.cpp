@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sync/condition.h>
+
+#include <heddle/core/errors.h>
+
+#include <exception>
+#include <string>
+
+namespace heddle {
+
+using namespace detail;
+
+/// The wait between the unlock and the next lock. It is linked before the unlock: a notify that follows finds it.
+class condition::waiting final : public waiter {
+ public:
+  explicit waiting(condition& c) noexcept : waiter(c.waiters_), condition_(c) {}
+
+  static bool await_ready() noexcept { return false; }
+  template <heddle_promise P>
+  bool await_suspend(std::coroutine_handle<P> h) {
+    return suspend(h.promise().suspending(h));
+  }
+  /// True: notified. False: cancelled, and `error` says how. Does not throw, since the lock comes first.
+  bool await_resume() noexcept {
+    if (!cancelled_at_resume(*this)) return true;
+    try {
+      throw_cancelled(*task);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    return false;
+  }
+  [[nodiscard]] bool notified() const noexcept { return given; }
+
+  std::exception_ptr error;
+
+ private:
+  // Once linked and unlocked, somebody may wake us and the frame be gone: what the unlock needs is taken first.
+  bool suspend(task_record& t) noexcept {
+    auto& m = *condition_.mutex_;
+    condition_.waiters_.lock();
+    const bool waits = condition_.waiters_.suspend(*this, t);
+    condition_.waiters_.unlock();
+    m.unlock();
+    return waits;
+  }
+  const char* name() const noexcept override { return "condition"; }
+
+  condition& condition_;
+};
+
+task<bool> condition::wait() {
+  check_locked("wait");
+  bool notified;
+  std::exception_ptr error;
+  {
+    waiting mine(*this);
+    co_await mine;
+    notified = mine.notified();
+    error = std::move(mine.error);
+  }
+  // The lock comes first, however often we are cancelled meanwhile; the latest cancellation is the one that is thrown.
+  for (bool locked = false; !locked;) {
+    auto relock = mutex_->lock();
+    try {
+      co_await relock;
+      locked = true;
+    } catch (const cancelled_error&) {
+      error = std::current_exception();
+    }
+  }
+  if (!error) co_return true;
+  if (notified) wake(1);  // the notification was for somebody who acts on it
+  std::rethrow_exception(std::move(error));
+}
+
+void condition::notify(std::size_t count) {
+  check_locked("notify");
+  wake(count);
+}
+
+void condition::notify_all() {
+  check_locked("notify_all");
+  wake(static_cast<std::size_t>(-1));
+}
+
+void condition::wake(std::size_t count) noexcept {
+  work_list todo;
+  waiters_.lock();
+  for (; count > 0; --count) {
+    waiter* next = waiters_.claim_first();
+    if (!next) break;
+    next->given = true;
+    todo.schedule(*next->task);
+  }
+  waiters_.unlock();
+  todo.settle();
+}
+
+void condition::check_locked(const char* what) const {
+  if (!mutex_->locked()) throw usage_error(std::string(what) + " of a condition whose lock is not held");
+}
+
+}  // namespace heddle

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sync/latch.h>
+
+#include <heddle/core/errors.h>
+
+#include <string>
+
+namespace heddle {
+
+using namespace detail;
+
+namespace {
+std::ptrdiff_t checked(std::ptrdiff_t count) {
+  if (count < 0) throw bad_value("a latch of " + std::to_string(count) + ": it must be 0 or more");
+  return count;
+}
+}  // namespace
+
+latch::latch(std::ptrdiff_t count) : left_(checked(count)), open_(count == 0) {}
+
+void latch::count_down(std::ptrdiff_t by) {
+  auto left = left_.load(relaxed);
+  do {
+    if (by < 0 || by > left)
+      throw bad_value("count_down by " + std::to_string(by) + " of a latch that has " + std::to_string(left) + " left");
+  } while (!left_.compare_exchange_weak(left, left - by, acq_rel, relaxed));  // pairs with the other count_down()s: the last sees all
+  if (left == by && by != 0) open();
+}
+
+void latch::open() noexcept {
+  work_list todo;
+  waiters_.lock();
+  open_.store(true, release);  // pairs with try_wait()
+  while (waiter* next = waiters_.claim_first()) {
+    next->given = true;
+    todo.schedule(*next->task);
+  }
+  waiters_.unlock();
+  todo.settle();  // after the unlock: the latch may live in the frame of one who goes on
+}
+
+bool latch::wait_in(waiter& w, task_record& t) noexcept {
+  waiters_.lock();
+  const bool waits = !try_wait() && waiters_.suspend(w, t);
+  waiters_.unlock();
+  return waits;
+}
+
+}  // namespace heddle

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sync/shared_mutex.h>
+
+#include <heddle/core/errors.h>
+
+namespace heddle {
+
+using namespace detail;
+
+// waiter::wish: it wants a shared lock. What is free is free for whoever stands first in the queue, and then for those behind him who
+// agree with him; so a lock is taken at once only when nobody waits.
+
+void shared_mutex::take(bool shared) noexcept {
+  if (shared)
+    ++readers_;
+  else
+    written_ = true;
+}
+
+bool shared_mutex::try_lock() noexcept {
+  waiters_.lock();
+  const bool got = waiters_.empty() && free_for(false);
+  if (got) take(false);
+  waiters_.unlock();
+  return got;
+}
+
+bool shared_mutex::try_lock_shared() noexcept {
+  waiters_.lock();
+  const bool got = waiters_.empty() && free_for(true);
+  if (got) take(true);
+  waiters_.unlock();
+  return got;
+}
+
+bool shared_mutex::wait_in(waiter& w, task_record& t, bool shared) noexcept {
+  w.wish = shared;
+  waiters_.lock();
+  bool waits = false;
+  if (waiters_.empty() && free_for(shared))
+    take(shared);
+  else
+    waits = waiters_.suspend(w, t);
+  waiters_.unlock();
+  return waits;
+}
+
+void shared_mutex::grant(work_list& todo) noexcept {
+  while (waiter* w = waiters_.first()) {
+    if (!free_for(w->wish)) return;
+    waiters_.unlink(*w);
+    if (w->task->state().claim() != on_wake::schedule) continue;  // a canceller was faster: it is his
+    take(w->wish);
+    w->given = true;
+    todo.schedule(*w->task);
+  }
+}
+
+void shared_mutex::unlock() {
+  work_list todo;
+  waiters_.lock();
+  if (!written_) {
+    waiters_.unlock();
+    throw usage_error("unlock of a shared_mutex that no writer holds");
+  }
+  written_ = false;
+  grant(todo);
+  waiters_.unlock();
+  todo.settle();  // after the unlock: the mutex may live in the frame of the one who gets it
+}
+
+void shared_mutex::unlock_shared() {
+  work_list todo;
+  waiters_.lock();
+  if (readers_ == 0) {
+    waiters_.unlock();
+    throw usage_error("unlock_shared of a shared_mutex that no reader holds");
+  }
+  --readers_;
+  grant(todo);
+  waiters_.unlock();
+  todo.settle();
+}
+
+void shared_mutex::leave(waiter& w) noexcept {
+  work_list todo;
+  waiters_.lock();
+  if (w.linked) waiters_.unlink(w);
+  grant(todo);  // readers may have stood behind a writer that gives up
+  waiters_.unlock();
+  todo.settle();
+}
+
+}  // namespace heddle
