@@ -58,8 +58,8 @@ def measure(problem, effort, build, progress):
             continue
         values = [line["bytes_per_task" if in_bytes else "ns"] for line in all_lines]
         extra = dict(peak_rss_kb=max(line["rss_kb"] for line in all_lines))
-        if "own_bytes_per_task" in all_lines[-1]:
-            extra["own_bytes_per_task"] = all_lines[-1]["own_bytes_per_task"]
+        if "frame_bytes_per_task" in all_lines[-1]:
+            extra["frame_bytes_per_task"] = all_lines[-1]["frame_bytes_per_task"]
         row.results.append(Result(peer, build.version_of(peer), values, extra=extra))
     row.compare("heddle")
     return row

@@ -32,9 +32,9 @@ def _compute_cells(row, r):
 
 
 def _memory_cells(row, r):
-    own = r.extra.get("own_bytes_per_task")
+    frames = r.extra.get("frame_bytes_per_task")
     return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r),
-            f"{own:.0f} bytes" if own else ""]
+            f"{frames:.0f} bytes" if frames else ""]
 
 
 def _server_cells(row, r):
@@ -50,7 +50,7 @@ def _micro_cells(row, r):
 
 COLUMNS = {
     "fork-join": (["time", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
-    "memory": (["bytes a task", "spread", "heddle is smaller by", "by its own count"],
+    "memory": (["bytes a task", "spread", "heddle is smaller by", "of it frames"],
                _memory_cells),
     "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99",
                  "CPU an answer", "load's CPU"], _server_cells),
