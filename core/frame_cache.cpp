@@ -42,18 +42,4 @@ void frame_cache::flush() noexcept {
   for (std::size_t i = 0; i < frame_depot::classes; ++i) lists_[i].flush(depot_->of(i), frame_depot::batch_of(i));
 }
 
-void* frame_allocate(std::size_t bytes) {
-  if constexpr (HEDDLE_ASAN) return ::operator new(bytes);
-  if (bytes > frame_depot::largest) [[unlikely]]
-    return ::operator new(bytes);
-  return this_thread().frames.allocate(bytes);
-}
-
-void frame_free(void* block, std::size_t bytes) noexcept {
-  if constexpr (HEDDLE_ASAN) return ::operator delete(block);
-  if (bytes > frame_depot::largest) [[unlikely]]
-    return ::operator delete(block);
-  this_thread().frames.free(block, bytes);
-}
-
 }  // namespace heddle::detail

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/thread_state.h>
 
+#include <new>
+
 namespace heddle::detail {
 
 magazine_depot<record_links>& process_records() noexcept;
@@ -23,6 +25,23 @@ struct flusher {
 }  // namespace
 
 thread_state& this_thread() noexcept { return self; }
+
+void* this_fork_state_address() noexcept { return self.forks; }
+
+// Here, beside the thread-local, so that each is one call deep and no deeper.
+void* frame_allocate(std::size_t bytes) {
+  if constexpr (HEDDLE_ASAN) return ::operator new(bytes);
+  if (bytes > frame_depot::largest) [[unlikely]]
+    return ::operator new(bytes);
+  return self.frames.allocate(bytes);
+}
+
+void frame_free(void* block, std::size_t bytes) noexcept {
+  if constexpr (HEDDLE_ASAN) return ::operator delete(block);
+  if (bytes > frame_depot::largest) [[unlikely]]
+    return ::operator delete(block);
+  self.frames.free(block, bytes);
+}
 
 frame_depot& process_frames() noexcept { return frames_of_the_process; }
 

@@ -25,6 +25,9 @@ struct thread_state {
 /// The calling thread's state. Never inlined, see frame_allocate: no thread-local address may survive a suspension.
 HEDDLE_NOINLINE thread_state& this_thread() noexcept;
 
+/// this_thread().forks, for the hot path of fork_join.
+HEDDLE_NOINLINE void* this_fork_state_address() noexcept;
+
 /// Arranges that the caches of the calling thread are given back when it ends. Called from slow paths.
 void flush_caches_at_thread_exit();
 

@@ -58,6 +58,14 @@ class deque {
     return item;
   }
 
+  /// Owner, when there are no thieves at all: no locked operation.
+  HEDDLE_INLINE T pop_alone() noexcept {
+    const auto b = bottom_.load(relaxed);
+    if (top_.load(relaxed) >= b) return T{};
+    bottom_.store(b - 1, relaxed);
+    return buffer_.load(relaxed)->at(b - 1).load(relaxed);
+  }
+
   /// What everybody but the owner may do.
   class thief {
    public:

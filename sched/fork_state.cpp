@@ -3,8 +3,6 @@
 
 namespace heddle::detail {
 
-fork_state* this_fork_state() noexcept { return static_cast<fork_state*>(this_thread().forks); }
-
 std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
   join_block& j = of(child);
   const bool counted = is_counted(child);
@@ -16,7 +14,7 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
   if (++j.inline_done == j.count) [[likely]]
     return j.resume_parent();
   fork_state& f = *this_fork_state();
-  while (promise_base* next = f.strands.pop()) {
+  while (promise_base* next = f.pop()) {
     if (next->end != &j) {  // a stranger's: this child suspended and came to its end on another loop
       f.strands.push(next);
       break;

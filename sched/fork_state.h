@@ -16,11 +16,13 @@ struct fork_state {
   std::uint32_t budget = forks_per_turn;
   const atomic<std::uint32_t>* hungry = nullptr;  // not 0: loops sleep that could steal
   bool alone = true;       // one loop: nobody steals
+  /// The youngest strand, or nullptr. Owner only.
+  promise_base* pop() noexcept { return alone ? strands.pop_alone() : strands.pop(); }
   bool turn_over = false;  // the budget is spent: the loop looks at timers and I/O first
 };
 
 /// The fork state of the calling loop, or nullptr on a foreign thread. Never inlined, like all thread-local access.
-HEDDLE_NOINLINE fork_state* this_fork_state() noexcept;
+HEDDLE_INLINE fork_state* this_fork_state() noexcept { return static_cast<fork_state*>(this_fork_state_address()); }
 
 /// Protocol FORK. A join counts n children without an atomic operation as long as nothing is stolen:
 ///

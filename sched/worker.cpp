@@ -88,7 +88,7 @@ bool worker::run_next() {
 
   forks_first_ = !forks_first_;  // depth first, but what waits in the queues gets every other turn
   if (forks_first_)
-    if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
+    if (promise_base* s = forks_.pop()) return run_strand(*s), true;
 
   if (tick_ & 1) {  // pinned and movable take turns
     if (const auto item = local_.pop()) return run_work(work::from(item)), true;
@@ -97,7 +97,7 @@ bool worker::run_next() {
     if (task_record* t = ready_.pop()) return run_task(*t), true;
     if (const auto item = local_.pop()) return run_work(work::from(item)), true;
   }
-  if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
+  if (promise_base* s = forks_.pop()) return run_strand(*s), true;
   return false;
 }
 
