@@ -51,7 +51,7 @@ void input_buffer::free_memory() noexcept {
       ::operator delete(data_);
       break;
     case kind::lent:
-      lender_->give_back(id_);
+      lent_->lender->give_back(*lent_);
       break;
   }
 }
@@ -94,22 +94,20 @@ void input_buffer::append(std::string_view bytes) {
   end_ += bytes.size();
 }
 
-void input_buffer::adopt(buffer_lender& lender, std::uint16_t id, char* data, std::size_t n, bool keep) {
-  if (keep && kind_ == kind::none) {
+void input_buffer::adopt(lent_chunk& chunk) {
+  if (kind_ == kind::none && !chunk.lender->is_short()) {
     kind_ = kind::lent;
-    lender_ = &lender;
-    id_ = id;
-    data_ = data;
+    lent_ = &chunk;
+    data_ = chunk.data;
     begin_ = 0;
-    end_ = capacity_ = n;
+    end_ = capacity_ = chunk.size;
     return;
   }
   struct returner {
-    buffer_lender& lender;
-    std::uint16_t id;
-    ~returner() { lender.give_back(id); }
-  } at_end{lender, id};
-  append({data, n});
+    lent_chunk& chunk;
+    ~returner() { chunk.lender->give_back(chunk); }
+  } at_end{chunk};
+  append({chunk.data, chunk.size});
 }
 
 }  // namespace heddle::detail

@@ -16,10 +16,23 @@ inline constexpr std::size_t block_size = 16 * 1024;
 char* take_block();
 void give_block(char* block) noexcept;
 
-/// Who lends buffers that the kernel has filled.
+class buffer_lender;
+
+/// A buffer that the kernel has filled, on its way from a reactor to a stream.
+struct lent_chunk {
+  buffer_lender* lender = nullptr;
+  char* data = nullptr;
+  std::uint32_t size = 0;
+  std::uint16_t id = 0;
+  lent_chunk* next = nullptr;
+};
+
+/// Whose the memory is. From any thread.
 class buffer_lender {
  public:
-  virtual void give_back(std::uint16_t id) noexcept = 0;
+  virtual void give_back(lent_chunk& chunk) noexcept = 0;
+  /// So many are lent that this one is better copied than kept.
+  [[nodiscard]] virtual bool is_short() const noexcept = 0;
 
  protected:
   ~buffer_lender() = default;
@@ -51,8 +64,8 @@ class input_buffer {
   void added(std::size_t n) noexcept { end_ += n; }
 
   void append(std::string_view bytes);
-  /// Bytes that came in a lent buffer: kept in place if nothing else is here and `keep`, else copied and given back.
-  void adopt(buffer_lender& lender, std::uint16_t id, char* data, std::size_t n, bool keep);
+  /// Takes over bytes that came in a lent buffer: kept in place if nothing else is here and its lender can spare it, else copied.
+  void adopt(lent_chunk& chunk);
 
  private:
   enum class kind : std::uint8_t { none, block, heap, lent };
@@ -64,8 +77,7 @@ class input_buffer {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t capacity_ = 0;  // of a lent buffer: end_, nothing may be added to it
-  buffer_lender* lender_ = nullptr;
-  std::uint16_t id_ = 0;
+  lent_chunk* lent_ = nullptr;
   kind kind_ = kind::none;
 };
 

@@ -43,7 +43,8 @@ task<connection> connect_to(address to, connection_options options) {
   if (result != 0 && errno != EINPROGRESS && errno != EINTR) throw_system_error(errno, "connect", to.to_string());
 
   // Watched from here on: an unconnected socket would report a hang-up.
-  stream_core* core = stream_core::open(std::move(socket), current_reactor(), options.limit, to);
+  const auto purpose = result == 0 ? watched_for::streaming : watched_for::connecting;
+  stream_core* core = stream_core::open(std::move(socket), current_reactor(), purpose, options.limit, to);
   connection c = make_connection(core);
   if (result != 0) {
     int error = 0;

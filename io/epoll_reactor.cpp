@@ -40,7 +40,8 @@ int wait_for_events(int set, epoll_event* list, int room, duration limit) noexce
 }  // namespace
 
 epoll_reactor::epoll_reactor()
-    : set_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+    : reactor(false),
+      set_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
   epoll_event e{};
   e.events = EPOLLIN | EPOLLET;
@@ -90,14 +91,14 @@ void epoll_reactor::wake() noexcept {
   HEDDLE_ASSERT(n == static_cast<ssize_t>(sizeof one), "a write to an eventfd of our own failed");
 }
 
-io_source& epoll_reactor::watch(int descriptor, source_owner* owner) {
+io_source& epoll_reactor::watch(int descriptor, source_owner* owner, watched_for) {
   auto& s = io_source::claim(descriptor, *this, owner);
   epoll_event e{};
   e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   e.data.u64 = pack(s.name());
   if (::epoll_ctl(set_.get(), EPOLL_CTL_ADD, descriptor, &e) != 0) {
     const int error = errno;
-    s.retire();
+    (void)s.retire();
     throw_system_error(error, "epoll_ctl");
   }
   return s;

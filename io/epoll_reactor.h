@@ -19,9 +19,9 @@ class epoll_reactor final : public reactor {
   unsigned rescue() noexcept override;
   [[nodiscard]] const char* name() const noexcept override { return "epoll"; }
 
-  io_source& watch(int descriptor, source_owner* owner) override;
+  io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
   /// The kernel takes a descriptor out of the set when it is closed.
-  void unwatch(io_source&) noexcept override {}
+  reactor* unwatch(io_source&) noexcept override { return nullptr; }
 
  private:
   static constexpr int batch = 256;

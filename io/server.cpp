@@ -35,13 +35,13 @@ class listener {
   void start(int backlog, const address& where) {
     check(::listen(socket_.get(), backlog), "listen", where.to_string());
     auto& home = static_cast<reactor&>(driver_of(loop_));
-    source_ = &home.watch(socket_.get(), nullptr);
+    source_ = &home.watch(socket_.get(), nullptr, watched_for::reading);
     name_ = source_->name();
   }
   void stop() noexcept {
     if (stopped_.exchange(true, acq_rel)) return;  // pairs with itself: once
     ::shutdown(socket_.get(), SHUT_RDWR);          // refuses from now on, also while somebody is inside accept
-    if (source_) source_->retire();
+    if (source_) (void)source_->retire();
   }
   [[nodiscard]] bool stopped() const noexcept { return stopped_.load(acquire); }
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
@@ -345,7 +345,7 @@ accepted server_core::accept_some(listener& l) {
     }
     if (options_.no_delay) set_no_delay(socket.get(), where_.front().family());
     const address from(reinterpret_cast<const sockaddr*>(&peer), length);
-    stream_core* core = stream_core::open(std::move(socket), current_reactor(), options_.limit, from);
+    stream_core* core = stream_core::open(std::move(socket), current_reactor(), watched_for::streaming, options_.limit, from);
     core->tell(shared_from_this());
     changed_.lock();
     ++live_;

@@ -66,7 +66,7 @@ class signal_state {
       if (s == SIGKILL || s == SIGSTOP) throw usage_error("SIGKILL and SIGSTOP cannot be caught");
       mask_ |= bit(s);
     }
-    source_ = &current_reactor().watch(bell_.get(), nullptr);
+    source_ = &current_reactor().watch(bell_.get(), nullptr, watched_for::reading);
     name_ = source_->name();
     const std::lock_guard lock(registry);
     for (auto& p : places)
@@ -75,7 +75,7 @@ class signal_state {
         break;
       }
     if (!place_) {
-      source_->retire();
+      (void)source_->retire();
       throw usage_error("more than 32 signal sets live at once");
     }
     owner.store(::getpid(), release);  // pairs with on_signal()
@@ -94,7 +94,7 @@ class signal_state {
     backoff pause;
     while (inside.load(seq_cst) != 0) pause.pause();
     place_->bell.store(-1, relaxed);
-    source_->retire();
+    (void)source_->retire();
   }
 
   /// A signal that came, or 0.

@@ -2,6 +2,7 @@
 #include <heddle/io/source.h>
 
 #include <heddle/core/assert.h>
+#include <heddle/core/thread_state.h>
 #include <heddle/io/reactor.h>
 
 #include <poll.h>
@@ -129,25 +130,43 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
   return woken;
 }
 
-void io_source::retire() noexcept {
+reactor* io_source::retire() noexcept {
   work_list todo;
+  reactor* settles = nullptr;
   readable.lock();
   writable.lock();
-  generation_.store(generation_.load(relaxed) + 1, release);
+  if (auto* r = home.load(relaxed)) settles = r->unwatch(*this);
+  generation_.store(generation_.load(relaxed) + 1, release);  // pairs with generation()
   while (waiter* w = readable.claim_first()) todo.schedule(*w->task);
   while (waiter* w = writable.claim_first()) todo.schedule(*w->task);
-  if (auto* r = home.load(relaxed)) r->unwatch(*this);
   home.store(nullptr, relaxed);
   owner = nullptr;
   descriptor = -1;
+  lent_chunk* unread = kernel.first;
+  kernel.first = kernel.last = nullptr;
+  const bool is_free = kernel.operations == 0;
+  kernel.retired = true;
   writable.unlock();
   readable.unlock();
   todo.settle();
+  while (unread) {
+    auto* c = unread;
+    unread = c->next;
+    c->lender->give_back(*c);
+  }
+  if (is_free) free_slot();
+  return settles;
+}
+
+void io_source::free_slot() noexcept {
+  kernel = {};
   table.lock.lock();
   next_free = table.free;
   table.free = this;
   table.lock.unlock();
 }
+
+reactor* reactor_here() noexcept { return this_thread().loop ? &current_reactor() : nullptr; }
 
 // Nothing of the waiter may be touched once the lock is released: its task may be running.
 HEDDLE_NOINLINE bool readable_wait::suspend(task_record& t) noexcept {

@@ -17,7 +17,9 @@
 
 #include <heddle/core/atomic.h>
 #include <heddle/core/wait.h>
+#include <heddle/io/buffer.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace heddle::detail {
@@ -32,6 +34,8 @@ class source_owner {
   virtual void drop() noexcept = 0;
   /// There may be room for sending. From any loop.
   virtual void writable() noexcept = 0;
+  /// A send that was handed to the kernel has ended: bytes, or a negative errno. From any loop.
+  virtual void sent(int result) noexcept = 0;
   /// The reactor ends: nothing will come any more.
   virtual void reactor_gone() noexcept = 0;
 
@@ -44,6 +48,20 @@ struct source_name {
   std::uint32_t slot = 0;
   std::uint32_t generation = 0;
   friend bool operator==(source_name, source_name) = default;
+};
+
+/// What io_uring holds of a source. All under its read lock; always zero on epoll.
+struct kernel_side {
+  lent_chunk* first = nullptr;     // received and not yet taken, oldest first
+  lent_chunk* last = nullptr;
+  std::size_t bytes = 0;
+  reactor* receiver = nullptr;     // whose ring is receiving
+  reactor* watcher = nullptr;      // whose ring is polling
+  int end = 0;                     // nothing more will be received: 1 for the end of the stream, or a negative errno
+  std::uint16_t operations = 0;    // in the kernel, or on their way there: the slot is kept until they have ended
+  bool receiving = false;
+  bool stopping = false;           // the receiving was told to stop
+  bool retired = false;            // free the slot when operations reaches 0
 };
 
 /// Events, in the bits of epoll and poll.
@@ -74,6 +92,7 @@ class io_source {
   atomic<reactor*> home{nullptr};
   source_owner* owner = nullptr;
   io_source* next_free = nullptr;
+  kernel_side kernel;
 
   [[nodiscard]] std::uint32_t generation() const noexcept { return generation_.load(acquire); }  // pairs with retire()
   [[nodiscard]] source_name name() const noexcept { return {slot, generation()}; }
@@ -82,8 +101,21 @@ class io_source {
   /// Counts the event and wakes who waits for it; drops it if `generation` is another life. From any thread.
   /// Returns how many were woken.
   unsigned ready(std::uint32_t generation, unsigned what) noexcept;
-  /// Ends this life: later events are stale, all who wait are woken. The slot is free afterwards.
-  void retire() noexcept;
+  /// Ends this life: later events are stale, all who wait are woken. The slot is free afterwards, or once the kernel has let go.
+  /// Returns whose settle_descriptor() is to be called before the descriptor is closed, if anybody's.
+  reactor* retire() noexcept;
+
+  // --- io_uring ---
+
+  /// Under the read lock: counts an event of the kernel's; what it returns is to be scheduled after the unlock.
+  [[nodiscard]] task_record* told() noexcept {
+    edges_.store(edges_.load(relaxed) + 1, release);  // pairs with edges()
+    waiter* w = readable.claim_first();
+    return w ? w->task : nullptr;
+  }
+  /// Under the read lock: an operation has ended. True: free_slot() is to be called after the unlock.
+  [[nodiscard]] bool operation_ended() noexcept { return --kernel.operations == 0 && kernel.retired; }
+  void free_slot() noexcept;
 
   /// A slot for `descriptor`. Throws std::bad_alloc.
   static io_source& claim(int descriptor, reactor& home, source_owner* owner);

@@ -7,11 +7,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace heddle::detail {
+namespace {
 
-stream_core::stream_core(std::size_t limit, const address& peer) : limit_(limit) {
+constexpr std::size_t kept_capacity = 256;
+
+}  // namespace
+
+stream_core::stream_core(bool kernel_moves, std::size_t limit, const address& peer)
+    : limit_(limit), kernel_moves_(kernel_moves) {
   if (peer.size() <= sizeof short_peer_) {
     short_peer_length_ = static_cast<std::uint8_t>(peer.size());
     std::memcpy(short_peer_, peer.data(), peer.size());
@@ -22,12 +30,12 @@ stream_core::stream_core(std::size_t limit, const address& peer) : limit_(limit)
 
 stream_core::~stream_core() { HEDDLE_ASSERT(descriptor() < 0, "a stream was destroyed with its socket open"); }
 
-stream_core* stream_core::open(fd socket, reactor& home, std::size_t limit, const address& peer) {
+stream_core* stream_core::open(fd socket, reactor& home, watched_for purpose, std::size_t limit, const address& peer) {
   struct deleter {
     void operator()(stream_core* c) const noexcept { delete c; }
   };
-  std::unique_ptr<stream_core, deleter> core(new stream_core(limit, peer));
-  core->source_ = &home.watch(socket.get(), core.get());
+  std::unique_ptr<stream_core, deleter> core(new stream_core(home.moves_bytes(), limit, peer));
+  core->source_ = &home.watch(socket.get(), core.get(), purpose);
   core->name_ = core->source_->name();
   core->descriptor_.store(socket.release(), release);  // pairs with descriptor()
   return core.release();
@@ -63,6 +71,7 @@ void stream_core::end_read() noexcept {
 }
 
 stream_core::got stream_core::receive() {
+  if (kernel_moves_) return receive_moved();
   for (;;) {
     if (use_.load(acquire) & closing) [[unlikely]] {  // pairs with finish()
       eof_ = true;
@@ -102,6 +111,56 @@ stream_core::got stream_core::receive() {
   }
 }
 
+/// The ring of the loop that runs, else the one that the stream was opened with; nullptr when that is gone.
+reactor* stream_core::mover() const noexcept {
+  reactor* here = reactor_here();
+  return here && here->moves_bytes() ? here : source_->home.load(acquire);  // pairs with claim()
+}
+
+// The kernel has put it into lent buffers, or is told to from here on.
+stream_core::got stream_core::receive_moved() {
+  if (use_.load(acquire) & closing) [[unlikely]] {  // pairs with finish()
+    eof_ = true;
+    failed_ = error_.load(acquire) != 0;  // pairs with fail()
+    return got::end;
+  }
+  if (eof_) return got::end;
+  if (is_drained_ && source_->edges() == drained_at_) return got::nothing;
+  lent_chunk* chunk = nullptr;
+  int end = 0;
+  source_->readable.lock();
+  auto& k = source_->kernel;
+  if (source_->generation() == name_.generation) {
+    chunk = k.first;
+    if (chunk) {
+      k.first = chunk->next;
+      if (!k.first) k.last = nullptr;
+      k.bytes -= chunk->size;
+    } else {
+      end = k.end;
+    }
+    drained_at_ = source_->edges();
+    is_drained_ = k.first == nullptr && k.end == 0;
+    if (!k.receiving && k.end == 0 && k.bytes < limit_)
+      if (auto* r = mover()) r->receive_more(*source_);
+  }
+  source_->readable.unlock();
+  if (chunk) {
+    input_.adopt(*chunk);
+    return got::data;
+  }
+  if (end == 0) return got::nothing;
+  eof_ = true;
+  if (end > 0) {
+    const int sent_error = error_.load(acquire);  // pairs with fail()
+    failed_ = sent_error != 0 && sent_error != EPIPE;
+  } else {
+    failed_ = true;
+    fail(-end, "recv", false);
+  }
+  return got::end;
+}
+
 HEDDLE_NOINLINE bool stream_core::wait_readable(waiter& w, task_record& t) noexcept {
   auto& q = source_->readable;
   q.lock();
@@ -137,9 +196,53 @@ void stream_core::write(std::string_view bytes) {
     pend(bytes.size());
     return;
   }
+  if (kernel_moves_) {
+    try {
+      inflight_.assign(bytes);
+    } catch (...) {
+      drain_queue_.unlock();
+      throw;
+    }
+    offset_ = 0;
+    pend(bytes.size());
+  }
   sending_ = true;
   drain_queue_.unlock();
-  send_all(bytes);
+  send_all(kernel_moves_ ? std::string_view() : bytes);
+}
+
+// Sender's role, which the kernel then has, until sent(). False: there is nothing to send any more.
+bool stream_core::hand_to_kernel() noexcept {
+  auto* r = mover();
+  drain_queue_.lock();
+  const bool given = r && !aborting_ && !broken_;
+  in_kernel_ = given;
+  drain_queue_.unlock();
+  if (given)
+    r->send(*source_, descriptor(), inflight_.data() + offset_, inflight_.size() - offset_);
+  else
+    offset_ = inflight_.size();
+  return given;
+}
+
+void stream_core::sent(int result) noexcept {
+  work_list todo;
+  drain_queue_.lock();
+  in_kernel_ = false;
+  if (result > 0) {
+    pending_ -= std::min(pending_, static_cast<std::size_t>(result));
+    wake_drained(todo);
+  }
+  const bool over = aborting_;
+  drain_queue_.unlock();
+  todo.settle();
+  if (result >= 0) {
+    offset_ += static_cast<std::size_t>(result);
+  } else if (result != -EINTR && result != -EAGAIN) {
+    offset_ = inflight_.size();
+    if (!over) fail(-result, "send", true);
+  }
+  send_all({});
 }
 
 // Sender's role. Sends `direct`, then what is in flight, then what others added meanwhile, until nothing is left or the kernel takes no
@@ -170,10 +273,8 @@ void stream_core::send_all(std::string_view direct) noexcept {
       look_again_ = false;
       if (!end_direction && !end_all) {
         sending_ = false;
-        if (inflight_.capacity() > 0) {  // idle: no memory
-          std::string().swap(inflight_);
-          std::string().swap(out_);
-        }
+        if (inflight_.capacity() > kept_capacity) std::string().swap(inflight_);  // idle: hardly any memory
+        if (out_.capacity() > kept_capacity) std::string().swap(out_);
       }
       wake_drained(todo);
       drain_queue_.unlock();
@@ -186,6 +287,10 @@ void stream_core::send_all(std::string_view direct) noexcept {
       return;
     }
 
+    if (kernel_moves_) {
+      if (hand_to_kernel()) return;
+      continue;
+    }
     const auto n = ::send(descriptor(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) [[likely]] {
       flagged = false;
@@ -289,6 +394,8 @@ void stream_core::abort() noexcept {
     sending_ = true;
     drop_output();
   }
+  // The kernel may wait for ever for a peer that does not read. The socket is still open: only a sender closes it.
+  if (in_kernel_) ::shutdown(descriptor(), SHUT_RDWR);
   wake_drained(todo);
   drain_queue_.unlock();
   todo.settle();
@@ -343,8 +450,8 @@ void stream_core::finish(bool reset) noexcept {
     const linger at_once{1, 0};
     ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
+  settles_ = source_->retire();
   const auto old = use_.fetch_or(closing, acq_rel);  // pairs with end_read()
-  source_->retire();
   if (!(old & reading)) close_descriptor();
   work_list todo;
   drain_queue_.lock();
@@ -362,7 +469,10 @@ void stream_core::finish(bool reset) noexcept {
 
 void stream_core::close_descriptor() noexcept {
   const int d = descriptor_.exchange(-1, acq_rel);  // pairs with descriptor()
-  if (d >= 0) ::close(d);
+  if (d < 0) return;
+  if (settles_) settles_->settle_descriptor();
+  if (kernel_moves_) ::shutdown(d, SHUT_RDWR);  // a receiving operation would keep the socket open
+  ::close(d);
 }
 
 bool stream_core::is_closing() noexcept {

@@ -29,7 +29,7 @@ class stream_listener {
 // Three roles, each with one holder at a time:
 //   reader   the `reading` bit of use_. Owns input_, eof_, drained_at_. A task holds it for one read, its waits included.
 //   sender   sending_, under the output lock. Owns inflight_, offset_, and may call send(). Held by whoever writes, or by the reactor that
-//            was told of room. While it is held others append to out_; the sender looks there before it lets go.
+//            was told of room, or by the kernel that sends from inflight_. While it is held others append to out_; the sender looks there before it lets go.
 //   closer   the sender's role, kept for ever: closes once nothing can be sent any more.
 // The descriptor is used by the reader and the sender only, and closed when there is neither: the closer sets `closing` in use_, and if
 // a reader is inside, that one closes when it leaves.
@@ -41,7 +41,7 @@ class stream_listener {
 class stream_core final : public source_owner, public frame_cached {
  public:
   /// Takes over a connected, non-blocking socket and watches it with `home`. Throws std::system_error (and closes it).
-  static stream_core* open(fd socket, reactor& home, std::size_t limit, const address& peer);
+  static stream_core* open(fd socket, reactor& home, watched_for purpose, std::size_t limit, const address& peer);
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
@@ -103,14 +103,19 @@ class stream_core final : public source_owner, public frame_cached {
   static constexpr std::uint8_t reading = 1;
   static constexpr std::uint8_t closing = 2;
 
-  stream_core(std::size_t limit, const address& peer);
+  stream_core(bool kernel_moves, std::size_t limit, const address& peer);
   ~stream_core();
 
   // source_owner
   void hold() noexcept override { ref(); }
   void drop() noexcept override { unref(); }
   void writable() noexcept override;
+  void sent(int result) noexcept override;
   void reactor_gone() noexcept override;
+
+  got receive_moved();
+  [[nodiscard]] bool hand_to_kernel() noexcept;
+  [[nodiscard]] reactor* mover() const noexcept;
 
   void send_all(std::string_view direct) noexcept;
   void fail(int code, const char* call, bool sender) noexcept;
@@ -128,12 +133,15 @@ class stream_core final : public source_owner, public frame_cached {
   bool is_drained_ = false;
   std::uint32_t drained_at_ = 0;
   io_source* source_ = nullptr;
+  reactor* settles_ = nullptr;  // told before the descriptor is closed
   source_name name_;
   std::size_t limit_;
+  const bool kernel_moves_;  // bytes are moved by io_uring
   input_buffer input_;
 
   wait_queue drain_queue_;
   bool sending_ = false;
+  bool in_kernel_ = false;   // the sender is an operation of the kernel's
   bool look_again_ = false;  // there was room while somebody was sending
   bool paused_ = false;      // more than the high mark was pending, and not yet less than the low one
   bool eof_wanted_ = false;
