@@ -21,7 +21,7 @@ constexpr duration watcher_naps = std::chrono::milliseconds(2);
 constexpr duration watch_lingers = std::chrono::milliseconds(20);
 constexpr unsigned most_watchers = 2;                  // parked loops that nap; two, so that one may leave without waking another
 constexpr unsigned slot_cap = 16;                      // how often in a row the slot may jump the queue
-constexpr unsigned most_spins = 32;                    // rounds of searching before parking, when that has paid lately
+constexpr unsigned most_spins = 12;                    // rounds of searching before parking, when that has paid lately
 
 }  // namespace
 
@@ -61,9 +61,10 @@ void worker::main() {
     if (run_next()) continue;
     housekeep(true);
     if (run_next()) continue;
-    if (search()) continue;
+    const auto looked = search();
+    if (looked == search_result::found) continue;
     if (state_->loops_end.load(acquire)) break;  // pairs with ~runtime_state
-    park();
+    park(looked == search_result::nothing);
   }
   self.loop = nullptr;
   self.forks = nullptr;
@@ -111,10 +112,10 @@ void worker::housekeep(bool idle) {
   if (state_->workers.size() > 1 && t - last_watch_ >= watch_hogged_every) rescue_hogged(t);
 }
 
-bool worker::search() {
-  if (state_->workers.size() == 1) return false;
+worker::search_result worker::search() {
+  if (state_->workers.size() == 1) return search_result::nothing;
   if (!searching_) {
-    if (!state_->idle.try_search()) return false;
+    if (!state_->idle.try_search()) return search_result::refused;
     searching_ = true;
   }
   const auto n = static_cast<unsigned>(state_->workers.size());
@@ -134,15 +135,17 @@ bool worker::search() {
   searching_ = false;
   if (state_->idle.stop_searching() && found) wake_searcher();  // one that finds work wakes the next
   if (strand) run_strand(*strand);
-  return found;
+  return found ? search_result::found : search_result::nothing;
 }
 
-void worker::park() {
+// `searched`: nobody else does it for us, so the second look covers what could be stolen too. Who was refused leaves that to the searchers: the
+// last of them looks again before it sleeps.
+void worker::park(bool searched) {
   auto& s = *state_;
   const bool alone = s.workers.size() == 1;
   sleep_.store(sleep_state::parked, seq_cst);  // LOOK-TWICE: announced ...
   if (!alone) s.idle.park(index());
-  if (!anything_anywhere()) {                  // ... then looked again
+  if (!anything_for_us(searched)) {            // ... then looked again
     auto t = now();
     duration limit = duration::max();
     bool watches = false;
@@ -288,10 +291,11 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   return false;
 }
 
-bool worker::anything_anywhere() noexcept {
+bool worker::anything_for_us(bool elsewhere) noexcept {
   auto& s = *state_;
   if (s.loops_end.load(seq_cst)) return true;
   if (!pinned_.looks_empty() || !movable_.empty() || !s.injection.empty() || timers_.first() <= now()) return true;
+  if (!elsewhere) return false;
   for (auto& w : s.workers) {
     if (w.get() == this) continue;
     if (!w->ready_.looks_empty_again() || !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())

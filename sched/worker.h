@@ -93,8 +93,9 @@ class worker final : public loop {
   // Policy, in worker.cpp, each on one screen.
   [[nodiscard]] bool run_next();
   void housekeep(bool idle);
-  [[nodiscard]] bool search();
-  void park();
+  enum class search_result { found, nothing, refused };
+  [[nodiscard]] search_result search();
+  void park(bool searched);
   // Mechanism.
   void run_work(work item);
   void run_task(task_record& t);
@@ -102,7 +103,7 @@ class worker final : public loop {
   void run_callback(callback& c);
   [[nodiscard]] bool drain_inboxes();
   [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
-  [[nodiscard]] bool anything_anywhere() noexcept;
+  [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
   void rescue_hogged(time_point now);
   void wake_searcher() noexcept;
   void wake_to_watch() noexcept;
