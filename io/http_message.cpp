@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http_message.h>
+
+#include <heddle/core/errors.h>
 #include <heddle/io/url.h>
 
 #include <algorithm>
 #include <array>
-#include <stdexcept>
 
 namespace heddle::http {
 namespace {
@@ -51,11 +52,11 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 void check_field(std::string_view name, std::string_view value) {
   if (!is_token(name)) {
-    throw std::invalid_argument("header name \"" + std::string(name) + "\" is not a token");
+    throw bad_value("header name \"" + std::string(name) + "\" is not a token");
   }
   if (!is_field_value(value)) {
-    throw std::invalid_argument("value of header " + std::string(name) +
-                                " holds a control character (CR, LF, NUL ...)");
+    throw bad_value("value of header " + std::string(name) +
+                    " holds a control character (CR, LF, NUL ...)");
   }
 }
 
@@ -160,7 +161,7 @@ method::method(std::string_view text) {
   known_ = static_cast<known>(found - method_names.begin());
   if (known_ != other) return;
   if (!is_token(text)) {
-    throw std::invalid_argument("request method \"" + std::string(text) + "\" is not a token");
+    throw bad_value("request method \"" + std::string(text) + "\" is not a token");
   }
   text_ = text;
 }
@@ -255,6 +256,7 @@ void response::clear() noexcept {
   headers.clear();
   clear_but_keep(body);
   content_type = {};
+  if (stream) stream = {};
 }
 
 std::string_view reason_phrase(int status) noexcept {

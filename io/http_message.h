@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <heddle/core/task.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -25,7 +28,7 @@ bool same_token(std::string_view a, std::string_view b) noexcept;
 /// All text lies in one string and all places in one vector, so that clearing and refilling
 /// allocates nothing. Hence the price: any change to the object ends the validity of views and
 /// iterators taken from it. What is in here can be sent as it is: add() and set() throw
-/// std::invalid_argument for a name that is no token, and for a value with CR, LF, NUL or another
+/// bad_value for a name that is no token, and for a value with CR, LF, NUL or another
 /// control character (tab excepted), which would let the value's author write fields or a second
 /// message of his own.
 class headers {
@@ -122,7 +125,7 @@ class method {
 
   method(known k = get) noexcept
       : known_(k) {}  // implicit: `m == method::get`, `r.method = method::post`
-  /// Throws std::invalid_argument if the text is no token.
+  /// Throws bad_value if the text is no token.
   explicit method(std::string_view text);
   method& operator=(known k) noexcept {  // without a temporary's string
     known_ = k;
@@ -183,6 +186,16 @@ class media_type {
   std::string_view text_;
 };
 
+class body_writer;
+
+/// A body that is made while it is sent. Empty: there is none, the response's text is its body.
+struct body_source {
+  std::function<task<>(body_writer&)> write;
+  std::optional<std::uint64_t> length;  // unknown: sent in chunks
+
+  explicit operator bool() const noexcept { return static_cast<bool>(write); }
+};
+
 /// A response, as handlers give it and as the client gets it. Framing is not the handler's
 /// business: Content-Length, Transfer-Encoding and Connection are written by the server.
 /// (`Connection: close` among the headers makes it close.)
@@ -191,6 +204,7 @@ struct response {
   http::headers headers;
   std::string body;
   media_type content_type;  // unless `headers` has a Content-Type of its own
+  body_source stream;       // if set, `body` is ignored
 
   static response text(std::string body, int status = 200);
   static response json(std::string body, int status = 200);

@@ -71,6 +71,8 @@ class parser_core : parser_progress {
   /// Start line and fields are complete and accepted (the body may still be under way).
   bool head_done() const noexcept { return phase_ >= phase::body && phase_ <= phase::done; }
   const parse_error& error() const noexcept { return error_; }
+  /// Holds from the next message on.
+  void set_limits(const limits& l) noexcept { limits_ = l; }
 
  protected:
   explicit parser_core(const limits& l) noexcept : limits_(l) {}

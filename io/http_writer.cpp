@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http_writer.h>
 
+#include <heddle/core/errors.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <cstring>
-#include <stdexcept>
 
 namespace heddle::http {
 namespace {
@@ -102,7 +103,7 @@ void put_field(head_buffer& out, std::string_view name, std::string_view value) 
 
 void put_status(head_buffer& out, int status, bool dated) {
   if (status < 100 || status > 999) {
-    throw std::invalid_argument("status " + std::to_string(status) + " does not have three digits");
+    throw bad_value("status " + std::to_string(status) + " does not have three digits");
   }
   if (status == 200 && !dated) {
     out << fresh().ok;
@@ -200,9 +201,8 @@ void check_line_part(std::string_view text, std::string_view what) {
   const bool fine =
       !text.empty() && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
   if (!fine) {
-    throw std::invalid_argument(
-        "the " + std::string(what) +
-        " of a request must not be empty or hold spaces, controls or non-ASCII");
+    throw bad_value("the " + std::string(what) +
+                    " of a request must not be empty or hold spaces, controls or non-ASCII");
   }
 }
 

@@ -47,7 +47,7 @@ void write_chunk(std::string& out, std::string_view piece);
 void write_last_chunk(std::string& out);
 
 /// A request of a client. Host comes from `authority` unless `extra` has one; the body gets a
-/// Content-Length when there is one or the method usually has one. Throws std::invalid_argument if
+/// Content-Length when there is one or the method usually has one. Throws bad_value if
 /// target or authority hold what would end the line.
 void write_request(std::string& out, const method& m, std::string_view target,
                    std::string_view authority, const headers& extra, std::string_view body);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/url.h>
 
+#include <heddle/core/errors.h>
+
 #include <algorithm>
 #include <charconv>
-#include <stdexcept>
 
 namespace heddle::http {
 namespace {
@@ -34,8 +35,7 @@ bool is_unreserved(char c) noexcept {
 }
 
 [[noreturn]] void refuse(std::string_view text, std::string_view why) {
-  throw std::invalid_argument("not a usable URL: \"" + std::string(text) +
-                              "\": " + std::string(why));
+  throw bad_value("not a usable URL: \"" + std::string(text) + "\": " + std::string(why));
 }
 
 std::uint16_t parse_port(std::string_view digits, std::string_view whole) {

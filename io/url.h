@@ -22,7 +22,7 @@ struct url {
   std::uint16_t port = 0;  // 80 or 443 when the text names none
   std::string target;      // never empty: "/" at least
 
-  /// Throws std::invalid_argument, which names the text and what is wrong with it. User names and
+  /// Throws bad_value, which names the text and what is wrong with it. User names and
   /// passwords in URLs are refused (RFC 9110, 4.2.4).
   static url parse(std::string_view text);
 

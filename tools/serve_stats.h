@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <heddle/io/http_server.h>
+#include <heddle/sched/options.h>
+
+#include <deque>
+#include <mutex>
+#include <string>
+
+namespace serve {
+
+/// What GET /stats says. Counters are totals since the start. Shares and percentiles are of the
+/// last period: since the look at them half a second ago or, if there was none so recently, since
+/// the latest one. Thread-safety: any number of tasks on any loops.
+class stats_report {
+ public:
+  stats_report() : started_(heddle::clock::now()) {}
+
+  /// One JSON object.
+  std::string json(const heddle::runtime_stats& loops, const heddle::http::server_stats& server);
+
+ private:
+  struct look {
+    heddle::time_point at;
+    std::vector<std::uint64_t> busy_ns;  // by loop
+    heddle::http::latency_histogram latency;
+  };
+
+  const heddle::time_point started_;
+  std::mutex mutex_;
+  std::deque<look> looks_;  // oldest first
+};
+
+}  // namespace serve
