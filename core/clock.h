@@ -4,8 +4,14 @@
 
 #include <heddle/core/atomic.h>
 
-#include <chrono>
 #include <cstdint>
+#include <type_traits>
+
+#if __has_include(<bits/chrono.h>)
+#include <bits/chrono.h>  // libstdc++: durations, clocks and literals without the formatting, which drags in iostreams
+#else
+#include <chrono>
+#endif
 
 namespace heddle {
 

@@ -5,15 +5,14 @@
 #include <heddle/core/budget.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/functional.h>
 #include <heddle/core/task_record.h>
 #include <heddle/core/wait.h>
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -277,9 +276,9 @@ class bound_done_callback final : public done_callback {
   }
   void run() override {
     if constexpr (std::invocable<F&, future<T>>)
-      std::invoke(function_, future<T>(std::move(ended_)));
+      detail::invoke(function_, future<T>(std::move(ended_)));
     else
-      std::invoke(function_);
+      detail::invoke(function_);
   }
 
  private:

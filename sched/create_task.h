@@ -3,12 +3,12 @@
 #pragma once
 
 #include <heddle/core/budget.h>
+#include <heddle/core/functional.h>
 #include <heddle/core/wait.h>
 #include <heddle/sched/any_task.h>
 #include <heddle/sched/spawn.h>
 
 #include <concepts>
-#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -144,9 +144,9 @@ class done_callback_of final : public callback, public join_node {
   void invoke() override {
     auto t = std::move(task_);
     if constexpr (std::invocable<F&, task_handle<T>>)
-      std::invoke(function_, std::move(t));
+      detail::invoke(function_, std::move(t));
     else
-      std::invoke(function_);
+      detail::invoke(function_);
   }
   void release() noexcept override { task_ = {}; }
 

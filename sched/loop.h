@@ -4,11 +4,10 @@
 
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/functional.h>
 #include <heddle/sched/timers.h>
 #include <heddle/sched/work.h>
 
-#include <chrono>
-#include <functional>
 #include <memory>
 #include <tuple>
 #include <type_traits>

@@ -2,11 +2,11 @@
 // How a runtime is set up, and what it reports.
 #pragma once
 
+#include <heddle/core/functional.h>
 #include <heddle/sched/driver.h>
 
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <string>
 #include <vector>
 

@@ -2,11 +2,11 @@
 // The loops of a program: run, runtime.
 #pragma once
 
+#include <heddle/core/functional.h>
 #include <heddle/core/future.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/options.h>
 
-#include <functional>
 #include <memory>
 
 namespace heddle {

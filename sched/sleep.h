@@ -2,11 +2,10 @@
 // sleep and yield_now.
 #pragma once
 
+#include <heddle/core/clock.h>
 #include <heddle/core/wait.h>
 #include <heddle/sched/loop.h>
 
-#include <chrono>
-#include <cmath>
 #include <concepts>
 #include <type_traits>
 
@@ -79,7 +78,7 @@ class sleep_with_result : public sleep_awaiter {
 template <class Rep, class Period>
 time_point deadline_after(std::chrono::duration<Rep, Period> d) {
   if constexpr (std::is_floating_point_v<Rep>)
-    if (std::isnan(d.count())) throw_nan();
+    if (d.count() != d.count()) throw_nan();
   return saturating_add(clock::now(), to_duration(d));
 }
 

@@ -117,7 +117,7 @@ task_record& make_root(task<T>&& child) {
 /// Keeps a callable and its arguments for as long as the task that it makes lives.
 template <class R, class F, class... Args>
 task<R> call_and_keep(F f, Args... args) {
-  co_return co_await std::invoke(std::move(f), std::move(args)...);
+  co_return co_await detail::invoke(std::move(f), std::move(args)...);
 }
 
 template <class F, class... Args>

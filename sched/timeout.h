@@ -2,12 +2,12 @@
 // timeout, timeout_at: a scope with a deadline. wait_for builds on it.
 #pragma once
 
+#include <heddle/core/clock.h>
+#include <heddle/core/functional.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/sleep.h>
 
-#include <chrono>
 #include <concepts>
-#include <functional>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -106,9 +106,9 @@ struct body_value<R> {
 template <class F>
 decltype(auto) call_body(F& f, timeout_scope& s) {
   if constexpr (std::invocable<F&, timeout_scope&>)
-    return std::invoke(f, s);
+    return detail::invoke(f, s);
   else
-    return std::invoke(f);
+    return detail::invoke(f);
 }
 template <class F>
 using body_result = decltype(call_body(std::declval<F&>(), std::declval<timeout_scope&>()));

@@ -2,11 +2,11 @@
 // to_thread and to_arena: work that would hog a loop, done elsewhere.
 #pragma once
 
+#include <heddle/core/functional.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/offload.h>
 
 #include <concepts>
-#include <functional>
 #include <type_traits>
 #include <utility>
 
