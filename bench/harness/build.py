@@ -39,6 +39,9 @@ class Build:
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         defined = ["CMAKE_BUILD_TYPE=Release", f"CMAKE_CXX_COMPILER={compiler}", "HEDDLE_NATIVE=ON",
                    "HEDDLE_BUILD_TESTS=OFF", "HEDDLE_BUILD_TOOLS=OFF", "HEDDLE_BUILD_BENCH=ON"]
+        for_c = os.environ.get("CC") or shutil.which(compiler.replace("++", ""))
+        if for_c is not None and "clang" in compiler:
+            defined.append(f"CMAKE_C_COMPILER={for_c}")
         self._run(["cmake", "-S", str(ROOT), "-B", str(self.folder), *generator,
                    *(f"-D{d}" for d in (*defined, *settings))], "configuring")
         for line in (self.folder / "bench" / "peers.txt").read_text().splitlines():

@@ -125,7 +125,7 @@ def write_plots(folder, done, facts):
     note = (f"{facts['cpu']}, {facts['processors']} processors, {facts['date']}, "
             f"commit {facts['commit']}")
     for suite in done:
-        picture = plots.bars(suite, note)
+        picture = plots.picture_of(suite, note)
         if picture is not None:
             written[suite.name] = folder / f"{suite.name}.svg"
             write(written[suite.name], picture)

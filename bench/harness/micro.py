@@ -10,7 +10,7 @@ TIME_LIMIT = 900  # seconds for one program
 
 
 def title_of(label):
-    return label.replace("_", " ").replace("/", ", ").replace(":", ": ")
+    return label.replace("_", " ").replace("co await", "co_await").replace("/", ", ")
 
 
 def measure(name, effort, build, progress):
@@ -36,9 +36,10 @@ def measure(name, effort, build, progress):
         row.failed["heddle"] = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return [row]
     rows = {}
-    for b in json.loads(done.stdout)["benchmarks"]:
-        if b.get("run_type") != "iteration":
-            continue
+    lines = [b for b in json.loads(done.stdout)["benchmarks"] if b["run_type"] == "iteration"]
+    # They ran in random order; shown is the order of the source.
+    lines.sort(key=lambda b: (b["family_index"], b["per_family_instance_index"]))
+    for b in lines:
         # Google Benchmark adds what a name need not tell: that real time is meant.
         label = b["run_name"].removesuffix("/real_time")
         if label not in rows:
@@ -48,7 +49,7 @@ def measure(name, effort, build, progress):
         if "error_message" in b:
             rows[label].failed["heddle"] = b["error_message"]
             continue
-        rows[label].results[0].values.append(b["real_time"] / b.get("items_each", 1))
+        rows[label].results[0].values.append(b["real_time"])
     for r in rows.values():
         r.results = [x for x in r.results if x.values]
     return list(rows.values())

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Bar charts as SVG, without a library.
 
-A group of bars for each row, one bar a peer, a whisker from the least sample to the largest. Rows
-differ in unit and size, so each group has a scale of its own; all begin at 0.
+For problems a group of bars each, one bar a peer, a whisker from the least sample to the largest;
+they differ in unit and size, so each group has a scale of its own, and all begin at 0. Micro
+benchmarks stand below each other on one logarithmic scale.
 """
+import math
 from xml.sax.saxutils import escape
 
 from harness.report import format_value
@@ -52,8 +54,52 @@ def _bar(row, result, y, scale):
     ]
 
 
+def _picture(suite, parts, y, note):
+    parts.append(f'<text class="note" x="16" y="{y}">{escape(note)}</text>')
+    height = y + 16
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img">',
+        f'<title>{escape(suite.title)}</title>',
+        f'<style>{STYLE}</style>',
+        f'<rect class="ground" width="{WIDTH}" height="{height}" rx="8"/>',
+        f'<text class="title" x="16" y="34">{escape(suite.title)}</text>',
+    ]
+    return "\n".join([*head, *parts, "</svg>", ""])
+
+
+def ladder(suite, note):
+    """Rows of one result each, from a nanosecond up on a common logarithmic scale."""
+    rows = [r for r in suite.rows if r.results]
+    if not rows:
+        return None
+    left = 290
+    decades = math.ceil(math.log10(max(10, *(max(r.results[0].values) for r in rows))))
+    scale = (WIDTH - left - 90) / decades
+    bottom = TOP + len(rows) * (BAR + GAP)
+    parts = []
+    for decade in range(decades + 1):
+        x = left + decade * scale
+        parts.append(f'<path class="axis" d="M{x:.1f} {TOP - 6}V{bottom}"/>')
+        parts.append(f'<text class="note" x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">'
+                     f'{format_value(10 ** decade, "ns")}</text>')
+    y = TOP
+    for row in rows:
+        ns = row.results[0].median
+        length = max(math.log10(max(ns, 1)) * scale, 1)
+        middle = y + BAR / 2 + 4
+        parts += [
+            f'<text class="name" x="{left - 8}" y="{middle:.1f}">{escape(row.title)}</text>',
+            f'<rect class="heddle" x="{left}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
+            f'<text class="figure" x="{left + length + 8:.1f}" y="{middle:.1f}">'
+            f'{format_value(ns, "ns")}</text>',
+        ]
+        y += BAR + GAP
+    return _picture(suite, parts, bottom + 40, f"logarithmic; {note}")
+
+
 def bars(suite, note):
-    """The whole picture of a suite, or None when it has nothing to show."""
+    """Groups of bars, or None when there is nothing to show."""
     rows = [r for r in suite.rows if r.results]
     if not rows:
         return None
@@ -73,15 +119,9 @@ def bars(suite, note):
             y += BAR + GAP
         parts.append(f'<path class="axis" d="M{LEFT}.5 {start - 9}V{y - 9}"/>')
         y += 8
-    y += 16
-    parts.append(f'<text class="note" x="16" y="{y}">{escape(note)}</text>')
-    height = y + 16
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" role="img">',
-        f'<title>{escape(suite.title)}</title>',
-        f'<style>{STYLE}</style>',
-        f'<rect class="ground" width="{WIDTH}" height="{height}" rx="8"/>',
-        f'<text class="title" x="16" y="34">{escape(suite.title)}</text>',
-    ]
-    return "\n".join([*head, *parts, "</svg>", ""])
+    return _picture(suite, parts, y + 16, note)
+
+
+def picture_of(suite, note):
+    """The SVG of a suite, or None when it has nothing to show."""
+    return ladder(suite, note) if suite.name == "micro" else bars(suite, note)

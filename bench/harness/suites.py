@@ -18,7 +18,7 @@ class Effort:
 
 
 FULL = Effort("full", rounds=5, samples=7, seconds=0.6, micro_seconds=0.5, micro_repetitions=5)
-QUICK = Effort("quick", rounds=3, samples=3, seconds=0.3, micro_seconds=0.1, micro_repetitions=3)
+QUICK = Effort("quick", rounds=3, samples=3, seconds=0.3, micro_seconds=0.05, micro_repetitions=3)
 SMOKE = Effort("smoke", rounds=1, samples=1, seconds=0.05, micro_seconds=0.01, micro_repetitions=1)
 
 
