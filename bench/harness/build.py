@@ -2,6 +2,7 @@
 """Configures and builds the programs, and finds out which peers are there."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -36,18 +37,27 @@ class Build:
             raise BuildError("clang++-19 is not installed: tools/setup installs it, or set CXX")
         self.compiler = subprocess.run([compiler, "--version"], capture_output=True, text=True,
                                        check=True).stdout.splitlines()[0]
+        compiler = shutil.which(compiler) or compiler
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         defined = ["CMAKE_BUILD_TYPE=Release", f"CMAKE_CXX_COMPILER={compiler}", "HEDDLE_NATIVE=ON",
                    "HEDDLE_BUILD_TESTS=OFF", "HEDDLE_BUILD_TOOLS=OFF", "HEDDLE_BUILD_BENCH=ON"]
         for_c = os.environ.get("CC") or shutil.which(compiler.replace("++", ""))
         if for_c is not None and "clang" in compiler:
             defined.append(f"CMAKE_C_COMPILER={for_c}")
+        if not self._was_configured_with(compiler, for_c):
+            (self.folder / "CMakeCache.txt").unlink(missing_ok=True)
         self._run(["cmake", "-S", str(ROOT), "-B", str(self.folder), *generator,
                    *(f"-D{d}" for d in (*defined, *settings))], "configuring")
         for line in (self.folder / "bench" / "peers.txt").read_text().splitlines():
             name, version, package = line.split("\t")
             self.peers[name] = Peer(version, package)
         self.peers["nginx"] = self._nginx_peer()
+
+    def _was_configured_with(self, *compilers):
+        """False: cmake would start anew by itself, and forget all settings while doing so."""
+        cache = self.folder / "CMakeCache.txt"
+        words = set(re.split(r"[=\n]", cache.read_text())) if cache.exists() else set()
+        return all(c is None or c in words for c in compilers)
 
     def program(self, name):
         """Path of a program, or None if it was not built."""
