@@ -32,7 +32,7 @@ bool sleep_awaiter::suspend(task_record& t) {
     refused_ = true;
     return false;
   }
-  wheel.arm(*this, deadline_);
+  wheel.arm(*this, time_point(duration(static_cast<std::int64_t>(sequence))));
   wheel.unlock();
   return true;
 }
