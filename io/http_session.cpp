@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/http_session.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/io/http_writer.h>
+#include <heddle/io/stream.h>
+#include <heddle/io/url.h>
+#include <heddle/sched/wait_for.h>
+
+#include <nlohmann/json.hpp>
+
+#include <poll.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace heddle::http {
+namespace detail {
+
+/// A connection with the parser that reads its answers.
+struct wire {
+  connection to;
+  std::unique_ptr<response_parser> parser;
+  time_point since;  // when it was kept
+};
+
+/// Connections between requests, by host and port. The latest kept is the first to go out again: it
+/// is the least likely to be closed.
+class connection_pool {
+ public:
+  explicit connection_pool(session_options o) : options(std::move(o)) {}
+
+  std::optional<wire> take(const std::string& where) {
+    const std::lock_guard lock(mutex_);
+    const auto found = kept_.find(where);
+    if (found == kept_.end()) return std::nullopt;
+    auto& list = found->second;
+    drop_old(list);
+    if (list.empty()) return std::nullopt;
+    std::optional<wire> w(std::move(list.back()));
+    list.pop_back();
+    return w;
+  }
+  void keep(const std::string& where, wire w) {
+    w.since = clock::now();
+    const std::lock_guard lock(mutex_);
+    auto& list = kept_[where];
+    drop_old(list);
+    if (list.size() < options.keep) list.push_back(std::move(w));
+  }
+  std::size_t size() {
+    const std::lock_guard lock(mutex_);
+    std::size_t n = 0;
+    for (const auto& entry : kept_) n += entry.second.size();
+    return n;
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    kept_.clear();
+  }
+
+  const session_options options;
+
+ private:
+  void drop_old(std::vector<wire>& list) {
+    const auto oldest = saturating_add(clock::now(), -options.keep_for);
+    std::erase_if(list, [&](const wire& w) { return w.since < oldest; });
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::vector<wire>> kept_;
+};
+
+namespace {
+
+bool may_be_repeated(const method& m) noexcept {
+  switch (m.kind()) {
+    case method::get:
+    case method::head:
+    case method::put:
+    case method::delete_:
+    case method::options:
+    case method::trace: return true;
+    default: return false;
+  }
+}
+
+/// Nothing came since it was kept: neither its end nor an answer to no request.
+bool looks_alive(const wire& w) noexcept {
+  pollfd p{w.to.writer.native_handle(), POLLIN | POLLRDHUP, 0};
+  return p.fd >= 0 && w.to.reader.buffered().empty() && ::poll(&p, 1, 0) == 0;
+}
+
+/// Sends a request and reads its answer. False: the connection ended before a byte of it came, so
+/// the request may not have been seen.
+task<bool> exchange_on(wire& w, std::string_view text, method asked) {
+  auto& parser = *w.parser;
+  parser.next();
+  parser.expect(asked);
+  w.to.writer.write(text);
+  for (;;) {
+    while (!parser.done() && !parser.failed()) {
+      const auto bytes = w.to.reader.buffered();
+      if (bytes.empty()) break;
+      w.to.reader.consume(parser.feed(bytes));
+    }
+    if (parser.failed()) {
+      throw protocol_error("the answer of " + w.to.writer.peer_address().to_string() +
+                           " is not understood: " + std::string(parser.error().reason));
+    }
+    if (parser.done()) co_return true;
+    bool more = false;
+    try {
+      more = co_await w.to.reader.fill();
+    } catch (const std::system_error&) {
+      if (!parser.idle()) throw;
+      co_return false;
+    }
+    if (more) continue;
+    if (parser.idle()) co_return false;
+    parser.finish();
+  }
+}
+
+void add_defaults(headers& to, const headers& defaults, const request_options& o) {
+  for (const auto f : defaults) {
+    if (!to.contains(f.name)) to.add(f.name, f.value);
+  }
+  if (!o.content_type.empty() && !to.contains("content-type"))
+    to.add("Content-Type", o.content_type.text());
+}
+
+task<client_response> perform(std::shared_ptr<connection_pool> pool, method m, url u,
+                              request_options o) {
+  const std::string where = u.host + "|" + std::to_string(u.port);
+  add_defaults(o.headers, pool->options.headers, o);
+  std::string text;
+  write_request(text, m, u.target, u.authority(), o.headers, o.body);
+
+  std::optional<wire> w = pool->take(where);
+  if (w && !may_be_repeated(m) && !looks_alive(*w)) w.reset();
+  for (;;) {
+    const bool is_new = !w;
+    if (is_new) {
+      auto opening = open_connection(u.host, u.port);
+      connection c = co_await opening;
+      w.emplace(wire{std::move(c), std::make_unique<response_parser>(pool->options.limits), {}});
+    }
+    task<bool> work = exchange_on(*w, text, m);
+    const bool answered = co_await work;
+    if (answered) break;
+    if (is_new || !may_be_repeated(m)) {
+      throw protocol_error(u.authority() + " closed the connection without an answer");
+    }
+    w.reset();
+  }
+  auto& got = w->parser->message();
+  client_response r{got.status, std::move(got.headers), std::move(got.body)};
+  // Bytes behind the answer belong to no request: such a connection is not to be trusted.
+  const bool stays = w->parser->keep_alive() && w->to.reader.buffered().empty() &&
+                     !o.headers.has_token("connection", "close");
+  if (stays) pool->keep(where, std::move(*w));
+  co_return r;
+}
+
+}  // namespace
+}  // namespace detail
+
+nlohmann::json client_response::json() const {
+  try {
+    return nlohmann::json::parse(body);
+  } catch (const nlohmann::json::parse_error& e) {
+    throw protocol_error(std::string("the answer is no JSON: ") + e.what());
+  }
+}
+
+session::session(session_options options)
+    : pool_(std::make_shared<detail::connection_pool>(std::move(options))) {}
+
+session::~session() = default;
+
+task<client_response> session::request(method m, std::string address, request_options options) {
+  auto u = url::parse(address);
+  if (u.scheme != "http") throw bad_value("TLS is not there yet: \"" + address + "\"");
+  const auto limit = options.timeout ? options.timeout : pool_->options.timeout;
+  auto work = detail::perform(pool_, std::move(m), std::move(u), std::move(options));
+  if (!limit) return work;
+  return wait_for(std::move(work), *limit);
+}
+
+task<client_response> session::get(std::string address, request_options options) {
+  return request(method::get, std::move(address), std::move(options));
+}
+
+task<client_response> session::head(std::string address, request_options options) {
+  return request(method::head, std::move(address), std::move(options));
+}
+
+task<client_response> session::post(std::string address, std::string body,
+                                    request_options options) {
+  options.body = std::move(body);
+  return request(method::post, std::move(address), std::move(options));
+}
+
+std::size_t session::kept_connections() const { return pool_->size(); }
+
+void session::close_kept() { pool_->clear(); }
+
+}  // namespace heddle::http
