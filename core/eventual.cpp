@@ -79,7 +79,7 @@ bool work_list::cancel(eventual& target) noexcept {
       append(target);
       break;
     case on_cancel::owe_kernel:
-      cancel_in_kernel(target.runtime_, static_cast<task_record&>(target).kernel_wait());
+      cancel_in_kernel(target.runtime(), static_cast<task_record&>(target).kernel_wait());
       break;
   }
   if (target.kind_ == kind::task && (target.word_.load() & word::strands))
@@ -89,11 +89,24 @@ bool work_list::cancel(eventual& target) noexcept {
 
 void work_list::forward_self(task_record& t) noexcept { append(t); }
 
+namespace {
+// Tasks that await each other in a ring pass a cancellation round for ever, since nobody in it can take it. No honest chain is so long.
+constexpr std::uint32_t longest_chain = 1u << 21;
+}  // namespace
+
 void work_list::forward(eventual& e) noexcept {
+  const bool gathers = e.kind_ == kind::gathering;  // a task may be gone once it is thawed
+  if (!gathers && ++forwarded_ > longest_chain) [[unlikely]] {
+    auto& t = static_cast<task_record&>(e);
+    t.wait()->leave();
+    t.state().break_off();
+    heddle::detail::schedule(t);
+    return;
+  }
   do {
     e.word_.begin_round();
     bool taken;
-    if (e.kind_ == kind::gathering)
+    if (gathers)
       taken = e.ops_->forward(e, *this);
     else
       taken = cancel(*static_cast<task_record&>(e).wait()->target());
@@ -104,7 +117,7 @@ void work_list::forward(eventual& e) noexcept {
       case on_thaw::waits_on:
         break;
       case on_thaw::schedule:
-        if (e.kind_ == kind::gathering)
+        if (gathers)
           e.ops_->finish(e, *this);
         else
           heddle::detail::schedule(static_cast<task_record&>(e));
@@ -112,7 +125,7 @@ void work_list::forward(eventual& e) noexcept {
     }
     break;
   } while (true);
-  if (e.kind_ == kind::gathering) e.unref();
+  if (gathers) e.unref();
 }
 
 void work_list::settle_all() noexcept {

@@ -58,8 +58,9 @@ class eventual {
   [[nodiscard]] task_word& state() noexcept { return word_; }
   [[nodiscard]] const task_word& state() const noexcept { return word_; }
   [[nodiscard]] kind what() const noexcept { return kind_; }
-  [[nodiscard]] std::uint16_t runtime() const noexcept { return runtime_; }
-  void belongs_to(std::uint16_t runtime) noexcept { runtime_ = runtime; }
+  /// 0 until it is known: a scan may meet a record that is just being made.
+  [[nodiscard]] std::uint16_t runtime() const noexcept { return runtime_.load(relaxed); }
+  void belongs_to(std::uint16_t runtime) noexcept { runtime_.store(runtime, relaxed); }
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref(std::uint32_t count = 1) noexcept {
@@ -111,6 +112,7 @@ class eventual {
     joiners_.store(0, relaxed);
     kind_ = what;
     flags_.store(0, relaxed);
+    runtime_.store(0, relaxed);
     ops_ = &ops;
     refs_.store(refs, release);  // pairs with try_ref(): a scanner that gets a reference sees all of the above
   }
@@ -122,7 +124,7 @@ class eventual {
   task_word word_;
   atomic<std::uintptr_t> joiners_{0};
   atomic<std::uint32_t> refs_{0};
-  std::uint16_t runtime_ = 0;
+  atomic<std::uint16_t> runtime_{0};
   kind kind_ = kind::task;
   atomic<std::uint8_t> flags_{0};
   const eventual_ops* ops_ = nullptr;
@@ -186,6 +188,7 @@ class work_list {
 
   eventual* head_ = nullptr;
   eventual* tail_ = nullptr;
+  std::uint32_t forwarded_ = 0;
 };
 
 /// Cancels and settles: what `cancel()` of every handle does.

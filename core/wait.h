@@ -93,6 +93,7 @@ class join_wait : public wait_base, public join_node {
  public:
   explicit join_wait(eventual& target) noexcept : join_node(&fired), target_(&target) {}
 
+  void leave() noexcept override { (void)target_->remove_joiner(*this); }
   eventual* target() noexcept override { return target_; }
   const char* name() const noexcept override { return "await"; }
 
@@ -106,6 +107,10 @@ class join_wait : public wait_base, public join_node {
 
  protected:
   ~join_wait() = default;
+  /// The target was cancelled: was it by a cancellation of ours, which went to it?
+  [[nodiscard]] task_record* cancelled_through() const noexcept {
+    return task_ && word::requests(task_->state().load()) != 0 ? task_ : nullptr;
+  }
 
  private:
   static void fired(join_node& node, eventual& target, work_list& todo) noexcept;

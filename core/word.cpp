@@ -100,6 +100,13 @@ on_thaw task_word::thaw() noexcept {
   }
 }
 
+void task_word::break_off() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  while (!bits_.compare_exchange_weak(
+      w, word::with_state(w & ~(word::notified | word::again), task_state::active) | word::interrupted, acq_rel, relaxed)) {
+  }
+}
+
 outcome task_word::finish(outcome how) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {

@@ -123,6 +123,8 @@ class task_word {
 
   void begin_round() noexcept { bits_.fetch_and(~word::again, acq_rel); }
   on_thaw thaw() noexcept;
+  /// frozen -> active, interrupted: a forwarding wait that can never end is claimed like a leaf wait. Its node is out of the list.
+  void break_off() noexcept;
 
   // --- the end ---
 
