@@ -9,20 +9,21 @@
 #include <heddle/sched/spawn.h>
 
 #include <concepts>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 namespace heddle {
 
-template <class T>
+template <class T = void>
 class task_handle;
 
 namespace detail {
 
 /// Throws what asyncio throws for a wait that cannot be: a task that awaits itself, an object of another runtime.
 void check_joinable(task_record& waiting, eventual& target);
-/// The cancellation of `target`, seen by who awaits it.
-[[noreturn]] void throw_target_cancelled(task_record& target);
+/// The cancellation of `target`, seen by who awaits it: with the target's message, or else with that of the task that it came through.
+[[noreturn]] void throw_target_cancelled(task_record& target, task_record* through = nullptr);
 [[noreturn]] void throw_not_done(task_record& target);
 
 template <class T>
@@ -66,6 +67,8 @@ class handle_awaiter : public join_wait, private ready_await {
   }
   auto await_resume() -> std::conditional_t<Move, T, typename result_access<T>::reference> {
     check_cancel();
+    if (handle_.record()->how_ended() == outcome::cancelled) [[unlikely]]
+      throw_target_cancelled(*handle_.record(), cancelled_through());
     if constexpr (Move && !std::is_void_v<T> && !std::is_reference_v<T>)
       return std::move(result_access<T>::of(*handle_.record()));
     else
@@ -107,8 +110,9 @@ class task_handle : public any_task {
     }
   }
 
-  /// Calls `f(task_handle)` or `f()` on the loop of the caller (or, from a foreign thread, of the task) once the task is done; never inside
-  /// this call. Callbacks added on one loop run in the order they were added. The handle may take it back.
+  /// Calls `f(task_handle)` or `f()` on the loop of the caller (or, from a foreign thread, on one of the task's runtime) once the task is done;
+  /// never inside this call. Callbacks added on one loop run in the order they were added. The handle may take it back. Dropped unrun if
+  /// the runtime of that loop ends first; usage_error if it has ended.
   template <class F>
   callback_handle add_done_callback(F&& f) const;
 
@@ -129,41 +133,47 @@ inline constexpr bool is_task_handle = false;
 template <class T>
 inline constexpr bool is_task_handle<task_handle<T>> = true;
 
+/// A loop by number: what refers to it may outlive its runtime.
+struct loop_name {
+  std::uint16_t runtime;
+  unsigned index;
+};
+/// The loop that a done-callback added here belongs to: the caller's, else the task's. Throws usage_error if that runtime has ended.
+loop_name callback_loop(task_record& t);
+/// Puts a callback whose time has come into its loop's inbox, or drops it if the runtime has ended; takes over the reference.
+void deliver_callback(loop_name where, callback& c) noexcept;
+
 /// Waits for a task's end as a joiner, then is posted as a callback to a loop.
 template <class F, class T>
 class done_callback_of final : public callback, public join_node {
  public:
   template <class G>
-  done_callback_of(G&& f, class loop& l, task_handle<T> t)
-      : join_node(&fired), function_(std::forward<G>(f)), loop_(&l), task_(std::move(t)) {}
-
-  class loop& where() noexcept { return *loop_; }
+  done_callback_of(G&& f, loop_name where, task_handle<T> t)
+      : join_node(&fired), function_(std::forward<G>(f)), where_(where), task_(std::move(t)) {}
 
  private:
   static void fired(join_node& node, eventual&, work_list&) noexcept;
   void invoke() override {
     auto t = std::move(task_);
     if constexpr (std::invocable<F&, task_handle<T>>)
-      detail::invoke(function_, std::move(t));
+      detail::invoke(*function_, std::move(t));
     else
-      detail::invoke(function_);
+      detail::invoke(*function_);
   }
-  void release() noexcept override { task_ = {}; }
+  void release() noexcept override {
+    function_.reset();
+    task_ = {};
+  }
 
-  F function_;
-  class loop* loop_;
+  std::optional<F> function_;
+  loop_name where_;
   task_handle<T> task_;
 };
-
-/// The loop that a done-callback added here belongs to: the caller's, else the task's.
-class loop& callback_loop(task_record& t);
-/// Puts a callback whose time has come into its loop's inbox; takes over the reference.
-void deliver_callback(class loop& l, callback& c) noexcept;
 
 template <class F, class T>
 void done_callback_of<F, T>::fired(join_node& node, eventual&, work_list&) noexcept {
   auto& self = static_cast<done_callback_of&>(node);
-  deliver_callback(*self.loop_, self);
+  deliver_callback(self.where_, self);
 }
 
 }  // namespace detail
@@ -172,11 +182,11 @@ template <class T>
 template <class F>
 callback_handle task_handle<T>::add_done_callback(F&& f) const {
   auto& t = at();
-  auto& l = detail::callback_loop(t);
-  auto* c = new detail::done_callback_of<std::decay_t<F>, T>(std::forward<F>(f), l, *this);
+  const auto where = detail::callback_loop(t);
+  auto* c = new detail::done_callback_of<std::decay_t<F>, T>(std::forward<F>(f), where, *this);
   c->ref();
   callback_handle handle(c);
-  if (!t.add_joiner(*c)) detail::deliver_callback(l, *c);
+  if (!t.add_joiner(*c)) detail::deliver_callback(where, *c);
   return handle;
 }
 

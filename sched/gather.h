@@ -182,7 +182,9 @@ class gather_wait : public join_wait {
   /// Throws the caller's cancellation, or that of the gathering.
   void check() {
     check_cancel();
-    if (state_->how_ended() == outcome::cancelled) throw_gather_cancelled();
+    if (state_->how_ended() != outcome::cancelled) return;
+    if (task_record* t = cancelled_through()) throw_cancelled(*t);
+    throw_gather_cancelled();
   }
   gather_state* state_;
 };
@@ -228,7 +230,7 @@ class [[nodiscard]] gathering {
 
  public:
   explicit gathering(As&&... as)
-      : children_(detail::gather_child<As>::start(std::move(as))...),
+      : children_{detail::gather_child<As>::start(std::move(as))...},  // in this order: braces, not parentheses
         state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all : detail::gather_state::mode::first_error,
                                         sizeof...(As), detail::runtime_number_here())) {
     add(std::index_sequence_for<As...>());

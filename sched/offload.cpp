@@ -41,6 +41,7 @@ runtime_state& runtime_here() {
 }  // namespace
 
 void submit_to_pool(offload_job& j) {
+  j.ref();  // the thread's
   try {
     runtime_here().pool.submit(j);
   } catch (...) {

@@ -13,7 +13,7 @@
 
 namespace heddle::detail {
 
-/// A heap block with a word of its own. Counted: one reference for the thread that runs it, one for the task that waits.
+/// A heap block with a word of its own. Counted: one reference for the task that waits, one for the thread once it was given to one.
 //
 // Protocol JOB.  state_: queued -> running -> done, or queued -> cancelled, by compare-exchange. Cancelled before it starts, it never
 // runs; once it runs, the wait is abandoned, its arguments stay alive until it returns and its result is discarded. The waiting task is in
@@ -66,7 +66,7 @@ class offload_job : public frame_cached {
  private:
   enum class state : std::uint8_t { queued, running, done, cancelled };
 
-  atomic<std::uint32_t> refs_{2};
+  atomic<std::uint32_t> refs_{1};
   atomic<state> state_{state::queued};
   bool ended_ = false;  // under queue_'s lock
   wait_queue queue_;
@@ -98,7 +98,7 @@ class bound_job final : public offload_job {
   promise_result<result_type> result_;
 };
 
-/// Gives a job (one reference) to the pool, or the arena, of the calling loop's runtime. Throws no_running_loop.
+/// Gives a job to the pool, or the arena, of the calling loop's runtime. Throws no_running_loop.
 void submit_to_pool(offload_job& j);
 void submit_to_arena(offload_job& j);
 

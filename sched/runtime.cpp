@@ -150,7 +150,7 @@ runtime_state::runtime_state(runtime& f, const options& wish)
       reactor(reactor_wanted(wish)),
       idle(loops_wanted(wish)),
       pool(threads_wanted(wish), loops_wanted(wish)),
-      handler_(wish.exception_handler) {
+      handler_(std::make_shared<const std::function<void(const error_context&)>>(wish.exception_handler)) {
   open_doors();
   register_runtime(*this);
   const unsigned n = loops_wanted(wish);
@@ -172,6 +172,7 @@ runtime_state::~runtime_state() {
   while (guests.load(seq_cst) != 0) sched_yield();  // who saw it false has pushed by then
   cancel_everything();
   pool.shutdown();
+  seal_loops();
   cancel_everything();  // what a late callback or job may have started
   loops_end.store(true, seq_cst);
   for (auto& w : workers) w->wake();
@@ -181,13 +182,14 @@ runtime_state::~runtime_state() {
     registry().erase(id);
   }
   while (guests.load(seq_cst) != 0) sched_yield();  // a foreign thread is between its push and its wake-up
+  for (auto& w : workers) w->drop_leftovers();
 }
 
 void runtime_state::report(const error_context& what) noexcept {
   std::lock_guard hold(handler_lock_);
   try {
-    if (handler_) {
-      handler_(what);
+    if (const auto handler = handler_; handler && *handler) {  // kept: it may replace itself
+      (*handler)(what);
       return;
     }
   } catch (...) {
@@ -197,19 +199,29 @@ void runtime_state::report(const error_context& what) noexcept {
 }
 
 void runtime_state::set_handler(std::function<void(const error_context&)> handler) {
+  auto shared = std::make_shared<const std::function<void(const error_context&)>>(std::move(handler));
   std::lock_guard hold(handler_lock_);
-  handler_ = std::move(handler);
+  handler_.swap(shared);
 }
 
 void runtime_state::fatal(std::exception_ptr error) noexcept {
   std::lock_guard hold(wait_lock_);
-  if (!fatal_) fatal_ = std::move(error);
+  if (fatal_ && fatals_ != fatals_told_) return;  // the first one counts
+  fatal_ = std::move(error);
+  ++fatals_;
   waiters_.notify_all();
 }
 
-std::exception_ptr runtime_state::fatal_error_if_any() {
+std::exception_ptr runtime_state::fatal_since(std::uint64_t told) {
   std::lock_guard hold(wait_lock_);
+  if (fatals_ == told) return nullptr;
+  fatals_told_ = fatals_;
   return fatal_;
+}
+
+std::uint64_t runtime_state::fatals_told() {
+  std::lock_guard hold(wait_lock_);
+  return fatals_told_;
 }
 
 std::uint64_t runtime_state::live_tasks() const noexcept {
@@ -260,9 +272,30 @@ void runtime_state::cancel_everything() {
   }
 }
 
-void runtime_state::wait_until(const atomic<bool>& ended) {
+void runtime_state::wait_until(const atomic<bool>& ended, std::uint64_t told) {
   std::unique_lock hold(wait_lock_);
-  waiters_.wait(hold, [&] { return ended.load(acquire) || fatal_; });
+  waiters_.wait(hold, [&] { return ended.load(acquire) || fatals_ != told; });
+}
+
+// A loop seals itself, by a callback: what it started before that is there for all to see, and it starts nothing after that.
+void runtime_state::seal_loops() {
+  struct sealing final : callback {
+    sealing(runtime_state& s, worker& w, atomic<std::size_t>& n) noexcept : state(&s), loop(&w), left(&n) {}
+    void invoke() override {
+      loop->seal();
+      std::lock_guard hold(state->wait_lock_);
+      left->fetch_sub(1, acq_rel);
+      state->waiters_.notify_all();
+    }
+    void release() noexcept override {}
+    runtime_state* state;
+    worker* loop;
+    atomic<std::size_t>* left;
+  };
+  atomic<std::size_t> left{workers.size()};
+  for (auto& w : workers) w->deliver(work(*new sealing(*this, *w, left)));
+  std::unique_lock hold(wait_lock_);
+  waiters_.wait(hold, [&] { return left.load(acquire) == 0; });
 }
 
 void runtime_state::wake_waiters() noexcept {
@@ -272,9 +305,12 @@ void runtime_state::wake_waiters() noexcept {
 
 void runtime_state::wait_stopped() {
   std::unique_lock hold(wait_lock_);
-  waiters_.wait(hold, [&] { return stop_asked_ || fatal_; });
+  const auto told = fatals_told_;
+  waiters_.wait(hold, [&] { return stop_asked_ || fatals_ != told; });
   stop_asked_ = false;
-  if (fatal_) std::rethrow_exception(fatal_);
+  if (fatals_ == told) return;
+  fatals_told_ = fatals_;
+  std::rethrow_exception(fatal_);
 }
 
 void runtime_state::stop() noexcept {
@@ -292,12 +328,14 @@ void main_waiter::fired(join_node& node, eventual&, work_list&) noexcept {
 }
 
 void main_waiter::wait(task_record& t) {
-  if (!t.add_joiner(*this)) return;
-  state_->wait_until(ended_);
-  if (t.remove_joiner(*this)) std::rethrow_exception(state_->fatal_error_if_any());
-  // Fired: nobody touches this object after that, since firing and removing take the same lock.
-  if (auto fatal = state_->fatal_error_if_any()) std::rethrow_exception(fatal);
+  if (t.add_joiner(*this)) {
+    state_->wait_until(ended_, told_);
+    (void)t.remove_joiner(*this);  // nobody touches this object after that, since firing and removing take the same lock
+  }
+  if (auto fatal = state_->fatal_since(told_)) std::rethrow_exception(fatal);
 }
+
+main_waiter::main_waiter(runtime_state& s) : join_node(&fired), state_(&s), told_(s.fatals_told()) {}
 
 // ------------------------------------------------ driver.h, executor_hooks.h
 
@@ -357,8 +395,9 @@ loop& current_loop() {
 
 callback_handle loop::post(detail::callback* c) {
   auto& w = static_cast<detail::worker&>(*this);
-  c->ref();
   callback_handle handle(c);
+  w.check_open("call_soon");
+  c->ref();
   w.deliver(detail::work(*c));
   return handle;
 }
@@ -388,15 +427,18 @@ class timed_callback final : public timer_node {
 
 callback_handle loop::post_at(detail::callback* c, time_point when) {
   auto& w = static_cast<detail::worker&>(*this);
-  c->ref();
   callback_handle handle(c);
+  w.check_open("call_at");
   auto timer = std::make_unique<detail::timed_callback>(w, *c);
+  const bool ours = detail::this_worker() == &w;
   detail::runtime_state::guest inside(w.state());
   w.own_timers().lock();
   const bool first = w.own_timers().arm(*timer, when);
+  c->ref();
   (void)timer.release();
+  if (first && !ours) w.own_timers().announce();
   w.own_timers().unlock();
-  if (first && detail::this_worker() != &w) w.timer_moved_up();
+  if (first && !ours) w.timer_moved_up();
   return handle;
 }
 
@@ -419,14 +461,10 @@ void runtime::check_foreign(const char* what) const {
 void runtime::launch_foreign(detail::task_record& t) {
   auto& s = *state_;
   detail::runtime_state::guest inside(s);
-  t.belongs_to(s.id);
   t.at_home(s.workers.front().get());
+  t.belongs_to(s.id);
   if (s.is_stopping()) {
-    auto& p = detail::promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
-    static_cast<detail::root_end*>(p.end)->destroy(p);
-    (void)t.state().cancel();
-    (void)t.state().finish(detail::outcome::cancelled);
-    t.unref();
+    detail::discard_unlaunched(t);
     throw usage_error("submit to a runtime that has shut down");
   }
   s.foreign_created.fetch_add(1, detail::acq_rel);

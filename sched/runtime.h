@@ -17,13 +17,14 @@ class runtime_state;
 /// Holds a foreign thread until its main task ends, or something fatal happens.
 class main_waiter : public join_node {
  public:
-  explicit main_waiter(runtime_state& s) noexcept : join_node(&fired), state_(&s) {}
+  explicit main_waiter(runtime_state& s);
   /// Returns when `t` is done; throws the fatal error, if one came first.
   void wait(task_record& t);
 
  private:
   static void fired(join_node& node, eventual&, work_list&) noexcept;
   runtime_state* state_;
+  std::uint64_t told_;
   atomic<bool> ended_{false};
 };
 

@@ -23,7 +23,9 @@ class runtime_state {
   void set_handler(std::function<void(const error_context&)> handler);
   /// Something that leaves run at once: the first one is kept, and who waits for the main task is woken.
   void fatal(std::exception_ptr error) noexcept;
-  [[nodiscard]] std::exception_ptr fatal_error_if_any();
+  /// The one that came after the first `told` were told to a waiter, or null. It is told now.
+  [[nodiscard]] std::exception_ptr fatal_since(std::uint64_t told);
+  [[nodiscard]] std::uint64_t fatals_told();
 
   // --- entering from foreign threads ---
   /// While one lives the runtime is not torn down. A foreign thread holds one from before its push to after its wake-up: the task it
@@ -45,8 +47,8 @@ class runtime_state {
   void cancel_everything();
   [[nodiscard]] bool is_stopping() const noexcept { return stopping.load(seq_cst); }
 
-  /// Blocks the calling (foreign) thread until `ended` is set by a call of wake_waiters(), or a fatal error came.
-  void wait_until(const atomic<bool>& ended);
+  /// Blocks the calling (foreign) thread until `ended` is set by a call of wake_waiters(), or a fatal error came after the first `told`.
+  void wait_until(const atomic<bool>& ended, std::uint64_t told);
   void wake_waiters() noexcept;
   /// run_forever and its end.
   void wait_stopped();
@@ -67,11 +69,15 @@ class runtime_state {
   thread_pool pool;
 
  private:
-  std::mutex handler_lock_;  // serialises the handler's calls
-  std::function<void(const error_context&)> handler_;
+  void seal_loops();
+
+  std::recursive_mutex handler_lock_;  // serialises the handler's calls; what it does may lead to another report
+  std::shared_ptr<const std::function<void(const error_context&)>> handler_;
   std::mutex wait_lock_;
   std::condition_variable waiters_;
-  std::exception_ptr fatal_;  // under wait_lock_
+  std::exception_ptr fatal_;        // under wait_lock_: the latest
+  std::uint64_t fatals_ = 0;        // under wait_lock_: how many came
+  std::uint64_t fatals_told_ = 0;   // under wait_lock_: so many were told to some waiter
   bool stop_asked_ = false;   // under wait_lock_
   atomic<std::uint64_t> round_left_{0};
 };

@@ -51,28 +51,39 @@ void end_unstarted(task_record& t) noexcept {
   finish_root(t, outcome::cancelled, nullptr);
 }
 
+// Nobody will run it: destroys the frame; the record goes with the caller's handle.
+void discard_unlaunched(task_record& t) noexcept {
+  promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
+  static_cast<root_end*>(p.end)->destroy(p);
+  (void)t.state().cancel();
+  (void)t.state().finish(outcome::cancelled);
+  t.unref();
+}
+
 void apply_options(task_record& t, const task_options& o) {
-  if (!o.name.empty()) t.extra().name = o.name;
+  if (o.name.empty()) return;
+  auto& x = t.extra();
+  x.lock.lock();
+  x.name = o.name;
+  x.lock.unlock();
 }
 
 void launch(task_record& t, const task_options& o) {
   worker* here = this_worker();
-  if (!here) {
-    // Nobody will run it: destroy the frame, and the record with the caller's handle.
-    promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
-    static_cast<root_end*>(p.end)->destroy(p);
-    (void)t.state().cancel();
-    (void)t.state().finish(outcome::cancelled);
-    t.unref();
-    throw no_running_loop();
+  auto* target = static_cast<worker*>(o.loop);
+  try {
+    if (!here) throw no_running_loop();
+    if (target && &target->state() != &here->state()) throw usage_error("create_task: the loop belongs to another runtime");
+    if (here->is_sealed()) throw usage_error("create_task after the runtime has shut down");
+    apply_options(t, o);
+  } catch (...) {
+    discard_unlaunched(t);
+    throw;
   }
-  t.belongs_to(here->state().id);
   t.at_home(here);
-  apply_options(t, o);
+  t.belongs_to(here->state().id);
   here->count_created();
-  if (o.loop) {
-    auto* target = static_cast<worker*>(o.loop);
-    if (&target->state() != &here->state()) throw usage_error("create_task: the loop belongs to another runtime");
+  if (target) {
     t.pin();
     t.at_home(target);
     if (target != here) {
@@ -98,15 +109,43 @@ void check_joinable(task_record& waiting, eventual& target) {
     throw usage_error("co_await of an object of another runtime: pass its result through a future of this one");
 }
 
-void throw_target_cancelled(task_record& target) { throw_cancelled(target); }
+void throw_target_cancelled(task_record& target, task_record* through) {
+  if (through) {
+    bool has_own = false;
+    if (auto* x = target.extra_if_any()) {
+      x->lock.lock();
+      has_own = !x->message.empty();
+      x->lock.unlock();
+    }
+    if (!has_own) throw_cancelled(*through);
+  }
+  throw_cancelled(target);
+}
 void throw_not_done(task_record&) { throw invalid_state_error("the task has not ended: it has no result yet"); }
 
-class loop& callback_loop(task_record& t) {
-  if (auto* l = current_loop_if_any()) return *l;
-  return *static_cast<class loop*>(t.home());
+loop_name callback_loop(task_record& t) {
+  if (auto* w = this_worker()) return {w->state().id, w->index()};
+  if (!with_runtime(t.runtime(), [](runtime_state&, void*) {}, nullptr))
+    throw usage_error("add_done_callback: the runtime of the task has ended");
+  return {t.runtime(), 0};
 }
 
-void deliver_callback(class loop& l, callback& c) noexcept { static_cast<worker&>(l).deliver(work(c)); }
+void deliver_callback(loop_name where, callback& c) noexcept {
+  struct parcel {
+    unsigned index;
+    callback* c;
+  } p{where.index, &c};
+  const bool there = with_runtime(
+      where.runtime,
+      [](runtime_state& s, void* argument) {
+        auto& p = *static_cast<parcel*>(argument);
+        s.workers[p.index]->deliver(work(*p.c));
+      },
+      &p);
+  if (there) return;
+  (void)c.cancel();
+  c.unref();
+}
 
 }  // namespace detail
 

@@ -35,6 +35,8 @@ void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noex
 void end_unstarted(task_record& t) noexcept;
 /// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime shuts down from outside.
 void launch(task_record& t, const task_options& o);
+/// A new task that could not be launched: its body never runs.
+void discard_unlaunched(task_record& t) noexcept;
 /// Its name and the other rare things.
 void apply_options(task_record& t, const task_options& o);
 

@@ -40,7 +40,15 @@ struct thread_pool::parts {
 thread_pool::thread_pool(unsigned most, unsigned arena_slots)
     : most_(most), arena_slots_(arena_slots), parts_(std::make_unique<parts>()) {}
 
-thread_pool::~thread_pool() { shutdown(); }
+thread_pool::~thread_pool() {
+  shutdown();
+  offload_job* j = nullptr;
+  while (parts_->queue.try_dequeue(j)) {  // given while the pool closed: nobody waits for it any more
+    if (!j) continue;
+    (void)j->cancel();
+    j->unref();
+  }
+}
 
 void thread_pool::submit(offload_job& j) {
   auto& p = *parts_;

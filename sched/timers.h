@@ -46,6 +46,9 @@ class timers {
 
   /// Lock held. True: it is now the first. Throws std::bad_alloc (before anything changed).
   bool arm(timer_node& node, time_point deadline);
+  /// Lock held. What was armed is the first, and the owner of these timers may be about to sleep: to be called before one looks whether he
+  /// does (LOOK-TWICE, idle.h).
+  void announce() noexcept { first_.store(first_.load(relaxed), seq_cst); }
   /// Lock held. True: it was armed and will not fire.
   bool disarm(timer_node& node) noexcept;
 

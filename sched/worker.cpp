@@ -58,8 +58,10 @@ void worker::main() {
   self.runtime = state_->id;
   woke_at_.store(now().time_since_epoch().count(), relaxed);
   for (;;) {
+    if (searching_) stand_down();
     if (run_next()) continue;
     housekeep(true);
+    if (searching_) stand_down();
     if (run_next()) continue;
     const auto looked = search();
     if (looked == search_result::found) continue;
@@ -334,6 +336,13 @@ void worker::rescue_hogged(time_point t) {
   }
 }
 
+// Woken to search, but there is work of its own: while it ran that and counted as a searcher nobody else would be woken, or allowed, to search.
+void worker::stand_down() noexcept {
+  if (slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() && forks_.strands.looks_empty()) return;
+  searching_ = false;
+  if (state_->idle.stop_searching()) wake_searcher();  // what it was woken for is still to be found
+}
+
 void worker::wake_searcher() noexcept {
   const unsigned sleeper = state_->idle.take_for_search();
   if (sleeper != idle_set::nobody) state_->workers[sleeper]->wake();
@@ -345,8 +354,9 @@ void worker::look_for_sleepers() noexcept {
 
 void worker::wake() noexcept {
   // Only the one that turns parked into notified pays for the system call.
-  if (sleep_.load(seq_cst) == sleep_state::parked &&
-      sleep_.exchange(sleep_state::notified, seq_cst) == sleep_state::parked)  // pairs with park(): LOOK-TWICE
+  auto expected = sleep_state::parked;
+  if (sleep_.load(seq_cst) == expected &&
+      sleep_.compare_exchange_strong(expected, sleep_state::notified, seq_cst, relaxed))  // pairs with park(): LOOK-TWICE
     driver_->wake();
 }
 
@@ -413,6 +423,22 @@ void worker::deliver(work item) noexcept {
   runtime_state::guest inside(*state_);
   pinned_.push(item);
   wake();
+}
+
+void worker::check_open(const char* what) const {
+  if ((this_worker() == this && sealed_) || state_->loops_end.load(acquire))  // pairs with ~runtime_state
+    throw usage_error(std::string(what) + " after the runtime has shut down");
+}
+
+void worker::drop_leftovers() noexcept {
+  timers_.expire(time_point::max());  // the callbacks that waited for their time come into the inbox
+  for (work item = pinned_.take(); item;) {
+    const auto next = item.next();
+    HEDDLE_ASSERT(!item.is_task(), "a task outlived its runtime");
+    (void)item.as_callback().cancel();
+    item.as_callback().unref();
+    item = next;
+  }
 }
 
 void worker::ended(task_record& t) noexcept {

@@ -73,6 +73,13 @@ class worker final : public loop {
   void look_for_sleepers() noexcept;
   /// A task was made on this loop.
   void count_created() noexcept { bump(created_); }
+  /// From now on this loop takes no new tasks and callbacks: the runtime ends. Owner only, like is_sealed().
+  void seal() noexcept { sealed_ = true; }
+  [[nodiscard]] bool is_sealed() const noexcept { return sealed_; }
+  /// Throws usage_error if the runtime has ended, as far as the caller can know.
+  void check_open(const char* what) const;
+  /// Callbacks that never got their turn. After the loop has ended.
+  void drop_leftovers() noexcept;
   /// Makes it look at everything soon, if it sleeps. From anybody.
   void wake() noexcept;
   /// A timer armed here from another thread, or by a rescuer, is earlier than what it sleeps for.
@@ -105,6 +112,7 @@ class worker final : public loop {
   [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
   [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
   void rescue_hogged(time_point now);
+  void stand_down() noexcept;
   void wake_searcher() noexcept;
   void wake_to_watch() noexcept;
   void send_pinned(task_record& t) noexcept;
@@ -128,6 +136,7 @@ class worker final : public loop {
   std::uint64_t tick_ = 0;
   unsigned slot_streak_ = 0;
   bool searching_ = false;
+  bool sealed_ = false;
   bool forks_first_ = true;
   unsigned spin_ = 0;
   time_point last_poll_{};
