@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+// The structures of a loop, each alone and in one thread. What several threads do to them is in sched_stress_*.cpp.
+#include <heddle/sched/deque.h>
+#include <heddle/sched/idle.h>
+#include <heddle/sched/inbox.h>
+#include <heddle/sched/run_queue.h>
+#include <heddle/sched/timers.h>
+#include <heddle/sched/worker.h>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace heddle;
+using namespace heddle::detail;
+
+std::vector<int> numbers(int n) {
+  std::vector<int> all;
+  for (int i = 1; i <= n; ++i) all.push_back(i);
+  return all;
+}
+
+TEST(Deque, TheOwnerTakesTheYoungestAndThievesTheOldest) {
+  deque<int*> d(4);
+  auto item = numbers(3);
+  for (auto& i : item) d.push(&i);
+  deque<int*>::thief thief(d);
+  int* got = nullptr;
+  EXPECT_EQ(thief.steal(got), steal_result::got);
+  EXPECT_EQ(*got, 1);
+  EXPECT_EQ(*d.pop(), 3);
+  EXPECT_EQ(*d.pop(), 2);
+  EXPECT_EQ(d.pop(), nullptr);
+  EXPECT_EQ(thief.steal(got), steal_result::empty);
+}
+
+TEST(Deque, GrowsPastItsCapacityWithoutLosingAnything) {
+  deque<int*> d(2);
+  auto item = numbers(1000);
+  for (auto& i : item) d.push(&i);
+  EXPECT_EQ(d.size(), 1000u);
+  deque<int*>::thief thief(d);
+  int* got = nullptr;
+  for (int i = 1; i <= 500; ++i) {
+    ASSERT_EQ(thief.steal(got), steal_result::got);
+    ASSERT_EQ(*got, i);
+  }
+  for (int i = 1000; i > 500; --i) ASSERT_EQ(*d.pop(), i);
+  EXPECT_EQ(d.pop(), nullptr);
+}
+
+TEST(Deque, GoesRoundItsBufferManyTimesWithoutGrowing) {
+  deque<int*> d(4);
+  auto item = numbers(3);
+  deque<int*>::thief thief(d);
+  for (int round = 0; round < 100; ++round) {
+    for (auto& i : item) d.push(&i);
+    int* got = nullptr;
+    ASSERT_EQ(thief.steal(got), steal_result::got);
+    ASSERT_EQ(*got, 1);
+    ASSERT_EQ(*d.pop(), 3);
+    ASSERT_EQ(*d.pop(), 2);
+  }
+  EXPECT_EQ(d.size(), 0u);
+}
+
+TEST(Deque, PoppingAnEmptyOneYieldsNothingAndLeavesItUsable) {
+  deque<int*> d(4);
+  EXPECT_EQ(d.pop(), nullptr);
+  EXPECT_EQ(d.pop(), nullptr);
+  int one = 1;
+  d.push(&one);
+  EXPECT_FALSE(d.looks_empty());
+  EXPECT_EQ(d.pop(), &one);
+  EXPECT_TRUE(d.looks_empty());
+  EXPECT_TRUE(deque<int*>::thief(d).looks_empty());
+}
+
+TEST(RunQueue, IsFirstInFirstOut) {
+  run_queue<int*> q(4);
+  auto item = numbers(4);
+  for (auto& i : item) q.push(&i);
+  for (int i = 1; i <= 4; ++i) EXPECT_EQ(*q.pop(), i);
+  EXPECT_EQ(q.pop(), nullptr);
+  EXPECT_TRUE(q.looks_empty());
+  EXPECT_TRUE(q.looks_empty_again());
+}
+
+TEST(RunQueue, GrowsInOrder) {
+  run_queue<int*> q(2);
+  auto item = numbers(1000);
+  for (int i = 0; i < 10; ++i) q.push(&item[static_cast<std::size_t>(i)]);
+  for (int i = 1; i <= 5; ++i) ASSERT_EQ(*q.pop(), i);  // so that the live part does not start at 0
+  for (int i = 10; i < 1000; ++i) q.push(&item[static_cast<std::size_t>(i)]);
+  EXPECT_EQ(q.size(), 995u);
+  for (int i = 6; i <= 1000; ++i) ASSERT_EQ(*q.pop(), i);
+}
+
+TEST(RunQueue, AThiefTakesTheOlderHalfRoundedUp) {
+  run_queue<int*> victim(16), thief(16);
+  auto item = numbers(5);
+  for (auto& i : item) victim.push(&i);
+  int* first = nullptr;
+  EXPECT_EQ(victim.steal_half(thief, first), steal_result::got);
+  EXPECT_EQ(*first, 1);
+  EXPECT_EQ(*thief.pop(), 2);
+  EXPECT_EQ(*thief.pop(), 3);
+  EXPECT_EQ(thief.pop(), nullptr);
+  EXPECT_EQ(*victim.pop(), 4);
+  EXPECT_EQ(*victim.pop(), 5);
+}
+
+TEST(RunQueue, AThiefTakesALastOneAndNothingFromAnEmptyOne) {
+  run_queue<int*> victim(16), thief(16);
+  int one = 1;
+  victim.push(&one);
+  int* first = nullptr;
+  EXPECT_EQ(victim.steal_half(thief, first), steal_result::got);
+  EXPECT_EQ(first, &one);
+  EXPECT_EQ(victim.steal_half(thief, first), steal_result::empty);
+  EXPECT_TRUE(thief.looks_empty());
+}
+
+TEST(RunQueue, ATheftIsBounded) {
+  run_queue<int*> victim, thief;
+  auto item = numbers(1000);
+  for (auto& i : item) victim.push(&i);
+  int* first = nullptr;
+  EXPECT_EQ(victim.steal_half(thief, first), steal_result::got);
+  EXPECT_EQ(thief.size(), 127u);
+  EXPECT_EQ(victim.steal_half(thief, first, 3), steal_result::got);
+  EXPECT_EQ(*first, 129);
+  EXPECT_EQ(thief.size(), 129u);
+}
+
+TEST(LocalQueue, KeepsItsOrderWhileItGrowsAndGoesRound) {
+  local_queue<std::uintptr_t> q;
+  EXPECT_EQ(q.pop(), 0u);
+  std::uintptr_t in = 0, out = 0;
+  for (int round = 0; round < 50; ++round) {
+    for (int i = 0; i < 100; ++i) q.push(++in);
+    for (int i = 0; i < 60; ++i) ASSERT_EQ(q.pop(), ++out);
+  }
+  EXPECT_EQ(q.size(), in - out);
+  while (!q.empty()) ASSERT_EQ(q.pop(), ++out);
+  EXPECT_EQ(in, out);
+}
+
+struct counted_callback : callback {
+  explicit counted_callback(int& run, int& released) : run_count(&run), release_count(&released) {}
+  void invoke() override { ++*run_count; }
+  void release() noexcept override { ++*release_count; }
+  int* run_count;
+  int* release_count;
+};
+
+TEST(Inbox, GivesAllThatCameOldestFirst) {
+  inbox box;
+  EXPECT_TRUE(box.looks_empty());
+  EXPECT_FALSE(box.take());
+  int run = 0, released = 0;
+  std::vector<std::unique_ptr<counted_callback>> all;
+  for (int i = 0; i < 5; ++i) {
+    all.push_back(std::make_unique<counted_callback>(run, released));
+    box.push(work(*all.back()));
+  }
+  EXPECT_FALSE(box.looks_empty());
+  work item = box.take();
+  EXPECT_TRUE(box.looks_empty());
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(item);
+    ASSERT_FALSE(item.is_task());
+    EXPECT_EQ(&item.as_callback(), all[static_cast<std::size_t>(i)].get());
+    item = item.next();
+  }
+  EXPECT_FALSE(item);
+}
+
+void drop_nothing(eventual& self) noexcept { static_cast<task_record&>(self).recycle(); }
+constexpr eventual_ops plain_ops{&drop_nothing, nullptr, nullptr};
+
+TEST(Inbox, MixesTasksAndCallbacksInTheirOrder) {
+  inbox box;
+  int run = 0, released = 0;
+  counted_callback c(run, released);
+  auto* t1 = task_record::make(kind::task, plain_ops, 1);
+  auto* t2 = task_record::make(kind::task, plain_ops, 1);
+  box.push(work(*t1));
+  box.push(work(c));
+  box.push(work(*t2));
+  work item = box.take();
+  EXPECT_EQ(&item.as_task(), t1);
+  item = item.next();
+  EXPECT_FALSE(item.is_task());
+  EXPECT_EQ(&item.as_callback(), &c);
+  item = item.next();
+  EXPECT_EQ(&item.as_task(), t2);
+  EXPECT_FALSE(item.next());
+  t1->unref();
+  t2->unref();
+}
+
+TEST(SharedQueue, CountsWhatIsInIt) {
+  shared_queue q;
+  EXPECT_TRUE(q.empty());
+  EXPECT_EQ(q.pop(), nullptr);
+  auto* t = task_record::make(kind::task, plain_ops, 1);
+  q.push(*t);
+  EXPECT_FALSE(q.empty());
+  EXPECT_EQ(q.size(), 1u);
+  EXPECT_EQ(q.pop(), t);
+  EXPECT_TRUE(q.empty());
+  EXPECT_EQ(q.pop(), nullptr);
+  t->unref();
+}
+
+// ------------------------------------------------------------------ callback
+
+TEST(Callback, RunsOnceAndReleasesWhatItHeld) {
+  int run = 0, released = 0;
+  counted_callback c(run, released);
+  c.run();
+  c.run();
+  EXPECT_EQ(run, 1);
+  EXPECT_EQ(released, 1);
+  EXPECT_FALSE(c.cancel());
+  EXPECT_FALSE(c.cancelled());
+}
+
+TEST(Callback, CancelledBeforeItRunsItNeverDoesAndIsReleasedAtOnce) {
+  int run = 0, released = 0;
+  counted_callback c(run, released);
+  EXPECT_TRUE(c.cancel());
+  EXPECT_EQ(released, 1);
+  EXPECT_TRUE(c.cancel());
+  EXPECT_EQ(released, 1);
+  c.run();
+  EXPECT_EQ(run, 0);
+  EXPECT_TRUE(c.cancelled());
+}
+
+TEST(Callback, ReleasesWhatItHeldAlsoWhenItThrows) {
+  struct throwing : counted_callback {
+    using counted_callback::counted_callback;
+    void invoke() override { throw 7; }
+  };
+  int run = 0, released = 0;
+  throwing c(run, released);
+  EXPECT_THROW(c.run(), int);
+  EXPECT_EQ(released, 1);
+}
+
+// -------------------------------------------------------------------- timers
+
+struct test_timer : timer_node {
+  explicit test_timer(std::string n, std::string& out) : timer_node(&fired), name(std::move(n)), log(&out) {}
+  static void fired(timer_node& node, work_list&) noexcept {
+    auto& self = static_cast<test_timer&>(node);
+    *self.log += self.name;
+  }
+  std::string name;
+  std::string* log;
+};
+
+time_point at(std::int64_t ns) { return time_point(duration(ns)); }
+
+TEST(Timers, FireByDeadlineThenByTheOrderOfArming) {
+  timers wheel;
+  std::string log;
+  test_timer a("a", log), b("b", log), c("c", log), d("d", log);
+  wheel.lock();
+  EXPECT_TRUE(wheel.arm(a, at(30)));
+  EXPECT_TRUE(wheel.arm(b, at(10)));
+  EXPECT_FALSE(wheel.arm(c, at(30)));
+  EXPECT_FALSE(wheel.arm(d, at(10)));
+  wheel.unlock();
+  EXPECT_EQ(wheel.first(), at(10));
+  EXPECT_EQ(wheel.expire(at(9)), 0u);
+  EXPECT_EQ(wheel.expire(at(10)), 2u);
+  EXPECT_EQ(log, "bd");
+  EXPECT_EQ(wheel.first(), at(30));
+  EXPECT_EQ(wheel.expire(at(1000)), 2u);
+  EXPECT_EQ(log, "bdac");
+  EXPECT_EQ(wheel.first(), time_point::max());
+  EXPECT_EQ(wheel.size(), 0u);
+}
+
+TEST(Timers, ADisarmedOneNeverFiresAndIsDisarmedOnce) {
+  timers wheel;
+  std::string log;
+  test_timer a("a", log), b("b", log);
+  wheel.lock();
+  wheel.arm(a, at(1));
+  wheel.arm(b, at(2));
+  EXPECT_TRUE(wheel.disarm(a));
+  EXPECT_FALSE(wheel.disarm(a));
+  wheel.unlock();
+  EXPECT_EQ(wheel.first(), at(2));
+  EXPECT_EQ(wheel.expire(at(5)), 1u);
+  EXPECT_EQ(log, "b");
+  wheel.lock();
+  EXPECT_FALSE(wheel.disarm(b));
+  wheel.unlock();
+}
+
+TEST(Timers, AnyOfManyCanBeRemovedAndTheRestStaysInOrder) {
+  timers wheel;
+  std::string unused;
+  struct numbered : timer_node {
+    explicit numbered(std::vector<int>& out) : timer_node(&fired), log(&out) {}
+    static void fired(timer_node& node, work_list&) noexcept {
+      auto& self = static_cast<numbered&>(node);
+      self.log->push_back(self.deadline);
+    }
+    int deadline = 0;
+    std::vector<int>* log;
+  };
+  std::vector<int> log;
+  std::vector<std::unique_ptr<numbered>> all;
+  random_source random(42);
+  wheel.lock();
+  for (int i = 0; i < 2000; ++i) {
+    all.push_back(std::make_unique<numbered>(log));
+    all.back()->deadline = static_cast<int>(random.below(500));
+    wheel.arm(*all.back(), at(all.back()->deadline));
+  }
+  for (int i = 0; i < 2000; i += 3) EXPECT_TRUE(wheel.disarm(*all[static_cast<std::size_t>(i)]));
+  wheel.unlock();
+  const auto left = wheel.size();
+  EXPECT_EQ(left, 2000u - 667u);
+  EXPECT_EQ(wheel.expire(at(1000)), left);
+  ASSERT_EQ(log.size(), left);
+  for (std::size_t i = 1; i < log.size(); ++i) ASSERT_LE(log[i - 1], log[i]);
+}
+
+TEST(Timers, OneAtTheEndOfTimeNeverComes) {
+  timers wheel;
+  std::string log;
+  test_timer a("a", log);
+  wheel.lock();
+  wheel.arm(a, time_point::max());
+  wheel.unlock();
+  EXPECT_EQ(wheel.first(), time_point::max());
+  EXPECT_EQ(wheel.expire(at(std::int64_t{1} << 62)), 0u);
+  wheel.lock();
+  EXPECT_TRUE(wheel.disarm(a));
+  wheel.unlock();
+}
+
+TEST(Timers, AnotherThreadMayExpireThem) {
+  timers wheel;
+  std::string log;
+  test_timer a("a", log);
+  wheel.lock();
+  wheel.arm(a, at(1));
+  wheel.unlock();
+  std::thread([&] { EXPECT_EQ(wheel.expire(at(2)), 1u); }).join();
+  EXPECT_EQ(log, "a");
+}
+
+// ------------------------------------------------------------------ idle_set
+
+TEST(IdleSet, AtMostHalfOfTheLoopsSearch) {
+  idle_set idle(4);
+  EXPECT_TRUE(idle.try_search());
+  EXPECT_TRUE(idle.try_search());
+  EXPECT_FALSE(idle.try_search());
+  EXPECT_FALSE(idle.stop_searching());
+  EXPECT_TRUE(idle.stop_searching());
+}
+
+TEST(IdleSet, ASleeperTakenToSearchCountsAsASearcherAndIsToldSo) {
+  idle_set idle(4);
+  idle.park(2);
+  EXPECT_EQ(idle.parked(), 1u);
+  EXPECT_TRUE(idle.wants_waking());
+  EXPECT_EQ(idle.take_for_search(), 2u);
+  EXPECT_EQ(idle.parked(), 0u);
+  EXPECT_EQ(idle.searching(), 1u);
+  EXPECT_FALSE(idle.wants_waking());
+  EXPECT_TRUE(idle.unpark(2));
+  EXPECT_FALSE(idle.unpark(2));
+  EXPECT_TRUE(idle.stop_searching());
+}
+
+TEST(IdleSet, NobodyIsWokenWhileSomebodySearches) {
+  idle_set idle(4);
+  idle.park(0);
+  idle.park(1);
+  ASSERT_TRUE(idle.try_search());
+  EXPECT_FALSE(idle.wants_waking());
+  EXPECT_EQ(idle.take_for_search(), idle_set::nobody);
+  EXPECT_TRUE(idle.stop_searching());
+  EXPECT_NE(idle.take_for_search(), idle_set::nobody);
+}
+
+TEST(IdleSet, ALoopThatWakesByItselfLeavesTheSet) {
+  idle_set idle(2);
+  idle.park(0);
+  idle.park(1);
+  EXPECT_TRUE(idle.all_parked());
+  EXPECT_FALSE(idle.unpark(0));
+  EXPECT_FALSE(idle.all_parked());
+  EXPECT_EQ(idle.take_any(1), idle_set::nobody);
+  EXPECT_EQ(idle.take_any(0), 1u);
+  EXPECT_FALSE(idle.unpark(1));
+  EXPECT_EQ(idle.parked(), 0u);
+}
+
+TEST(IdleSet, HoldsMoreLoopsThanAWordHasBits) {
+  idle_set idle(200);
+  idle.park(150);
+  idle.park(64);
+  EXPECT_EQ(idle.take_for_search(), 64u);
+  EXPECT_TRUE(idle.unpark(64));
+  EXPECT_TRUE(idle.stop_searching());
+  EXPECT_EQ(idle.take_any(150), idle_set::nobody);
+  EXPECT_EQ(idle.take_any(0), 150u);
+}
+
+}  // namespace

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// What tests of the scheduler share.
+#pragma once
+
+#include <heddle/sched/runtime.h>
+#include <heddle/sched/sleep.h>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace support {
+
+/// Tests of what must hold whatever the number of loops: run at 1, 2 and 8.
+class at_loops : public testing::TestWithParam<unsigned> {
+ protected:
+  [[nodiscard]] static unsigned loops() { return GetParam(); }
+  [[nodiscard]] static heddle::options with() {
+    heddle::options o;
+    o.loops = GetParam();
+    return o;
+  }
+  /// Runs `main` on a runtime of its own.
+  template <class T>
+  static T run(heddle::task<T> main) {
+    return heddle::run(std::move(main), with());
+  }
+};
+
+#define HEDDLE_AT_LOOPS(suite)                                                     \
+  INSTANTIATE_TEST_SUITE_P(Loops, suite, ::testing::Values(1u, 2u, 8u),            \
+                           [](const auto& p) { return std::to_string(p.param); })
+
+[[nodiscard]] inline heddle::options one_loop() {
+  heddle::options o;
+  o.loops = 1;
+  return o;
+}
+
+/// Runs `main` on one loop, where asyncio's exact order holds.
+template <class T>
+T run_on_one(heddle::task<T> main) {
+  return heddle::run(std::move(main), one_loop());
+}
+
+/// Yields until `done()`; a test that waits for what never comes is ended by ctest's time limit.
+template <class F>
+heddle::task<> until(F done) {
+  while (!done()) co_await heddle::yield_now();
+}
+/// The same for something that takes a while: lets the processor go meanwhile.
+template <class F>
+heddle::task<> until_later(F done) {
+  while (!done()) co_await heddle::sleep(std::chrono::microseconds(200));
+}
+
+/// What happened, in order, from any thread.
+class journal {
+ public:
+  void add(std::string line) {
+    std::lock_guard hold(lock_);
+    lines_.push_back(std::move(line));
+  }
+  [[nodiscard]] std::vector<std::string> lines() const {
+    std::lock_guard hold(lock_);
+    return lines_;
+  }
+  [[nodiscard]] std::string joined() const {
+    std::string all;
+    for (const auto& line : lines()) all += (all.empty() ? "" : " ") + line;
+    return all;
+  }
+
+ private:
+  mutable std::mutex lock_;
+  std::vector<std::string> lines_;
+};
+
+/// Collects what the exception handler is told, and notices calls that overlap.
+class reports {
+ public:
+  heddle::options& install(heddle::options& o) {
+    o.exception_handler = [this](const heddle::error_context& what) { see(what); };
+    return o;
+  }
+  void see(const heddle::error_context& what) {
+    if (inside_.fetch_add(1) != 0) overlapped_ = true;
+    {
+      std::lock_guard hold(lock_);
+      all_.push_back(what);
+    }
+    inside_.fetch_sub(1);
+  }
+  [[nodiscard]] std::size_t count() const {
+    std::lock_guard hold(lock_);
+    return all_.size();
+  }
+  [[nodiscard]] heddle::error_context at(std::size_t i) const {
+    std::lock_guard hold(lock_);
+    return all_.at(i);
+  }
+  [[nodiscard]] bool overlapped() const { return overlapped_; }
+
+ private:
+  mutable std::mutex lock_;
+  std::vector<heddle::error_context> all_;
+  std::atomic<int> inside_{0};
+  std::atomic<bool> overlapped_{false};
+};
+
+/// Whether this program runs under a sanitizer: there it does the same with fewer rounds.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+[[nodiscard]] constexpr int rounds(int n) { return sanitized ? (n / 10 > 0 ? n / 10 : 1) : n; }
+
+}  // namespace support
