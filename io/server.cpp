@@ -24,6 +24,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto pause_length = 1s;
+
 /// One listening socket. Shared by the server and its accepting task: whichever goes last closes the descriptor, so that nobody accepts on
 /// a number that has been given to something else. stop() ends listening at once, from any thread.
 class listener {
@@ -102,6 +104,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
   friend class server_wait;
 
   fd bind_one(const address& at, bool shared) const;
+  void report_pause(int code) noexcept;
   void remove_path() noexcept;
   void wake_all_locked(work_list& todo) noexcept {
     while (waiter* w = changed_.claim_first()) todo.schedule(*w->task);
@@ -118,6 +121,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
   bool forever_ = false;
   std::vector<std::shared_ptr<listener>> listeners_;
   std::vector<any_task> accepting_;
+  time_point paused_until_ = time_point::min();
   std::size_t live_ = 0;
   stream_core* first_ = nullptr;
 };
@@ -196,7 +200,7 @@ task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) 
         co_await yield_now();
         break;
       case accepted::out_of_descriptors:
-        co_await sleep(1s);
+        co_await sleep(pause_length);
         break;
       case accepted::drained: {
         readable_wait next(l->source(), l->name(), seen, "accept");
@@ -326,14 +330,7 @@ accepted server_core::accept_some(listener& l) {
         case ENFILE:
         case ENOBUFS:
         case ENOMEM: {
-          error_context what;
-          what.message = "accepting pauses for a second";
-          try {
-            throw_system_error(code, "accept", where_.front().to_string());
-          } catch (...) {
-            what.error = std::current_exception();
-          }
-          heddle::current_runtime().report(what);
+          report_pause(code);
           return accepted::out_of_descriptors;
         }
         case EINVAL:
@@ -358,6 +355,24 @@ accepted server_core::accept_some(listener& l) {
     create_task(run_connection(shared_from_this(), make_connection(core)), named);
   }
   return accepted::more;
+}
+
+// Every listener runs into it at about the same time; it is told once.
+void server_core::report_pause(int code) noexcept {
+  const auto now = clock::now();
+  changed_.lock();
+  const bool told = now < paused_until_;
+  if (!told) paused_until_ = now + pause_length;
+  changed_.unlock();
+  if (told) return;
+  error_context what;
+  what.message = "accepting pauses for a second";
+  try {
+    throw_system_error(code, "accept", where_.front().to_string());
+  } catch (...) {
+    what.error = std::current_exception();
+  }
+  heddle::current_runtime().report(what);
 }
 
 void server_core::closed(stream_core& core) noexcept {

@@ -214,6 +214,10 @@ task<std::string> stream_reader::read_until(std::string separator) {
   return detail::read_to_separator(core_.use(), std::move(one));
 }
 
+task<std::string> stream_reader::read_until(std::vector<std::string> separators) {
+  return detail::read_to_separator(core_.use(), std::move(separators));
+}
+
 task<std::string> stream_reader::read_until(std::initializer_list<std::string_view> separators) {
   return detail::read_to_separator(core_.use(), std::vector<std::string>(separators.begin(), separators.end()));
 }

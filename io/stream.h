@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace heddle {
 
@@ -142,7 +143,8 @@ class stream_reader {
   /// Up to and with the separator. Throws incomplete_read_error at the end of the stream, limit_overrun_error (nothing is consumed)
   /// if more than `limit()` bytes stand before it, bad_value if it is empty.
   [[nodiscard]] task<std::string> read_until(std::string separator = "\n");
-  /// Several separators: the one that ends first decides.
+  /// Several separators: the one that ends first decides. (With g++ 12 name the vector before you await; see README.md.)
+  [[nodiscard]] task<std::string> read_until(std::vector<std::string> separators);
   [[nodiscard]] task<std::string> read_until(std::initializer_list<std::string_view> separators);
   /// Up to and with "\n"; the rest, perhaps "", at the end of the stream. A line longer than `limit()` is dropped with a bad_value.
   [[nodiscard]] task<std::string> read_line();

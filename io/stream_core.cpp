@@ -16,6 +16,16 @@ namespace {
 
 constexpr std::size_t kept_capacity = 256;
 
+/// Ends both directions although operations in the kernel keep the socket open, which a close alone does not.
+void cut_off(int socket, bool reset) noexcept {
+  if (reset) {  // TCP answers a disconnect with a reset; other families refuse it
+    sockaddr none{};
+    none.sa_family = AF_UNSPEC;
+    if (::connect(socket, &none, sizeof none) == 0) return;
+  }
+  ::shutdown(socket, SHUT_RDWR);
+}
+
 }  // namespace
 
 stream_core::stream_core(bool kernel_moves, std::size_t limit, const address& peer)
@@ -395,7 +405,7 @@ void stream_core::abort() noexcept {
     drop_output();
   }
   // The kernel may wait for ever for a peer that does not read. The socket is still open: only a sender closes it.
-  if (in_kernel_) ::shutdown(descriptor(), SHUT_RDWR);
+  if (in_kernel_) cut_off(descriptor(), true);
   wake_drained(todo);
   drain_queue_.unlock();
   todo.settle();
@@ -446,6 +456,7 @@ void stream_core::fail(int code, const char* call, bool sender) noexcept {
 
 // Closer's role, which is never given back.
 void stream_core::finish(bool reset) noexcept {
+  resets_ = reset;
   if (reset) {
     const linger at_once{1, 0};
     ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -471,7 +482,7 @@ void stream_core::close_descriptor() noexcept {
   const int d = descriptor_.exchange(-1, acq_rel);  // pairs with descriptor()
   if (d < 0) return;
   if (settles_) settles_->settle_descriptor();
-  if (kernel_moves_) ::shutdown(d, SHUT_RDWR);  // a receiving operation would keep the socket open
+  if (kernel_moves_) cut_off(d, resets_);
   ::close(d);
 }
 
