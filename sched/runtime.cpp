@@ -65,12 +65,6 @@ unsigned loops_wanted(const options& o) {
 
 unsigned threads_wanted(const options& o) { return o.threads ? o.threads : std::min(32u, usable_processors() + 5); }
 
-reactor_kind reactor_wanted(const options& o) {
-  std::string note;
-  const auto kind = choose_reactor(o.reactor, note);
-  return kind;
-}
-
 void default_handler(const error_context& what) {
   std::string text = "heddle: " + what.message;
   if (!what.task.empty()) text += " (" + what.task + ")";
@@ -147,7 +141,7 @@ runtime_state* this_runtime() noexcept {
 runtime_state::runtime_state(runtime& f, const options& wish)
     : facade(f),
       opts(wish),
-      reactor(reactor_wanted(wish)),
+      reactor(choose_reactor(wish.reactor, reactor_note)),
       idle(loops_wanted(wish)),
       pool(threads_wanted(wish), loops_wanted(wish)),
       handler_(std::make_shared<const std::function<void(const error_context&)>>(wish.exception_handler)) {
@@ -505,6 +499,8 @@ runtime_stats runtime::stats() const {
 }
 
 std::string runtime::reactor() const { return state_->workers.front()->own_driver().name(); }
+
+const std::string& runtime::reactor_note() const noexcept { return state_->reactor_note; }
 
 void runtime::set_exception_handler(std::function<void(const error_context&)> handler) {
   state_->set_handler(std::move(handler));

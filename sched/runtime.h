@@ -153,6 +153,8 @@ class runtime {
   [[nodiscard]] runtime_stats stats() const;
   /// "epoll" or "io_uring".
   [[nodiscard]] std::string reactor() const;
+  /// Why it is epoll although io_uring was tried first, a sentence for people; empty if there is nothing to say.
+  [[nodiscard]] const std::string& reactor_note() const noexcept;
   /// Replaces the exception handler; an empty one restores the default. From any thread.
   void set_exception_handler(std::function<void(const error_context&)> handler);
   /// Hands an error to the exception handler, as the library does for those that nobody else can get.

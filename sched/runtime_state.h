@@ -57,6 +57,7 @@ class runtime_state {
   runtime& facade;
   options opts;
   std::uint16_t id;
+  std::string reactor_note;  // before `reactor`, whose choice writes it
   reactor_kind reactor;
   std::vector<std::unique_ptr<worker>> workers;
   idle_set idle;

@@ -36,6 +36,7 @@ usage: heddle-serve [options]
   --reactor NAME   auto, epoll or uring (auto; beats HEDDLE_REACTOR)
   --files DIR      what /files/ shows (the current directory)
   --grace SECONDS  how long requests may go on after the order to stop (5)
+  --header-timeout SECONDS  how long the head of a request may take (10)
   --help           this text
 
   /                the loops at work, live        /stats        the same as JSON
@@ -54,6 +55,7 @@ struct settings {
   h::reactor_kind reactor = h::reactor_kind::automatic;
   std::string files = ".";
   double grace = 5;
+  double header_timeout = 10;
 };
 
 /// What the command line says wrongly.
@@ -106,6 +108,8 @@ std::optional<settings> parse_arguments(int count, char** arguments) {
       s.files = value;
     else if (option == "--grace")
       s.grace = number<double>(option, value, 3600);
+    else if (option == "--header-timeout")
+      s.header_timeout = number<double>(option, value, 3600);
     else
       throw bad_usage(fmt::format("{} is unknown", option));
   }
@@ -203,7 +207,8 @@ h::task<> end_at_next(h::signal_set& signals) {
 h::task<> serve_until_told(settings s) {
   h::signal_set signals{SIGINT, SIGTERM};
   serve::stats_report report;
-  http::server server;
+  http::server server(
+      {.header_timeout = h::to_duration(std::chrono::duration<double>(s.header_timeout))});
   add_routes(server, report, s.files);
   auto starting = server.start(s.host, s.port);
   co_await starting;
@@ -212,6 +217,8 @@ h::task<> serve_until_told(settings s) {
   fmt::print("{} loop{}, reactor {}; Ctrl-C stops\n", loops, loops == 1 ? "" : "s",
              h::current_runtime().reactor());
   std::fflush(stdout);
+  if (const auto& note = h::current_runtime().reactor_note(); !note.empty())
+    fmt::print(stderr, "heddle-serve: {}\n", note);
 
   auto told = signals.wait();
   (void)co_await told;
