@@ -13,7 +13,8 @@ constexpr std::int64_t step_limit_ns = 1'000'000;
 HEDDLE_COLD bool look_at_clock(thread_state& own) noexcept {
   if (!own.forced_yields || !own.loop) return false;
   const auto now = clock::now().time_since_epoch().count();
-  if (own.step_started == 0) {  // measured from the first look on: steps that are short never ask for the time
+  if (own.step_started ==
+      0) {  // measured from the first look on: steps that are short never ask for the time
     own.step_started = now;
     return false;
   }

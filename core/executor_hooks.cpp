@@ -12,9 +12,12 @@ namespace {
 atomic<callback_poster> poster{nullptr};
 }  // namespace
 
-void set_callback_poster(callback_poster f) noexcept { poster.store(f, release); }  // pairs with post_callback
+void set_callback_poster(callback_poster f) noexcept {
+  poster.store(f, release);
+}  // pairs with post_callback
 
-void post_callback(std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept {
+void post_callback(std::uint16_t runtime, executor* home,
+                   std::unique_ptr<callback_base> c) noexcept {
   auto* f = poster.load(acquire);  // pairs with set_callback_poster
   if (f && runtime != 0)
     f(runtime, home, std::move(c));
@@ -26,7 +29,8 @@ void run_here(std::unique_ptr<callback_base> c) noexcept {
   try {
     c->run();
   } catch (...) {
-    std::fprintf(stderr, "heddle: a callback that no loop runs threw %s\n", describe(std::current_exception()).c_str());
+    std::fprintf(stderr, "heddle: a callback that no loop runs threw %s\n",
+                 describe(std::current_exception()).c_str());
   }
 }
 

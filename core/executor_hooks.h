@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What core asks of a scheduler that it does not know: doors that sched opens when its first runtime starts.
+// What core asks of a scheduler that it does not know: doors that sched opens when its first
+// runtime starts.
 #pragma once
 
 #include <heddle/core/frame_cache.h>
@@ -10,7 +11,8 @@
 
 namespace heddle::detail {
 
-/// A callback on its way to a loop. Owned by whoever holds the pointer; destroyed unrun if its runtime ends first.
+/// A callback on its way to a loop. Owned by whoever holds the pointer; destroyed unrun if its
+/// runtime ends first.
 struct callback_base : frame_cached {
   callback_base() = default;
   callback_base(const callback_base&) = delete;
@@ -20,17 +22,21 @@ struct callback_base : frame_cached {
   virtual void run() = 0;
 };
 
-/// Runs `c` on `home`, or on any loop of the runtime if that is null; never inside the call. A runtime that is gone, or that was never
-/// there (0): run_here(c). May be called on any thread; takes no lock that a caller may hold.
-using callback_poster = void (*)(std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept;
+/// Runs `c` on `home`, or on any loop of the runtime if that is null; never inside the call. A
+/// runtime that is gone, or that was never there (0): run_here(c). May be called on any thread;
+/// takes no lock that a caller may hold.
+using callback_poster = void (*)(std::uint16_t runtime, executor* home,
+                                 std::unique_ptr<callback_base> c) noexcept;
 void set_callback_poster(callback_poster f) noexcept;
-void post_callback(std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept;
+void post_callback(std::uint16_t runtime, executor* home,
+                   std::unique_ptr<callback_base> c) noexcept;
 
-/// Runs `c` in the calling thread; what it throws becomes a line on stderr, since nobody else is there to tell.
+/// Runs `c` in the calling thread; what it throws becomes a line on stderr, since nobody else is
+/// there to tell.
 void run_here(std::unique_ptr<callback_base> c) noexcept;
 
-/// A task gives the processor up by decision of the library: it goes to the end of its loop's run queue, and this is no cancellation
-/// point. Defined by sched.
+/// A task gives the processor up by decision of the library: it goes to the end of its loop's run
+/// queue, and this is no cancellation point. Defined by sched.
 void reschedule(task_record& t) noexcept;
 
 /// The runtime whose code the calling thread runs now; 0 on a foreign thread.

@@ -24,16 +24,20 @@ class thread_joiner : public join_node {
       if (deadline != time_point::max()) {
         const auto ns = (deadline - clock::now()).count();
         if (ns <= 0) return false;
-        left = {static_cast<std::time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+        left = {static_cast<std::time_t>(ns / 1'000'000'000),
+                static_cast<long>(ns % 1'000'000'000)};
       }
-      // Every reason to return early (a signal, a stray wake-up, the value changed before) ends in another look.
-      ::syscall(SYS_futex, &fired_, FUTEX_WAIT_PRIVATE, 0u, deadline == time_point::max() ? nullptr : &left, nullptr, 0);
+      // Every reason to return early (a signal, a stray wake-up, the value changed before) ends in
+      // another look.
+      ::syscall(SYS_futex, &fired_, FUTEX_WAIT_PRIVATE, 0u,
+                deadline == time_point::max() ? nullptr : &left, nullptr, 0);
     }
     return true;
   }
 
  private:
-  // Under the joiner lock, which the waiting thread takes once more before it leaves: so the node outlives this.
+  // Under the joiner lock, which the waiting thread takes once more before it leaves: so the node
+  // outlives this.
   static void fire(join_node& node, eventual&, work_list&) noexcept {
     auto& self = static_cast<thread_joiner&>(node);
     self.fired_.store(1, release);
@@ -74,7 +78,8 @@ bool future_base::cancel(std::string message) {
 
 bool future_base::wait_until(time_point deadline) {
   if (this_thread().loop)
-    throw usage_error("get() or wait() of a future would block the loop's thread: co_await it instead");
+    throw usage_error(
+        "get() or wait() of a future would block the loop's thread: co_await it instead");
   thread_joiner here;
   if (!add_joiner(here)) return true;
   (void)here.wait_until(deadline);
@@ -101,7 +106,8 @@ callback_id future_base::add(std::unique_ptr<done_callback> c) {
 namespace {
 /// Takes what `wanted` names out of the list.
 template <class Wanted>
-std::unique_ptr<done_callback> take_out(std::unique_ptr<done_callback>& list, std::size_t& count, Wanted&& wanted) {
+std::unique_ptr<done_callback> take_out(std::unique_ptr<done_callback>& list, std::size_t& count,
+                                        Wanted&& wanted) {
   std::unique_ptr<done_callback> taken;
   for (auto* place = &list; *place;) {
     if (!wanted(**place)) {
@@ -169,7 +175,9 @@ void future_base::check_runtime() const {
   if (runtime() == 0) return;
   const auto here = current_runtime_id();
   if (here != 0 && here != runtime())
-    throw usage_error("co_await of a future that belongs to another runtime: wait for it in a thread, or hand the result over by submit");
+    throw usage_error(
+        "co_await of a future that belongs to another runtime: wait for it in a thread, or hand "
+        "the result over by submit");
 }
 
 void future_base::check_result() const {
@@ -183,7 +191,8 @@ void future_base::throw_cancellation() const {
 }
 
 void future_base::throw_cancellation(task_record* waited) const {
-  if (!message_ && waited && word::requests(waited->state().load()) != 0) detail::throw_cancelled(*waited);
+  if (!message_ && waited && word::requests(waited->state().load()) != 0)
+    detail::throw_cancelled(*waited);
   throw_cancellation();
 }
 
@@ -196,6 +205,8 @@ bool future_base::end(outcome how) noexcept {
   return true;
 }
 
-void future_base::throw_ended_before() { throw invalid_state_error("the promise has a result already, or was cancelled"); }
+void future_base::throw_ended_before() {
+  throw invalid_state_error("the promise has a result already, or was cancelled");
+}
 
 }  // namespace heddle::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// promise<T> sets, future<T> is awaited: by any number of tasks, on any loop, and by foreign threads.
+// promise<T> sets; future<T> is awaited by any number of tasks, on any loop, and by threads.
 #pragma once
 
 #include <heddle/core/budget.h>
@@ -40,21 +40,23 @@ struct done_callback : callback_base {
   virtual bool is(const void* type, const void* f) const noexcept = 0;
 
   callback_id id{};
-  executor* home = nullptr;   // the loop that added it
+  executor* home = nullptr;  // the loop that added it
   std::uint16_t runtime = 0;
   std::unique_ptr<done_callback> next;
 };
 
 /// The part of a future's state that does not depend on the result.
 //
-// Who ends it: setters first take claimed_, build the result in the storage, then move the word to done. A cancellation moves the word
-// without asking claimed_; a setter that loses to it destroys what it has built. So exactly one wins, and the storage of a
-// done word is never written.
+// Who ends it: setters first take claimed_, build the result in the storage, then move the word to
+// done. A cancellation moves the word without asking claimed_; a setter that loses to it destroys
+// what it has built. So exactly one wins, and the storage of a done word is never written.
 class future_base : public eventual {
  public:
-  /// Cancels, with a message for who waits. False: it has ended already, or a setter is just ending it.
+  /// Cancels, with a message for who waits. False: it has ended already, or a setter is just ending
+  /// it.
   bool cancel(std::string message);
-  /// Awaits the end in the calling thread, which must not be a loop's: usage_error. False: `deadline` came first.
+  /// Awaits the end in the calling thread, which must not be a loop's: usage_error. False:
+  /// `deadline` came first.
   bool wait_until(time_point deadline);
 
   callback_id add(std::unique_ptr<done_callback> c);
@@ -66,16 +68,18 @@ class future_base : public eventual {
   /// Invalid_state_error unless it is done; cancelled_error if it was cancelled.
   void check_result() const;
   [[noreturn]] HEDDLE_COLD void throw_cancellation() const;
-  /// The same for a task that awaited it: if the future has no message, that of the task's own cancellation, which came this way.
+  /// The same for a task that awaited it: if the future has no message, that of the task's own
+  /// cancellation, which came this way.
   [[noreturn]] HEDDLE_COLD void throw_cancellation(task_record* waited) const;
 
   /// True when the caller may build the result: nobody else will.
-  [[nodiscard]] bool claim() noexcept { return !done() && !claimed_.exchange(true, acq_rel); }  // one setter's
+  [[nodiscard]] bool claim() noexcept { return !done() && !claimed_.exchange(true, acq_rel); }
   /// The result is in its place. False: cancelled meanwhile, destroy it.
   [[nodiscard]] bool end(outcome how) noexcept;
   [[noreturn]] HEDDLE_COLD static void throw_ended_before();
 
-  /// The promise is being destroyed, unset. True: somebody may still ask, so the caller is to fail it. False: it is as good as gone.
+  /// The promise is being destroyed, unset. True: somebody may still ask, so the caller is to fail
+  /// it. False: it is as good as gone.
   [[nodiscard]] bool somebody_cares() noexcept;
 
  protected:
@@ -86,15 +90,16 @@ class future_base : public eventual {
   static void fire_callbacks(eventual& self, work_list&) noexcept;
 
  private:
-  // Until it ends the state holds a reference to itself, which whoever ends it drops last of all: those it lets go on may destroy
-  // every handle, the promise included, while the call that set it has not returned yet.
+  // Until it ends the state holds a reference to itself, which whoever ends it drops last of all:
+  // those it lets go on may destroy every handle, the promise included, while the call that set it
+  // has not returned yet.
   static constexpr std::uint32_t pending_and_promise = 2;
 
-  spin_lock lock_;                // guards the two below
+  spin_lock lock_;  // guards the two below
   bool fired_ = false;
   atomic<bool> claimed_{false};
   std::unique_ptr<done_callback> callbacks_;  // the latest first
-  std::unique_ptr<std::string> message_;  // written by a canceller that holds the claim
+  std::unique_ptr<std::string> message_;      // written by a canceller that holds the claim
 };
 
 template <class T>
@@ -169,20 +174,18 @@ class future_state final : public future_base, public frame_cached {
   static void drop(eventual& self) noexcept {
     auto& s = static_cast<future_state&>(self);
     switch (s.how_ended()) {
-      case outcome::value:
-        slot::destroy(s.storage_);
-        break;
+      case outcome::value: slot::destroy(s.storage_); break;
       case outcome::error:
         if (!s.is_retrieved()) report_unretrieved(s, error_in(s.storage_));
         std::destroy_at(&error_in(s.storage_));
         break;
-      default:
-        break;
+      default: break;
     }
     delete &s;
   }
   static constexpr eventual_ops ops{&drop, nullptr, &fire_callbacks};
-  static constexpr std::size_t size = slot::fits && sizeof(stored) > sizeof(void*) ? sizeof(stored) : sizeof(void*);
+  static constexpr std::size_t size = slot::fits && sizeof(stored) > sizeof(void*) ? sizeof(stored)
+                                                                                   : sizeof(void*);
 
   alignas(8) std::byte storage_[size];
 };
@@ -221,7 +224,8 @@ template <class T, bool Moves>
 class future_awaiter final : private join_wait, private ready_await {
  public:
   explicit future_awaiter(future_state<T>& f) noexcept : join_wait(f), state_(&f) {}
-  explicit future_awaiter(future_ref<T> f) noexcept : join_wait(*f.get()), state_(f.get()), kept_(std::move(f)) {}
+  explicit future_awaiter(future_ref<T> f) noexcept
+      : join_wait(*f.get()), state_(f.get()), kept_(std::move(f)) {}
 
   bool await_ready() {
     if (ready()) return go_on();
@@ -238,7 +242,8 @@ class future_awaiter final : private join_wait, private ready_await {
   auto await_resume() -> std::conditional_t<Moves, T, typename future_traits<T>::reference> {
     auto& f = *state_;
     const auto how = f.how_ended();
-    if (how == outcome::error) f.mark_retrieved();  // also if a cancellation of the task takes its place
+    if (how == outcome::error)
+      f.mark_retrieved();  // also if a cancellation of the task takes its place
     check_cancel();
     if (how == outcome::cancelled) [[unlikely]]
       f.throw_cancellation(task_);
@@ -291,14 +296,19 @@ class future_operations;
 
 }  // namespace detail
 
-/// The end of something, to be awaited. Copyable: all copies share one result, and any number of tasks may await it, on any loop.
+/// The end of something, to be awaited. Copyable: all copies share one result, and any number of
+/// tasks may await it, on any loop.
 ///
-/// Cost      a ready await: a load. A waiting one: four locked operations and two for its reference; nothing is allocated
+/// Cost      a ready await: a load. A waiting one: two locked operations and two for its
+///           reference; nothing is allocated
 /// Ordering  what was written before the set is seen by who awaited it
-/// Cancel    a cancelled `co_await f` cancels the future, for all who await it, as in asyncio (shield it, if they shall not know)
-/// Throws    what was set; cancelled_error; usage_error when the future is empty or of another runtime
-/// Thread-safety: a handle like a shared_ptr, one thread at a time; what it refers to, from any thread. Several tasks that
-/// read one result share an object: they must not change it without a lock.
+/// Cancel    a cancelled `co_await f` cancels the future, for all who await it, as in asyncio
+///           (shield it, if they shall not know)
+/// Throws    what was set; cancelled_error; usage_error when the future is empty or of another
+///           runtime
+/// Thread-safety: a handle like a shared_ptr, one thread at a time; what it refers to, from any
+/// thread. Several tasks that read one result share an object: they must not change it without a
+/// lock.
 template <class T>
 class [[nodiscard]] future {
  public:
@@ -312,7 +322,8 @@ class [[nodiscard]] future {
   [[nodiscard]] bool done() const { return state().done(); }
   [[nodiscard]] bool cancelled() const { return state().how_ended() == detail::outcome::cancelled; }
 
-  /// Ends it as cancelled, at once, unless it is done: then false. Whoever awaits it gets a cancelled_error with `message`.
+  /// Ends it as cancelled, at once, unless it is done: then false. Whoever awaits it gets a
+  /// cancelled_error with `message`.
   bool cancel(std::string message = {}) const { return state().cancel(std::move(message)); }
 
   /// The result. Throws what was set; cancelled_error; invalid_state_error if it is not done yet.
@@ -321,15 +332,17 @@ class [[nodiscard]] future {
     s.check_result();
     return s.value();
   }
-  /// The error, or null if there is a value. Throws cancelled_error, or invalid_state_error if it is not done yet.
+  /// The error, or null if there is a value. Throws cancelled_error, or invalid_state_error if it
+  /// is not done yet.
   [[nodiscard]] std::exception_ptr exception() const {
     auto& s = state();
     s.check_result();
     return s.error();
   }
 
-  /// Calls `f(future)` (or `f()`) once it is done: never inside this call or the set, but on the loop that added it, in order of
-  /// adding. Added by a foreign thread: on a loop of the future's runtime; if it has none, in the thread that ends it.
+  /// Calls `f(future)` (or `f()`) once it is done: never inside this call or the set, but on the
+  /// loop that added it, in order of adding. Added by a foreign thread: on a loop of the future's
+  /// runtime; if it has none, in the thread that ends it.
   template <class F>
     requires std::invocable<std::decay_t<F>&, future> || std::invocable<std::decay_t<F>&>
   callback_id add_done_callback(F&& f) const {
@@ -341,13 +354,15 @@ class [[nodiscard]] future {
   std::size_t remove_done_callback(callback_id id) const { return state().remove(id); }
   /// Removes every callback that compares equal to `f`.
   template <class F>
-    requires std::equality_comparable<std::decay_t<F>> && (!std::same_as<std::decay_t<F>, callback_id>)
+    requires std::equality_comparable<std::decay_t<F>> &&
+             (!std::same_as<std::decay_t<F>, callback_id>)
   std::size_t remove_done_callback(const F& f) const {
     const std::decay_t<F> value = f;
     return state().remove(detail::bound_done_callback<T, std::decay_t<F>>::type(), &value);
   }
 
-  /// Blocks a foreign thread until it is done. Throws usage_error in a loop's thread, which must not block: `co_await` it there.
+  /// Blocks a foreign thread until it is done. Throws usage_error in a loop's thread, which must
+  /// not block: `co_await` it there.
   void wait() const { (void)state().wait_until(time_point::max()); }
   /// The same, at most for `d`. True: it is done.
   template <class Rep, class Period>
@@ -380,7 +395,9 @@ class [[nodiscard]] future {
     return detail::future_awaiter<T, true>(std::move(state_));
   }
 
-  friend bool operator==(const future& a, const future& b) noexcept { return a.state_.get() == b.state_.get(); }
+  friend bool operator==(const future& a, const future& b) noexcept {
+    return a.state_.get() == b.state_.get();
+  }
 
   /// For the library.
   explicit future(detail::future_ref<T> state) noexcept : state_(std::move(state)) {}
@@ -393,19 +410,23 @@ class [[nodiscard]] future {
   detail::future_ref<T> state_;
 };
 
-/// The side that sets. Move-only. Destroyed before it was set, it gives those who wait a broken_promise.
+/// The side that sets. Move-only. Destroyed before it was set, it gives those who wait a
+/// broken_promise.
 ///
-/// Cost      one block from the thread's cache; a set: three locked operations, and what those who wait cost to schedule
+/// Cost      one block from the thread's cache; a set: five locked operations, and one for each who
+///           waits, who is then scheduled
 /// Ordering  set_value() synchronizes-with whoever sees the future done
 /// Cancel    does not wait. A future that was cancelled is done: setting it throws
-/// Throws    invalid_state_error if it was set or cancelled before; of several that set at once exactly one succeeds
+/// Throws    invalid_state_error if it was set or cancelled before; of several that set at once
+///           exactly one succeeds
 /// Thread-safety: set from any thread.
 template <class T>
 class [[nodiscard]] promise {
  public:
   using value_type = T;
 
-  /// The future belongs to the runtime of the caller; to none, and so to all, if a foreign thread makes it.
+  /// The future belongs to the runtime of the caller; to none, and so to all, if a foreign thread
+  /// makes it.
   promise() : state_(new detail::future_state<T>) {}
   promise(promise&&) noexcept = default;
   promise& operator=(promise&& other) noexcept {
@@ -471,7 +492,8 @@ class [[nodiscard]] promise {
   void abandon() noexcept {
     auto* s = state_.get();
     if (!s || s->done() || !s->somebody_cares()) return;
-    // Whoever waits gets the error; if nobody does, it is the trace of a teardown and not worth a report.
+    // Whoever waits gets the error; if nobody does, it is the trace of a teardown and not worth a
+    // report.
     s->mark_retrieved();
     (void)s->fail(std::make_exception_ptr(broken_promise()));
   }

@@ -11,15 +11,18 @@ using namespace detail;
 
 namespace {
 std::size_t checked(std::ptrdiff_t parties) {
-  if (parties < 1) throw bad_value("a barrier of " + std::to_string(parties) + " parties: there must be 1 or more");
+  if (parties < 1)
+    throw bad_value("a barrier of " + std::to_string(parties) +
+                    " parties: there must be 1 or more");
   return static_cast<std::size_t>(parties);
 }
 }  // namespace
 
 barrier::barrier(std::ptrdiff_t parties) : parties_(checked(parties)) {}
 
-// A round is complete when `parties` are linked or at the door. One of the linked may have been claimed by a canceller that has not
-// unlinked it yet: it counts as having met the others and been cancelled right after, which nobody can tell apart.
+// A round is complete when `parties` are linked or at the door. One of the linked may have been
+// claimed by a canceller that has not unlinked it yet: it counts as having met the others and been
+// cancelled right after, which nobody can tell apart.
 barrier::arrival barrier::arrive(waiting& w, task_record& t) noexcept {
   work_list todo;
   auto how = arrival::goes_on;

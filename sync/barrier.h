@@ -9,12 +9,16 @@
 
 namespace heddle {
 
-/// A meeting point of a fixed number of tasks: the last to come lets all go on, and the next round begins at once.
+/// A meeting point of a fixed number of tasks: the last to come lets all go on, and the next round
+/// begins at once.
 ///
 /// Cost      wait(): 1 locked operation and those of suspending; 0 allocations
-/// Ordering  every wait() of a round synchronizes-with the end of every wait() of that round; who came first is scheduled first
-/// Cancel    a cancelled wait() leaves the round, which then needs another party, unless it was complete before; nothing is broken
-/// Throws    cancelled_error; broken_barrier_error after abort(), or in those who wait during reset(); bad_value for less than 1 party
+/// Ordering  every wait() of a round synchronizes-with the end of every wait() of that round; who
+///           came first is scheduled first
+/// Cancel    a cancelled wait() leaves the round, which then needs another party, unless it was
+///           complete before; nothing is broken
+/// Throws    cancelled_error; broken_barrier_error after abort(), or in those who wait during
+///           reset(); bad_value for less than 1 party
 class barrier {
   class waiting;
 
@@ -25,7 +29,8 @@ class barrier {
 
   /// Yields this task's number in the round, from 0 in the order of coming.
   waiting wait() noexcept;
-  /// Who waits gets broken_barrier_error; the barrier is as new. Nobody waits: nothing but the repair of an abort.
+  /// Who waits gets broken_barrier_error; the barrier is as new. Nobody waits: nothing but the
+  /// repair of an abort.
   void reset() noexcept;
   /// Who waits, and who comes later until reset(), gets broken_barrier_error.
   void abort() noexcept;
@@ -47,7 +52,8 @@ class barrier {
   bool broken_ = false;
 };
 
-class [[nodiscard("co_await it: by itself it does nothing")]] barrier::waiting final : private detail::waiter {
+class [[nodiscard("co_await it: by itself it does nothing")]] barrier::waiting final
+    : private detail::waiter {
  public:
   explicit waiting(barrier& b) noexcept : waiter(b.waiters_), barrier_(b) {}
 

@@ -10,7 +10,8 @@ namespace heddle {
 
 using namespace detail;
 
-/// The wait between the unlock and the next lock. It is linked before the unlock: a notify that follows finds it.
+/// The wait between the unlock and the next lock. It is linked before the unlock: a notify that
+/// follows finds it.
 class condition::waiting final : public waiter {
  public:
   explicit waiting(condition& c) noexcept : waiter(c.waiters_), condition_(c) {}
@@ -20,14 +21,13 @@ class condition::waiting final : public waiter {
   bool await_suspend(std::coroutine_handle<P> h) {
     return suspend(h.promise().suspending(h));
   }
-  /// True: notified. False: cancelled, and `error` says how. Does not throw, since the lock comes first.
+  /// True: notified. False: cancelled, and `error` says how. Does not throw, since the lock comes
+  /// first.
   bool await_resume() noexcept {
     if (!cancelled_at_resume(*this)) return true;
     try {
       throw_cancelled(*task);
-    } catch (...) {
-      error = std::current_exception();
-    }
+    } catch (...) { error = std::current_exception(); }
     return false;
   }
   [[nodiscard]] bool notified() const noexcept { return given; }
@@ -35,7 +35,8 @@ class condition::waiting final : public waiter {
   std::exception_ptr error;
 
  private:
-  // Once linked and unlocked, somebody may wake us and the frame be gone: what the unlock needs is taken first.
+  // Once linked and unlocked, somebody may wake us and the frame be gone: what the unlock needs is
+  // taken first.
   bool suspend(task_record& t) noexcept {
     auto& m = *condition_.mutex_;
     condition_.waiters_.lock();
@@ -59,15 +60,14 @@ task<bool> condition::wait() {
     notified = mine.notified();
     error = std::move(mine.error);
   }
-  // The lock comes first, however often we are cancelled meanwhile; the latest cancellation is the one that is thrown.
+  // The lock comes first, however often we are cancelled meanwhile; the latest cancellation is the
+  // one that is thrown.
   for (bool locked = false; !locked;) {
     auto relock = mutex_->lock();
     try {
       co_await relock;
       locked = true;
-    } catch (const cancelled_error&) {
-      error = std::current_exception();
-    }
+    } catch (const cancelled_error&) { error = std::current_exception(); }
   }
   if (!error) co_return true;
   if (notified) wake(1);  // the notification was for somebody who acts on it
@@ -98,7 +98,8 @@ void condition::wake(std::size_t count) noexcept {
 }
 
 void condition::check_locked(const char* what) const {
-  if (!mutex_->locked()) throw usage_error(std::string(what) + " of a condition whose lock is not held");
+  if (!mutex_->locked())
+    throw usage_error(std::string(what) + " of a condition whose lock is not held");
 }
 
 }  // namespace heddle

@@ -16,9 +16,12 @@ namespace heddle {
 
 /// Waiting, with a lock held, for what others change under that lock.
 ///
-/// Cost      wait(): a frame from the cache, and the mutex's costs; notify with nobody waiting: 1 locked operation
-/// Ordering  by the mutex. notify() wakes who waits longest; who comes after a notify is not woken by it
-/// Cancel    wait() takes the lock again before it throws; one that was notified and is then cancelled notifies the next in its place
+/// Cost      wait(): a frame from the cache, and the mutex's costs; notify with nobody waiting: 1
+///           locked operation
+/// Ordering  by the mutex. notify() wakes who waits longest; who comes after a notify is not woken
+///           by it
+/// Cancel    wait() takes the lock again before it throws; one that was notified and is then
+///           cancelled notifies the next in its place
 /// Throws    cancelled_error, the latest one if several came; usage_error when the lock is not held
 ///
 ///     auto guard = co_await c.scoped_lock();
@@ -40,8 +43,8 @@ class condition {
 
   /// Unlocks, waits to be notified, locks again. Yields true.
   task<bool> wait();
-  /// Waits until `pred()` is true and yields what it returned. True at once: does not wait, and needs no lock. What it throws leaves with
-  /// the lock held.
+  /// Waits until `pred()` is true and yields what it returned. True at once: does not wait, and
+  /// needs no lock. What it throws leaves with the lock held.
   template <class Pred>
     requires std::predicate<Pred&>
   task<std::remove_cvref_t<std::invoke_result_t<Pred&>>> wait_for(Pred pred) {

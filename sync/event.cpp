@@ -7,7 +7,8 @@ using namespace detail;
 
 bool event::wait_in(waiter& w, task_record& t) noexcept {
   waiters_.lock();
-  // Looked at again under the lock, under which set() raises it: so either we see it, or set() sees us.
+  // Looked at again under the lock, under which set() raises it: so either we see it, or set() sees
+  // us.
   const bool waits = !is_set() && waiters_.suspend(w, t);
   waiters_.unlock();
   return waits;

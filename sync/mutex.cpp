@@ -9,7 +9,8 @@ using namespace detail;
 
 bool mutex::wait_in(waiter& w, task_record& t) noexcept {
   waiters_.lock();
-  // Announces the waiter before it is linked: from here on unlock() comes by this lock. If it was free meanwhile, it is ours.
+  // Announces the waiter before it is linked: from here on unlock() comes by this lock. If it was
+  // free meanwhile, it is ours.
   if (state_.exchange(contended, acquire) == free) {
     waiters_.unlock();
     return false;

@@ -9,10 +9,12 @@
 
 namespace heddle {
 
-/// Mutual exclusion between tasks, on any loop. Never blocks a thread; not recursive; any task may unlock.
+/// Mutual exclusion between tasks, on any loop. Never blocks a thread; not recursive; any task may
+/// unlock.
 ///
 /// Cost      uncontended: 1 CAS each way, 0 allocations (the waiter lives in the caller's frame)
-/// Ordering  unlock() synchronizes-with the lock() that takes over; handed over in the order of asking, newcomers never overtake
+/// Ordering  unlock() synchronizes-with the lock() that takes over; handed over in the order of
+///           asking, newcomers never overtake
 /// Cancel    a cancelled lock() leaves the queue, or passes on what it was handed, and never owns
 /// Throws    cancelled_error from a wait; usage_error from unlocking what is not locked
 ///
@@ -24,7 +26,9 @@ class mutex {
 
     [[nodiscard]] detail::wait_queue& queue() noexcept { return m->waiters_; }
     [[nodiscard]] bool try_now() noexcept { return m->try_lock(); }
-    [[nodiscard]] bool wait_in(detail::waiter& w, detail::task_record& t) noexcept { return m->wait_in(w, t); }
+    [[nodiscard]] bool wait_in(detail::waiter& w, detail::task_record& t) noexcept {
+      return m->wait_in(w, t);
+    }
     void give_back() noexcept { m->unlock(); }
     void result() noexcept {}
   };
@@ -44,20 +48,21 @@ class mutex {
   /// Yields a guard.
   auto scoped_lock() noexcept { return detail::operation<scoped_locking>(scoped_locking{{this}}); }
   [[nodiscard]] bool try_lock() noexcept {
-    std::uint32_t was = free;
-    return state_.compare_exchange_strong(was, held, detail::acquire, detail::relaxed);  // pairs with unlock()
+    std::uint32_t was = free;  // pairs with unlock()
+    return state_.compare_exchange_strong(was, held, detail::acquire, detail::relaxed);
   }
   /// Hands over to the task that waits longest, if any. Throws usage_error if nobody holds it.
   void unlock() {
-    std::uint32_t was = held;
-    if (!state_.compare_exchange_strong(was, free, detail::release, detail::relaxed)) [[unlikely]]  // pairs with try_lock()
+    std::uint32_t was = held;  // pairs with try_lock()
+    if (!state_.compare_exchange_strong(was, free, detail::release, detail::relaxed)) [[unlikely]]
       unlock_slow();
   }
   [[nodiscard]] bool locked() const noexcept { return state_.load(detail::relaxed) != free; }
 
  private:
-  // free -> held by a CAS. A task that waits sets `contended`, under the queue's lock, so that the next unlock() takes that lock too.
-  // Handed over, it stays held: nobody overtakes. `contended` with an empty queue only makes one unlock() slower.
+  // free -> held by a CAS. A task that waits sets `contended`, under the queue's lock, so that the
+  // next unlock() takes that lock too. Handed over, it stays held: nobody overtakes. `contended`
+  // with an empty queue only makes one unlock() slower.
   static constexpr std::uint32_t free = 0;
   static constexpr std::uint32_t held = 1;
   static constexpr std::uint32_t contended = 2;

@@ -11,8 +11,9 @@
 
 namespace heddle::detail {
 
-/// What an operation waits for. `try_now` takes it without waiting. `wait_in` does so after all, or suspends the task: true; false
-/// also when a cancellation was due (then the waiter is refused). `give_back` undoes a hand-over that a cancellation overtook.
+/// What an operation waits for. `try_now` takes it without waiting. `wait_in` does so after all, or
+/// suspends the task: true; false also when a cancellation was due (then the waiter is refused).
+/// `give_back` undoes a hand-over that a cancellation overtook.
 template <class What>
 concept awaited = requires(What& what, waiter& w, task_record& t) {
   { what.queue() } noexcept -> std::same_as<wait_queue&>;
@@ -23,12 +24,16 @@ concept awaited = requires(What& what, waiter& w, task_record& t) {
   { What::name } -> std::convertible_to<const char*>;
 };
 
-/// `co_await` it: once, where it was made. It lives in the frame of the caller and is the entry in the queue.
+/// `co_await` it: once, where it was made. It lives in the frame of the caller and is the entry in
+/// the queue.
 template <class What>
-class [[nodiscard("co_await it: by itself it does nothing")]] operation final : private waiter, private ready_await {
+class [[nodiscard("co_await it: by itself it does nothing")]] operation final
+    : private waiter,
+      private ready_await {
  public:
   explicit operation(What what) noexcept : waiter(what.queue()), what_(what) {
-    static_assert(awaited<What>);  // not on the class: a primitive names the type while What is still being defined
+    // Not on the class: a primitive names this type while What is still being defined.
+    static_assert(awaited<What>);
   }
 
   bool await_ready() noexcept { return what_.try_now() && go_on(); }
@@ -47,7 +52,9 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final : 
 
  private:
   void leave() noexcept override {
-    if constexpr (requires { what_.leave(*this); })  // a primitive with several queues under one lock
+    if constexpr (requires {
+                    what_.leave(*this);
+                  })  // a primitive with several queues under one lock
       what_.leave(*this);
     else
       waiter::leave();

@@ -90,7 +90,8 @@ template <class T, class Less>
 class priority_buffer {
  public:
   explicit priority_buffer(Less less) : after_{std::move(less)} {}
-  priority_buffer(priority_buffer&& other) : after_(other.after_), items_(std::move(other.items_)) {}
+  priority_buffer(priority_buffer&& other)
+      : after_(other.after_), items_(std::move(other.items_)) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   void push(T&& item) {
@@ -113,11 +114,12 @@ class priority_buffer {
   std::vector<T> items_;
 };
 
-/// How an item stands in a buffer. What may throw when it moves stands in a block of its own, so that nothing of the user's can throw
-/// while the queue's lock is held.
+/// How an item stands in a buffer. What may throw when it moves stands in a block of its own, so
+/// that nothing of the user's can throw while the queue's lock is held.
 template <class T>
 class cell {
-  static constexpr bool moves_safely = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>;
+  static constexpr bool moves_safely =
+      std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>;
   std::conditional_t<moves_safely, T, std::unique_ptr<T>> held_;
 
  public:
@@ -151,20 +153,23 @@ class cell {
 /// What queue, lifo_queue and priority_queue share.
 template <class T, class Buffer>
 class basic_queue : public queue_core {
-  static_assert(std::is_object_v<T> && !std::is_const_v<T>, "a queue holds objects that can be moved");
+  static_assert(std::is_object_v<T> && !std::is_const_v<T>,
+                "a queue holds objects that can be moved");
   class putting;
   class getting;
 
  public:
   using value_type = T;
 
-  /// Waits while the queue is full. Throws queue_shut_down; then, and when it is cancelled, the item is destroyed.
+  /// Waits while the queue is full. Throws queue_shut_down; then, and when it is cancelled, the
+  /// item is destroyed.
   template <class U = T>
     requires std::constructible_from<T, U>
   putting put(U&& item) {
     return putting(*this, cell<T>(std::forward<U>(item)));
   }
-  /// Yields the next item; waits while there is none. Throws queue_shut_down once it is shut down and empty.
+  /// Yields the next item; waits while there is none. Throws queue_shut_down once it is shut down
+  /// and empty.
   getting get() noexcept { return getting(*this); }
 
   /// False: full, or shut down; `item` is as it was.
@@ -196,10 +201,12 @@ class basic_queue : public queue_core {
     return item->take();
   }
 
-  /// No more puts. What is in the queue can still be got, unless `immediate`: then it is dropped and counts as done. Who waits to put gets
-  /// queue_shut_down, and who waits to get what will not come. Again is harmless; an immediate one drops what a graceful one left.
+  /// No more puts. What is in the queue can still be got, unless `immediate`: then it is dropped
+  /// and counts as done. Who waits to put gets queue_shut_down, and who waits to get what will not
+  /// come. Again is harmless; an immediate one drops what a graceful one left.
   void shutdown(bool immediate = false) {
-    std::optional<Buffer> dropped;  // destroyed last: destructors of items are the user's and run with no lock held
+    std::optional<Buffer>
+        dropped;  // destroyed last: destructors of items are the user's and run with no lock held
     work_list todo;
     {
       const hold locked(*this);
@@ -211,8 +218,11 @@ class basic_queue : public queue_core {
 
  protected:
   template <class... Args>
-  explicit basic_queue(std::ptrdiff_t max_size, Args&&... args) : queue_core(max_size), buffer_(std::forward<Args>(args)...) {}
-  ~basic_queue() { const hold last(*this); }  // whoever let our owner go on may still be on his way out of the lock
+  explicit basic_queue(std::ptrdiff_t max_size, Args&&... args)
+      : queue_core(max_size), buffer_(std::forward<Args>(args)...) {}
+  ~basic_queue() {
+    const hold last(*this);
+  }  // whoever let our owner go on may still be on his way out of the lock
 
  private:
   put_result insert(cell<T>& item) {
@@ -245,7 +255,8 @@ class basic_queue : public queue_core {
     if (r == get_result::shut_down) throw queue_shut_down();
     return r == get_result::done;
   }
-  // What really waits is a coroutine, since who was woken looks again: it costs a frame from the cache, and only then.
+  // What really waits is a coroutine, since who was woken looks again: it costs a frame from the
+  // cache, and only then.
   task<> wait_to_put(cell<T> item) {
     turn mine(*this, side::putters);
     do co_await mine;
@@ -263,14 +274,16 @@ class basic_queue : public queue_core {
 };
 
 template <class T, class Buffer>
-class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::putting final : private ready_await {
+class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::putting final
+    : private ready_await {
  public:
   putting(basic_queue& q, cell<T> item) noexcept : queue_(q), item_(std::move(item)) {}
 
   bool await_ready() { return put_done(queue_.insert(item_)) && this->go_on(); }
   template <heddle_promise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
-    if (this->stands_back()) return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
+    if (this->stands_back())
+      return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
     waiting_ = queue_.wait_to_put(std::move(item_));
     return call(waiting_, h);
   }
@@ -285,14 +298,16 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
 };
 
 template <class T, class Buffer>
-class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::getting final : private ready_await {
+class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::getting final
+    : private ready_await {
  public:
   explicit getting(basic_queue& q) noexcept : queue_(q) {}
 
   bool await_ready() { return get_done(queue_.remove(item_)) && this->go_on(); }
   template <heddle_promise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
-    if (this->stands_back()) return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
+    if (this->stands_back())
+      return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
     waiting_ = queue_.wait_to_get();
     return call(waiting_, h);
   }
@@ -309,18 +324,25 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
 
 }  // namespace detail
 
-/// Items from those who put them to those who get them: first in, first out. `max_size` bounds it, 0 or less does not.
+/// Items from those who put them to those who get them: first in, first out. `max_size` bounds it,
+/// 0 or less does not.
 ///
-/// Cost      put and get when ready: 1 locked operation and no allocation once the ring has grown; one cached frame when they wait
-/// Ordering  put() synchronizes-with the get() of its item; each getter sees the items of one putter in the order they were put.
-///           Who waits longest is woken first; a newcomer may still be faster than one who was woken and has not run yet
-/// Cancel    a cancelled get() took nothing, a cancelled put() put nothing; one that was woken wakes the next in its place
-/// Throws    cancelled_error from a wait; queue_shut_down; queue_full and queue_empty from the _nowait forms
-/// Items move (and, in a priority_queue, compare) under the queue's lock: they must not use the queue themselves.
+/// Cost      put and get when ready: 1 locked operation and no allocation once the ring has grown;
+///           one cached frame when they wait
+/// Ordering  put() synchronizes-with the get() of its item; each getter sees the items of one
+///           putter in the order they were put. Who waits longest is woken first; a newcomer may
+///           still be faster than one who was woken and has not run yet
+/// Cancel    a cancelled get() took nothing, a cancelled put() put nothing; one that was woken
+///           wakes the next in its place
+/// Throws    cancelled_error from a wait; queue_shut_down; queue_full and queue_empty from the
+///           _nowait forms
+/// Items move (and, in a priority_queue, compare) under the queue's lock: they must not use the
+/// queue themselves.
 template <class T>
 class queue final : public detail::basic_queue<T, detail::fifo_buffer<detail::cell<T>>> {
  public:
-  explicit queue(std::ptrdiff_t max_size = 0) : detail::basic_queue<T, detail::fifo_buffer<detail::cell<T>>>(max_size) {}
+  explicit queue(std::ptrdiff_t max_size = 0)
+      : detail::basic_queue<T, detail::fifo_buffer<detail::cell<T>>>(max_size) {}
 };
 
 /// A queue that gives the latest item first.
@@ -331,12 +353,15 @@ class lifo_queue final : public detail::basic_queue<T, detail::lifo_buffer<detai
       : detail::basic_queue<T, detail::lifo_buffer<detail::cell<T>>>(max_size) {}
 };
 
-/// A queue that gives the least item first, by `Less`, which must not throw. Equal items come in any order.
+/// A queue that gives the least item first, by `Less`, which must not throw. Equal items come in
+/// any order.
 template <class T, class Less = std::less<T>>
-class priority_queue final : public detail::basic_queue<T, detail::priority_buffer<detail::cell<T>, Less>> {
+class priority_queue final
+    : public detail::basic_queue<T, detail::priority_buffer<detail::cell<T>, Less>> {
  public:
   explicit priority_queue(std::ptrdiff_t max_size = 0, Less less = {})
-      : detail::basic_queue<T, detail::priority_buffer<detail::cell<T>, Less>>(max_size, std::move(less)) {}
+      : detail::basic_queue<T, detail::priority_buffer<detail::cell<T>, Less>>(max_size,
+                                                                               std::move(less)) {}
 };
 
 }  // namespace heddle

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of a queue that does not depend on what it holds: who waits, and for what. Compiled once.
+// The part of a queue that does not depend on what it holds: who waits, and for what. Compiled
+// once.
 #pragma once
 
 #include <heddle/core/task.h>
@@ -12,7 +13,8 @@
 
 namespace heddle::detail {
 
-/// Awaits `callee` from within an awaiter: a plain call, by symmetric transfer, as `co_await callee` is.
+/// Awaits `callee` from within an awaiter: a plain call, by symmetric transfer, as `co_await
+/// callee` is.
 template <class T, heddle_promise P>
 std::coroutine_handle<> call(task<T>& callee, std::coroutine_handle<P> caller) noexcept {
   auto& p = callee.frame().promise();
@@ -21,15 +23,18 @@ std::coroutine_handle<> call(task<T>& callee, std::coroutine_handle<P> caller) n
   return callee.frame();
 }
 
-// Protocol LOOK-AGAIN. An item stays in the buffer until the getter that takes it runs, and a waker only says "look": so a cancelled getter
-// never has an item in its hands, and a priority queue gives what is least when the getter looks, not when it was woken.
+// Protocol LOOK-AGAIN. An item stays in the buffer until the getter that takes it runs, and a waker
+// only says "look": so a cancelled getter never has an item in its hands, and a priority queue
+// gives what is least when the getter looks, not when it was woken.
 //
 //   put    adds the item; claims the getter that waits longest, if any: woken
-//   look   a woken getter takes an item; if others were faster it waits again, in the place it had (tickets)
+//   look   a woken getter takes an item; if others were faster it waits again, in the place it had
+//          (tickets)
 //   cancel a getter that was woken and then cancelled passes the wake on, if there is still an item
 //
-// A getter is linked only when the buffer is empty, under the lock. So with items and linked getters there are woken ones that have not
-// looked yet, as many as items, or as getters: nobody sleeps beside an item. The same for putters, with room in place of items.
+// A getter is linked only when the buffer is empty, under the lock. So with items and linked
+// getters there are woken ones that have not looked yet, as many as items, or as getters: nobody
+// sleeps beside an item. The same for putters, with room in place of items.
 //
 // One lock, that of getters_, guards all of it.
 class queue_core {
@@ -56,7 +61,8 @@ class queue_core {
   [[nodiscard]] bool full() const noexcept { return max_size_ != 0 && size() >= max_size_; }
   [[nodiscard]] bool is_shut_down() const noexcept;
 
-  /// An item that was got has been dealt with. Throws bad_value when called more often than items were put.
+  /// An item that was got has been dealt with. Throws bad_value when called more often than items
+  /// were put.
   void task_done();
   /// Waits until task_done was called for every item that was put.
   auto join() noexcept { return operation<joining>(joining{this}); }
@@ -103,7 +109,8 @@ class queue_core {
   /// All who wait look again; `dropped` items count as done.
   void close(std::size_t dropped, work_list& todo) noexcept;
 
-  /// One wait for an item, or for room. Awaited again after a look that came too late, it keeps its place in the queue.
+  /// One wait for an item, or for room. Awaited again after a look that came too late, it keeps its
+  /// place in the queue.
   class [[nodiscard]] turn final : public waiter {
    public:
     turn(queue_core& q, side of) noexcept
@@ -124,7 +131,9 @@ class queue_core {
    private:
     friend class queue_core;
     void leave() noexcept override { q_.leave(*this); }
-    const char* name() const noexcept override { return side_ == side::getters ? "queue.get" : "queue.put"; }
+    const char* name() const noexcept override {
+      return side_ == side::getters ? "queue.get" : "queue.put";
+    }
 
     queue_core& q_;
     std::uint64_t ticket_ = 0;

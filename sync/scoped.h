@@ -15,7 +15,8 @@ struct by_release {
   static void of(auto& primitive) { primitive.release(); }
 };
 
-/// Owns what was acquired until the end of its scope. Move-only; assigning to one releases what it held first.
+/// Owns what was acquired until the end of its scope. Move-only; assigning to one releases what it
+/// held first.
 template <class Primitive, class Release>
 class [[nodiscard]] scoped {
  public:
@@ -40,7 +41,8 @@ class [[nodiscard]] scoped {
   Primitive* release() noexcept { return std::exchange(held_, nullptr); }
 
  private:
-  // Releasing what is held does not throw; if somebody else has released it already that is a bug, and ends the process.
+  // Releasing what is held does not throw; if somebody else has released it already that is a bug,
+  // and ends the process.
   void reset() noexcept {
     if (auto* p = std::exchange(held_, nullptr)) Release::of(*p);
   }

@@ -11,7 +11,8 @@ using namespace detail;
 
 namespace {
 std::uint64_t checked(std::ptrdiff_t permits) {
-  if (permits < 0) throw bad_value("a semaphore of " + std::to_string(permits) + " permits: it must be 0 or more");
+  if (permits < 0)
+    throw bad_value("a semaphore of " + std::to_string(permits) + " permits: it must be 0 or more");
   return static_cast<std::uint64_t>(permits);
 }
 }  // namespace
@@ -23,13 +24,14 @@ semaphore::semaphore(std::ptrdiff_t permits, bool bounded)
 
 bool semaphore::wait_in(waiter& w, task_record& t) noexcept {
   waiters_.lock();
-  // Announces the waiter before it is linked: from here on release() comes by this lock. Permits that are free now are free
-  // because nobody waits, so one is ours.
+  // Announces the waiter before it is linked: from here on release() comes by this lock. Permits
+  // that are free now are free because nobody waits, so one is ours.
   auto now = state_.load(relaxed);
   for (;;) {
     const bool free = now >= one;
     const auto next = free ? now - one : now | waiting_bit;
-    if (!state_.compare_exchange_weak(now, next, acq_rel, relaxed)) continue;  // pairs with release() and try_acquire()
+    if (!state_.compare_exchange_weak(now, next, acq_rel, relaxed))
+      continue;  // pairs with release() and try_acquire()
     if (!free) break;
     waiters_.unlock();
     return false;
@@ -42,7 +44,8 @@ bool semaphore::wait_in(waiter& w, task_record& t) noexcept {
 void semaphore::release_slow(std::ptrdiff_t count) {
   if (count < 0) throw bad_value("release of " + std::to_string(count) + " permits");
   if (!put_back(static_cast<std::uint64_t>(count)))
-    throw bad_value("release of a semaphore beyond its bound: it was released more often than acquired");
+    throw bad_value(
+        "release of a semaphore beyond its bound: it was released more often than acquired");
 }
 
 bool semaphore::put_back(std::uint64_t count) noexcept {
@@ -60,7 +63,8 @@ bool semaphore::put_back(std::uint64_t count) noexcept {
     next->given = true;
     todo.schedule(*next->task);
   }
-  if (waiters_.empty())  // while the bit is clear the fast paths run beside us; then nobody was given anything above
+  // While the bit is clear the fast paths run beside us; then nobody was given anything above.
+  if (waiters_.empty())
     while (!state_.compare_exchange_weak(now, (now & ~waiting_bit) + count * one, acq_rel, relaxed))
       if (too_many()) {
         waiters_.unlock();

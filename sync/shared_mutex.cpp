@@ -7,8 +7,9 @@ namespace heddle {
 
 using namespace detail;
 
-// waiter::wish: it wants a shared lock. What is free is free for whoever stands first in the queue, and then for those behind him who
-// agree with him; so a lock is taken at once only when nobody waits.
+// waiter::wish: it wants a shared lock. What is free is free for whoever stands first in the queue,
+// and then for those behind him who agree with him; so a lock is taken at once only when nobody
+// waits.
 
 void shared_mutex::take(bool shared) noexcept {
   if (shared)
@@ -49,7 +50,8 @@ void shared_mutex::grant(work_list& todo) noexcept {
   while (waiter* w = waiters_.first()) {
     if (!free_for(w->wish)) return;
     waiters_.unlink(*w);
-    if (w->task->state().claim() != on_wake::schedule) continue;  // a canceller was faster: it is his
+    if (w->task->state().claim() != on_wake::schedule)
+      continue;  // a canceller was faster: it is his
     take(w->wish);
     w->given = true;
     todo.schedule(*w->task);

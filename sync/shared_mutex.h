@@ -11,9 +11,11 @@ namespace heddle {
 /// One writer or many readers, tasks on any loop. Never blocks a thread; not recursive.
 ///
 /// Cost      each call 1 locked operation; 0 allocations (the waiter lives in the caller's frame)
-/// Ordering  every unlock synchronizes-with the locks that follow it. Strictly in the order of asking: a reader that comes after a
-///           waiting writer waits behind it, so neither side starves
-/// Cancel    a cancelled lock leaves the queue (a reader behind a cancelled writer may go on at once), or passes on what it was handed
+/// Ordering  every unlock synchronizes-with the locks that follow it. Strictly in the order of
+///           asking: a reader that comes after a waiting writer waits behind it, so neither side
+///           starves
+/// Cancel    a cancelled lock leaves the queue (a reader behind a cancelled writer may go on at
+///           once), or passes on what it was handed
 /// Throws    cancelled_error from a wait; usage_error from unlocking what is not locked
 class shared_mutex {
   /// A waiter with its wish.
@@ -24,7 +26,9 @@ class shared_mutex {
 
     [[nodiscard]] detail::wait_queue& queue() noexcept { return m->waiters_; }
     [[nodiscard]] bool try_now() noexcept { return Shared ? m->try_lock_shared() : m->try_lock(); }
-    [[nodiscard]] bool wait_in(detail::waiter& w, detail::task_record& t) noexcept { return m->wait_in(w, t, Shared); }
+    [[nodiscard]] bool wait_in(detail::waiter& w, detail::task_record& t) noexcept {
+      return m->wait_in(w, t, Shared);
+    }
     void leave(detail::waiter& w) noexcept { m->leave(w); }
     void give_back() noexcept {
       if constexpr (Shared)
@@ -54,7 +58,9 @@ class shared_mutex {
   /// Yields a guard.
   auto scoped_lock() noexcept { return detail::operation<scoped_locking>(scoped_locking{{this}}); }
   /// Yields a shared_guard.
-  auto scoped_lock_shared() noexcept { return detail::operation<scoped_locking_shared>(scoped_locking_shared{{this}}); }
+  auto scoped_lock_shared() noexcept {
+    return detail::operation<scoped_locking_shared>(scoped_locking_shared{{this}});
+  }
   [[nodiscard]] bool try_lock() noexcept;
   [[nodiscard]] bool try_lock_shared() noexcept;
   void unlock();
@@ -63,7 +69,9 @@ class shared_mutex {
  private:
   bool wait_in(detail::waiter& w, detail::task_record& t, bool shared) noexcept;
   void leave(detail::waiter& w) noexcept;
-  [[nodiscard]] bool free_for(bool shared) const noexcept { return shared ? !written_ : !written_ && readers_ == 0; }
+  [[nodiscard]] bool free_for(bool shared) const noexcept {
+    return shared ? !written_ : !written_ && readers_ == 0;
+  }
   void take(bool shared) noexcept;
   void grant(detail::work_list& todo) noexcept;
 

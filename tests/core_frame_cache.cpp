@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Protocol MAGAZINE, by the frame cache and the record slab: blocks freed elsewhere come back, and memory stays bounded.
+// Protocol MAGAZINE, by the frame cache and the record slab: blocks freed elsewhere come back, and
+// memory stays bounded.
 #include <heddle/core/frame_cache.h>
 #include <heddle/core/task_record.h>
 #include <heddle/core/thread_state.h>
@@ -73,7 +74,8 @@ TEST(FrameCache, WhatAThreadLeftIsFoundByTheOthers) {
   EXPECT_EQ(depot.reserved(), reserved) << "77 blocks were free, none had to be carved";
 }
 
-/// A cache that forgets the depot when it has too much: what consumers free never comes back to those who make.
+/// A cache that forgets the depot when it has too much: what consumers free never comes back to
+/// those who make.
 class hoarding_cache {
  public:
   explicit hoarding_cache(frame_depot& depot) noexcept : cache_(depot) {}
@@ -89,8 +91,8 @@ class hoarding_cache {
   std::vector<std::pair<void*, std::size_t>> hoard_;
 };
 
-/// Blocks are made by one thread of a pair and freed by the other, `rounds` times `live` of them. Returns the bytes that were reserved; a
-/// block given out twice at once ends the test.
+/// Blocks are made by one thread of a pair and freed by the other, `rounds` times `live` of them.
+/// Returns the bytes that were reserved; a block given out twice at once ends the test.
 template <class Cache>
 std::size_t made_here_freed_there(unsigned pairs, int rounds, int live, std::uint64_t seed) {
   frame_depot depot;
@@ -141,7 +143,8 @@ std::size_t made_here_freed_there(unsigned pairs, int rounds, int live, std::uin
 class FrameCacheStress : public testing::TestWithParam<unsigned> {};
 INSTANTIATE_TEST_SUITE_P(Pairs, FrameCacheStress, testing::Values(1u, 2u, 8u));
 
-// 100 live blocks a pair in 13 sizes, and two batches of each size in each of two threads: 2 * 2 * 64 * 13 * 216 bytes and the live ones.
+// 100 live blocks a pair in 13 sizes, and two batches of each size in each of two threads: 2 * 2 *
+// 64 * 13 * 216 bytes and the live ones.
 constexpr std::size_t bound_a_pair = std::size_t{2} * 2 * 64 * 13 * 216 + std::size_t{100} * 216;
 
 TEST_P(FrameCacheStress, BlocksFreedElsewhereComeBackAndGrowthIsBounded) {
@@ -149,7 +152,8 @@ TEST_P(FrameCacheStress, BlocksFreedElsewhereComeBackAndGrowthIsBounded) {
 }
 
 TEST_P(FrameCacheStress, TheBoundNoticesACacheThatHoards) {
-  EXPECT_GT(made_here_freed_there<hoarding_cache>(GetParam(), 300, 100, 7), GetParam() * bound_a_pair);
+  EXPECT_GT(made_here_freed_there<hoarding_cache>(GetParam(), 300, 100, 7),
+            GetParam() * bound_a_pair);
 }
 
 TEST(FrameCache, LargeBlocksGoToTheHeap) {
@@ -160,8 +164,8 @@ TEST(FrameCache, LargeBlocksGoToTheHeap) {
 
 // --- records ---
 
-constexpr eventual_ops plain_ops{[](eventual& self) noexcept { static_cast<task_record&>(self).recycle(); }, nullptr,
-                                 nullptr};
+constexpr eventual_ops plain_ops{
+    [](eventual& self) noexcept { static_cast<task_record&>(self).recycle(); }, nullptr, nullptr};
 
 TEST(Record, IsNoLargerThanPromised) {
   EXPECT_EQ(sizeof(task_record), 96u);
@@ -204,7 +208,8 @@ TEST(Record, WhatIsRarelyUsedIsMadeOnceByWhoeverAsksFirst) {
   EXPECT_EQ(r->extra_if_any(), nullptr);
   std::vector<std::thread> threads;
   std::vector<task_extra*> got(8);
-  for (std::size_t i = 0; i < got.size(); ++i) threads.emplace_back([&, i] { got[i] = &r->extra(); });
+  for (std::size_t i = 0; i < got.size(); ++i)
+    threads.emplace_back([&, i] { got[i] = &r->extra(); });
   for (auto& t : threads) t.join();
   for (auto* e : got) EXPECT_EQ(e, r->extra_if_any());
   r->unref();

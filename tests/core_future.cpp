@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// promise and future: FUT of the conformance list, as far as it needs no scheduler, and forwarding waits.
+// promise and future: FUT of the conformance list, as far as it needs no scheduler, and forwarding
+// waits.
 #include "core_pool.h"
 
 #include <heddle/core/future.h>
@@ -27,9 +28,7 @@ h::task<> await_and_note(h::future<int> f, std::string& log) {
   } catch (const h::cancelled_error& e) {
     log += std::string("cancelled:") + e.what();
     throw;
-  } catch (const std::exception& e) {
-    log += e.what();
-  }
+  } catch (const std::exception& e) { log += e.what(); }
 }
 
 TEST(Future, FUT_01_AFreshFutureHasNoResult) {
@@ -256,7 +255,8 @@ TEST(Future, ReferencesVoidAndLargeResultsAreKept) {
   };
   h::promise<large> big;
   std::string log;
-  auto body = [](h::future<int&> r, h::future<> n, h::future<large> b, std::string& out) -> h::task<> {
+  auto body = [](h::future<int&> r, h::future<> n, h::future<large> b,
+                 std::string& out) -> h::task<> {
     co_await n;
     (co_await r) = 5;
     out = (co_await b).text;
@@ -304,7 +304,8 @@ TEST(Future, AnEmptyFutureSaysSo) {
 std::atomic<int> reports{0};
 
 TEST(Future, AnErrorThatNobodyRetrievedIsReportedOnce) {
-  set_unretrieved_reporter([](std::uint16_t, eventual&, const std::exception_ptr&) noexcept { ++reports; });
+  set_unretrieved_reporter(
+      [](std::uint16_t, eventual&, const std::exception_ptr&) noexcept { ++reports; });
   reports = 0;
   {
     h::promise<int> p;
@@ -320,7 +321,10 @@ TEST(Future, AnErrorThatNobodyRetrievedIsReportedOnce) {
     p.set_exception(std::runtime_error("seen"));
     (void)f.exception();
   }
-  { h::promise<int> dropped; (void)dropped.get_future(); }
+  {
+    h::promise<int> dropped;
+    (void)dropped.get_future();
+  }
   EXPECT_EQ(reports, 1);
   set_unretrieved_reporter(nullptr);
 }
@@ -362,9 +366,7 @@ TEST(Future, OfTwoThatSetAtOnceExactlyOneWins) {
       try {
         p.set_value(v);
         won += v;
-      } catch (const h::invalid_state_error&) {
-        ++lost;
-      }
+      } catch (const h::invalid_state_error&) { ++lost; }
     };
     std::thread a(set, 100), b(set, 200);
     ++ready;
@@ -373,9 +375,7 @@ TEST(Future, OfTwoThatSetAtOnceExactlyOneWins) {
     a.join();
     b.join();
     EXPECT_EQ(lost, cancelled ? 2 : 1);
-    if (!cancelled) {
-      EXPECT_EQ(f.result(), won);
-    }
+    if (!cancelled) { EXPECT_EQ(f.result(), won); }
   }
 }
 
@@ -396,8 +396,7 @@ TEST_P(FutureStress, FUT_16_EveryAwaiterResumesOnceAndEveryCallbackRunsOnce) {
     try {
       auto* data = co_await f;
       if (data->b != 2 * data->a) ++w;
-    } catch (const h::cancelled_error&) {
-    }
+    } catch (const h::cancelled_error&) {}
     ++r;
   };
   std::vector<std::unique_ptr<payload>> all;
@@ -413,9 +412,7 @@ TEST_P(FutureStress, FUT_16_EveryAwaiterResumesOnceAndEveryCallbackRunsOnce) {
     if (i % 5 == 0) tasks[tasks.size() - 2].cancel();
     try {
       p.set_value(all.back().get());
-    } catch (const h::invalid_state_error&) {
-      EXPECT_TRUE(f.cancelled());
-    }
+    } catch (const h::invalid_state_error&) { EXPECT_TRUE(f.cancelled()); }
     f.add_done_callback([&] { ++called; });
   }
   l.quiesce();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A hand-made executor, so that core's waiting protocol is tried without the scheduler that is built on it.
+// A hand-made executor, so that core's waiting protocol is tried without the scheduler that is
+// built on it.
 #pragma once
 
 #include <heddle/core/task.h>
@@ -46,7 +47,8 @@ class task_ref {
   task_record* t_ = nullptr;
 };
 
-/// Runs tasks in the order they become ready: by hand (run_all), or on threads of its own (start, finish).
+/// Runs tasks in the order they become ready: by hand (run_all), or on threads of its own (start,
+/// finish).
 class pool final : public executor {
  public:
   pool() = default;
@@ -56,7 +58,8 @@ class pool final : public executor {
   task_ref spawn(heddle::task<> body) {
     static constexpr eventual_ops ops{[](eventual& self) noexcept {
                                         auto& t = static_cast<task_record&>(self);
-                                        if (t.how_ended() == outcome::error) std::destroy_at(&error_in(t.storage()));
+                                        if (t.how_ended() == outcome::error)
+                                          std::destroy_at(&error_in(t.storage()));
                                         t.recycle();
                                       },
                                       nullptr, nullptr};
@@ -132,9 +135,7 @@ class pool final : public executor {
     if (how == outcome::error) {
       try {
         std::rethrow_exception(p.result.error());
-      } catch (const heddle::cancelled_error&) {
-        how = outcome::cancelled;
-      } catch (...) {
+      } catch (const heddle::cancelled_error&) { how = outcome::cancelled; } catch (...) {
         ::new (t.storage()) std::exception_ptr(std::current_exception());
       }
     }

@@ -57,9 +57,7 @@ TEST(Task, AnErrorPassesThroughEveryCaller) {
     try {
       co_await middle();
       ADD_FAILURE();
-    } catch (const std::runtime_error& e) {
-      EXPECT_STREQ(e.what(), "deep");
-    }
+    } catch (const std::runtime_error& e) { EXPECT_STREQ(e.what(), "deep"); }
   };
   run(body());
   EXPECT_THROW(run(fails("out")), std::runtime_error);
@@ -128,7 +126,8 @@ TEST(Task, MoveAssignmentDestroysWhatItHeld) {
 TEST(Errors, CancellationAndFatalErrorsPassHandlersOfOrdinaryOnes) {
   static_assert(!std::is_base_of_v<std::exception, h::cancelled_error>);
   static_assert(!std::is_base_of_v<std::exception, h::fatal_error>);
-  EXPECT_EQ(h::describe(std::make_exception_ptr(h::cancelled_error("why"))), "heddle::cancelled_error: why");
+  EXPECT_EQ(h::describe(std::make_exception_ptr(h::cancelled_error("why"))),
+            "heddle::cancelled_error: why");
   EXPECT_EQ(h::describe(std::make_exception_ptr(std::runtime_error("x"))), "std::runtime_error: x");
   EXPECT_EQ(h::describe(nullptr), "no exception");
   EXPECT_EQ(h::describe(std::make_exception_ptr(3)), "an exception of type int");
@@ -149,10 +148,13 @@ TEST(Clock, DurationsOfAnyKindAreClampedAndNeverRoundedDown) {
   EXPECT_EQ(h::to_duration(3ms), nanoseconds(3'000'000));
   EXPECT_EQ(h::to_duration(duration<double>(1e-10)), nanoseconds(1));
   EXPECT_EQ(h::to_duration(hours::max()), h::duration::max());
-  EXPECT_EQ(h::to_duration(duration<double>(std::numeric_limits<double>::infinity())), h::duration::max());
-  EXPECT_EQ(h::to_duration(-duration<double>(std::numeric_limits<double>::infinity())), h::duration::min());
+  EXPECT_EQ(h::to_duration(duration<double>(std::numeric_limits<double>::infinity())),
+            h::duration::max());
+  EXPECT_EQ(h::to_duration(-duration<double>(std::numeric_limits<double>::infinity())),
+            h::duration::min());
   EXPECT_EQ(h::saturating_add(h::clock::now(), h::duration::max()), h::time_point::max());
-  EXPECT_EQ(h::saturating_add(h::time_point(nanoseconds(-5)), h::duration::min()), h::time_point::min());
+  EXPECT_EQ(h::saturating_add(h::time_point(nanoseconds(-5)), h::duration::min()),
+            h::time_point::min());
 }
 
 TEST(Clock, ASourceOfVirtualTimeReplacesIt) {
@@ -166,8 +168,8 @@ TEST(Clock, ASourceOfVirtualTimeReplacesIt) {
 }
 
 // The joiners of an eventual, by records that nobody runs.
-constexpr eventual_ops plain_ops{[](eventual& self) noexcept { static_cast<task_record&>(self).recycle(); }, nullptr,
-                                 nullptr};
+constexpr eventual_ops plain_ops{
+    [](eventual& self) noexcept { static_cast<task_record&>(self).recycle(); }, nullptr, nullptr};
 
 struct noting_node : join_node {
   noting_node(std::vector<int>& l, int w) noexcept : join_node(&note), log(&l), who(w) {}
@@ -198,7 +200,9 @@ TEST(Join, NodesFireInTheOrderOfAddingOrWereRemoved) {
 TEST(Join, EveryNodeFiresOnceOrIsRemovedNeverBoth) {
   struct counting_node : join_node {
     counting_node() noexcept : join_node(&count) {}
-    static void count(join_node& n, eventual&, work_list&) noexcept { ++static_cast<counting_node&>(n).fired; }
+    static void count(join_node& n, eventual&, work_list&) noexcept {
+      ++static_cast<counting_node&>(n).fired;
+    }
     std::atomic<int> fired{0};
   };
   for (int round = 0; round < 500; ++round) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Protocol WAIT on a hand-made executor: a gate that hands permits over, with the faults that the model of the protocol names.
+// Protocol WAIT on a hand-made executor: a gate that hands permits over, with the faults that the
+// model of the protocol names.
 #include "core_pool.h"
 
 #include <heddle/core/budget.h>
@@ -168,7 +169,8 @@ TEST(Wait, AnOperationThatIsReadyIsNoCancellationPoint) {
   EXPECT_TRUE(a.cancel());
   p.run_all();
   EXPECT_EQ(log, (std::vector{1}));
-  EXPECT_EQ(a->how_ended(), outcome::cancelled) << "a pending cancellation turns a value into cancelled";
+  EXPECT_EQ(a->how_ended(), outcome::cancelled)
+      << "a pending cancellation turns a value into cancelled";
 }
 
 TEST(Wait, CancellingThreeTimesBeforeItRunsDeliversOnce) {
@@ -178,9 +180,7 @@ TEST(Wait, CancellingThreeTimesBeforeItRunsDeliversOnce) {
   auto body = [](gate<>& gg, int& n) -> task<> {
     for (int i = 0; i < 2; ++i) try {
         co_await gg.enter();
-      } catch (const cancelled_error&) {
-        ++n;
-      }
+      } catch (const cancelled_error&) { ++n; }
   };
   auto a = p.spawn(body(g, delivered));
   p.run_all();
@@ -272,13 +272,14 @@ TEST(WaitQueueDeathTest, DestroyingAPrimitiveInWhichTasksWaitIsABug) {
 }
 
 struct stress_result {
-  int inside_too_many = 0;   // more tasks inside than permits
-  int permits = 0;           // free at the end
-  bool all_done = false;     // nobody hangs
-  long delivered = 0;        // cancellations
+  int inside_too_many = 0;  // more tasks inside than permits
+  int permits = 0;          // free at the end
+  bool all_done = false;    // nobody hangs
+  long delivered = 0;       // cancellations
 };
 
-/// Tasks take and leave permits; threads cancel them at random. Permits must be conserved and every task must end.
+/// Tasks take and leave permits; threads cancel them at random. Permits must be conserved and every
+/// task must end.
 template <class Policy>
 stress_result stress(unsigned threads, int tasks, int rounds, int permits, std::uint64_t seed) {
   pool p;
@@ -299,7 +300,8 @@ stress_result stress(unsigned threads, int tasks, int rounds, int permits, std::
       co_await p.yield();
       --inside;
       g.leave();
-      if (random() % 2 == 0) all[random() % all.size()].cancel();  // perhaps the one that was just handed a permit
+      if (random() % 2 == 0)
+        all[random() % all.size()].cancel();  // perhaps the one that was just handed a permit
     }
     ++ended;
   };

@@ -28,20 +28,15 @@ struct model {
 
   on_cancel cancel() {
     switch (state) {
-      case task_state::done:
-        return on_cancel::no;
-      case task_state::active:
-        ++requests, must = true;
-        return on_cancel::pending;
+      case task_state::done: return on_cancel::no;
+      case task_state::active: ++requests, must = true; return on_cancel::pending;
       case task_state::leaf:
         ++requests, interrupted = true, state = task_state::active;
         return on_cancel::owe_leaf;
       case task_state::forwarding:
         ++requests, state = task_state::frozen;
         return on_cancel::owe_fwd;
-      case task_state::frozen:
-        ++requests, again = true;
-        return on_cancel::pending;
+      case task_state::frozen: ++requests, again = true; return on_cancel::pending;
       case task_state::kernel:
         ++requests;
         if (must) return on_cancel::pending;
@@ -71,14 +66,9 @@ struct model {
     switch (state) {
       case task_state::leaf:
       case task_state::forwarding:
-      case task_state::kernel:
-        state = task_state::active;
-        return on_wake::schedule;
-      case task_state::frozen:
-        notified = true;
-        return on_wake::frozen;
-      default:
-        return on_wake::lost;
+      case task_state::kernel: state = task_state::active; return on_wake::schedule;
+      case task_state::frozen: notified = true; return on_wake::frozen;
+      default: return on_wake::lost;
     }
   }
   on_thaw thaw() {
@@ -108,20 +98,26 @@ const std::vector<operation<Word>>& operations() {
   static const auto frozen = [](const model& m) { return m.state == task_state::frozen; };
   static const auto always = [](const model&) { return true; };
   static const std::vector<operation<Word>> all = {
-      {"cancel", [](const model& m) { return m.requests < 3; }, [](model& m) { return int(m.cancel()); },
-       [](Word& w) { return int(w.cancel()); }},
-      {"uncancel", always, [](model& m) { return int(m.uncancel()); }, [](Word& w) { return int(w.uncancel()); }},
+      {"cancel", [](const model& m) { return m.requests < 3; },
+       [](model& m) { return int(m.cancel()); }, [](Word& w) { return int(w.cancel()); }},
+      {"uncancel", always, [](model& m) { return int(m.uncancel()); },
+       [](Word& w) { return int(w.uncancel()); }},
       {"begin_leaf", active, [](model& m) { return int(m.begin(task_state::leaf)); },
        [](Word& w) { return int(w.begin_leaf()); }},
       {"begin_kernel", active, [](model& m) { return int(m.begin(task_state::kernel)); },
        [](Word& w) { return int(w.begin_kernel()); }},
       {"begin_forwarding", active, [](model& m) { return int(m.begin(task_state::forwarding)); },
        [](Word& w) { return int(w.begin_forwarding()); }},
-      {"take_cancel", active, [](model& m) { return int(m.deliver()); }, [](Word& w) { return int(w.take_cancel()); }},
-      {"set_must", frozen, [](model& m) { return m.must = true, 0; }, [](Word& w) { return w.set_must(), 0; }},
-      {"claim", always, [](model& m) { return int(m.claim()); }, [](Word& w) { return int(w.claim()); }},
-      {"begin_round", frozen, [](model& m) { return m.again = false, 0; }, [](Word& w) { return w.begin_round(), 0; }},
-      {"thaw", frozen, [](model& m) { return int(m.thaw()); }, [](Word& w) { return int(w.thaw()); }},
+      {"take_cancel", active, [](model& m) { return int(m.deliver()); },
+       [](Word& w) { return int(w.take_cancel()); }},
+      {"set_must", frozen, [](model& m) { return m.must = true, 0; },
+       [](Word& w) { return w.set_must(), 0; }},
+      {"claim", always, [](model& m) { return int(m.claim()); },
+       [](Word& w) { return int(w.claim()); }},
+      {"begin_round", frozen, [](model& m) { return m.again = false, 0; },
+       [](Word& w) { return w.begin_round(), 0; }},
+      {"thaw", frozen, [](model& m) { return int(m.thaw()); },
+       [](Word& w) { return int(w.thaw()); }},
       {"finish value", active, [](model& m) { return int(m.finish(outcome::value)); },
        [](Word& w) { return int(w.finish(outcome::value)); }},
       {"finish error", active, [](model& m) { return int(m.finish(outcome::error)); },
@@ -132,12 +128,13 @@ const std::vector<operation<Word>>& operations() {
 
 bool same(const model& m, std::uint64_t w) {
   return word::state(w) == m.state && ((w & word::must) != 0) == m.must &&
-         ((w & word::interrupted) != 0) == m.interrupted && ((w & word::notified) != 0) == m.notified &&
-         ((w & word::again) != 0) == m.again && word::requests(w) == m.requests && word::result(w) == m.how;
+         ((w & word::interrupted) != 0) == m.interrupted &&
+         ((w & word::notified) != 0) == m.notified && ((w & word::again) != 0) == m.again &&
+         word::requests(w) == m.requests && word::result(w) == m.how;
 }
 
-/// Visits every state that up to three requests can reach, tries every operation there, and names the first that differs from the model;
-/// empty if none does. `states` is how many there were.
+/// Visits every state that up to three requests can reach, tries every operation there, and names
+/// the first that differs from the model; empty if none does. `states` is how many there were.
 template <class Word>
 std::string first_difference(std::size_t& states) {
   using path = std::vector<const operation<Word>*>;
@@ -238,8 +235,9 @@ TEST(Word, OnlyOneOfTwoEndsOfAFutureWins) {
   EXPECT_EQ(word::result(w.load()), outcome::value);
 }
 
-/// One task that suspends `rounds` times, against wakers and cancellers. Every wait must be won by exactly one of them. Returns how many
-/// winners there were beside one a wait (0 if the word is right).
+/// One task that suspends `rounds` times, against wakers and cancellers. Every wait must be won by
+/// exactly one of them. Returns how many winners there were beside one a wait (0 if the word is
+/// right).
 template <class Word>
 long surplus_winners(unsigned wakers, unsigned cancellers, int rounds) {
   Word w;

@@ -56,7 +56,8 @@ TEST_P(Barrier, BAR_04_13_GenerationsDoNotMixAndEachHasOneNumberZero) {
     constexpr int parties = 6, generations = 500;
     h::barrier b(parties);
     std::atomic<int> arrived{0}, wrong{0}, zeros{0};
-    auto body = [](h::barrier& bb, std::atomic<int>& a, std::atomic<int>& bad, std::atomic<int>& z) -> h::task<> {
+    auto body = [](h::barrier& bb, std::atomic<int>& a, std::atomic<int>& bad,
+                   std::atomic<int>& z) -> h::task<> {
       for (int g = 0; g < generations; ++g) {
         ++a;
         if (co_await bb.wait() == 0) ++z;
@@ -78,7 +79,9 @@ TEST_P(Barrier, BAR_05_FiveTasksPassInPairsAndTheFifthWaits) {
     h::barrier b(2);
     std::vector<h::task_handle<std::size_t>> all;
     for (int i = 0; i < 5; ++i) all.push_back(h::create_task(meet(b)));
-    const auto ended = [&] { return std::count_if(all.begin(), all.end(), [](auto& t) { return t.done(); }); };
+    const auto ended = [&] {
+      return std::count_if(all.begin(), all.end(), [](auto& t) { return t.done(); });
+    };
     co_await until([&] { return ended() == 4; });
     co_await settle();
     EXPECT_EQ(ended(), 4);
@@ -145,23 +148,23 @@ TEST_P(Barrier, BAR_12_OneThatAbortsBreaksAllTheOthersAndAResetRepairs) {
     constexpr int parties = 4;
     h::barrier first(parties), second(parties);
     std::atomic<int> broken{0}, through{0};
-    auto body = [](h::barrier& a, h::barrier& s, std::atomic<int>& n, std::atomic<int>& ok, bool aborts) -> h::task<> {
+    auto body = [](h::barrier& a, h::barrier& s, std::atomic<int>& n, std::atomic<int>& ok,
+                   bool aborts) -> h::task<> {
       (void)co_await a.wait();
       try {
         if (aborts)
           a.abort();
         else
           (void)co_await a.wait();
-      } catch (const h::broken_barrier_error&) {
-        ++n;
-      }
+      } catch (const h::broken_barrier_error&) { ++n; }
       if (co_await s.wait() == 0) a.reset();
       (void)co_await s.wait();
       (void)co_await a.wait();
       ++ok;
     };
     std::vector<h::task_handle<void>> all;
-    for (int i = 0; i < parties; ++i) all.push_back(h::create_task(body(first, second, broken, through, i == 2)));
+    for (int i = 0; i < parties; ++i)
+      all.push_back(h::create_task(body(first, second, broken, through, i == 2)));
     for (auto& t : all) co_await t;
     EXPECT_EQ(broken, parties - 1);
     EXPECT_EQ(through, parties);
@@ -175,22 +178,21 @@ TEST_P(Barrier, EveryRoundIsCompleteUnderRandomCancellations) {
     constexpr int parties = 4;
     h::barrier b(parties);
     std::atomic<int> passed{0}, cancelled{0}, started{0}, running{12};
-    auto body = [](h::barrier& bb, std::atomic<int>& ok, std::atomic<int>& no, std::atomic<int>& begun,
-                   std::atomic<int>& left) -> h::task<> {
+    auto body = [](h::barrier& bb, std::atomic<int>& ok, std::atomic<int>& no,
+                   std::atomic<int>& begun, std::atomic<int>& left) -> h::task<> {
       ++begun;
       for (int i = 0; i < 60; ++i) {
         try {
           (void)co_await bb.wait();
           ++ok;
-        } catch (const h::cancelled_error&) {
-          ++no;
-        }
+        } catch (const h::cancelled_error&) { ++no; }
       }
       --left;
     };
     std::mt19937_64 random(seed);
     std::vector<h::task_handle<void>> all;
-    for (int i = 0; i < 12; ++i) all.push_back(h::create_task(body(b, passed, cancelled, started, running)));
+    for (int i = 0; i < 12; ++i)
+      all.push_back(h::create_task(body(b, passed, cancelled, started, running)));
     co_await until([&] { return started == 12; });
     while (running > 0) {  // the last ones lack partners: only cancellations let them end
       all[random() % all.size()].cancel();

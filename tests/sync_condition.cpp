@@ -25,7 +25,8 @@ h::task<> wait_and_note(h::condition& c, std::string& log, char who) {
 }
 
 /// Starts waiters, each in the queue before the next.
-h::task<std::vector<h::task_handle<void>>> start(h::condition& c, std::string& log, const char* names) {
+h::task<std::vector<h::task_handle<void>>> start(h::condition& c, std::string& log,
+                                                 const char* names) {
   std::vector<h::task_handle<void>> all;
   for (const char* n = names; *n; ++n) {
     all.push_back(h::create_task(wait_and_note(c, log, *n)));
@@ -122,7 +123,8 @@ TEST_P(Condition, COND_05_WhatThePredicateThrowsLeavesWithTheLockHeld) {
   run([]() -> h::task<> {
     h::condition c;
     co_await c.lock();
-    EXPECT_THROW(co_await c.wait_for([]() -> bool { throw std::runtime_error("no"); }), std::runtime_error);
+    EXPECT_THROW(co_await c.wait_for([]() -> bool { throw std::runtime_error("no"); }),
+                 std::runtime_error);
     EXPECT_TRUE(c.locked());
     c.unlock();
   });
@@ -212,9 +214,7 @@ TEST_P(Condition, COND_14_CancelledWhileItTakesTheLockAgainItHoldsItWhenItThrows
       co_await cc.lock();
       try {
         co_await cc.wait();
-      } catch (const h::cancelled_error&) {
-        held = cc.locked();
-      }
+      } catch (const h::cancelled_error&) { held = cc.locked(); }
       cc.unlock();
     };
     auto t = h::create_task(body(c, held_at_end));
@@ -305,7 +305,9 @@ TEST_P(SharedMutex, ReadersBehindACancelledWriterGoOnAtOnce) {
   run([]() -> h::task<> {
     h::shared_mutex m;
     co_await m.lock_shared();
-    auto writer = [](h::shared_mutex& mm) -> h::task<> { const auto guard = co_await mm.scoped_lock(); };
+    auto writer = [](h::shared_mutex& mm) -> h::task<> {
+      const auto guard = co_await mm.scoped_lock();
+    };
     auto w = h::create_task(writer(m));
     co_await until_waiting(w);
     h::promise<> in, out;
@@ -331,7 +333,8 @@ TEST_P(SharedMutex, WritersAreAloneUnderRandomCancellations) {
   run([seed]() -> h::task<> {
     h::shared_mutex m;
     std::atomic<int> readers{0}, writers{0}, wrong{0};
-    auto body = [](h::shared_mutex& mm, std::atomic<int>& r, std::atomic<int>& w, std::atomic<int>& bad, bool writes) -> h::task<> {
+    auto body = [](h::shared_mutex& mm, std::atomic<int>& r, std::atomic<int>& w,
+                   std::atomic<int>& bad, bool writes) -> h::task<> {
       for (int i = 0; i < 40; ++i) {
         try {
           if (writes) {
@@ -339,9 +342,7 @@ TEST_P(SharedMutex, WritersAreAloneUnderRandomCancellations) {
           } else {
             co_await mm.lock_shared();
           }
-        } catch (const h::cancelled_error&) {
-          continue;
-        }
+        } catch (const h::cancelled_error&) { continue; }
         if (writes) {
           if (++w != 1 || r != 0) ++bad;
         } else {
@@ -350,8 +351,7 @@ TEST_P(SharedMutex, WritersAreAloneUnderRandomCancellations) {
         }
         try {
           co_await h::yield_now();
-        } catch (const h::cancelled_error&) {
-        }
+        } catch (const h::cancelled_error&) {}
         if (writes) {
           --w;
           mm.unlock();
@@ -363,7 +363,8 @@ TEST_P(SharedMutex, WritersAreAloneUnderRandomCancellations) {
     };
     std::mt19937_64 random(seed);
     std::vector<h::task_handle<void>> all;
-    for (int i = 0; i < 24; ++i) all.push_back(h::create_task(body(m, readers, writers, wrong, i % 4 == 0)));
+    for (int i = 0; i < 24; ++i)
+      all.push_back(h::create_task(body(m, readers, writers, wrong, i % 4 == 0)));
     for (int i = 0; i < 300; ++i) {
       all[random() % all.size()].cancel();
       co_await h::yield_now();

@@ -80,9 +80,7 @@ TEST_P(Mutex, LOCK_04_AGuardUnlocksWhenTheBodyThrows) {
     std::string what;
     try {
       co_await body(m);
-    } catch (const std::runtime_error& e) {
-      what = e.what();
-    }
+    } catch (const std::runtime_error& e) { what = e.what(); }
     EXPECT_EQ(what, "out");
     EXPECT_FALSE(m.locked());
   });
@@ -182,9 +180,7 @@ TEST_P(Mutex, LOCK_13_ARequestThatTimedOutTakesNothing) {
     bool timed_out = false;
     try {
       co_await std::move(limited);
-    } catch (const h::timeout_error&) {
-      timed_out = true;
-    }
+    } catch (const h::timeout_error&) { timed_out = true; }
     EXPECT_TRUE(timed_out);
     m.unlock();
     EXPECT_TRUE(m.try_lock());

@@ -93,9 +93,7 @@ TEST_P(Queue, Q_05_AGetterThatTimedOutLeavesNothingBehind) {
     bool timed_out = false;
     try {
       co_await h::timeout(1ms, [&q]() -> h::task<> { (void)co_await q.get(); });
-    } catch (const h::timeout_error&) {
-      timed_out = true;
-    }
+    } catch (const h::timeout_error&) { timed_out = true; }
     EXPECT_TRUE(timed_out);
     q.put_nowait(2);
     EXPECT_EQ(q.size(), 1u);
@@ -189,9 +187,7 @@ TEST_P(Queue, Q_14_APutterThatFindsItsPlaceTakenWaitsOn) {
     co_await until_waiting(t);
     EXPECT_EQ(q.get_nowait(), 0);
     const bool faster = q.try_put(2);  // always on one loop, where the putter has not run yet
-    if (faster) {
-      EXPECT_EQ(co_await q.get(), 2);
-    }
+    if (faster) { EXPECT_EQ(co_await q.get(), 2); }
     EXPECT_EQ(co_await q.get(), 1);
     co_await t;
   });
@@ -419,11 +415,11 @@ TEST_P(Queue, Q_28_EachItemArrivesOnceAndEachProducersInOrder) {
           last[got.producer] = got.number;
           ++n;
         }
-      } catch (const h::queue_shut_down&) {
-      }
+      } catch (const h::queue_shut_down&) {}
     };
     std::vector<h::task_handle<void>> makers, takers;
-    for (int i = 0; i < consumers; ++i) takers.push_back(h::create_task(consume(q, wrong, received)));
+    for (int i = 0; i < consumers; ++i)
+      takers.push_back(h::create_task(consume(q, wrong, received)));
     for (int i = 0; i < producers; ++i) makers.push_back(h::create_task(produce(q, i)));
     for (auto& t : makers) co_await t;
     q.shutdown();
@@ -440,14 +436,14 @@ TEST_P(Queue, Q_30_AShutdownInTheMiddleLosesNothingAndStrandsNobody) {
       h::queue<std::shared_ptr<int>> q(4);
       auto token = std::make_shared<int>(0);
       std::atomic<long> put{0}, got{0};
-      auto produce = [](h::queue<std::shared_ptr<int>>& qq, std::shared_ptr<int> item, std::atomic<long>& n) -> h::task<> {
+      auto produce = [](h::queue<std::shared_ptr<int>>& qq, std::shared_ptr<int> item,
+                        std::atomic<long>& n) -> h::task<> {
         try {
           for (;;) {
             co_await qq.put(item);
             ++n;
           }
-        } catch (const h::queue_shut_down&) {
-        }
+        } catch (const h::queue_shut_down&) {}
       };
       auto consume = [](h::queue<std::shared_ptr<int>>& qq, std::atomic<long>& n) -> h::task<> {
         try {
@@ -456,8 +452,7 @@ TEST_P(Queue, Q_30_AShutdownInTheMiddleLosesNothingAndStrandsNobody) {
             ++n;
             qq.task_done();
           }
-        } catch (const h::queue_shut_down&) {
-        }
+        } catch (const h::queue_shut_down&) {}
       };
       std::vector<h::task_handle<void>> all;
       for (int i = 0; i < 8; ++i) {
@@ -508,9 +503,7 @@ TEST_P(Queue, APutterThatWasWokenAndCancelledWakesTheNext) {
       EXPECT_EQ(q.get_nowait(), 0);
       a.cancel();
       const auto how = co_await ending(a);
-      if (how == "value") {
-        EXPECT_EQ(co_await q.get(), 1);
-      }
+      if (how == "value") { EXPECT_EQ(co_await q.get(), 1); }
       EXPECT_EQ(co_await q.get(), 2);
       co_await b;
     }

@@ -186,10 +186,12 @@ TEST_P(Semaphore, SEM_14_AThousandTasksNeverExceedThePermits) {
     constexpr int permits = 5;
     h::bounded_semaphore s(permits);
     std::atomic<int> inside{0}, most{0}, ended{0};
-    auto body = [](h::semaphore& ss, std::atomic<int>& in, std::atomic<int>& peak, std::atomic<int>& done, unsigned how) -> h::task<> {
+    auto body = [](h::semaphore& ss, std::atomic<int>& in, std::atomic<int>& peak,
+                   std::atomic<int>& done, unsigned how) -> h::task<> {
       try {
         if (how % 3 == 0) {
-          auto limited = h::timeout(std::chrono::microseconds(how % 500), [&ss]() -> h::task<> { co_await ss.acquire(); });
+          auto limited = h::timeout(std::chrono::microseconds(how % 500),
+                                    [&ss]() -> h::task<> { co_await ss.acquire(); });
           co_await std::move(limited);
         } else {
           co_await ss.acquire();
@@ -203,12 +205,10 @@ TEST_P(Semaphore, SEM_14_AThousandTasksNeverExceedThePermits) {
       }
       const int now = ++in;
       int p = peak.load();
-      while (now > p && !peak.compare_exchange_weak(p, now)) {
-      }
+      while (now > p && !peak.compare_exchange_weak(p, now)) {}
       try {
         co_await h::yield_now();
-      } catch (const h::cancelled_error&) {
-      }
+      } catch (const h::cancelled_error&) {}
       --in;
       ss.release();
       ++done;
@@ -216,7 +216,8 @@ TEST_P(Semaphore, SEM_14_AThousandTasksNeverExceedThePermits) {
     std::mt19937_64 random(seed);
     std::vector<h::task_handle<void>> all;
     for (int i = 0; i < 1000; ++i) {
-      all.push_back(h::create_task(body(s, inside, most, ended, static_cast<unsigned>(random() % 10'000))));
+      all.push_back(
+          h::create_task(body(s, inside, most, ended, static_cast<unsigned>(random() % 10'000))));
       if (random() % 4 == 0) all[random() % all.size()].cancel();
       if (random() % 16 == 0) co_await h::yield_now();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Conservation under random cancellations: what goes in comes out or is left, nobody is let in twice, nobody hangs. Every check is also run
-// on a primitive with a planted fault, which it must notice.
+// Conservation under random cancellations: what goes in comes out or is left, nobody is let in
+// twice, nobody hangs. Every check is also run on a primitive with a planted fault, which it must
+// notice.
 #include "sync_support.h"
 
 #include <heddle/sync/barrier.h>
@@ -102,14 +103,16 @@ class faulty_permits {
 /// What a check found wrong; empty: nothing.
 using verdict = std::string;
 
-/// How long the tasks may stand still before a check says that they hang: long for what must not, short for what is known to be faulty.
+/// How long the tasks may stand still before a check says that they hang: long for what must not,
+/// short for what is known to be faulty.
 constexpr auto forever = 60s;
 constexpr auto soon = 100ms;
 
-/// Waits until `all` have ended, cancelling at random while `cancels` last. False: no progress for `patience`; then they are told to stop
-/// and cancelled until they end.
-h::task<bool> all_end(std::vector<h::task_handle<void>>& all, std::atomic<long>& progress, std::atomic<bool>& stop, int cancels,
-                      std::uint64_t seed, h::duration patience) {
+/// Waits until `all` have ended, cancelling at random while `cancels` last. False: no progress for
+/// `patience`; then they are told to stop and cancelled until they end.
+h::task<bool> all_end(std::vector<h::task_handle<void>>& all, std::atomic<long>& progress,
+                      std::atomic<bool>& stop, int cancels, std::uint64_t seed,
+                      h::duration patience) {
   std::mt19937_64 random(seed);
   const auto ended = [&] {
     for (auto& t : all)
@@ -140,15 +143,15 @@ h::task<bool> all_end(std::vector<h::task_handle<void>>& all, std::atomic<long>&
 h::task<> stay() {
   try {
     co_await h::yield_now();
-  } catch (const h::cancelled_error&) {
-  }
+  } catch (const h::cancelled_error&) {}
 }
 
 // --- permits and locks ---
 
 template <class Permits>
-h::task<> use_permits(Permits& s, int permits, std::atomic<int>& inside, std::atomic<int>& too_many, std::atomic<long>& progress,
-                      std::atomic<bool>& stop, std::vector<h::task_handle<void>>& all, std::uint64_t seed) {
+h::task<> use_permits(Permits& s, int permits, std::atomic<int>& inside, std::atomic<int>& too_many,
+                      std::atomic<long>& progress, std::atomic<bool>& stop,
+                      std::vector<h::task_handle<void>>& all, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   for (int i = 0; i < 60 && !stop; ++i) {
     try {
@@ -182,7 +185,9 @@ h::task<verdict> check_permits(std::uint64_t seed, h::duration patience) {
   };
   all.reserve(tasks);
   for (int i = 0; i < tasks; ++i)
-    all.push_back(h::create_task(body(go.get_future(), use_permits(s, permits, inside, too_many, progress, stop, all, seed + i))));
+    all.push_back(
+        h::create_task(body(go.get_future(), use_permits(s, permits, inside, too_many, progress,
+                                                         stop, all, seed + i))));
   for (auto& t : all) co_await until_waiting(t);
   go.set_value();
   const bool in_time = co_await all_end(all, progress, stop, 200, seed, patience);
@@ -229,7 +234,9 @@ TEST_P(Stress, ASemaphoreConservesItsPermits) { holds(check_permits<h::semaphore
 TEST_P(Stress, ABoundedSemaphoreConservesItsPermits) { holds(check_permits<h::bounded_semaphore>); }
 TEST_P(Stress, AMutexIsNeverLostAndNeverHeldTwice) { holds(check_permits<mutex_as_permits, 1>); }
 TEST_P(Stress, TheSimplestPermitsAreRightToo) { holds(check_permits<faulty_permits<fault::none>>); }
-TEST_P(Stress, ADroppedGiveBackIsNoticed) { is_noticed(check_permits<faulty_permits<fault::drops_give_back>>); }
+TEST_P(Stress, ADroppedGiveBackIsNoticed) {
+  is_noticed(check_permits<faulty_permits<fault::drops_give_back>>);
+}
 TEST_P(Stress, AReleaseThatStopsAtACancelledWaiterIsNoticed) {
   // The gap between a canceller's claim and its unlink is open only to other loops.
   if (one_loop())
@@ -286,8 +293,7 @@ h::task<verdict> check_event(std::uint64_t seed, h::duration patience) {
     auto body = [](Event& ee, std::atomic<long>& n) -> h::task<> {
       try {
         co_await ee.wait();
-      } catch (const h::cancelled_error&) {
-      }
+      } catch (const h::cancelled_error&) {}
       ++n;
     };
     std::vector<h::task_handle<void>> all;
@@ -298,7 +304,8 @@ h::task<verdict> check_event(std::uint64_t seed, h::duration patience) {
       co_return;
     };
     auto s = h::create_task(setter(e));
-    const bool in_time = co_await all_end(all, progress, stop, 3, seed + static_cast<std::uint64_t>(round), patience);
+    const bool in_time = co_await all_end(all, progress, stop, 3,
+                                          seed + static_cast<std::uint64_t>(round), patience);
     co_await s;
     if (!in_time) co_return "somebody sleeps on a set event";
   }
@@ -306,11 +313,14 @@ h::task<verdict> check_event(std::uint64_t seed, h::duration patience) {
 }
 
 TEST_P(Stress, NobodySleepsOnASetEvent) { holds(check_event<h::event>); }
-TEST_P(Stress, AnEventThatWakesOnlyTheFirstIsNoticed) { is_noticed(check_event<simple_event<true>>); }
+TEST_P(Stress, AnEventThatWakesOnlyTheFirstIsNoticed) {
+  is_noticed(check_event<simple_event<true>>);
+}
 
 // --- queue ---
 
-/// A queue of int, unbounded, whose getters look again; with DropsWake a getter that is cancelled after it was woken tells nobody.
+/// A queue of int, unbounded, whose getters look again; with DropsWake a getter that is cancelled
+/// after it was woken tells nobody.
 template <bool DropsWake>
 class simple_queue {
   struct looking {
@@ -377,8 +387,9 @@ class simple_queue {
   std::deque<int> items_;
 };
 
-/// Getters that want one item each, and some of them are cancelled just when they may have been woken. A cancelled one is gone, so only the
-/// wake that it passes on lets another have the item: none may be left while somebody waits.
+/// Getters that want one item each, and some of them are cancelled just when they may have been
+/// woken. A cancelled one is gone, so only the wake that it passes on lets another have the item:
+/// none may be left while somebody waits.
 template <class Queue>
 h::task<verdict> check_queue(std::uint64_t seed, h::duration patience) {
   constexpr int getters = 8, items = 6;
@@ -400,7 +411,9 @@ h::task<verdict> check_queue(std::uint64_t seed, h::duration patience) {
     for (int i = 1; i <= items; ++i) {
       co_await q.put(i);
       put += i;
-      if (random() % 2 == 0) all[static_cast<std::size_t>(i - 1)].cancel();  // the one that was just woken, if it has not run yet
+      if (random() % 2 == 0)
+        all[static_cast<std::size_t>(i - 1)]
+            .cancel();  // the one that was just woken, if it has not run yet
       if (random() % 4 == 0) co_await h::yield_now();
     }
     const auto waiting = [&] {
@@ -409,7 +422,8 @@ h::task<verdict> check_queue(std::uint64_t seed, h::duration patience) {
       return n;
     };
     const auto since = h::clock::now();
-    while (q.size() > 0 && waiting() > 0 && h::clock::now() - since < patience) co_await h::yield_now();
+    while (q.size() > 0 && waiting() > 0 && h::clock::now() - since < patience)
+      co_await h::yield_now();
     const bool in_time = q.size() == 0 || waiting() == 0;
     std::atomic<bool> stop{false};
     (void)co_await all_end(all, progress, stop, 1 << 30, seed, forever);
@@ -424,38 +438,44 @@ h::task<verdict> check_queue(std::uint64_t seed, h::duration patience) {
 }
 
 TEST_P(Stress, AQueueLosesNoItemAndNobodySleepsBesideOne) { holds(check_queue<h::queue<int>>); }
-TEST_P(Stress, ALifoQueueLosesNoItemAndNobodySleepsBesideOne) { holds(check_queue<h::lifo_queue<int>>); }
-TEST_P(Stress, APriorityQueueLosesNoItemAndNobodySleepsBesideOne) { holds(check_queue<h::priority_queue<int>>); }
+TEST_P(Stress, ALifoQueueLosesNoItemAndNobodySleepsBesideOne) {
+  holds(check_queue<h::lifo_queue<int>>);
+}
+TEST_P(Stress, APriorityQueueLosesNoItemAndNobodySleepsBesideOne) {
+  holds(check_queue<h::priority_queue<int>>);
+}
 TEST_P(Stress, TheSimplestQueueIsRightToo) { holds(check_queue<simple_queue<false>>); }
-TEST_P(Stress, ADroppedWakeOfACancelledGetterIsNoticed) { is_noticed(check_queue<simple_queue<true>>); }
+TEST_P(Stress, ADroppedWakeOfACancelledGetterIsNoticed) {
+  is_noticed(check_queue<simple_queue<true>>);
+}
 
 /// Bounded, with putters and getters cancelled alike: what was put and not got is in the queue.
 h::task<verdict> check_bounded_queue(std::uint64_t seed, h::duration patience) {
   h::queue<int> q(2);
   std::atomic<long> in{0}, out{0}, count_in{0}, count_out{0}, progress{0};
   std::atomic<bool> stop{false};
-  auto put = [](h::queue<int>& qq, std::atomic<long>& s, std::atomic<long>& n, std::atomic<long>& p, std::atomic<bool>& end, int who) -> h::task<> {
+  auto put = [](h::queue<int>& qq, std::atomic<long>& s, std::atomic<long>& n, std::atomic<long>& p,
+                std::atomic<bool>& end, int who) -> h::task<> {
     for (int i = 1; i <= 60 && !end; ++i) try {
         co_await qq.put(who * 1000 + i);
         s += who * 1000 + i;
         ++n;
         ++p;
-      } catch (const h::cancelled_error&) {
-        ++p;
-      }
+      } catch (const h::cancelled_error&) { ++p; }
   };
-  auto get = [](h::queue<int>& qq, std::atomic<long>& s, std::atomic<long>& n, std::atomic<long>& p, std::atomic<bool>& end) -> h::task<> {
+  auto get = [](h::queue<int>& qq, std::atomic<long>& s, std::atomic<long>& n, std::atomic<long>& p,
+                std::atomic<bool>& end) -> h::task<> {
     while (!end) try {
         s += co_await qq.get();
         ++n;
         ++p;
-      } catch (const h::cancelled_error&) {
-        ++p;
-      }
+      } catch (const h::cancelled_error&) { ++p; }
   };
   std::vector<h::task_handle<void>> makers, takers;
-  for (int i = 0; i < 6; ++i) takers.push_back(h::create_task(get(q, out, count_out, progress, stop)));
-  for (int i = 0; i < 6; ++i) makers.push_back(h::create_task(put(q, in, count_in, progress, stop, i)));
+  for (int i = 0; i < 6; ++i)
+    takers.push_back(h::create_task(get(q, out, count_out, progress, stop)));
+  for (int i = 0; i < 6; ++i)
+    makers.push_back(h::create_task(put(q, in, count_in, progress, stop, i)));
   for (auto& t : takers) co_await until_waiting(t);
   std::mt19937_64 random(seed);
   for (int i = 0; i < 100; ++i) {
@@ -470,11 +490,14 @@ h::task<verdict> check_bounded_queue(std::uint64_t seed, h::duration patience) {
     out += *left;
     ++count_out;
   }
-  if (count_in != count_out || in != out) co_return "put " + std::to_string(count_in) + ", got " + std::to_string(count_out);
+  if (count_in != count_out || in != out)
+    co_return "put " + std::to_string(count_in) + ", got " + std::to_string(count_out);
   co_return "";
 }
 
-TEST_P(Stress, ABoundedQueueConservesItemsWhenPuttersAreCancelledToo) { holds(check_bounded_queue); }
+TEST_P(Stress, ABoundedQueueConservesItemsWhenPuttersAreCancelledToo) {
+  holds(check_bounded_queue);
+}
 
 // --- condition ---
 
@@ -503,17 +526,13 @@ class selfish_condition {
     try {
       auto mine = operation<waiting>(waiting{this});
       co_await mine;
-    } catch (const h::cancelled_error&) {
-      error = std::current_exception();
-    }
+    } catch (const h::cancelled_error&) { error = std::current_exception(); }
     for (bool locked = false; !locked;) {
       auto relock = m_.lock();
       try {
         co_await relock;
         locked = true;
-      } catch (const h::cancelled_error&) {
-        error = std::current_exception();
-      }
+      } catch (const h::cancelled_error&) { error = std::current_exception(); }
     }
     if (error) std::rethrow_exception(error);
     co_return true;
@@ -534,8 +553,8 @@ class selfish_condition {
   wait_queue waiters_;
 };
 
-/// Tokens under a condition, each announced by one notify, for waiters that want one each; some are cancelled just when they may have been
-/// notified. No token may lie there while somebody waits.
+/// Tokens under a condition, each announced by one notify, for waiters that want one each; some are
+/// cancelled just when they may have been notified. No token may lie there while somebody waits.
 template <class Condition>
 h::task<verdict> check_condition(std::uint64_t seed, h::duration patience) {
   constexpr int waiters = 8, tokens = 6;
@@ -563,7 +582,9 @@ h::task<verdict> check_condition(std::uint64_t seed, h::duration patience) {
         ++there;
         c.notify();
       }
-      if (random() % 2 == 0) all[static_cast<std::size_t>(i)].cancel();  // the one that was just notified, if it has not run yet
+      if (random() % 2 == 0)
+        all[static_cast<std::size_t>(i)]
+            .cancel();  // the one that was just notified, if it has not run yet
       if (random() % 4 == 0) co_await h::yield_now();
     }
     const auto waiting = [&] {
@@ -572,7 +593,8 @@ h::task<verdict> check_condition(std::uint64_t seed, h::duration patience) {
       return n;
     };
     const auto since = h::clock::now();
-    while (there > 0 && waiting() > 0 && h::clock::now() - since < patience) co_await h::yield_now();
+    while (there > 0 && waiting() > 0 && h::clock::now() - since < patience)
+      co_await h::yield_now();
     const bool in_time = there == 0 || waiting() == 0;
     std::atomic<bool> stop{false};
     (void)co_await all_end(all, progress, stop, 1 << 30, seed, forever);
@@ -581,8 +603,12 @@ h::task<verdict> check_condition(std::uint64_t seed, h::duration patience) {
   co_return "";
 }
 
-TEST_P(Stress, ANotificationIsNeverLostWithACancelledWaiter) { holds(check_condition<h::condition>); }
-TEST_P(Stress, AConditionThatDropsANotificationIsNoticed) { is_noticed(check_condition<selfish_condition>); }
+TEST_P(Stress, ANotificationIsNeverLostWithACancelledWaiter) {
+  holds(check_condition<h::condition>);
+}
+TEST_P(Stress, AConditionThatDropsANotificationIsNoticed) {
+  is_noticed(check_condition<selfish_condition>);
+}
 
 // --- barrier ---
 
@@ -624,8 +650,9 @@ class counting_barrier {
   int here_ = 0;
 };
 
-/// Every task counts itself before it waits. A round of n may only pass when n have come and not left; so passes never exceed arrivals
-/// by rounds: passes are always a multiple of the parties but for those cancelled after their round was complete.
+/// Every task counts itself before it waits. A round of n may only pass when n have come and not
+/// left; so passes never exceed arrivals by rounds: passes are always a multiple of the parties but
+/// for those cancelled after their round was complete.
 template <class Barrier>
 h::task<verdict> check_barrier(std::uint64_t seed, h::duration) {
   constexpr int parties = 3;
@@ -644,7 +671,8 @@ h::task<verdict> check_barrier(std::uint64_t seed, h::duration) {
     ((seed + static_cast<std::uint64_t>(round)) % 2 == 0 ? first : second).cancel();
     auto third = h::create_task(body(b, passed));
     co_await until([&] {
-      return third.done() || h::detail::word::state(third.record()->state().load()) == h::detail::task_state::leaf;
+      return third.done() ||
+             h::detail::word::state(third.record()->state().load()) == h::detail::task_state::leaf;
     });
     const bool early = third.done();
     if (!early) {
@@ -663,7 +691,9 @@ h::task<verdict> check_barrier(std::uint64_t seed, h::duration) {
 }
 
 TEST_P(Stress, ABarrierDoesNotCountWhoWasCancelled) { holds(check_barrier<h::barrier>); }
-TEST_P(Stress, ABarrierThatCountsWhoWasCancelledIsNoticed) { is_noticed(check_barrier<counting_barrier>); }
+TEST_P(Stress, ABarrierThatCountsWhoWasCancelledIsNoticed) {
+  is_noticed(check_barrier<counting_barrier>);
+}
 
 // --- shared_mutex ---
 
@@ -702,7 +732,9 @@ class sulking_shared_mutex {
   void unlock_shared() noexcept { leave(true); }
 
  private:
-  bool free_for(bool shared) const noexcept { return shared ? !written_ : !written_ && readers_ == 0; }
+  bool free_for(bool shared) const noexcept {
+    return shared ? !written_ : !written_ && readers_ == 0;
+  }
   void take(bool shared) noexcept {
     if (shared)
       ++readers_;
@@ -733,7 +765,8 @@ class sulking_shared_mutex {
   bool written_ = false;
 };
 
-/// A reader holds it, a writer waits, readers wait behind. When the writer gives up they must go on although the first reader stays.
+/// A reader holds it, a writer waits, readers wait behind. When the writer gives up they must go on
+/// although the first reader stays.
 template <class SharedMutex>
 h::task<verdict> check_shared_mutex(std::uint64_t, h::duration patience) {
   for (int round = 0; round < 20; ++round) {
@@ -768,7 +801,11 @@ h::task<verdict> check_shared_mutex(std::uint64_t, h::duration patience) {
   co_return "";
 }
 
-TEST_P(Stress, ReadersDoNotWaitBehindAWriterThatHasGivenUp) { holds(check_shared_mutex<h::shared_mutex>); }
-TEST_P(Stress, AWriterThatLeavesReadersBehindIsNoticed) { is_noticed(check_shared_mutex<sulking_shared_mutex>); }
+TEST_P(Stress, ReadersDoNotWaitBehindAWriterThatHasGivenUp) {
+  holds(check_shared_mutex<h::shared_mutex>);
+}
+TEST_P(Stress, AWriterThatLeavesReadersBehindIsNoticed) {
+  is_noticed(check_shared_mutex<sulking_shared_mutex>);
+}
 
 }  // namespace

@@ -41,12 +41,14 @@ template <class F>
 h::task<> until(F condition) {
   const auto limit = h::clock::now() + 60s;
   while (!condition()) {
-    if (h::clock::now() > limit) throw std::runtime_error("what the test waits for does not happen");
+    if (h::clock::now() > limit)
+      throw std::runtime_error("what the test waits for does not happen");
     co_await h::yield_now();
   }
 }
 
-/// Until `t` stands in a wait that a cancellation can claim, and so in the queue of what it waits for.
+/// Until `t` stands in a wait that a cancellation can claim, and so in the queue of what it waits
+/// for.
 inline h::task<> until_waiting(h::any_task t) {
   auto wait = until([t] {
     const auto s = h::detail::word::state(t.record()->state().load());
@@ -72,9 +74,7 @@ h::task<std::string> ending(h::task_handle<T> t) {
     co_return "value";
   } catch (const h::cancelled_error& e) {
     co_return e.message().empty() ? "cancelled" : "cancelled: " + e.message();
-  } catch (const std::exception& e) {
-    co_return e.what();
-  }
+  } catch (const std::exception& e) { co_return e.what(); }
 }
 
 /// A fresh seed for each run, printed when a test fails. HEDDLE_TEST_SEED repeats one.
