@@ -185,6 +185,12 @@ unsigned uring_reactor::publish_locked() noexcept {
   return tail - __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);     // pairs with the kernel's release
 }
 
+/// A hint without reap_, exact with it.
+unsigned uring_reactor::completions_ready() const noexcept {
+  return __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE) -  // pairs with the kernel's release
+         __atomic_load_n(ring_.cq.khead, __ATOMIC_RELAXED);
+}
+
 int uring_reactor::enter(unsigned submit, unsigned wait_for, duration limit) noexcept {
   __kernel_timespec time{};
   io_uring_getevents_arg arg{};
@@ -239,13 +245,13 @@ unsigned uring_reactor::poll(duration limit) {
   queue_.lock();
   const unsigned waiting = publish_locked();
   queue_.unlock();
-  const bool ready = ::io_uring_cq_ready(&ring_) != 0;
+  const bool ready = completions_ready() != 0;
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
   if (!ready && limit > duration::zero())
     (void)enter(waiting, 1, limit);
   else if (waiting != 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
     (void)enter(waiting, 0, duration::zero());
-  if (::io_uring_cq_ready(&ring_) == 0 && starved_count_.load(relaxed) == 0) return 0;
+  if (completions_ready() == 0 && starved_count_.load(relaxed) == 0) return 0;
   reap_.lock();
   const unsigned n = reap_locked();
   reap_.unlock();
@@ -274,7 +280,7 @@ unsigned uring_reactor::reap_locked() {
   queue_.lock();  // who queued an operation wrote things that its completion is about to read
   queue_.unlock();
   unsigned seen = 0;
-  unsigned left = ::io_uring_cq_ready(&ring_);
+  unsigned left = completions_ready();
   while (left != 0) {
     io_uring_cqe* list[64];
     const unsigned n = ::io_uring_peek_batch_cqe(&ring_, list, std::min(left, 64u));

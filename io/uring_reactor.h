@@ -95,6 +95,7 @@ class uring_reactor final : public reactor {
   void queue(Prepare&& prepare) noexcept;
   void submit_locked() noexcept;
   unsigned publish_locked() noexcept;
+  [[nodiscard]] unsigned completions_ready() const noexcept;
   int enter(unsigned submit, unsigned wait_for, duration limit) noexcept;
   void arm_bell() noexcept;
   void cancel(std::uint64_t mark) noexcept;
