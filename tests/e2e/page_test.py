@@ -1,0 +1,247 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The live page in headless Chromium, driven through chromedriver's own protocol."""
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+
+import support
+
+# Nothing here may ask anybody but the server: no updates, no telemetry, no names resolved.
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1180,1100",
+         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+
+COUNTERS = ["run", "stolen", "parked", "woken", "polls", "io_events", "rescues", "created"]
+LENGTHS = ["queue", "forks", "inbox", "timers"]
+
+
+class Browser:
+    def __init__(self, profile):
+        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                                       preexec_fn=support.die_with_parent)
+        self.session = ""
+        for line in self.driver.stdout:
+            if found := re.search(r"started successfully on port (\d+)", line):
+                self.base = f"http://127.0.0.1:{found[1]}"
+                break
+        else:
+            raise AssertionError("chromedriver did not start")
+        # It must not block on a full pipe.
+        self.reader = threading.Thread(target=self.driver.stdout.read, daemon=True)
+        self.reader.start()
+        options = {"binary": "/usr/bin/chromium", "args": [*FLAGS, "--user-data-dir=" + profile]}
+        self.session = "/session/" + self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}})["sessionId"]
+
+    def call(self, method, path, body=None):
+        request = urllib.request.Request(self.base + self.session + path, method=method,
+                                         data=None if body is None else json.dumps(body).encode(),
+                                         headers={"Content-Type": "application/json"})
+        no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with no_proxy.open(request, timeout=support.PATIENCE) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as e:
+            raise AssertionError(f"{method} {path}: {e.read().decode()}") from None
+
+    def open(self, url):
+        self.call("POST", "/url", {"url": url})
+
+    def script(self, text, *arguments):
+        return self.call("POST", "/execute/sync", {"script": text, "args": list(arguments)})
+
+    def click(self, element_id):
+        element = self.call("POST", "/element", {"using": "css selector", "value": "#" + element_id})
+        self.call("POST", f"/element/{next(iter(element.values()))}/click", {})
+
+    def wait(self, condition, seconds=support.PATIENCE):
+        """Until a JavaScript expression is true."""
+        self.call("POST", "/timeouts", {"script": seconds * 1000})
+        self.call("POST", "/execute/async", {"args": [], "script": f"""
+            const done = arguments[0];
+            const look = () => ({condition}) ? done(true) : setTimeout(look, 10);
+            look();"""})
+
+    def close(self):
+        try:
+            if self.session:
+                self.call("DELETE", "")
+        finally:
+            os.killpg(self.driver.pid, signal.SIGTERM)  # its own group, started above
+            self.driver.wait()
+            self.reader.join()
+            self.driver.stdout.close()
+
+
+class Page(support.ServedTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.browser = Browser(cls.dir + "/profile")
+        cls.addClassCleanup(cls.browser.close)
+
+    def setUp(self):
+        self.browser.open(self.server.url + "/")
+        self.browser.wait("document.body.dataset.refreshes >= 2")
+
+    def stats(self):
+        return json.loads(self.curl("/stats").body)
+
+    def figures(self):
+        """All that the page shows at one moment, by id: the exact value and the text."""
+        return self.browser.script("""
+            return Object.fromEntries([...document.querySelectorAll('[id][data-value]')]
+                .map(e => [e.id, [e.dataset.value, e.textContent]]));""")
+
+    def number(self, figures, element_id):
+        return float(figures[element_id][0])
+
+    def figures_between_two_looks(self):
+        """What /stats said, what the page showed then, what /stats said then."""
+        before = self.stats()
+        # Two refreshes further the page shows what it asked for after that.
+        refreshes = int(self.browser.script("return document.body.dataset.refreshes"))
+        self.browser.wait(f"document.body.dataset.refreshes >= {refreshes + 2}")
+        figures = self.figures()
+        return before, figures, self.stats()
+
+    def check_figures(self):
+        before, figures, after = self.figures_between_two_looks()
+
+        def within(element_id, low, high):
+            value = self.number(figures, element_id)
+            self.assertTrue(low <= value <= high, f"{element_id}: {low} <= {value} <= {high}")
+
+        def total(stats, name):
+            return sum(loop[name] for loop in stats["loops"])
+
+        self.assertEqual(self.number(figures, "loops-count"), after["loops_count"])
+        self.assertEqual(figures["reactor"], [after["reactor"]] * 2)
+        within("uptime", before["uptime_s"], after["uptime_s"])
+        within("requests", before["requests"], after["requests"])
+        for name in "run", "stolen", "rescues":
+            within("total-" + name, total(before, name), total(after, name))
+        for loop, (low, high) in enumerate(zip(before["loops"], after["loops"])):
+            for name in COUNTERS:
+                within(f"loop-{loop}-{name}", low[name], high[name])
+            for name in LENGTHS:
+                within(f"loop-{loop}-{name}", 0, 1e6)
+            within(f"loop-{loop}-busy", 0, 1)
+        self.assertLessEqual(self.number(figures, "latency-p50"), self.number(figures, "latency-p99"))
+        self.assertLessEqual(self.number(figures, "latency-p99"), self.number(figures, "latency-max"))
+        # The text is the value, in a form for people.
+        for element_id, (value, text) in figures.items():
+            if re.search(r"^(requests|total-\w+|loops-count|loop-\d+-(?!busy)\w+)$", element_id):
+                self.assertEqual(text, f"{int(value):,}", element_id)
+            elif element_id.endswith("-busy"):
+                self.assertAlmostEqual(int(text), float(value) * 100, delta=0.51)
+        return figures
+
+    def load(self):
+        """Bounded load from outside the browser, for as long as the returned event is not set."""
+        ended = threading.Event()
+
+        def ask(path):
+            wire = support.Wire(self.server.port)
+            while not ended.is_set():
+                self.assertEqual(wire.get(path).status, 200)
+            wire.close()
+
+        threads = [threading.Thread(target=ask, args=(path,))
+                   for path in ("/hash?n=20000", "/plaintext", "/fork?n=22", "/fork?n=22", "/spin?ms=20")]
+        for thread in threads:
+            thread.start()
+
+        def end():
+            ended.set()
+            for thread in threads:
+                thread.join()
+        self.addCleanup(end)
+        return end
+
+    def check_console(self):
+        entries = self.browser.call("POST", "/se/log", {"type": "browser"})
+        self.assertEqual([e for e in entries if e["level"] in ("SEVERE", "WARNING")], [])
+        self.assertFalse(self.browser.script("return document.body.classList.contains('lost')"))
+
+    def test_the_figures_move_equal_stats_and_tasks_are_stolen(self):
+        self.assertEqual(self.browser.script("return document.title"), "heddle: loops at work")
+        self.check_figures()
+        end = self.load()
+        first = self.check_figures()
+        self.browser.wait("Number(document.getElementById('total-stolen').dataset.value) > 0")
+        second = self.check_figures()
+        for moving in ("requests", "uptime", "total-run", "loop-0-run", "loop-1-run", "loop-0-polls",
+                       "loop-1-polls", "loop-0-io_events"):
+            self.assertGreater(self.number(second, moving), self.number(first, moving), moving)
+        self.assertGreater(self.number(second, "total-stolen"), 0)
+        self.assertGreater(max(self.number(second, f"loop-{i}-busy") for i in (0, 1)), 0)
+        self.screenshot("loaded")
+        end()
+        self.check_figures()
+        self.check_console()
+
+    def test_the_buttons_give_the_loops_work(self):
+        names = self.browser.script(
+            "return [...document.querySelectorAll('button[data-load]')].map(b => b.id)")
+        self.assertIn("load-steal", names)
+        for count, name in enumerate(names, 1):
+            self.browser.click(name)
+            self.browser.wait(f"document.body.dataset.loads >= {count}")
+            self.assertEqual(self.browser.script(
+                "return document.querySelector('#log li .bad')?.textContent ?? ''"), "", name)
+            self.assertFalse(self.browser.script(f"return document.getElementById('{name}').disabled"))
+        self.assertGreater(self.number(self.check_figures(), "total-stolen"), 0)
+        self.screenshot("buttons")
+        self.check_console()
+
+    def test_the_page_fits_a_narrow_screen(self):
+        self.addCleanup(self.browser.call, "POST", "/window/rect", {"width": 1180, "height": 1100})
+        self.browser.call("POST", "/window/rect", {"width": 500, "height": 900})
+        self.assertLessEqual(*self.browser.script(
+            "return [document.documentElement.scrollWidth, window.innerWidth]"))
+        self.screenshot("narrow")
+
+    def screenshot(self, name):
+        picture = base64.b64decode(self.browser.call("GET", "/screenshot"))
+        self.assertEqual(picture[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertGreater(len(picture), 10_000)
+        if support.settings.out:
+            os.makedirs(support.settings.out, exist_ok=True)
+            path = f"{support.settings.out}/page-{support.settings.reactor}-{name}.png"
+            with open(path, "wb") as f:
+                f.write(picture)
+
+
+class LostServer(support.unittest.TestCase):
+    def test_the_page_says_when_the_server_is_gone_and_finds_it_again(self):
+        with support.tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            first = support.Server()
+            self.addCleanup(first.kill)
+            browser = Browser(profile)
+            try:
+                browser.open(first.url + "/")
+                browser.wait("document.body.dataset.refreshes >= 1")
+                first.signal()
+                self.assertEqual(first.end()[0], 0)
+                browser.wait("document.body.classList.contains('lost')")
+                second = support.Server("--port", str(first.port))
+                self.addCleanup(second.kill)
+                browser.wait("!document.body.classList.contains('lost')")
+                second.signal()
+                self.assertEqual(second.end()[0], 0)
+            finally:
+                browser.close()
+
+
+if __name__ == "__main__":
+    support.main()
