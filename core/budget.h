@@ -16,6 +16,8 @@ namespace heddle::detail {
 /// several.
 /// Cost: a call and an increment; every 64th looks at the clock.
 HEDDLE_NOINLINE bool budget_spent() noexcept;
+/// Its every 64th look, at the clock.
+HEDDLE_COLD bool step_took_long(struct thread_state& own) noexcept;
 
 /// Base of the awaiters whose operation may be ready: `return go_on();` in await_ready, and first
 /// thing in await_suspend `if (stands_back()) return stand_back(h);`. What was got stays in the

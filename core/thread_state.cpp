@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/thread_state.h>
 
+#include <heddle/core/budget.h>
+
 #include <new>
 
 namespace heddle::detail {
@@ -29,6 +31,8 @@ thread_state& this_thread() noexcept { return self; }
 void* this_fork_state_address() noexcept { return self.forks; }
 
 // Here, beside the thread-local, so that each is one call deep and no deeper.
+bool budget_spent() noexcept { return ++self.ready_awaits % 64 == 0 && step_took_long(self); }
+
 void* frame_allocate(std::size_t bytes) {
   if constexpr (HEDDLE_ASAN) return ::operator new(bytes);
   if (bytes > frame_depot::largest) [[unlikely]]
