@@ -14,8 +14,12 @@
 namespace heddle {
 namespace {
 
-const sockaddr_in& as_v4(const sockaddr* a) noexcept { return *reinterpret_cast<const sockaddr_in*>(a); }
-const sockaddr_in6& as_v6(const sockaddr* a) noexcept { return *reinterpret_cast<const sockaddr_in6*>(a); }
+const sockaddr_in& as_v4(const sockaddr* a) noexcept {
+  return *reinterpret_cast<const sockaddr_in*>(a);
+}
+const sockaddr_in6& as_v6(const sockaddr* a) noexcept {
+  return *reinterpret_cast<const sockaddr_in6*>(a);
+}
 constexpr socklen_t path_offset = offsetof(sockaddr_un, sun_path);
 
 address from_call(int (*call)(int, sockaddr*, socklen_t*), int socket) noexcept {
@@ -49,7 +53,8 @@ address address::ip(std::string_view host, std::uint16_t port) {
       const std::string scope = text.substr(percent + 1);
       unsigned index = ::if_nametoindex(scope.c_str());
       if (index == 0) std::from_chars(scope.data(), scope.data() + scope.size(), index);
-      if (index == 0) throw bad_value("no network interface named \"" + scope + "\" in the address " + text);
+      if (index == 0)
+        throw bad_value("no network interface named \"" + scope + "\" in the address " + text);
       v6.sin6_scope_id = index;
     }
     return {reinterpret_cast<const sockaddr*>(&v6), sizeof v6};
@@ -75,9 +80,7 @@ address address::peer_of(int socket) noexcept { return from_call(::getpeername, 
 std::string address::host() const {
   char text[INET6_ADDRSTRLEN] = {};
   switch (family()) {
-    case AF_INET:
-      ::inet_ntop(AF_INET, &as_v4(data()).sin_addr, text, sizeof text);
-      return text;
+    case AF_INET: ::inet_ntop(AF_INET, &as_v4(data()).sin_addr, text, sizeof text); return text;
     case AF_INET6: {
       ::inet_ntop(AF_INET6, &as_v6(data()).sin6_addr, text, sizeof text);
       std::string host = text;
@@ -94,19 +97,15 @@ std::string address::host() const {
       if (path[0] != '\0') path.resize(std::strlen(path.c_str()));
       return path;
     }
-    default:
-      return {};
+    default: return {};
   }
 }
 
 std::uint16_t address::port() const noexcept {
   switch (family()) {
-    case AF_INET:
-      return ntohs(as_v4(data()).sin_port);
-    case AF_INET6:
-      return ntohs(as_v6(data()).sin6_port);
-    default:
-      return 0;
+    case AF_INET: return ntohs(as_v4(data()).sin_port);
+    case AF_INET6: return ntohs(as_v6(data()).sin6_port);
+    default: return 0;
   }
 }
 

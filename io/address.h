@@ -11,7 +11,8 @@
 
 namespace heddle {
 
-/// A socket address by value. Empty (family 0) when there is none, as for the peer of an unnamed Unix socket.
+/// A socket address by value. Empty (family 0) when there is none, as for the peer of an unnamed
+/// Unix socket.
 class address {
  public:
   address() noexcept = default;

@@ -37,22 +37,16 @@ HEDDLE_NOINLINE char* take_block() {
 
 HEDDLE_NOINLINE void give_block(char* block) noexcept {
   auto& own = own_blocks();
-  if (!own.push(::new (static_cast<void*>(block)) raw_links::block{}, batch)) own.spill(blocks_of_the_process, batch);
+  if (!own.push(::new (static_cast<void*>(block)) raw_links::block{}, batch))
+    own.spill(blocks_of_the_process, batch);
 }
 
 void input_buffer::free_memory() noexcept {
   switch (kind_) {
-    case kind::none:
-      break;
-    case kind::block:
-      give_block(data_);
-      break;
-    case kind::heap:
-      ::operator delete(data_);
-      break;
-    case kind::lent:
-      lent_->lender->give_back(*lent_);
-      break;
+    case kind::none: break;
+    case kind::block: give_block(data_); break;
+    case kind::heap: ::operator delete(data_); break;
+    case kind::lent: lent_->lender->give_back(*lent_); break;
   }
 }
 
@@ -67,7 +61,8 @@ void input_buffer::reserve_behind(std::size_t n) {
   if (kind_ != kind::none && capacity_ - end_ >= n) return;
   const std::size_t held = size();
   if ((kind_ == kind::block || kind_ == kind::heap) && capacity_ - held >= n && begin_ >= held) {
-    std::memcpy(data_, data_ + begin_, held);  // at most half is moved, so a byte is moved a bounded number of times
+    std::memcpy(data_, data_ + begin_,
+                held);  // at most half is moved, so a byte is moved a bounded number of times
     begin_ = 0;
     end_ = held;
     return;

@@ -11,8 +11,9 @@ namespace heddle::detail {
 /// The size of a block, and of a kernel buffer: the most that one receive brings.
 inline constexpr std::size_t block_size = 16 * 1024;
 
-/// Blocks go and come through a small cache of the thread, so that one loop uses the same few, warm, for all its connections.
-/// Never inlined: no thread-local survives a suspension. Throws std::bad_alloc.
+/// Blocks go and come through a small cache of the thread, so that one loop uses the same few,
+/// warm, for all its connections. Never inlined: no thread-local survives a suspension. Throws
+/// std::bad_alloc.
 char* take_block();
 void give_block(char* block) noexcept;
 
@@ -38,7 +39,8 @@ class buffer_lender {
   ~buffer_lender() = default;
 };
 
-/// The unread bytes of one stream, contiguous; no memory while there are none. Not thread-safe: the reader's alone.
+/// The unread bytes of one stream, contiguous; no memory while there are none. Not thread-safe: the
+/// reader's alone.
 class input_buffer {
  public:
   input_buffer() noexcept = default;
@@ -57,14 +59,16 @@ class input_buffer {
   }
   void clear() noexcept;
 
-  /// Free memory behind the bytes, at least a quarter of a block: receive into tail(), then added().
+  /// Free memory behind the bytes, at least a quarter of a block: receive into tail(), then
+  /// added().
   void make_room();
   [[nodiscard]] char* tail() noexcept { return data_ + end_; }
   [[nodiscard]] std::size_t room() const noexcept { return capacity_ - end_; }
   void added(std::size_t n) noexcept { end_ += n; }
 
   void append(std::string_view bytes);
-  /// Takes over bytes that came in a lent buffer: kept in place if nothing else is here and its lender can spare it, else copied.
+  /// Takes over bytes that came in a lent buffer: kept in place if nothing else is here and its
+  /// lender can spare it, else copied.
   void adopt(lent_chunk& chunk);
 
  private:

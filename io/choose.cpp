@@ -23,17 +23,14 @@ reactor_kind from_environment() {
 
 const char* advice(int error) noexcept {
   switch (error) {
-    case ENOSYS:
-      return "this kernel has no io_uring (6.0 or newer is needed)";
+    case ENOSYS: return "this kernel has no io_uring (6.0 or newer is needed)";
     case EPERM:
     case EACCES:
-      return "it is forbidden here, as in many containers, or by the sysctl kernel.io_uring_disabled";
-    case ENOMEM:
-      return "the limit of locked memory (ulimit -l) is too low";
-    case EINVAL:
-      return "this kernel is too old (6.0 or newer is needed)";
-    default:
-      return "the kernel refused it";
+      return "it is forbidden here, as in many containers, or by the sysctl "
+             "kernel.io_uring_disabled";
+    case ENOMEM: return "the limit of locked memory (ulimit -l) is too low";
+    case EINVAL: return "this kernel is too old (6.0 or newer is needed)";
+    default: return "the kernel refused it";
   }
 }
 
@@ -51,9 +48,11 @@ reactor_kind choose_reactor(reactor_kind wish, std::string& note) {
     probe_uring();
     return reactor_kind::uring;
   } catch (const std::system_error& e) {
-    const std::string why = std::string("io_uring cannot be used: ") + advice(e.code().value()) + " (" + e.what() + ")";
+    const std::string why =
+        std::string("io_uring cannot be used: ") + advice(e.code().value()) + " (" + e.what() + ")";
     if (wish == reactor_kind::uring)
-      throw std::system_error(e.code(), why + "; choose epoll or auto (option reactor, or HEDDLE_REACTOR)");
+      throw std::system_error(e.code(),
+                              why + "; choose epoll or auto (option reactor, or HEDDLE_REACTOR)");
     note = why + "; epoll is used instead";
     return reactor_kind::epoll;
   }

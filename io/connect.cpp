@@ -26,7 +26,8 @@ task<connection> connect_to(address to, connection_options options) {
   fd socket = make_stream_socket(to.family(), to);
   if (!options.local_host.empty() || options.local_port != 0) {
     const std::string any = to.family() == AF_INET6 ? "::" : "0.0.0.0";
-    const address from = address::ip(options.local_host.empty() ? any : options.local_host, options.local_port);
+    const address from =
+        address::ip(options.local_host.empty() ? any : options.local_host, options.local_port);
     set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1, "setsockopt SO_REUSEADDR", from);
     check(::bind(socket.get(), from.data(), from.size()), "bind", from.to_string());
   }
@@ -40,11 +41,13 @@ task<connection> connect_to(address to, connection_options options) {
     pause = std::min(2 * pause, 50ms);
     result = ::connect(socket.get(), to.data(), to.size());
   }
-  if (result != 0 && errno != EINPROGRESS && errno != EINTR) throw_system_error(errno, "connect", to.to_string());
+  if (result != 0 && errno != EINPROGRESS && errno != EINTR)
+    throw_system_error(errno, "connect", to.to_string());
 
   // Watched from here on: an unconnected socket would report a hang-up.
   const auto purpose = result == 0 ? watched_for::streaming : watched_for::connecting;
-  stream_core* core = stream_core::open(std::move(socket), current_reactor(), purpose, options.limit, to);
+  stream_core* core =
+      stream_core::open(std::move(socket), current_reactor(), purpose, options.limit, to);
   connection c = make_connection(core);
   if (result != 0) {
     int error = 0;
@@ -52,7 +55,8 @@ task<connection> connect_to(address to, connection_options options) {
       writable_wait connected(core->source(), core->name());
       co_await connected;
       socklen_t length = sizeof error;
-      check(::getsockopt(core->descriptor(), SOL_SOCKET, SO_ERROR, &error, &length), "getsockopt SO_ERROR", to.to_string());
+      check(::getsockopt(core->descriptor(), SOL_SOCKET, SO_ERROR, &error, &length),
+            "getsockopt SO_ERROR", to.to_string());
     } while (error == 0 && core->is_connecting());
     if (error != 0) throw_system_error(error, "connect", to.to_string());
   }
@@ -76,9 +80,7 @@ task<connection> open_connection(std::string host, std::uint16_t port, connectio
     try {
       connection c = co_await detail::connect_to(to, options);
       co_return c;
-    } catch (const std::system_error&) {
-      last = std::current_exception();
-    }
+    } catch (const std::system_error&) { last = std::current_exception(); }
   }
   std::rethrow_exception(last);
 }

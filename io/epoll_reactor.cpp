@@ -14,21 +14,26 @@
 namespace heddle::detail {
 namespace {
 
-static_assert(events::in == EPOLLIN && events::out == EPOLLOUT && events::error == EPOLLERR && events::hang_up == EPOLLHUP &&
-              events::peer_hang_up == EPOLLRDHUP && events::edge == static_cast<unsigned>(EPOLLET));
+static_assert(events::in == EPOLLIN && events::out == EPOLLOUT && events::error == EPOLLERR &&
+              events::hang_up == EPOLLHUP && events::peer_hang_up == EPOLLRDHUP &&
+              events::edge == static_cast<unsigned>(EPOLLET));
 
 constexpr std::uint64_t bell_mark = ~std::uint64_t{0};
 
-std::uint64_t pack(source_name n) noexcept { return (static_cast<std::uint64_t>(n.generation) << 32) | n.slot; }
+std::uint64_t pack(source_name n) noexcept {
+  return (static_cast<std::uint64_t>(n.generation) << 32) | n.slot;
+}
 
-/// epoll_wait to the nanosecond; on kernels before 5.11 to the next millisecond above, so that a busy loop never wakes early.
+/// epoll_wait to the nanosecond; on kernels before 5.11 to the next millisecond above, so that a
+/// busy loop never wakes early.
 int wait_for_events(int set, epoll_event* list, int room, duration limit) noexcept {
   static atomic<bool> fine{true};
   if (limit <= duration::zero()) return ::epoll_wait(set, list, room, 0);
   if (limit == duration::max()) return ::epoll_wait(set, list, room, -1);
   const auto ns = limit.count();
   if (fine.load(relaxed)) {
-    const timespec t{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+    const timespec t{static_cast<time_t>(ns / 1'000'000'000),
+                     static_cast<long>(ns % 1'000'000'000)};
     const int n = ::epoll_pwait2(set, list, room, &t, nullptr);
     if (n >= 0 || errno != ENOSYS) return n;
     fine.store(false, relaxed);
@@ -65,8 +70,8 @@ unsigned epoll_reactor::rescue() noexcept {
   epoll_event list[batch];
   const int n = ::epoll_wait(set_.get(), list, batch, 0);
   if (n <= 0) return 0;
-  // The bell rang for the owner, and this thread has taken its edge: the owner is not in its poll, or about to look again, but
-  // whoever rang counts on the next waiting poll to return.
+  // The bell rang for the owner, and this thread has taken its edge: the owner is not in its poll,
+  // or about to look again, but whoever rang counts on the next waiting poll to return.
   for (int i = 0; i < n; ++i)
     if (list[i].data.u64 == bell_mark) wake();
   return dispatch(list, n);
@@ -79,7 +84,8 @@ unsigned epoll_reactor::dispatch(const void* events_list, int count) noexcept {
     const auto mark = list[i].data.u64;
     if (mark == bell_mark) continue;
     ++seen;
-    io_source::at(static_cast<std::uint32_t>(mark)).ready(static_cast<std::uint32_t>(mark >> 32), list[i].events);
+    io_source::at(static_cast<std::uint32_t>(mark))
+        .ready(static_cast<std::uint32_t>(mark >> 32), list[i].events);
   }
   return seen;
 }

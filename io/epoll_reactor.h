@@ -6,9 +6,11 @@
 
 namespace heddle::detail {
 
-/// Readiness by epoll. A descriptor is registered once for its life, edge-triggered in both directions: no wait re-arms anything.
+/// Readiness by epoll. A descriptor is registered once for its life, edge-triggered in both
+/// directions: no wait re-arms anything.
 ///
-/// A hogged loop's events are fetched by another thread from the same set: the kernel tells each edge to one of the two.
+/// A hogged loop's events are fetched by another thread from the same set: the kernel tells each
+/// edge to one of the two.
 class epoll_reactor final : public reactor {
  public:
   epoll_reactor();

@@ -35,7 +35,8 @@ class fd {
   int number_ = -1;
 };
 
-/// Passes a result through, or throws std::system_error for errno with the failing call and what it was about.
+/// Passes a result through, or throws std::system_error for errno with the failing call and what it
+/// was about.
 template <class Result>
 Result check(Result result, const char* call, const std::string& about = {}) {
   if (result < 0) [[unlikely]]

@@ -25,6 +25,8 @@ constexpr std::size_t send_at = 64 * 1024;
 // What a refused client may still send while it is given the chance to read why.
 constexpr std::size_t linger_bytes = 1024 * 1024;
 constexpr auto linger_time = std::chrono::seconds(2);
+// What a stopping server gives a new connection for its first request, which may be under way.
+constexpr auto fresh_time = std::chrono::milliseconds(200);
 
 /// The thread's spare exchanges. Never inlined: the coroutines that call it resume on other
 /// threads.
@@ -300,6 +302,9 @@ task<> engine::linger(connection& c, slot& s) {
   }
 }
 
+/// For a connection that was accepted when the server had just been destroyed.
+task<> engine::hang_up(connection) { co_return; }
+
 task<> engine::serve(std::shared_ptr<engine> self, connection c) {
   engine& e = *self;
   slot s(e, c.writer);
@@ -316,6 +321,7 @@ task<> engine::serve(std::shared_ptr<engine> self, connection c) {
       if (!s.back() || !more) co_return;
       const time_point arrived = clock::now();
       if (!partial) began = arrived;
+      s.used();
       x.take(e.options.limits);
 
       unsigned answered = 0;
@@ -443,7 +449,11 @@ task<> engine::start(std::string host, std::uint16_t port) {
   heddle::server_options o;
   o.backlog = options.backlog;
   o.reuse_port = options.reuse_port;
-  auto converse = [self = shared_from_this()](connection c) { return serve(self, std::move(c)); };
+  // Weak: the listener keeps this callable, and the engine the listener.
+  auto converse = [weak = weak_from_this()](connection c) {
+    auto self = weak.lock();
+    return self ? serve(std::move(self), std::move(c)) : hang_up(std::move(c));
+  };
   task<heddle::server> work =
       start_server(std::move(converse), std::move(host), port, std::move(o));
   listener = co_await work;
@@ -453,13 +463,19 @@ task<> engine::stop(duration grace) {
   stopping_.store(true, seq_cst);  // protocol EXPIRE
   if (!listener.valid()) co_return;
   listener.close();
+  const auto first_request_by =
+      saturating_add(clock::now(), duration(fresh_time)).time_since_epoch().count();
   {
     const std::lock_guard lock(mutex_);
     for (slot* s = first_; s != nullptr; s = s->next_) {
-      if (s->phase_.load(seq_cst) == phase::reading && !s->partial_.load(relaxed))
+      if (s->phase_.load(seq_cst) != phase::reading || s->partial_.load(relaxed)) continue;
+      if (s->fresh_.load(relaxed))
+        s->deadline_.store(first_request_by, relaxed);
+      else
         expire(*s, phase::reading);
     }
   }
+  arm(first_request_by);
   auto late = current_loop().call_later(grace, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->listener.abort_clients();
   });
@@ -478,6 +494,8 @@ server_stats engine::stats() const {
   }
   const std::lock_guard lock(mutex_);
   sum.connections = slots_;
+  for (const slot* s = first_; s != nullptr; s = s->next_)
+    sum.working += s->phase_.load(relaxed) == phase::busy;
   return sum;
 }
 

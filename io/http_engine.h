@@ -74,6 +74,8 @@ class slot {
   /// The connection is going to wait. `partial`: for the rest of a request. False: do not, the
   /// server is stopping.
   [[nodiscard]] bool wait(phase p, time_point until, bool partial);
+  /// A request has come.
+  void used() noexcept { fresh_.store(false, heddle::detail::relaxed); }
   /// The wait is over. False: it took too long; the connection was ended.
   [[nodiscard]] bool back() noexcept {
     return phase_.exchange(phase::busy, heddle::detail::acq_rel) != phase::expired;
@@ -91,6 +93,7 @@ class slot {
   atomic<duration::rep> deadline_{0};
   atomic<phase> phase_{phase::busy};
   atomic<bool> partial_{false};
+  atomic<bool> fresh_{true};  // it has asked nothing yet
 };
 
 class engine : public std::enable_shared_from_this<engine> {
@@ -98,6 +101,7 @@ class engine : public std::enable_shared_from_this<engine> {
   explicit engine(server_options o) : options(std::move(o)) {}
 
   static task<> serve(std::shared_ptr<engine> self, connection c);
+  static task<> hang_up(connection c);
   [[nodiscard]] task<> start(std::string host, std::uint16_t port);
   [[nodiscard]] task<> stop(duration grace);
   [[nodiscard]] server_stats stats() const;

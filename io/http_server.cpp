@@ -106,7 +106,9 @@ latency_histogram& latency_histogram::operator-=(const latency_histogram& earlie
 server::server(server_options options)
     : engine_(std::make_shared<detail::engine>(std::move(options))) {}
 
-server::~server() = default;
+server::~server() {
+  if (engine_ && engine_->listener.valid()) engine_->listener.close();
+}
 
 server& server::route(method m, std::string path, handler h) {
   if (!path.starts_with('/'))
@@ -142,6 +144,10 @@ task<> server::start(std::string host, std::uint16_t port) {
 task<> server::serve_forever() { return engine_->listener.serve_forever(); }
 
 task<> server::stop(duration grace) { return engine_->stop(grace); }
+
+bool server::is_serving() const noexcept {
+  return engine_->listener.valid() && engine_->listener.is_serving();
+}
 
 std::uint16_t server::port() const {
   return engine_->listener.valid() ? engine_->listener.port() : 0;

@@ -125,6 +125,7 @@ struct server_stats {
   std::uint64_t refused =
       0;  // of these, those that never reached a handler: malformed, too large, too late
   std::size_t connections = 0;  // open now
+  std::size_t working = 0;      // of these, at work on a request, and not waiting for their client
   latency_histogram latency;    // from the arrival of a request's last bytes to its answer's first
 };
 
@@ -149,7 +150,10 @@ class server {
  public:
   explicit server(server_options options = {});
   server(server&&) noexcept = default;
-  server& operator=(server&&) noexcept = default;
+  server& operator=(server&& other) noexcept {
+    std::swap(engine_, other.engine_);
+    return *this;
+  }
   ~server();
 
   /// Exactly this path. The latest of two equal routes stands. Throws bad_value for a path without
@@ -171,10 +175,12 @@ class server {
   [[nodiscard]] task<> start(std::string host, std::uint16_t port);
   /// Until it is cancelled or stopped.
   [[nodiscard]] task<> serve_forever();
-  /// Accepts no more, closes idle connections, lets those at work finish what they do, and resets
-  /// what is left after `grace`.
+  /// Accepts no more, closes idle connections (new ones after a moment, for their first request may
+  /// be on its way), lets those at work finish what they do, and resets what is left after `grace`.
   [[nodiscard]] task<> stop(duration grace = std::chrono::seconds(5));
 
+  /// Started and not stopped.
+  [[nodiscard]] bool is_serving() const noexcept;
   /// Where it listens; 0 before start().
   [[nodiscard]] std::uint16_t port() const;
   /// Cheap; from any thread.

@@ -15,23 +15,27 @@ enum class watched_for {
   streaming,   // a stream: edges of both, unless the kernel moves its bytes
 };
 
-/// One a loop. Everything here may be called from any thread, but for what driver.h gives to the owner alone.
+/// One a loop. Everything here may be called from any thread, but for what driver.h gives to the
+/// owner alone.
 class reactor : public driver {
  public:
-  /// Watches `descriptor` (non-blocking) for its whole life, by edges. Throws std::system_error, std::bad_alloc; then the descriptor is
-  /// still the caller's.
+  /// Watches `descriptor` (non-blocking) for its whole life, by edges. Throws std::system_error,
+  /// std::bad_alloc; then the descriptor is still the caller's.
   virtual io_source& watch(int descriptor, source_owner* owner, watched_for purpose) = 0;
-  /// io_source::retire() ends a watch and tells so here, under both locks of the source and before its generation moves on. The
-  /// descriptor is closed afterwards; first settle_descriptor() of what is returned, if anything is.
+  /// io_source::retire() ends a watch and tells so here, under both locks of the source and before
+  /// its generation moves on. The descriptor is closed afterwards; first settle_descriptor() of
+  /// what is returned, if anything is.
   virtual reactor* unwatch(io_source& source) noexcept = 0;
 
-  /// The kernel moves a stream's bytes itself: receive_more, send and settle_descriptor are there. Else the stream calls recv and send.
+  /// The kernel moves a stream's bytes itself: receive_more, send and settle_descriptor are there.
+  /// Else the stream calls recv and send.
   [[nodiscard]] bool moves_bytes() const noexcept { return moves_bytes_; }
   /// Under the source's read lock: receives into lent buffers until the end of the stream.
   virtual void receive_more(io_source&) noexcept {}
   /// Sends from memory that stays as it is until owner->sent().
   virtual void send(io_source&, int, const char*, std::size_t) noexcept {}
-  /// The descriptor's number is about to be closed: nothing that names it is still on its way to the kernel afterwards.
+  /// The descriptor's number is about to be closed: nothing that names it is still on its way to
+  /// the kernel afterwards.
   virtual void settle_descriptor() noexcept {}
 
  protected:

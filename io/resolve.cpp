@@ -18,15 +18,18 @@ class resolve_errors final : public std::error_category {
   [[nodiscard]] std::string message(int code) const override { return ::gai_strerror(code); }
 };
 
-/// A look-up by the C library; with AI_NUMERICHOST it asks nobody and does not block. Returns its error code.
-int look_up(const std::string& host, std::uint16_t port, const resolve_options& o, int more_flags, std::vector<address>& out) {
+/// A look-up by the C library; with AI_NUMERICHOST it asks nobody and does not block. Returns its
+/// error code.
+int look_up(const std::string& host, std::uint16_t port, const resolve_options& o, int more_flags,
+            std::vector<address>& out) {
   addrinfo hints{};
   hints.ai_family = o.family;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | (o.passive ? AI_PASSIVE : 0) | more_flags;
   addrinfo* list = nullptr;
   const std::string service = std::to_string(port);
-  const int error = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), service.c_str(), &hints, &list);
+  const int error =
+      ::getaddrinfo(host.empty() ? nullptr : host.c_str(), service.c_str(), &hints, &list);
   if (error != 0) return error == EAI_SYSTEM ? EAI_FAIL : error;
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
   for (const auto* a = list; a; a = a->ai_next) {
@@ -61,7 +64,8 @@ task<std::vector<address>> resolve(std::string host, std::uint16_t port, resolve
     a = co_await blocking;
   }
   if (a.error != 0)
-    throw std::system_error(a.error, resolve_category(), "getaddrinfo " + host + ":" + std::to_string(port));
+    throw std::system_error(a.error, resolve_category(),
+                            "getaddrinfo " + host + ":" + std::to_string(port));
   co_return std::move(a.addresses);
 }
 

@@ -26,8 +26,9 @@ using namespace std::chrono_literals;
 
 constexpr auto pause_length = 1s;
 
-/// One listening socket. Shared by the server and its accepting task: whichever goes last closes the descriptor, so that nobody accepts on
-/// a number that has been given to something else. stop() ends listening at once, from any thread.
+/// One listening socket. Shared by the server and its accepting task: whichever goes last closes
+/// the descriptor, so that nobody accepts on a number that has been given to something else. stop()
+/// ends listening at once, from any thread.
 class listener {
  public:
   listener(fd socket, unsigned loop) : socket_(std::move(socket)), loop_(loop) {}
@@ -42,7 +43,8 @@ class listener {
   }
   void stop() noexcept {
     if (stopped_.exchange(true, acq_rel)) return;  // pairs with itself: once
-    ::shutdown(socket_.get(), SHUT_RDWR);          // refuses from now on, also while somebody is inside accept
+    ::shutdown(socket_.get(),
+               SHUT_RDWR);  // refuses from now on, also while somebody is inside accept
     if (source_) (void)source_->retire();
   }
   [[nodiscard]] bool stopped() const noexcept { return stopped_.load(acquire); }
@@ -63,7 +65,8 @@ enum class accepted { drained, more, out_of_descriptors, ended };
 }  // namespace
 
 // handler_, options_, where_   constant once the server is made
-// everything else               under the lock of changed_, where wait_closed and serve_forever wait
+// everything else               under the lock of changed_, where wait_closed and serve_forever
+//                               wait
 class server_core final : public stream_listener, public std::enable_shared_from_this<server_core> {
  public:
   server_core(connection_handler handler, server_options options)
@@ -114,7 +117,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
   const server_options options_;
   std::vector<address> where_;
   std::string path_;
-  struct stat path_identity_ {};
+  struct stat path_identity_{};
 
   bool serving_ = false;
   bool closed_ = false;
@@ -129,7 +132,8 @@ class server_core final : public stream_listener, public std::enable_shared_from
 /// Waits until the server is closed, and, if `empty`, has no connections left.
 class server_wait final : public waiter {
  public:
-  server_wait(server_core& s, bool empty) noexcept : waiter(s.changed_), server_(s), empty_(empty) {}
+  server_wait(server_core& s, bool empty) noexcept
+      : waiter(s.changed_), server_(s), empty_(empty) {}
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
@@ -173,13 +177,9 @@ task<> run_connection(std::shared_ptr<server_core> s, connection c) {
   try {
     task<> work = s->handle(std::move(c));
     co_await work;
-  } catch (const cancelled_error&) {
+  } catch (const cancelled_error&) { throw; } catch (const fatal_error&) {
     throw;
-  } catch (const fatal_error&) {
-    throw;
-  } catch (...) {
-    error = std::current_exception();
-  }
+  } catch (...) { error = std::current_exception(); }
   if (error) {
     error_context what;
     what.message = "unhandled exception in connection handler";
@@ -194,14 +194,9 @@ task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) 
     const auto seen = l->source().edges();
     const accepted how = s->accept_some(*l);
     switch (how) {
-      case accepted::ended:
-        co_return;
-      case accepted::more:
-        co_await yield_now();
-        break;
-      case accepted::out_of_descriptors:
-        co_await sleep(pause_length);
-        break;
+      case accepted::ended: co_return;
+      case accepted::more: co_await yield_now(); break;
+      case accepted::out_of_descriptors: co_await sleep(pause_length); break;
       case accepted::drained: {
         readable_wait next(l->source(), l->name(), seen, "accept");
         co_await next;
@@ -211,13 +206,15 @@ task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) 
   }
 }
 
-/// A socket that nobody listens at any more may be replaced; anything else at the path is the user's.
+/// A socket that nobody listens at any more may be replaced; anything else at the path is the
+/// user's.
 void remove_stale_socket(const std::string& path) {
-  struct stat s {};
+  struct stat s{};
   if (path[0] == '\0' || ::stat(path.c_str(), &s) != 0 || !S_ISSOCK(s.st_mode)) return;
   const address at = address::unix_path(path);
   const fd probe = make_stream_socket(AF_UNIX, at);
-  if (::connect(probe.get(), at.data(), at.size()) != 0 && errno == ECONNREFUSED) ::unlink(path.c_str());
+  if (::connect(probe.get(), at.data(), at.size()) != 0 && errno == ECONNREFUSED)
+    ::unlink(path.c_str());
 }
 
 }  // namespace
@@ -228,7 +225,8 @@ fd server_core::bind_one(const address& at, bool shared) const {
     set_option(s.get(), SOL_SOCKET, SO_REUSEADDR, 1, "setsockopt SO_REUSEADDR", at);
     if (shared) set_option(s.get(), SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt SO_REUSEPORT", at);
   }
-  if (at.family() == AF_INET6) set_option(s.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1, "setsockopt IPV6_V6ONLY", at);
+  if (at.family() == AF_INET6)
+    set_option(s.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1, "setsockopt IPV6_V6ONLY", at);
   check(::bind(s.get(), at.data(), at.size()), "bind", at.to_string());
   return s;
 }
@@ -245,7 +243,8 @@ void server_core::bind(const std::vector<address>& at, unsigned loops) {
       first = bind_one(a, shared);
     } catch (const std::system_error& e) {
       // A machine without IPv6 still lists its addresses.
-      const bool unsupported = e.code().value() == EAFNOSUPPORT || e.code().value() == EADDRNOTAVAIL;
+      const bool unsupported =
+          e.code().value() == EAFNOSUPPORT || e.code().value() == EADDRNOTAVAIL;
       if (unsupported && at.size() > 1 && a.family() == AF_INET6) continue;
       throw;
     }
@@ -260,7 +259,8 @@ void server_core::bind(const std::vector<address>& at, unsigned loops) {
     for (unsigned i = 1; shared && i < loops; ++i)
       listeners_.push_back(std::make_shared<listener>(bind_one(bound, true), i));
   }
-  if (listeners_.empty()) throw_system_error(EADDRNOTAVAIL, "bind", at.empty() ? std::string() : at.front().to_string());
+  if (listeners_.empty())
+    throw_system_error(EADDRNOTAVAIL, "bind", at.empty() ? std::string() : at.front().to_string());
 }
 
 void server_core::start() {
@@ -310,8 +310,9 @@ void server_core::close() noexcept {
 
 void server_core::remove_path() noexcept {
   if (path_.empty() || !options_.cleanup_socket) return;
-  struct stat now {};
-  if (::stat(path_.c_str(), &now) == 0 && now.st_ino == path_identity_.st_ino && now.st_dev == path_identity_.st_dev)
+  struct stat now{};
+  if (::stat(path_.c_str(), &now) == 0 && now.st_ino == path_identity_.st_ino &&
+      now.st_dev == path_identity_.st_dev)
     ::unlink(path_.c_str());
   path_.clear();
 }
@@ -321,11 +322,11 @@ accepted server_core::accept_some(listener& l) {
     if (l.stopped()) return accepted::ended;
     sockaddr_storage peer;
     socklen_t length = sizeof peer;
-    fd socket(::accept4(l.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    fd socket(::accept4(l.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length,
+                        SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket.valid()) {
       switch (const int code = errno; code) {
-        case EAGAIN:
-          return accepted::drained;
+        case EAGAIN: return accepted::drained;
         case EMFILE:
         case ENFILE:
         case ENOBUFS:
@@ -334,15 +335,14 @@ accepted server_core::accept_some(listener& l) {
           return accepted::out_of_descriptors;
         }
         case EINVAL:
-        case EBADF:
-          return accepted::ended;  // stopped meanwhile
-        default:
-          continue;  // that connection's own trouble: it is gone
+        case EBADF: return accepted::ended;  // stopped meanwhile
+        default: continue;                   // that connection's own trouble: it is gone
       }
     }
     if (options_.no_delay) set_no_delay(socket.get(), where_.front().family());
     const address from(reinterpret_cast<const sockaddr*>(&peer), length);
-    stream_core* core = stream_core::open(std::move(socket), current_reactor(), watched_for::streaming, options_.limit, from);
+    stream_core* core = stream_core::open(std::move(socket), current_reactor(),
+                                          watched_for::streaming, options_.limit, from);
     core->tell(shared_from_this());
     changed_.lock();
     ++live_;
@@ -369,9 +369,7 @@ void server_core::report_pause(int code) noexcept {
   what.message = "accepting pauses for a second";
   try {
     throw_system_error(code, "accept", where_.front().to_string());
-  } catch (...) {
-    what.error = std::current_exception();
-  }
+  } catch (...) { what.error = std::current_exception(); }
   heddle::current_runtime().report(what);
 }
 
@@ -430,9 +428,7 @@ task<> run_forever(std::shared_ptr<server_core> s) {
   std::exception_ptr cut;
   try {
     co_await wait_for_server(s, false);
-  } catch (...) {
-    cut = std::current_exception();
-  }
+  } catch (...) { cut = std::current_exception(); }
   if (!cut) co_return;
   s->close();
   co_await wait_for_server(s, true);
@@ -489,8 +485,8 @@ std::uint16_t server::port() const {
 std::vector<int> server::sockets() const { return use(core_).sockets(); }
 std::size_t server::connections() const noexcept { return core_ ? core_->look().live : 0; }
 
-task<server> start_server_erased(detail::connection_handler handler, std::string host, std::uint16_t port,
-                                 server_options options) {
+task<server> start_server_erased(detail::connection_handler handler, std::string host,
+                                 std::uint16_t port, server_options options) {
   detail::check_options(options);
   resolve_options how;
   how.passive = true;
@@ -504,7 +500,8 @@ task<server> start_server_erased(detail::connection_handler handler, std::string
   co_return s;
 }
 
-task<server> start_unix_server_erased(detail::connection_handler handler, std::string path, server_options options) {
+task<server> start_unix_server_erased(detail::connection_handler handler, std::string path,
+                                      server_options options) {
   detail::check_options(options);
   const std::vector<address> at(1, address::unix_path(path));
   const bool at_once = options.start_serving;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A server on all loops: one listener a loop, one task a connection.
 //
-//   auto s = co_await h::start_server(handle, "127.0.0.1", 8080);      // task<> handle(h::stream_reader, h::stream_writer)
+//   // h::task<> handle(h::stream_reader, h::stream_writer)
+//   auto s = co_await h::start_server(handle, "127.0.0.1", 8080);
 //   co_await s.serve_forever();
 #pragma once
 
@@ -19,15 +20,18 @@
 namespace heddle {
 
 struct server_options {
-  /// Connections that wait in the kernel to be accepted, for each listener; also the most that are accepted at one go.
+  /// Connections that wait in the kernel to be accepted, for each listener; also the most that are
+  /// accepted at one go.
   int backlog = 1024;
   /// For the readers; in bytes, at least 1.
   std::size_t limit = default_stream_limit;
   bool no_delay = true;
-  /// One listener for each loop, by SO_REUSEPORT; false: one for all, which also refuses a second server on the port.
+  /// One listener for each loop, by SO_REUSEPORT; false: one for all, which also refuses a second
+  /// server on the port.
   bool reuse_port = true;
   bool start_serving = true;
-  /// Unix servers: remove the path when the server closes (unless something else stands there by then).
+  /// Unix servers: remove the path when the server closes (unless something else stands there by
+  /// then).
   bool cleanup_socket = true;
   /// Name of the connections' tasks; empty: none.
   std::string name = {};
@@ -43,8 +47,9 @@ template <class F>
 connection_handler make_connection_handler(F&& f) {
   using D = std::decay_t<F>;
   constexpr bool two = std::is_invocable_v<D&, stream_reader, stream_writer>;
-  static_assert(two || std::is_invocable_v<D&, connection>,
-                "a connection handler is called with (stream_reader, stream_writer) or with (connection)");
+  static_assert(
+      two || std::is_invocable_v<D&, connection>,
+      "a connection handler is called with (stream_reader, stream_writer) or with (connection)");
   // Shared, since std::function copies; called from all loops at once, as the documentation says.
   auto shared = std::make_shared<D>(std::forward<F>(f));
   return [shared](connection c) -> task<> {
@@ -74,9 +79,10 @@ connection_handler make_connection_handler(F&& f) {
 
 /// A handle to a running server. Destroying it closes the listeners; connections go on.
 ///
-/// Each connection is a movable task of its own, made on the loop that accepted it. A handler that throws is reported through the runtime's
-/// exception handler ("unhandled exception in connection handler"), its connection is closed, and the server goes on.
-/// When descriptors run out (EMFILE), accepting pauses for a second; that is reported once a pause.
+/// Each connection is a movable task of its own, made on the loop that accepted it. A handler that
+/// throws is reported through the runtime's exception handler ("unhandled exception in connection
+/// handler"), its connection is closed, and the server goes on. When descriptors run out (EMFILE),
+/// accepting pauses for a second; that is reported once a pause.
 /// Thread-safety  everything, from any loop of its runtime.
 class server {
  public:
@@ -86,11 +92,12 @@ class server {
   server& operator=(server&& other) noexcept;
   ~server();
 
-  /// Starts accepting, if `server_options::start_serving` was false. Once; then it does nothing. Throws usage_error when closed.
+  /// Starts accepting, if `server_options::start_serving` was false. Once; then it does nothing.
+  /// Throws usage_error when closed.
   void start_serving();
   [[nodiscard]] bool is_serving() const noexcept;
-  /// Serves until it is cancelled or closed; cancelled, it closes, waits for the connections to end and throws on.
-  /// Throws usage_error if it runs already, or on a closed server.
+  /// Serves until it is cancelled or closed; cancelled, it closes, waits for the connections to end
+  /// and throws on. Throws usage_error if it runs already, or on a closed server.
   [[nodiscard]] task<> serve_forever();
   /// Stops accepting; connections that live go on. Idempotent.
   void close();
@@ -116,22 +123,40 @@ class server {
 };
 
 /// For wrappers that have erased their handler's type already.
-[[nodiscard]] task<server> start_server_erased(detail::connection_handler handler, std::string host, std::uint16_t port,
-                                               server_options options);
-[[nodiscard]] task<server> start_unix_server_erased(detail::connection_handler handler, std::string path, server_options options);
+[[nodiscard]] task<server> start_server_erased(detail::connection_handler handler, std::string host,
+                                               std::uint16_t port, server_options options);
+[[nodiscard]] task<server> start_unix_server_erased(detail::connection_handler handler,
+                                                    std::string path, server_options options);
 
-/// Listens at `host` ("" or "*": every address; a name: each of its addresses) and `port` (0: the kernel picks one).
-/// `handler` is called for each connection with (stream_reader, stream_writer) or (connection), from all loops at the same time.
-/// Throws    std::system_error naming the address; then nothing listens. bad_value for a backlog or limit below 1.
+/// Listens at `host` ("" or "*": every address; a name: each of its addresses) and `port` (0: the
+/// kernel picks one). `handler` is called for each connection with (stream_reader, stream_writer)
+/// or (connection), from all loops at the same time.
+/// Throws    std::system_error naming the address; then nothing listens. bad_value for a backlog or
+///           limit below 1.
 template <class F>
-[[nodiscard]] task<server> start_server(F&& handler, std::string host, std::uint16_t port, server_options options = {}) {
-  return start_server_erased(detail::make_connection_handler(std::forward<F>(handler)), std::move(host), port,
-                             std::move(options));
+[[nodiscard]] task<server> start_server(F&& handler, std::string host, std::uint16_t port,
+                                        server_options options) {
+  return start_server_erased(detail::make_connection_handler(std::forward<F>(handler)),
+                             std::move(host), port, std::move(options));
 }
-/// Listens at a Unix socket. A stale socket at the path is replaced; anything else there is an error.
+/// Listens at a Unix socket. A stale socket at the path is replaced; anything else there is an
+/// error.
 template <class F>
-[[nodiscard]] task<server> start_unix_server(F&& handler, std::string path, server_options options = {}) {
-  return start_unix_server_erased(detail::make_connection_handler(std::forward<F>(handler)), std::move(path), std::move(options));
+[[nodiscard]] task<server> start_unix_server(F&& handler, std::string path,
+                                             server_options options) {
+  return start_unix_server_erased(detail::make_connection_handler(std::forward<F>(handler)),
+                                  std::move(path), std::move(options));
+}
+
+// Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
+// expression.
+template <class F>
+[[nodiscard]] task<server> start_server(F&& handler, std::string host, std::uint16_t port) {
+  return start_server(std::forward<F>(handler), std::move(host), port, server_options());
+}
+template <class F>
+[[nodiscard]] task<server> start_unix_server(F&& handler, std::string path) {
+  return start_unix_server(std::forward<F>(handler), std::move(path), server_options());
 }
 
 }  // namespace heddle

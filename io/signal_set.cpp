@@ -21,8 +21,9 @@ constexpr std::size_t most_sets = 32;
 
 /// What the signal handler may look at: one line a set, and it takes no lock.
 ///
-/// A set leaves by clearing `wanted` and waiting until no handler is inside, so that no handler writes to a descriptor that was
-/// closed. A handler that interrupts the leaving thread has returned before that goes on.
+/// A set leaves by clearing `wanted` and waiting until no handler is inside, so that no handler
+/// writes to a descriptor that was closed. A handler that interrupts the leaving thread has
+/// returned before that goes on.
 struct place {
   atomic<std::uint64_t> wanted{0};  // bit n-1: signal n
   atomic<std::uint64_t> came{0};
@@ -62,7 +63,8 @@ class signal_state {
   explicit signal_state(std::initializer_list<int> signals)
       : bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
     for (const int s : signals) {
-      if (s < 1 || s > signal_count) throw bad_value("no signal has the number " + std::to_string(s));
+      if (s < 1 || s > signal_count)
+        throw bad_value("no signal has the number " + std::to_string(s));
       if (s == SIGKILL || s == SIGSTOP) throw usage_error("SIGKILL and SIGSTOP cannot be caught");
       mask_ |= bit(s);
     }
@@ -102,7 +104,8 @@ class signal_state {
     auto bits = place_->came.load(acquire);  // pairs with on_signal()
     while (bits != 0) {
       const auto lowest = bits & (~bits + 1);
-      if (place_->came.compare_exchange_weak(bits, bits & ~lowest, acq_rel, acquire)) return __builtin_ctzll(lowest) + 1;
+      if (place_->came.compare_exchange_weak(bits, bits & ~lowest, acq_rel, acquire))
+        return __builtin_ctzll(lowest) + 1;
     }
     return 0;
   }
@@ -119,7 +122,7 @@ class signal_state {
  private:
   static void install(int s) {
     if (users[s]++ != 0) return;
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
     ::sigfillset(&action.sa_mask);
@@ -135,7 +138,8 @@ class signal_state {
 
 }  // namespace detail
 
-signal_set::signal_set(std::initializer_list<int> signals) : state_(std::make_unique<detail::signal_state>(signals)) {}
+signal_set::signal_set(std::initializer_list<int> signals)
+    : state_(std::make_unique<detail::signal_state>(signals)) {}
 signal_set::signal_set(signal_set&&) noexcept = default;
 signal_set& signal_set::operator=(signal_set&&) noexcept = default;
 signal_set::~signal_set() = default;

@@ -18,19 +18,22 @@ namespace detail {
 class signal_state;
 }
 
-/// Takes signals from their default actions while it lives and hands them to who waits. Several sets may name the same signal: each is
-/// told. When the last set that names it goes, the action from before is back.
-/// The kernel merges equal signals that come faster than they are fetched; so does a set.
+/// Takes signals from their default actions while it lives and hands them to who waits. Several
+/// sets may name the same signal: each is told. When the last set that names it goes, the action
+/// from before is back. The kernel merges equal signals that come faster than they are fetched; so
+/// does a set.
 /// Thread-safety  made in a task; one waits at a time; a signal may come on any thread.
 class signal_set {
  public:
-  /// Throws bad_value for a number that is no signal, usage_error for SIGKILL and SIGSTOP or if 32 sets live already, no_running_loop.
+  /// Throws bad_value for a number that is no signal, usage_error for SIGKILL and SIGSTOP or if 32
+  /// sets live already, no_running_loop.
   signal_set(std::initializer_list<int> signals);
   signal_set(signal_set&&) noexcept;
   signal_set& operator=(signal_set&&) noexcept;
   ~signal_set();
 
-  /// The number of a signal that came since it was last told, the lowest first. Cancel: loses none. Throws cancelled_error only.
+  /// The number of a signal that came since it was last told, the lowest first. Cancel: loses none.
+  /// Throws cancelled_error only.
   [[nodiscard]] task<int> wait();
 
  private:

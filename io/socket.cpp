@@ -8,11 +8,14 @@
 namespace heddle::detail {
 
 fd make_stream_socket(int family, const address& about) {
-  return fd(check(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket", about.to_string()));
+  return fd(check(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket",
+                  about.to_string()));
 }
 
-void set_option(int socket, int level, int name, int value, const char* call, const address& about) {
-  if (::setsockopt(socket, level, name, &value, sizeof value) != 0) throw_system_error(errno, call, about.to_string());
+void set_option(int socket, int level, int name, int value, const char* call,
+                const address& about) {
+  if (::setsockopt(socket, level, name, &value, sizeof value) != 0)
+    throw_system_error(errno, call, about.to_string());
 }
 
 void set_no_delay(int socket, int family) noexcept {

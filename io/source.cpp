@@ -28,7 +28,9 @@ constinit atomic<bool> generations_ignored{false};
 
 }  // namespace
 
-void plant_fault_ignore_generations(bool on) noexcept { generations_ignored.store(on, release); }  // pairs with ready()
+void plant_fault_ignore_generations(bool on) noexcept {
+  generations_ignored.store(on, release);
+}  // pairs with ready()
 
 io_source& io_source::at(std::uint32_t slot) noexcept {
   return table.chunks[slot / chunk_size].load(acquire)[slot % chunk_size];  // pairs with claim()
@@ -73,7 +75,8 @@ io_source& io_source::claim(int descriptor, reactor& home, source_owner* owner) 
     auto fresh = std::make_unique<io_source[]>(chunk_size);
     table.lock.lock();
     const auto first = table.count.load(relaxed);
-    HEDDLE_ASSERT(first / chunk_size < chunk_limit, "more descriptors are open than a process can have");
+    HEDDLE_ASSERT(first / chunk_size < chunk_limit,
+                  "more descriptors are open than a process can have");
     for (std::uint32_t i = chunk_size; i-- > 0;) {
       fresh[i].slot = first + i;
       fresh[i].next_free = table.free;
@@ -94,7 +97,8 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
     waiter* w = nullptr;
     readable.lock();
     if (!stale()) {
-      if (what & (events::error | events::hang_up | events::peer_hang_up)) ended.store(true, relaxed);
+      if (what & (events::error | events::hang_up | events::peer_hang_up))
+        ended.store(true, relaxed);
       edges_.store(edges_.load(relaxed) + 1, release);  // pairs with edges(): `ended` is seen too
       w = readable.claim_first();
     }
@@ -104,7 +108,8 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
       ++woken;
     }
   }
-  if ((what & events::writable) && wants_write.load(seq_cst)) {  // pairs with the store before the last try
+  if ((what & events::writable) &&
+      wants_write.load(seq_cst)) {  // pairs with the store before the last try
     waiter* w = nullptr;
     source_owner* told = nullptr;
     writable.lock();
@@ -172,7 +177,8 @@ reactor* reactor_here() noexcept { return this_thread().loop ? &current_reactor(
 HEDDLE_NOINLINE bool readable_wait::suspend(task_record& t) noexcept {
   auto& q = source_.readable;
   q.lock();
-  const bool waits = source_.generation() == generation_ && source_.edges() == seen_ && q.suspend(*this, t);
+  const bool waits =
+      source_.generation() == generation_ && source_.edges() == seen_ && q.suspend(*this, t);
   q.unlock();
   return waits;
 }

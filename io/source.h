@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 // A descriptor that a reactor watches, and who waits for it.
 //
-// Problem   An event is fetched on one thread while another closes or hands on the socket it belongs to; a pointer in the event would be
-//           stale, and a descriptor's number is reused at once.
-// Chosen    Sources stand in slots of memory that keeps its type for the life of the process. An event, and a cancellation, carries slot
-//           and generation; retire() moves the generation on under both locks, so that what comes later for the old life is dropped.
+// Problem   An event is fetched on one thread while another closes or hands on the socket it
+//           belongs to; a pointer in the event would be stale, and a descriptor's number is reused
+//           at once.
+// Chosen    Sources stand in slots of memory that keeps its type for the life of the process. An
+//           event, and a cancellation, carries slot and generation; retire() moves the generation
+//           on under both locks, so that what comes later for the old life is dropped.
 //
-// Protocol EDGE. Events are edges: each is told once. A reader takes the count of edges, tries, and waits only if the count is still
-// the same under the lock; ready() counts under the same lock. So an edge comes before the count was taken (the try sees its bytes), or the
-// wait is refused, or it finds the waiter.
+// Protocol EDGE. Events are edges: each is told once. A reader takes the count of edges, tries, and
+// waits only if the count is still the same under the lock; ready() counts under the same lock. So
+// an edge comes before the count was taken (the try sees its bytes), or the wait is refused, or it
+// finds the waiter.
 //
-// Writing differs, because an event for reading nearly always says "writable" too and must stay cheap: who was refused sets
-// wants_write and tries once more (or asks poll) before it relies on an event. If room came before that last try, the try sees it; if
-// after, ready() sees the flag. Both sides are seq_cst: the kernel's answer stands between the store and the load.
+// Writing differs, because an event for reading nearly always says "writable" too and must stay
+// cheap: who was refused sets wants_write and tries once more (or asks poll) before it relies on an
+// event. If room came before that last try, the try sees it; if after, ready() sees the flag. Both
+// sides are seq_cst: the kernel's answer stands between the store and the load.
 #pragma once
 
 #include <heddle/core/atomic.h>
@@ -52,16 +56,17 @@ struct source_name {
 
 /// What io_uring holds of a source. All under its read lock; always zero on epoll.
 struct kernel_side {
-  lent_chunk* first = nullptr;     // received and not yet taken, oldest first
+  lent_chunk* first = nullptr;  // received and not yet taken, oldest first
   lent_chunk* last = nullptr;
   std::size_t bytes = 0;
-  reactor* receiver = nullptr;     // whose ring is receiving
-  reactor* watcher = nullptr;      // whose ring is polling
-  int end = 0;                     // nothing more will be received: 1 for the end of the stream, or a negative errno
-  std::uint16_t operations = 0;    // in the kernel, or on their way there: the slot is kept until they have ended
+  reactor* receiver = nullptr;  // whose ring is receiving
+  reactor* watcher = nullptr;   // whose ring is polling
+  int end = 0;  // nothing more will be received: 1 for the end of the stream, or a negative errno
+  std::uint16_t operations =
+      0;  // in the kernel, or on their way there: the slot is kept until they have ended
   bool receiving = false;
-  bool stopping = false;           // the receiving was told to stop
-  bool retired = false;            // free the slot when operations reaches 0
+  bool stopping = false;  // the receiving was told to stop
+  bool retired = false;   // free the slot when operations reaches 0
 };
 
 /// Events, in the bits of epoll and poll.
@@ -76,9 +81,11 @@ inline constexpr unsigned readable = in | error | hang_up | peer_hang_up;
 inline constexpr unsigned writable = out | error | hang_up;
 }  // namespace events
 
-// readable         its lock guards the reader and edges_ (written under it, read by the reader without)
+// readable         its lock guards the reader and edges_ (written under it, read by the reader
+//                  without)
 // writable         its lock guards who waits for room, and owner
-// generation_      written under both locks; a look under one of them is exact, one without is a hint
+// generation_      written under both locks; a look under one of them is exact, one without is a
+//                  hint
 // descriptor       set by claim() before the name is known to anybody, constant until retire()
 // home             likewise; cleared under both locks by orphan_all()
 class io_source {
@@ -86,7 +93,8 @@ class io_source {
   wait_queue readable;
   wait_queue writable;
   atomic<bool> wants_write{false};
-  atomic<bool> ended{false};  // the peer hung up, or an error stands: a short read does not mean "empty"
+  atomic<bool> ended{
+      false};  // the peer hung up, or an error stands: a short read does not mean "empty"
   std::uint32_t slot = 0;
   int descriptor = -1;
   atomic<reactor*> home{nullptr};
@@ -94,27 +102,36 @@ class io_source {
   io_source* next_free = nullptr;
   kernel_side kernel;
 
-  [[nodiscard]] std::uint32_t generation() const noexcept { return generation_.load(acquire); }  // pairs with retire()
+  [[nodiscard]] std::uint32_t generation() const noexcept {
+    return generation_.load(acquire);
+  }  // pairs with retire()
   [[nodiscard]] source_name name() const noexcept { return {slot, generation()}; }
-  [[nodiscard]] std::uint32_t edges() const noexcept { return edges_.load(acquire); }  // pairs with ready()
+  [[nodiscard]] std::uint32_t edges() const noexcept {
+    return edges_.load(acquire);
+  }  // pairs with ready()
 
-  /// Counts the event and wakes who waits for it; drops it if `generation` is another life. From any thread.
-  /// Returns how many were woken.
+  /// Counts the event and wakes who waits for it; drops it if `generation` is another life. From
+  /// any thread. Returns how many were woken.
   unsigned ready(std::uint32_t generation, unsigned what) noexcept;
-  /// Ends this life: later events are stale, all who wait are woken. The slot is free afterwards, or once the kernel has let go.
-  /// Returns whose settle_descriptor() is to be called before the descriptor is closed, if anybody's.
+  /// Ends this life: later events are stale, all who wait are woken. The slot is free afterwards,
+  /// or once the kernel has let go. Returns whose settle_descriptor() is to be called before the
+  /// descriptor is closed, if anybody's.
   reactor* retire() noexcept;
 
   // --- io_uring ---
 
-  /// Under the read lock: counts an event of the kernel's; what it returns is to be scheduled after the unlock.
+  /// Under the read lock: counts an event of the kernel's; what it returns is to be scheduled after
+  /// the unlock.
   [[nodiscard]] task_record* told() noexcept {
     edges_.store(edges_.load(relaxed) + 1, release);  // pairs with edges()
     waiter* w = readable.claim_first();
     return w ? w->task : nullptr;
   }
-  /// Under the read lock: an operation has ended. True: free_slot() is to be called after the unlock.
-  [[nodiscard]] bool operation_ended() noexcept { return --kernel.operations == 0 && kernel.retired; }
+  /// Under the read lock: an operation has ended. True: free_slot() is to be called after the
+  /// unlock.
+  [[nodiscard]] bool operation_ended() noexcept {
+    return --kernel.operations == 0 && kernel.retired;
+  }
   void free_slot() noexcept;
 
   /// A slot for `descriptor`. Throws std::bad_alloc.
@@ -130,10 +147,16 @@ class io_source {
 };
 
 /// Waits for the next readable edge after `seen`.
-///     for (;;) { auto seen = s.edges(); if (try()) break; readable_wait w(s, name, seen); co_await w; }
+///     for (;;) {
+///       auto seen = s.edges();
+///       if (try()) break;
+///       readable_wait w(s, name, seen);
+///       co_await w;
+///     }
 class readable_wait final : public waiter {
  public:
-  readable_wait(io_source& s, source_name name, std::uint32_t seen, const char* what = "accept") noexcept
+  readable_wait(io_source& s, source_name name, std::uint32_t seen,
+                const char* what = "accept") noexcept
       : waiter(s.readable), source_(s), generation_(name.generation), seen_(seen), what_(what) {}
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
@@ -179,7 +202,8 @@ class writable_wait final : public waiter {
   const char* what_;
 };
 
-/// Turns the check of generations off, for the test that shows what it is for. Not to be used otherwise.
+/// Turns the check of generations off, for the test that shows what it is for. Not to be used
+/// otherwise.
 void plant_fault_ignore_generations(bool on) noexcept;
 
 }  // namespace heddle::detail

@@ -12,9 +12,12 @@ namespace detail {
 
 void stream_ref::drop() noexcept { core_->unref(); }
 
-void stream_ref::throw_moved_from() { throw usage_error("this half of a connection is empty: it was moved from, or never opened"); }
+void stream_ref::throw_moved_from() {
+  throw usage_error("this half of a connection is empty: it was moved from, or never opened");
+}
 
-fill_wait::fill_wait(stream_core& core, bool whole) : waiter(core.read_queue()), core_(core), whole_(whole) {}
+fill_wait::fill_wait(stream_core& core, bool whole)
+    : waiter(core.read_queue()), core_(core), whole_(whole) {}
 
 bool fill_wait::await_ready() {
   if (whole_) core_.begin_read();
@@ -98,9 +101,7 @@ task<std::string> read_all(stream_core& core) {
     try {
       fill_wait next(core, false);
       more = co_await next;
-    } catch (...) {
-      cut = std::current_exception();
-    }
+    } catch (...) { cut = std::current_exception(); }
     if (cut) {
       out.append(in.view());
       in.clear();
@@ -125,13 +126,15 @@ task<std::string> read_exact(stream_core& core, std::size_t n) {
   co_return take(in, n);
 }
 
-/// Where the earliest end of a separator stands: {end, start}; npos if there is none from `from` on.
+/// Where the earliest end of a separator stands: {end, start}; npos if there is none from `from`
+/// on.
 struct found {
   std::size_t start = std::string_view::npos;
   std::size_t end = std::string_view::npos;
 };
 
-found look_for(std::string_view text, const std::vector<std::string>& separators, std::size_t from) {
+found look_for(std::string_view text, const std::vector<std::string>& separators,
+               std::size_t from) {
   found best;
   for (const auto& s : separators) {
     const auto at = text.find(s, from);
@@ -140,7 +143,8 @@ found look_for(std::string_view text, const std::vector<std::string>& separators
   return best;
 }
 
-/// Waits until a separator is buffered and tells where; consumes nothing but at the end of the stream.
+/// Waits until a separator is buffered and tells where; consumes nothing but at the end of the
+/// stream.
 task<found> await_separator(stream_core& core, const std::vector<std::string>& separators) {
   std::size_t shortest = std::string_view::npos;
   std::size_t longest = 0;
@@ -148,7 +152,8 @@ task<found> await_separator(stream_core& core, const std::vector<std::string>& s
     shortest = std::min(shortest, s.size());
     longest = std::max(longest, s.size());
   }
-  if (separators.empty() || shortest == 0) throw bad_value("a separator must have at least one byte");
+  if (separators.empty() || shortest == 0)
+    throw bad_value("a separator must have at least one byte");
   auto& in = core.input();
   std::size_t from = 0;
   for (;;) {
@@ -156,11 +161,13 @@ task<found> await_separator(stream_core& core, const std::vector<std::string>& s
     const found f = look_for(text, separators, from);
     if (f.end != std::string_view::npos) {
       if (f.start > core.limit())
-        throw limit_overrun_error("a separator was found, but more bytes than the limit stand before it", f.start);
+        throw limit_overrun_error(
+            "a separator was found, but more bytes than the limit stand before it", f.start);
       co_return f;
     }
     from = text.size() >= longest ? text.size() - longest + 1 : 0;
-    if (from > core.limit()) throw limit_overrun_error("no separator was found within the limit", from);
+    if (from > core.limit())
+      throw limit_overrun_error("no separator was found within the limit", from);
     fill_wait more(core, false);
     if (!co_await more && in.size() == text.size()) {
       std::string partial = take(in, in.size());
@@ -189,7 +196,8 @@ task<std::string> read_one_line(stream_core& core) {
       in.consume(e.consumed() + 1);
     else
       in.clear();
-    throw bad_value("a line is longer than the limit of " + std::to_string(core.limit()) + " bytes");
+    throw bad_value("a line is longer than the limit of " + std::to_string(core.limit()) +
+                    " bytes");
   }
 }
 
@@ -219,7 +227,8 @@ task<std::string> stream_reader::read_until(std::vector<std::string> separators)
 }
 
 task<std::string> stream_reader::read_until(std::initializer_list<std::string_view> separators) {
-  return detail::read_to_separator(core_.use(), std::vector<std::string>(separators.begin(), separators.end()));
+  return detail::read_to_separator(core_.use(),
+                                   std::vector<std::string>(separators.begin(), separators.end()));
 }
 
 task<std::string> stream_reader::read_line() { return detail::read_one_line(core_.use()); }
@@ -236,7 +245,9 @@ void stream_reader::consume(std::size_t n) {
   if (n > 0) in.consume(n);
 }
 
-bool stream_reader::at_eof() const noexcept { return core_.get() && core_.get()->eof() && core_.get()->input().empty(); }
+bool stream_reader::at_eof() const noexcept {
+  return core_.get() && core_.get()->eof() && core_.get()->input().empty();
+}
 
 std::size_t stream_reader::limit() const { return core_.use().limit(); }
 
@@ -264,14 +275,22 @@ void stream_writer::close() noexcept {
 void stream_writer::abort() noexcept {
   if (core_.get()) core_.get()->abort();
 }
-bool stream_writer::is_closing() const noexcept { return !core_.get() || core_.get()->is_closing(); }
-std::size_t stream_writer::buffered() const noexcept { return core_.get() ? core_.get()->buffered() : 0; }
-void stream_writer::set_write_limits(std::size_t high, std::size_t low) { core_.use().set_limits(high, low); }
+bool stream_writer::is_closing() const noexcept {
+  return !core_.get() || core_.get()->is_closing();
+}
+std::size_t stream_writer::buffered() const noexcept {
+  return core_.get() ? core_.get()->buffered() : 0;
+}
+void stream_writer::set_write_limits(std::size_t high, std::size_t low) {
+  core_.use().set_limits(high, low);
+}
 address stream_writer::peer_address() const { return core_.use().peer(); }
 address stream_writer::local_address() const {
   const int d = core_.use().descriptor();
   return d < 0 ? address() : address::local_of(d);
 }
-int stream_writer::native_handle() const noexcept { return core_.get() ? core_.get()->descriptor() : -1; }
+int stream_writer::native_handle() const noexcept {
+  return core_.get() ? core_.get()->descriptor() : -1;
+}
 
 }  // namespace heddle

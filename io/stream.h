@@ -72,7 +72,7 @@ class [[nodiscard("co_await it")]] fill_wait final : public waiter, private read
   [[nodiscard]] bool suspend(task_record& t);
 
   stream_core& core_;
-  bool whole_;          // takes the reader's role itself, and not its caller
+  bool whole_;  // takes the reader's role itself, and not its caller
   bool looked_ = false;
 };
 
@@ -125,32 +125,39 @@ inline constexpr std::size_t default_stream_limit = 64 * 1024;
 /// The receiving half of a connection. One task reads at a time.
 ///
 /// No memory is kept for an idle reader: a buffer comes with the first byte and goes with the last.
-/// Cost      data that is there: one system call (epoll) or none (io_uring). No allocation for `fill`; one frame for the others.
+/// Cost      data that is there: one system call (epoll) or none (io_uring). No allocation for
+///           `fill`; one frame for the others.
 /// Cancel    a cancelled read has consumed nothing: what came stays for the next one.
-/// Throws    usage_error when another task is reading; std::system_error when the connection broke, with the peer in the
-///           message; the end of the stream is no error, but for those reads that were promised more.
+/// Throws    usage_error when another task is reading; std::system_error when the connection broke,
+///           with the peer in the message; the end of the stream is no error, but for those reads
+///           that were promised more.
 /// Thread-safety  any task on any loop, one at a time. It must outlive the tasks it returned.
 class stream_reader {
  public:
   stream_reader() noexcept = default;
   explicit stream_reader(detail::stream_ref core) noexcept : core_(std::move(core)) {}
 
-  /// At least one byte and at most `n`, as soon as there are any; "" at the end of the stream (and for n = 0). Negative: everything up to
-  /// the end of the stream, however much.
+  /// At least one byte and at most `n`, as soon as there are any; "" at the end of the stream (and
+  /// for n = 0). Negative: everything up to the end of the stream, however much.
   [[nodiscard]] task<std::string> read(std::ptrdiff_t n = -1);
-  /// Exactly `n` bytes. Throws incomplete_read_error with what there was if the stream ends before; bad_value for n < 0.
+  /// Exactly `n` bytes. Throws incomplete_read_error with what there was if the stream ends before;
+  /// bad_value for n < 0.
   [[nodiscard]] task<std::string> read_exactly(std::ptrdiff_t n);
-  /// Up to and with the separator. Throws incomplete_read_error at the end of the stream, limit_overrun_error (nothing is consumed)
-  /// if more than `limit()` bytes stand before it, bad_value if it is empty.
+  /// Up to and with the separator. Throws incomplete_read_error at the end of the stream,
+  /// limit_overrun_error (nothing is consumed) if more than `limit()` bytes stand before it,
+  /// bad_value if it is empty.
   [[nodiscard]] task<std::string> read_until(std::string separator = "\n");
-  /// Several separators: the one that ends first decides. (With g++ 12 name the vector before you await; see README.md.)
+  /// Several separators: the one that ends first decides. (With g++ 12 name the vector before you
+  /// await; see README.md.)
   [[nodiscard]] task<std::string> read_until(std::vector<std::string> separators);
   [[nodiscard]] task<std::string> read_until(std::initializer_list<std::string_view> separators);
-  /// Up to and with "\n"; the rest, perhaps "", at the end of the stream. A line longer than `limit()` is dropped with a bad_value.
+  /// Up to and with "\n"; the rest, perhaps "", at the end of the stream. A line longer than
+  /// `limit()` is dropped with a bad_value.
   [[nodiscard]] task<std::string> read_line();
 
-  /// Waits for more bytes than are buffered now, for parsers that read in place. False at the end of the stream. It may also return
-  /// true with nothing new, so call it in the loop that looks for what is missing:
+  /// Waits for more bytes than are buffered now, for parsers that read in place. False at the end
+  /// of the stream. It may also return true with nothing new, so call it in the loop that looks for
+  /// what is missing:
   ///     while (!parse(reader.buffered())) if (!co_await reader.fill()) throw cut_short();
   [[nodiscard]] detail::fill_wait fill();
   /// What is there: valid until the next call of any other function of this reader.
@@ -169,11 +176,14 @@ class stream_reader {
 
 /// The sending half of a connection.
 ///
-/// `write` sends at once what the kernel takes and buffers the rest; `drain` is where a producer waits for a slow peer.
-/// Destroying an open writer closes the connection (what is buffered is still sent).
-/// Throws    write after write_eof: usage_error. What is written to a closed or broken connection is dropped; drain and wait_closed tell
-///           (std::system_error, with the peer in the message).
-/// Thread-safety  everything, from any loop; bytes of one write are never mixed with those of another.
+/// `write` sends at once what the kernel takes and buffers the rest; `drain` is where a producer
+/// waits for a slow peer. Destroying an open writer closes the connection (what is buffered is
+/// still sent).
+/// Throws    write after write_eof: usage_error. What is written to a closed or broken connection
+///           is dropped; drain and wait_closed tell (std::system_error, with the peer in the
+///           message).
+/// Thread-safety  everything, from any loop; bytes of one write are never mixed with those of
+///                another.
 class stream_writer {
  public:
   stream_writer() noexcept = default;
@@ -187,14 +197,17 @@ class stream_writer {
     write(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   }
 
-  /// Returns at once unless more than the high mark is buffered; then waits until the low mark is reached.
+  /// Returns at once unless more than the high mark is buffered; then waits until the low mark is
+  /// reached.
   /// Cancel    a cancelled drain takes nothing back: what was written is sent.
   [[nodiscard]] detail::drain_wait drain();
   /// Sends what is buffered, then closes. Returns at once; further calls do nothing.
   void close() noexcept;
-  /// Waits until it is closed, by close() or by the peer's failure; throws what broke the connection, if something did.
+  /// Waits until it is closed, by close() or by the peer's failure; throws what broke the
+  /// connection, if something did.
   [[nodiscard]] detail::closed_wait wait_closed();
-  /// Ends the sending direction after what is buffered; the peer reads to the end and may still answer.
+  /// Ends the sending direction after what is buffered; the peer reads to the end and may still
+  /// answer.
   void write_eof();
   /// Drops what is buffered and resets the connection.
   void abort() noexcept;
@@ -208,7 +221,8 @@ class stream_writer {
 
   [[nodiscard]] address peer_address() const;
   [[nodiscard]] address local_address() const;
-  /// For setsockopt; valid while the connection is open, -1 afterwards. Do not read, write or close it.
+  /// For setsockopt; valid while the connection is open, -1 afterwards. Do not read, write or close
+  /// it.
   [[nodiscard]] int native_handle() const noexcept;
   [[nodiscard]] bool valid() const noexcept { return core_.get() != nullptr; }
 
@@ -239,11 +253,22 @@ namespace detail {
 connection make_connection(stream_core* core);
 }  // namespace detail
 
-/// Connects by TCP. A name with several addresses: they are tried in order, the last failure is thrown.
+/// Connects by TCP. A name with several addresses: they are tried in order, the last failure is
+/// thrown.
 /// Cancel    the attempt ends and its socket is closed.
 /// Throws    std::system_error naming the call and the address; bad_value for a limit of 0.
-[[nodiscard]] task<connection> open_connection(std::string host, std::uint16_t port, connection_options options = {});
+[[nodiscard]] task<connection> open_connection(std::string host, std::uint16_t port,
+                                               connection_options options);
 /// Connects to a Unix socket; a path that begins with '\0' is an abstract name.
-[[nodiscard]] task<connection> open_unix_connection(std::string path, connection_options options = {});
+[[nodiscard]] task<connection> open_unix_connection(std::string path, connection_options options);
+
+// Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
+// expression.
+[[nodiscard]] inline task<connection> open_connection(std::string host, std::uint16_t port) {
+  return open_connection(std::move(host), port, connection_options());
+}
+[[nodiscard]] inline task<connection> open_unix_connection(std::string path) {
+  return open_unix_connection(std::move(path), connection_options());
+}
 
 }  // namespace heddle

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t kept_capacity = 256;
 
-/// Ends both directions although operations in the kernel keep the socket open, which a close alone does not.
+/// Ends both directions although operations in the kernel keep the socket open, which a close alone
+/// does not.
 void cut_off(int socket, bool reset) noexcept {
   if (reset) {  // TCP answers a disconnect with a reset; other families refuse it
     sockaddr none{};
@@ -38,9 +39,12 @@ stream_core::stream_core(bool kernel_moves, std::size_t limit, const address& pe
   }
 }
 
-stream_core::~stream_core() { HEDDLE_ASSERT(descriptor() < 0, "a stream was destroyed with its socket open"); }
+stream_core::~stream_core() {
+  HEDDLE_ASSERT(descriptor() < 0, "a stream was destroyed with its socket open");
+}
 
-stream_core* stream_core::open(fd socket, reactor& home, watched_for purpose, std::size_t limit, const address& peer) {
+stream_core* stream_core::open(fd socket, reactor& home, watched_for purpose, std::size_t limit,
+                               const address& peer) {
   struct deleter {
     void operator()(stream_core* c) const noexcept { delete c; }
   };
@@ -61,7 +65,8 @@ address stream_core::peer() const {
 bool stream_core::is_connecting() const noexcept {
   sockaddr_storage other;
   socklen_t length = sizeof other;
-  return ::getpeername(descriptor(), reinterpret_cast<sockaddr*>(&other), &length) != 0 && errno == ENOTCONN;
+  return ::getpeername(descriptor(), reinterpret_cast<sockaddr*>(&other), &length) != 0 &&
+         errno == ENOTCONN;
 }
 
 void stream_core::throw_error() const {
@@ -76,7 +81,8 @@ void stream_core::begin_read() {
 }
 
 void stream_core::end_read() noexcept {
-  if (use_.fetch_and(static_cast<std::uint8_t>(~reading), acq_rel) & closing) [[unlikely]]  // pairs with finish()
+  if (use_.fetch_and(static_cast<std::uint8_t>(~reading), acq_rel) & closing)
+      [[unlikely]]  // pairs with finish()
     close_descriptor();
 }
 
@@ -96,7 +102,8 @@ stream_core::got stream_core::receive() {
     const auto n = ::recv(descriptor(), input_.tail(), room, MSG_DONTWAIT);
     if (n > 0) [[likely]] {
       input_.added(static_cast<std::size_t>(n));
-      // A short read has emptied the socket, and an edge will tell of more; but the end of the stream may have been told already.
+      // A short read has emptied the socket, and an edge will tell of more; but the end of the
+      // stream may have been told already.
       is_drained_ = static_cast<std::size_t>(n) < room && !source_->ended.load(relaxed);
       drained_at_ = seen;
       return got::data;
@@ -121,7 +128,8 @@ stream_core::got stream_core::receive() {
   }
 }
 
-/// The ring of the loop that runs, else the one that the stream was opened with; nullptr when that is gone.
+/// The ring of the loop that runs, else the one that the stream was opened with; nullptr when that
+/// is gone.
 reactor* stream_core::mover() const noexcept {
   reactor* here = reactor_here();
   return here && here->moves_bytes() ? here : source_->home.load(acquire);  // pairs with claim()
@@ -174,7 +182,8 @@ stream_core::got stream_core::receive_moved() {
 HEDDLE_NOINLINE bool stream_core::wait_readable(waiter& w, task_record& t) noexcept {
   auto& q = source_->readable;
   q.lock();
-  const bool waits = source_->generation() == name_.generation && source_->edges() == drained_at_ && q.suspend(w, t);
+  const bool waits = source_->generation() == name_.generation && source_->edges() == drained_at_ &&
+                     q.suspend(w, t);
   q.unlock();
   return waits;
 }
@@ -255,13 +264,14 @@ void stream_core::sent(int result) noexcept {
   send_all({});
 }
 
-// Sender's role. Sends `direct`, then what is in flight, then what others added meanwhile, until nothing is left or the kernel takes no
-// more; then gives the role back.
+// Sender's role. Sends `direct`, then what is in flight, then what others added meanwhile, until
+// nothing is left or the kernel takes no more; then gives the role back.
 void stream_core::send_all(std::string_view direct) noexcept {
   bool flagged = false;  // wants_write was set since the last success
   for (;;) {
     const bool from_caller = !direct.empty();
-    const std::string_view piece = from_caller ? direct : std::string_view(inflight_).substr(offset_);
+    const std::string_view piece =
+        from_caller ? direct : std::string_view(inflight_).substr(offset_);
     if (piece.empty()) {
       work_list todo;
       bool end_direction = false;
@@ -283,7 +293,8 @@ void stream_core::send_all(std::string_view direct) noexcept {
       look_again_ = false;
       if (!end_direction && !end_all) {
         sending_ = false;
-        if (inflight_.capacity() > kept_capacity) std::string().swap(inflight_);  // idle: hardly any memory
+        if (inflight_.capacity() > kept_capacity)
+          std::string().swap(inflight_);  // idle: hardly any memory
         if (out_.capacity() > kept_capacity) std::string().swap(out_);
       }
       wake_drained(todo);
@@ -328,7 +339,7 @@ void stream_core::send_all(std::string_view direct) noexcept {
       fail(code, "send", true);
       continue;
     }
-    if (!flagged) {  // protocol EDGE: once more with the flag up
+    if (!flagged) {                               // protocol EDGE: once more with the flag up
       source_->wants_write.store(true, seq_cst);  // pairs with io_source::ready()
       flagged = true;
       continue;
@@ -404,7 +415,8 @@ void stream_core::abort() noexcept {
     sending_ = true;
     drop_output();
   }
-  // The kernel may wait for ever for a peer that does not read. The socket is still open: only a sender closes it.
+  // The kernel may wait for ever for a peer that does not read. The socket is still open: only a
+  // sender closes it.
   if (in_kernel_) cut_off(descriptor(), true);
   wake_drained(todo);
   drain_queue_.unlock();
@@ -422,8 +434,8 @@ void stream_core::drop_output() noexcept {
   pending_ = 0;
 }
 
-// The first error stands. Found by the sender, the receiving direction goes on, since the peer may have answered before it went; found
-// by the reader, nothing is left to do.
+// The first error stands. Found by the sender, the receiving direction goes on, since the peer may
+// have answered before it went; found by the reader, nothing is left to do.
 void stream_core::fail(int code, const char* call, bool sender) noexcept {
   work_list todo;
   bool finish_now = false;
@@ -538,7 +550,8 @@ HEDDLE_NOINLINE bool stream_core::wait_drained(waiter& w, task_record& t) noexce
 
 HEDDLE_NOINLINE bool stream_core::wait_closed(waiter& w, task_record& t) noexcept {
   closed_queue_.lock();
-  const bool waits = !closed_ && error_.load(acquire) == 0 && closed_queue_.suspend(w, t);  // pairs with fail()
+  const bool waits =
+      !closed_ && error_.load(acquire) == 0 && closed_queue_.suspend(w, t);  // pairs with fail()
   closed_queue_.unlock();
   return waits;
 }

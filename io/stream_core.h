@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What the two halves of a connection share. Counted: one reference for the reader, one for the writer, one for the transport, that is
-// for the open socket, so that what was written is sent after both halves are gone.
+// What the two halves of a connection share. Counted: one reference
+// for the reader, one for the writer, one for the transport, that is for the open socket, so that
+// what was written is sent after both halves are gone.
 #pragma once
 
 #include <heddle/core/frame_cache.h>
@@ -27,21 +28,27 @@ class stream_listener {
 };
 
 // Three roles, each with one holder at a time:
-//   reader   the `reading` bit of use_. Owns input_, eof_, drained_at_. A task holds it for one read, its waits included.
-//   sender   sending_, under the output lock. Owns inflight_, offset_, and may call send(). Held by whoever writes, or by the reactor that
-//            was told of room, or by the kernel that sends from inflight_. While it is held others append to out_; the sender looks there before it lets go.
+//   reader   the `reading` bit of use_. Owns input_, eof_, drained_at_. A task holds it for one
+//            read, its waits included.
+//   sender   sending_, under the output lock. Owns inflight_, offset_, and may call send(). Held by
+//            whoever writes, or by the reactor that was told of room, or by the kernel that sends
+//            from inflight_. While it is held others append to out_; the sender looks there before
+//            it lets go.
 //   closer   the sender's role, kept for ever: closes once nothing can be sent any more.
-// The descriptor is used by the reader and the sender only, and closed when there is neither: the closer sets `closing` in use_, and if
-// a reader is inside, that one closes when it leaves.
+// The descriptor is used by the reader and the sender only, and closed when there is neither: the
+// closer sets `closing` in use_, and if a reader is inside, that one closes when it leaves.
 //
 //   input_, eof_, failed_, *drained*  the reader
 //   inflight_, offset_             the sender; by others under the output lock while nobody sends
-//   out_, pending_, flags          under the output lock (drain_queue_); error_ is also read without, once seen non-zero it stays
+//   out_, pending_, flags          under the output lock (drain_queue_); error_ is also read
+//                                  without, once seen non-zero it stays
 //   closed_                        under closed_queue_'s lock
 class stream_core final : public source_owner, public frame_cached {
  public:
-  /// Takes over a connected, non-blocking socket and watches it with `home`. Throws std::system_error (and closes it).
-  static stream_core* open(fd socket, reactor& home, watched_for purpose, std::size_t limit, const address& peer);
+  /// Takes over a connected, non-blocking socket and watches it with `home`. Throws
+  /// std::system_error (and closes it).
+  static stream_core* open(fd socket, reactor& home, watched_for purpose, std::size_t limit,
+                           const address& peer);
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
@@ -57,7 +64,8 @@ class stream_core final : public source_owner, public frame_cached {
   void end_read() noexcept;
   /// Takes what the kernel has; does not wait. Reader's role.
   got receive();
-  /// Waits for more than receive() has seen. False: there may be more now, or a cancellation is due.
+  /// Waits for more than receive() has seen. False: there may be more now, or a cancellation is
+  /// due.
   [[nodiscard]] bool wait_readable(waiter& w, task_record& t) noexcept;
   [[nodiscard]] wait_queue& read_queue() noexcept { return source_->readable; }
   [[nodiscard]] bool read_failed() const noexcept { return failed_; }
@@ -87,7 +95,9 @@ class stream_core final : public source_owner, public frame_cached {
     if (error_.load(acquire) != 0) throw_error();  // pairs with fail()
   }
 
-  [[nodiscard]] int descriptor() const noexcept { return descriptor_.load(acquire); }  // pairs with close_descriptor()
+  [[nodiscard]] int descriptor() const noexcept {
+    return descriptor_.load(acquire);
+  }  // pairs with close_descriptor()
   [[nodiscard]] address peer() const;
   [[nodiscard]] io_source& source() const noexcept { return *source_; }
   [[nodiscard]] source_name name() const noexcept { return name_; }
@@ -129,7 +139,7 @@ class stream_core final : public source_owner, public frame_cached {
   atomic<int> descriptor_{-1};
   atomic<std::uint8_t> use_{0};
   bool eof_ = false;
-  bool failed_ = false;      // the end of the stream was an error
+  bool failed_ = false;  // the end of the stream was an error
   bool is_drained_ = false;
   std::uint32_t drained_at_ = 0;
   io_source* source_ = nullptr;
@@ -144,13 +154,13 @@ class stream_core final : public source_owner, public frame_cached {
   bool sending_ = false;
   bool in_kernel_ = false;   // the sender is an operation of the kernel's
   bool look_again_ = false;  // there was room while somebody was sending
-  bool paused_ = false;      // more than the high mark was pending, and not yet less than the low one
+  bool paused_ = false;  // more than the high mark was pending, and not yet less than the low one
   bool eof_wanted_ = false;
   bool eof_sent_ = false;
-  bool closing_ = false;     // close() or abort() was called
+  bool closing_ = false;  // close() or abort() was called
   bool aborting_ = false;
-  bool broken_ = false;      // an error ended the sending direction
-  bool gone_ = false;        // finish() has run
+  bool broken_ = false;  // an error ended the sending direction
+  bool gone_ = false;    // finish() has run
   std::size_t high_ = 64 * 1024;
   std::size_t low_ = 16 * 1024;
   std::size_t pending_ = 0;
@@ -164,9 +174,9 @@ class stream_core final : public source_owner, public frame_cached {
   const char* error_call_ = nullptr;  // written before error_, read after it
 
   std::shared_ptr<stream_listener> listener_;
-  std::unique_ptr<address> long_peer_;   // what short_peer_ does not hold
+  std::unique_ptr<address> long_peer_;  // what short_peer_ does not hold
   std::uint8_t short_peer_length_ = 0;
-  unsigned char short_peer_[28];         // IPv4 and IPv6
+  unsigned char short_peer_[28];  // IPv4 and IPv6
 };
 
 }  // namespace heddle::detail

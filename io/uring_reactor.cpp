@@ -27,8 +27,8 @@ enum class operation : std::uint8_t { ignored, bell, poll_each, poll_once, recei
 constexpr unsigned kind_bits = 4;
 
 std::uint64_t mark_of(source_name n, operation kind) noexcept {
-  return (static_cast<std::uint64_t>(n.generation) << 32) | (static_cast<std::uint64_t>(n.slot) << kind_bits) |
-         static_cast<std::uint64_t>(kind);
+  return (static_cast<std::uint64_t>(n.generation) << 32) |
+         (static_cast<std::uint64_t>(n.slot) << kind_bits) | static_cast<std::uint64_t>(kind);
 }
 std::uint64_t mark_of(operation kind) noexcept { return static_cast<std::uint64_t>(kind); }
 
@@ -36,7 +36,8 @@ long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command
 
 void make_ring(io_uring& ring) {
   io_uring_params p{};
-  p.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+  p.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE |
+            IORING_SETUP_CLAMP;
   p.cq_entries = completions;
   const int error = ::io_uring_queue_init_params(entries, &ring, &p);
   if (error < 0) throw_system_error(-error, "io_uring_setup");
@@ -73,8 +74,8 @@ uring_buffers* uring_buffers::make(io_uring& ring, reactor& owner) {
     b->chunks_[i].lender = b;
     b->chunks_[i].data = b->memory_ + i * size;
     b->chunks_[i].id = static_cast<std::uint16_t>(i);
-    io_uring_buf_ring_add(b->ring_, b->chunks_[i].data, size, static_cast<unsigned short>(i), io_uring_buf_ring_mask(count),
-                          static_cast<int>(i));
+    io_uring_buf_ring_add(b->ring_, b->chunks_[i].data, size, static_cast<unsigned short>(i),
+                          io_uring_buf_ring_mask(count), static_cast<int>(i));
   }
   io_uring_buf_ring_advance(b->ring_, count);
   return b;
@@ -134,12 +135,14 @@ bool uring_buffers::any_or_tell() noexcept {
 
 // --- the ring ---
 
-uring_reactor::uring_reactor() : reactor(true), bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+uring_reactor::uring_reactor()
+    : reactor(true), bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
   make_ring(ring_);
   try {
     buffers_ = uring_buffers::make(ring_, *this);
     // Once a process; allowed again and again.
-    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0) throw_system_error(errno, "membarrier");
+    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0)
+      throw_system_error(errno, "membarrier");
   } catch (...) {
     if (buffers_) buffers_->ring_gone(ring_);
     ::io_uring_queue_exit(&ring_);
@@ -147,8 +150,8 @@ uring_reactor::uring_reactor() : reactor(true), bell_(check(::eventfd(0, EFD_CLO
   }
 }
 
-// The tasks are gone, but closed connections may still be sending what they were given, and the kernel may hold on to their memory: all
-// of it is called off and awaited.
+// The tasks are gone, but closed connections may still be sending what they were given, and the
+// kernel may hold on to their memory: all of it is called off and awaited.
 uring_reactor::~uring_reactor() {
   io_source::orphan_all(*this);
   queue_.lock();
@@ -169,7 +172,8 @@ uring_reactor::~uring_reactor() {
 }
 
 bool uring_reactor::on_own_thread() const noexcept {
-  return has_owner_.load(acquire) && ::pthread_equal(owner_, ::pthread_self());  // pairs with poll()
+  return has_owner_.load(acquire) &&
+         ::pthread_equal(owner_, ::pthread_self());  // pairs with poll()
 }
 
 // Under queue_: makes what was prepared visible to the kernel. Returns how many entries wait there.
@@ -181,8 +185,8 @@ unsigned uring_reactor::publish_locked() noexcept {
     ++tail;
     ++sq.sqe_head;
   }
-  __atomic_store_n(sq.ktail, tail, __ATOMIC_RELEASE);            // pairs with the kernel's acquire
-  return tail - __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);     // pairs with the kernel's release
+  __atomic_store_n(sq.ktail, tail, __ATOMIC_RELEASE);         // pairs with the kernel's acquire
+  return tail - __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);  // pairs with the kernel's release
 }
 
 /// A hint without reap_, exact with it.
@@ -201,7 +205,8 @@ int uring_reactor::enter(unsigned submit, unsigned wait_for, duration limit) noe
     time.tv_nsec = limit.count() % 1'000'000'000;
     arg.ts = reinterpret_cast<std::uintptr_t>(&time);
   }
-  const long n = ::syscall(SYS_io_uring_enter, ring_.ring_fd, submit, wait_for, flags, &arg, sizeof arg);
+  const long n =
+      ::syscall(SYS_io_uring_enter, ring_.ring_fd, submit, wait_for, flags, &arg, sizeof arg);
   return n < 0 ? -errno : static_cast<int>(n);
 }
 
@@ -309,24 +314,16 @@ void uring_reactor::completed(const completion& c) {
   auto& s = io_source::at(static_cast<std::uint32_t>((c.mark & 0xffffffff) >> kind_bits));
   const auto generation = static_cast<std::uint32_t>(c.mark >> 32);
   switch (kind) {
-    case operation::poll_each:
-      polled(s, generation, c, false);
-      break;
-    case operation::poll_once:
-      polled(s, generation, c, true);
-      break;
-    case operation::receive:
-      received(s, generation, c);
-      break;
-    case operation::send:
-      was_sent(s, c);
-      break;
-    default:
-      break;
+    case operation::poll_each: polled(s, generation, c, false); break;
+    case operation::poll_once: polled(s, generation, c, true); break;
+    case operation::receive: received(s, generation, c); break;
+    case operation::send: was_sent(s, c); break;
+    default: break;
   }
 }
 
-// The slot is kept while operations are under way, so a source found here is in the life of the operation or in none.
+// The slot is kept while operations are under way, so a source found here is in the life of the
+// operation or in none.
 void uring_reactor::end_operation(io_source& s) noexcept {
   s.readable.lock();
   const bool last = s.operation_ended();
@@ -371,7 +368,8 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
     starves = c.result == -ENOBUFS;
     if (c.result == 0)
       k.end = 1;
-    else if (c.result < 0 && !starves && c.result != -ECANCELED && c.result != -EINTR && c.result != -EAGAIN)
+    else if (c.result < 0 && !starves && c.result != -ECANCELED && c.result != -EINTR &&
+             c.result != -EAGAIN)
       k.end = c.result;
     if (more && k.bytes > most_unread && !k.stopping) {
       k.stopping = true;
@@ -394,7 +392,8 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
   }
 }
 
-// Streams whose receiving ended for want of buffers: they count as receiving, so nobody else starts it.
+// Streams whose receiving ended for want of buffers: they count as receiving, so nobody else starts
+// it.
 void uring_reactor::feed_starved() {
   if (!buffers_->any_or_tell()) return;
   std::vector<source_name> now;
@@ -450,7 +449,8 @@ io_source& uring_reactor::watch(int descriptor, source_owner* owner, watched_for
   return s;
 }
 
-// Under both locks of the source, which still has the generation that its operations are marked with.
+// Under both locks of the source, which still has the generation that its operations are marked
+// with.
 reactor* uring_reactor::unwatch(io_source& s) noexcept {
   auto& k = s.kernel;
   if (k.operations == 0) return nullptr;
@@ -479,7 +479,8 @@ void uring_reactor::receive_more(io_source& s) noexcept {
   });
 }
 
-void uring_reactor::send(io_source& s, int descriptor, const char* data, std::size_t size) noexcept {
+void uring_reactor::send(io_source& s, int descriptor, const char* data,
+                         std::size_t size) noexcept {
   s.readable.lock();
   ++s.kernel.operations;
   s.readable.unlock();

@@ -17,7 +17,8 @@ namespace heddle::detail {
 
 /// The buffers that one ring receives into. They outlive the ring while streams hold some.
 //
-// ring_, memory     under lock_, as are starving and alive; the kernel takes from the other end of the ring
+// ring_, memory     under lock_, as are starving and alive; the kernel takes from the other end of
+//                   the ring
 // available_        a hint for is_short()
 class uring_buffers final : public buffer_lender {
  public:
@@ -33,7 +34,9 @@ class uring_buffers final : public buffer_lender {
   /// A buffer that the kernel has filled.
   lent_chunk& filled(unsigned id, std::uint32_t bytes) noexcept;
   void give_back(lent_chunk& chunk) noexcept override;
-  [[nodiscard]] bool is_short() const noexcept override { return available_.load(relaxed) < count / 4; }
+  [[nodiscard]] bool is_short() const noexcept override {
+    return available_.load(relaxed) < count / 4;
+  }
   /// True: there are buffers again. False: the owner is woken when some have come back.
   [[nodiscard]] bool any_or_tell() noexcept;
 
@@ -52,19 +55,24 @@ class uring_buffers final : public buffer_lender {
   lent_chunk chunks_[count];
 };
 
-/// Completions by io_uring. Listeners and the like are polled (multishot); streams receive by one multishot operation into lent buffers and
-/// send by one operation at a time. Operations are gathered and submitted with the next poll: one system call for all of them.
+/// Completions by io_uring. Listeners and the like are polled (multishot); streams receive by one
+/// multishot operation into lent buffers and send by one operation at a time. Operations are
+/// gathered and submitted with the next poll: one system call for all of them.
 ///
-/// Problem   A hogged loop must not block its connections, so another thread has to see its completions.
-/// Rejected  DEFER_TASKRUN and SINGLE_ISSUER: then no other thread ever does, for some 3 % of speed.
-/// Chosen    COOP_TASKRUN. rescue() makes the hog's kernel side post what is due by membarrier, which interrupts every thread of the process,
-///           and reaps it here.
+/// Problem   A hogged loop must not block its connections, so another thread has to see its
+///           completions.
+/// Rejected  DEFER_TASKRUN and SINGLE_ISSUER: then no other thread ever does, for some 3 % of
+///           speed.
+/// Chosen    COOP_TASKRUN. rescue() makes the hog's kernel side post what is due by membarrier,
+///           which interrupts every thread of the process, and reaps it here.
 //
-// Operations belong to the thread that submits them, so they are left to the owner where possible: others put them into the queue and wake
-// it. Only rescue() and settle_descriptor() submit for a thread that may not come.
+// Operations belong to the thread that submits them, so they are left to the owner where possible:
+// others put them into the queue and wake it. Only rescue() and settle_descriptor() submit for a
+// thread that may not come.
 //
 // Locks, in this order:
-//   reap_    one thread at a time takes completions and acts on them, so that the pieces of a stream stay in order
+//   reap_    one thread at a time takes completions and acts on them, so that the pieces of a
+//            stream stay in order
 //   (a source's locks)
 //   queue_   the submission queue. Reaping takes it too, if only to see what those wrote who queued
 // starved_  under reap_
@@ -81,7 +89,8 @@ class uring_reactor final : public reactor {
   io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
   reactor* unwatch(io_source& source) noexcept override;
   void receive_more(io_source& source) noexcept override;
-  void send(io_source& source, int descriptor, const char* data, std::size_t size) noexcept override;
+  void send(io_source& source, int descriptor, const char* data,
+            std::size_t size) noexcept override;
   void settle_descriptor() noexcept override;
 
  private:
@@ -123,7 +132,8 @@ class uring_reactor final : public reactor {
   atomic<unsigned> operations_{0};     // in this ring
 };
 
-/// Tries a ring with all that is needed of it. Throws std::system_error telling what the kernel refused.
+/// Tries a ring with all that is needed of it. Throws std::system_error telling what the kernel
+/// refused.
 void probe_uring();
 
 }  // namespace heddle::detail

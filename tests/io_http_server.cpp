@@ -495,6 +495,25 @@ TEST_P(HttpServer, StopsByFinishingWhatRunsAndClosingWhatIsIdle) {
   });
 }
 
+TEST_P(HttpServer, AnswersTheFirstRequestOfANewConnectionAlthoughItStops) {
+  run([]() -> h::task<> {
+    site s;
+    co_await s.start();
+    h::connection c = co_await h::open_connection("127.0.0.1", s.server.port());
+    h::connection silent = co_await h::open_connection("127.0.0.1", s.server.port());
+    co_await until(
+        [&] { return s.server.stats().connections == 2 && s.server.stats().working == 0; });
+    auto stopping = h::create_task(stop_after(s.server, 30s));
+    co_await until([&] { return !s.server.is_serving(); });
+    c.writer.write(get("/hello"));
+    const std::string all = co_await read_to_end(c);
+    EXPECT_EQ(bodies(all), "hello");
+    const std::string nothing = co_await read_to_end(silent);
+    EXPECT_EQ(nothing, "");
+    co_await stopping;
+  });
+}
+
 TEST_P(HttpServer, StopsAtTheDeadlineWhateverStillRuns) {
   run([]() -> h::task<> {
     site s;
@@ -507,6 +526,31 @@ TEST_P(HttpServer, StopsAtTheDeadlineWhateverStillRuns) {
     EXPECT_EQ(bodies(all.substr(0, all.find('('))), "");
     s.gate.set();
     co_await until([&] { return s.server.stats().connections == 0; });
+  });
+}
+
+TEST_P(HttpServer, ClosesItsListenersWhenItIsDestroyedAndIsFreedWithItsLastConnection) {
+  run([]() -> h::task<> {
+    auto used = std::make_shared<int>();
+    const std::weak_ptr<int> alive = used;
+    auto server = std::make_unique<http::server>();
+    server->get("/", [used](http::request&) { return http::response::text("x"); });
+    used.reset();
+    h::task<> starting = server->start("127.0.0.1", 0);
+    co_await starting;
+    const auto port = server->port();
+    h::connection c = co_await h::open_connection("127.0.0.1", port);
+    c.writer.write(get("/"));
+    const std::string head = co_await c.reader.read_until("\r\n\r\n");
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 200"));
+    server.reset();
+    const auto refused = co_await error_of(h::open_connection("127.0.0.1", port));
+    EXPECT_EQ(code_of(refused), ECONNREFUSED);
+    c.writer.write(get("/"));
+    const std::string more = co_await c.reader.read_until("\r\n\r\n");
+    EXPECT_TRUE(more.ends_with("\r\n\r\n"));
+    c.writer.close();
+    co_await until([&] { return alive.expired(); });
   });
 }
 

@@ -30,7 +30,9 @@ class no_reactor final : public h::detail::reactor {
   void wake() noexcept override {}
   unsigned rescue() noexcept override { return 0; }
   [[nodiscard]] const char* name() const noexcept override { return "none"; }
-  io_source& watch(int d, h::detail::source_owner* o, h::detail::watched_for) override { return io_source::claim(d, *this, o); }
+  io_source& watch(int d, h::detail::source_owner* o, h::detail::watched_for) override {
+    return io_source::claim(d, *this, o);
+  }
   reactor* unwatch(io_source&) noexcept override { return nullptr; }
 };
 
@@ -61,8 +63,8 @@ TEST(Sources, CountEventsOfTheirOwnLifeOnly) {
   (void)second.retire();
 }
 
-/// One thread takes slots and gives them back; others go on telling them of events of earlier lives. Returns how many events reached a life that they
-/// were not meant for.
+/// One thread takes slots and gives them back; others go on telling them of events of earlier
+/// lives. Returns how many events reached a life that they were not meant for.
 std::uint64_t misdelivered_under_fire() {
   no_reactor none;
   std::atomic<std::uint64_t> latest{0};
@@ -72,7 +74,9 @@ std::uint64_t misdelivered_under_fire() {
     late.emplace_back([&] {
       while (!stop.load()) {
         const auto name = latest.load();
-        if (name != 0) io_source::at(static_cast<std::uint32_t>(name)).ready(static_cast<std::uint32_t>(name >> 32), h::detail::events::in);
+        if (name != 0)
+          io_source::at(static_cast<std::uint32_t>(name))
+              .ready(static_cast<std::uint32_t>(name >> 32), h::detail::events::in);
       }
     });
   std::uint64_t wrong = 0;
@@ -83,7 +87,8 @@ std::uint64_t misdelivered_under_fire() {
     const source_name name = s.name();
     wrong += s.edges() - before;  // this life's name was not told to anybody yet
     (void)s.retire();
-    latest = (static_cast<std::uint64_t>(name.generation) << 32) | name.slot;  // from now on it is stale
+    latest =
+        (static_cast<std::uint64_t>(name.generation) << 32) | name.slot;  // from now on it is stale
   }
   stop = true;
   for (auto& t : late) t.join();
@@ -234,17 +239,20 @@ TEST_P(Reactor, TellsASignalToEachSetThatNamesIt) {
   run([]() -> h::task<> {
     h::signal_set one{SIGUSR1, SIGUSR2};
     h::signal_set two{SIGUSR1};
-    auto waiting = h::create_task([](h::signal_set& s) -> h::task<int> { return s.wait(); }, std::ref(one));
+    auto waiting =
+        h::create_task([](h::signal_set& s) -> h::task<int> { return s.wait(); }, std::ref(one));
     co_await until([&] { return waits(waiting); });
     ::kill(::getpid(), SIGUSR1);
     EXPECT_EQ(co_await waiting, SIGUSR1);
     EXPECT_EQ(co_await two.wait(), SIGUSR1);
     ::kill(::getpid(), SIGUSR2);
     EXPECT_EQ(co_await one.wait(), SIGUSR2);
-    auto cut = h::create_task([](h::signal_set& s) -> h::task<int> { return s.wait(); }, std::ref(two));
+    auto cut =
+        h::create_task([](h::signal_set& s) -> h::task<int> { return s.wait(); }, std::ref(two));
     co_await h::yield_now();
     cut.cancel();
-    EXPECT_TRUE(is<h::cancelled_error>(co_await error_of([](h::task_handle<int> t) -> h::task<> { co_await t; }(cut))));
+    EXPECT_TRUE(is<h::cancelled_error>(
+        co_await error_of([](h::task_handle<int> t) -> h::task<> { co_await t; }(cut))));
     ::kill(::getpid(), SIGUSR1);
     EXPECT_EQ(co_await two.wait(), SIGUSR1);
   });
@@ -277,7 +285,8 @@ TEST_P(Reactor, ResolvesNumbersAndNamesAndSaysWhatItCouldNot) {
     EXPECT_EQ(local.front().host(), "127.0.0.1");
     const auto error = co_await error_of(h::resolve("no such host.invalid", 80));
     EXPECT_TRUE(is<std::system_error>(error));
-    EXPECT_NE(h::describe(error).find("no such host.invalid"), std::string::npos) << h::describe(error);
+    EXPECT_NE(h::describe(error).find("no such host.invalid"), std::string::npos)
+        << h::describe(error);
   });
 }
 

@@ -17,7 +17,8 @@ std::vector<std::string> pieces(const Text&... text) {
 }
 
 /// Writes the pieces one after the other, each only when the reader has nothing left to read.
-h::task<> feed(h::connection& to, h::stream_reader& reader, std::vector<std::string> texts, bool end = true) {
+h::task<> feed(h::connection& to, h::stream_reader& reader, std::vector<std::string> texts,
+               bool end = true) {
   for (const auto& p : texts) {
     const auto had = reader.buffered().size();
     to.writer.write(p);
@@ -25,8 +26,7 @@ h::task<> feed(h::connection& to, h::stream_reader& reader, std::vector<std::str
   }
   if (end) {
     to.writer.write_eof();
-    while (co_await reader.fill()) {
-    }
+    while (co_await reader.fill()) {}
   }
 }
 
@@ -228,7 +228,8 @@ TEST_P(StreamReader, LosesNothingWhenAReadIsCancelled) {
       e.client.writer.write("abc");
       co_await h::yield_now();
       exact.cancel();
-      const auto one = co_await error_of([](h::task_handle<std::string> t) -> h::task<> { co_await t; }(exact));
+      const auto one =
+          co_await error_of([](h::task_handle<std::string> t) -> h::task<> { co_await t; }(exact));
       EXPECT_TRUE(is<h::cancelled_error>(one)) << h::describe(one);
       auto all = h::create_task(e.server.reader.read());
       co_await h::yield_now();
@@ -286,7 +287,8 @@ h::task<std::uint64_t> pour(h::stream_writer& w, std::uint64_t seed, std::size_t
   std::size_t sent = 0;
   std::string piece;
   while (sent < total) {
-    const std::size_t n = std::min<std::size_t>(total - sent, 1 + random() % (random() % 8 == 0 ? 70'000 : 900));
+    const std::size_t n =
+        std::min<std::size_t>(total - sent, 1 + random() % (random() % 8 == 0 ? 70'000 : 900));
     piece.resize(n);
     for (auto& c : piece) {
       c = static_cast<char>(random());
@@ -308,9 +310,7 @@ h::task<std::uint64_t> pour_out(h::stream_reader& r, std::uint64_t seed, std::si
   for (;;) {
     std::string piece;
     switch (random() % 3) {
-      case 0:
-        piece = co_await r.read(static_cast<std::ptrdiff_t>(1 + random() % 30'000));
-        break;
+      case 0: piece = co_await r.read(static_cast<std::ptrdiff_t>(1 + random() % 30'000)); break;
       case 1:
         piece = co_await r.read_exactly(
             static_cast<std::ptrdiff_t>(std::min<std::size_t>(total - got, 1 + random() % 50'000)));

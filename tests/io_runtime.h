@@ -35,15 +35,18 @@ struct setup {
 };
 
 inline std::string name_of(const testing::TestParamInfo<setup>& p) {
-  return std::string(p.param.reactor == h::reactor_kind::epoll ? "epoll" : "uring") + "_" + std::to_string(p.param.loops);
+  return std::string(p.param.reactor == h::reactor_kind::epoll ? "epoll" : "uring") + "_" +
+         std::to_string(p.param.loops);
 }
 
-/// Both reactors where the kernel allows both; where it does not, the tests say so and try epoll alone.
+/// Both reactors where the kernel allows both; where it does not, the tests say so and try epoll
+/// alone.
 inline std::vector<setup> all_setups() {
   std::vector<setup> all;
   for (const unsigned loops : {1u, 2u, 8u}) all.push_back({h::reactor_kind::epoll, loops});
   std::string note;
-  if (h::detail::choose_reactor(h::reactor_kind::automatic, note) == h::reactor_kind::uring || note.empty())
+  if (h::detail::choose_reactor(h::reactor_kind::automatic, note) == h::reactor_kind::uring ||
+      note.empty())
     for (const unsigned loops : {1u, 2u, 8u}) all.push_back({h::reactor_kind::uring, loops});
   else
     std::fprintf(stderr, "%s\n", note.c_str());
@@ -62,7 +65,8 @@ class on_each_reactor : public testing::TestWithParam<setup> {
     h::run(in_time(std::move(body)), o);
   }
 
-  std::vector<std::string> reports;  // what the exception handler was told; its calls are serialised
+  std::vector<std::string>
+      reports;  // what the exception handler was told; its calls are serialised
 
  private:
   template <class F>
@@ -100,9 +104,7 @@ h::task<std::exception_ptr> error_of(h::task<T> work) {
   std::exception_ptr e;
   try {
     co_await work;
-  } catch (...) {
-    e = std::current_exception();
-  }
+  } catch (...) { e = std::current_exception(); }
   co_return e;
 }
 
@@ -111,9 +113,7 @@ bool is(const std::exception_ptr& e) {
   if (!e) return false;
   try {
     std::rethrow_exception(e);
-  } catch (const E&) {
-    return true;
-  } catch (...) {
+  } catch (const E&) { return true; } catch (...) {
     return false;
   }
 }
@@ -122,9 +122,7 @@ inline int code_of(const std::exception_ptr& e) {
   if (!e) return 0;
   try {
     std::rethrow_exception(e);
-  } catch (const std::system_error& s) {
-    return s.code().value();
-  } catch (...) {
+  } catch (const std::system_error& s) { return s.code().value(); } catch (...) {
     return -1;
   }
 }
@@ -134,7 +132,8 @@ inline h::task<> closed(h::stream_writer& w) { co_await w.wait_closed(); }
 
 inline std::size_t open_descriptors() {
   std::size_t n = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++n;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++n;
   return n;
 }
 

@@ -190,7 +190,9 @@ TEST_P(Server, NamesTheAddressThatIsInUseAndLeavesNothingListening) {
     const auto before = open_descriptors();
     const auto error = co_await error_of(h::start_server(echo, "127.0.0.1", s.port()));
     EXPECT_EQ(code_of(error), EADDRINUSE);
-    EXPECT_NE(h::describe(error).find("bind 127.0.0.1:" + std::to_string(s.port())), std::string::npos) << h::describe(error);
+    EXPECT_NE(h::describe(error).find("bind 127.0.0.1:" + std::to_string(s.port())),
+              std::string::npos)
+        << h::describe(error);
     EXPECT_EQ(open_descriptors(), before);
     EXPECT_EQ(co_await ask(s.port(), "still here"), "still here\n");
   });
@@ -215,7 +217,8 @@ TEST_P(Server, HasOneListenerForEachLoop) {
     EXPECT_EQ(s.addresses().size(), 1u);
     // Enough connections that each listener gets some.
     std::vector<h::task_handle<std::string>> clients;
-    for (int i = 0; i < 64; ++i) clients.push_back(h::create_task(ask(s.port(), std::to_string(i))));
+    for (int i = 0; i < 64; ++i)
+      clients.push_back(h::create_task(ask(s.port(), std::to_string(i))));
     for (int i = 0; i < 64; ++i) {
       const auto answer = co_await clients[static_cast<std::size_t>(i)];
       EXPECT_EQ(answer, std::to_string(i) + "\n");
@@ -235,7 +238,8 @@ TEST_P(Server, TakesABurstOfConnections) {
     };
     auto s = co_await h::start_server(count, "127.0.0.1", 0);
     std::vector<h::task_handle<h::connection>> burst;
-    for (int i = 0; i < 200; ++i) burst.push_back(h::create_task(h::open_connection("127.0.0.1", s.port())));
+    for (int i = 0; i < 200; ++i)
+      burst.push_back(h::create_task(h::open_connection("127.0.0.1", s.port())));
     for (auto& b : burst) {
       auto c = co_await std::move(b);
       EXPECT_EQ(co_await c.reader.read(), "!");
@@ -369,14 +373,17 @@ TEST_P(Server, EndsEveryConnectionWhenItIsClosedUnderLoadFromElsewhere) {
       auto s = co_await h::start_server(counting, "127.0.0.1", 0);
       std::atomic<bool> stop{false};
       std::vector<h::task_handle<void>> clients;
-      for (unsigned i = 0; i < 60; ++i) clients.push_back(h::create_task(noisy_client(s.port(), stop, i)));
+      for (unsigned i = 0; i < 60; ++i)
+        clients.push_back(h::create_task(noisy_client(s.port(), stop, i)));
       const int before = begun.load();
       co_await until([&] { return begun.load() > before + 300; });
-      auto closing = h::create_task([](h::server& it, bool hard) -> h::task<> {
-        it.close();
-        hard ? it.abort_clients() : it.close_clients();
-        co_await it.wait_closed();
-      }, std::ref(s), round % 2 == 0);
+      auto closing = h::create_task(
+          [](h::server& it, bool hard) -> h::task<> {
+            it.close();
+            hard ? it.abort_clients() : it.close_clients();
+            co_await it.wait_closed();
+          },
+          std::ref(s), round % 2 == 0);
       co_await closing;
       stop = true;
       for (auto& c : clients) co_await c;
@@ -404,7 +411,8 @@ TEST_P(Server, CutsConnectionsOffWhileTheyReadAndWriteWithoutALoss) {
     auto s = co_await h::start_server(handle, "127.0.0.1", 0);
     std::atomic<bool> stop{false};
     std::vector<h::task_handle<void>> clients;
-    for (unsigned i = 0; i < 30; ++i) clients.push_back(h::create_task(noisy_client(s.port(), stop, i)));
+    for (unsigned i = 0; i < 30; ++i)
+      clients.push_back(h::create_task(noisy_client(s.port(), stop, i)));
     co_await until([&] { return ended.load() > 1000; });
     stop = true;
     s.close();

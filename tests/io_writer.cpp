@@ -42,9 +42,10 @@ TEST_P(StreamWriter, DrainsWithoutThePeerBelowTheHighMark) {
       e.client.writer.write("0123456789");
       co_await e.client.writer.drain();
     }
-    EXPECT_EQ(co_await e.server.reader.read_exactly(100), std::string("0123456789012345678901234567890123456789"
-                                                                      "0123456789012345678901234567890123456789"
-                                                                      "01234567890123456789"));
+    EXPECT_EQ(co_await e.server.reader.read_exactly(100),
+              std::string("0123456789012345678901234567890123456789"
+                          "0123456789012345678901234567890123456789"
+                          "01234567890123456789"));
   });
 }
 
@@ -78,7 +79,8 @@ TEST_P(StreamWriter, RefusesALowMarkAboveTheHighOneAndPausesAtOnce) {
     auto draining = h::create_task(drain(e.client.writer));
     co_await until([&] { return waits(draining); });
     draining.cancel();
-    EXPECT_TRUE(is<h::cancelled_error>(co_await error_of([](h::task_handle<void> t) -> h::task<> { co_await t; }(draining))));
+    EXPECT_TRUE(is<h::cancelled_error>(
+        co_await error_of([](h::task_handle<void> t) -> h::task<> { co_await t; }(draining))));
     e.client.writer.abort();
   });
 }
@@ -140,8 +142,9 @@ TEST_P(StreamWriter, DropsTheRestWhenAborted) {
     co_await e.client.writer.wait_closed();
     EXPECT_NE(co_await draining, nullptr);
     std::size_t got = 0;
-    const auto error = co_await error_of([](h::stream_reader& r, std::size_t& n) -> h::task<> { n = co_await swallow(r); }(
-        e.server.reader, got));
+    const auto error = co_await error_of([](h::stream_reader& r, std::size_t& n) -> h::task<> {
+      n = co_await swallow(r);
+    }(e.server.reader, got));
     EXPECT_TRUE(code_of(error) == ECONNRESET || got < written) << h::describe(error);
   });
 }
@@ -233,7 +236,9 @@ TEST_P(Connecting, NamesTheCallAndTheAddressWhenNobodyListens) {
     co_await s.wait_closed();
     const auto error = co_await error_of(h::open_connection("127.0.0.1", port));
     EXPECT_EQ(code_of(error), ECONNREFUSED);
-    EXPECT_NE(h::describe(error).find("connect 127.0.0.1:" + std::to_string(port)), std::string::npos) << h::describe(error);
+    EXPECT_NE(h::describe(error).find("connect 127.0.0.1:" + std::to_string(port)),
+              std::string::npos)
+        << h::describe(error);
   });
 }
 

@@ -55,6 +55,7 @@ std::string stats_report::json(const heddle::runtime_stats& loops,
   out["requests"] = server.requests;
   out["refused"] = server.refused;
   out["connections"] = server.connections;
+  out["working"] = server.working;
   out["tasks"] = loops.tasks;
   out["latency_us"] = {
       {"p50", microseconds(0.5)}, {"p99", microseconds(0.99)}, {"max", microseconds(1)}};
