@@ -6,15 +6,16 @@
 
 namespace heddle::detail {
 
-[[noreturn]] HEDDLE_COLD void assertion_failed(const char* what, const char* file, int line, const char* why) noexcept;
+[[noreturn]] HEDDLE_COLD void assertion_failed(const char* what, const char* file, int line,
+                                               const char* why) noexcept;
 
 }  // namespace heddle::detail
 
 /// Always on: cheap checks of what a protocol promises. `why` says what the caller did wrong.
-#define HEDDLE_ASSERT(condition, why)                                                  \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]]                                                     \
-      ::heddle::detail::assertion_failed(#condition, __FILE__, __LINE__, why);         \
+#define HEDDLE_ASSERT(condition, why)                                          \
+  do {                                                                         \
+    if (!(condition)) [[unlikely]]                                             \
+      ::heddle::detail::assertion_failed(#condition, __FILE__, __LINE__, why); \
   } while (false)
 
 /// On only in debug builds: checks on hot paths.

@@ -16,6 +16,8 @@ clock::time_point clock::now() noexcept {
   return time_point(duration(t.tv_sec * 1'000'000'000 + t.tv_nsec));
 }
 
-void detail::set_time_source(time_source* s) noexcept { source.store(s, release); }  // pairs with now()
+void detail::set_time_source(time_source* s) noexcept {
+  source.store(s, release);
+}  // pairs with now()
 
 }  // namespace heddle

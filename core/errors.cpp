@@ -12,7 +12,8 @@ namespace {
 
 std::string type_name(const std::type_info& type) {
   int status = 0;
-  std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
+  std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
   return status == 0 ? name.get() : type.name();
 }
 
@@ -34,16 +35,15 @@ std::string describe(const std::exception_ptr& error) {
     return type_name(typeid(e)) + ": " + e.what();
   } catch (const cancelled_error& e) {
     return std::string("heddle::cancelled_error: ") + e.what();
-  } catch (const fatal_error& e) {
-    return type_name(typeid(e)) + ": " + e.what();
-  } catch (...) {
+  } catch (const fatal_error& e) { return type_name(typeid(e)) + ": " + e.what(); } catch (...) {
     const auto* type = abi::__cxa_current_exception_type();
     return type ? "an exception of type " + type_name(*type) : "an unknown exception";
   }
 }
 
 void throw_system_error(int code, const char* call, const std::string& about) {
-  throw std::system_error(code, std::generic_category(), about.empty() ? std::string(call) : call + (" " + about));
+  throw std::system_error(code, std::generic_category(),
+                          about.empty() ? std::string(call) : call + (" " + about));
 }
 
 }  // namespace heddle

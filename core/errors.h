@@ -23,7 +23,9 @@ class cancelled_error {
   explicit cancelled_error(std::string message) : message_(std::move(message)) {}
   /// The argument of `cancel(message)`, or empty.
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
-  [[nodiscard]] const char* what() const noexcept { return message_.empty() ? "cancelled" : message_.c_str(); }
+  [[nodiscard]] const char* what() const noexcept {
+    return message_.empty() ? "cancelled" : message_.c_str();
+  }
 
  private:
   std::string message_;
@@ -57,7 +59,8 @@ class usage_error : public std::logic_error {
 /// No loop runs in this thread.
 class no_running_loop : public usage_error {
  public:
-  no_running_loop() : usage_error("no running loop: call this from a task or a callback of a heddle runtime") {}
+  no_running_loop()
+      : usage_error("no running loop: call this from a task or a callback of a heddle runtime") {}
 };
 
 /// An argument that is out of its range (asyncio: ValueError).
@@ -75,7 +78,8 @@ class invalid_state_error : public std::logic_error {
 /// A promise was destroyed before it was fulfilled: what its future then throws.
 class broken_promise : public std::logic_error {
  public:
-  broken_promise() : std::logic_error("broken promise: destroyed before a result or an exception was set") {}
+  broken_promise()
+      : std::logic_error("broken promise: destroyed before a result or an exception was set") {}
 };
 
 /// A deadline passed.
@@ -90,8 +94,10 @@ class incomplete_read_error : public std::runtime_error {
  public:
   /// `expected` 0: unknown (a separator was looked for).
   incomplete_read_error(std::string partial, std::size_t expected)
-      : std::runtime_error("incomplete read: " + std::to_string(partial.size()) + " bytes before the end of the stream" +
-                           (expected ? ", " + std::to_string(expected) + " expected" : std::string(", no separator"))),
+      : std::runtime_error("incomplete read: " + std::to_string(partial.size()) +
+                           " bytes before the end of the stream" +
+                           (expected ? ", " + std::to_string(expected) + " expected"
+                                     : std::string(", no separator"))),
         partial_(std::move(partial)),
         expected_(expected) {}
   [[nodiscard]] const std::string& partial() const noexcept { return partial_; }
@@ -142,7 +148,9 @@ class exception_group : public std::runtime_error {
       : std::runtime_error(message + " (" + std::to_string(errors.size()) + " sub-exception" +
                            (errors.size() == 1 ? ")" : "s)")),
         errors_(std::move(errors)) {}
-  [[nodiscard]] const std::vector<std::exception_ptr>& exceptions() const noexcept { return errors_; }
+  [[nodiscard]] const std::vector<std::exception_ptr>& exceptions() const noexcept {
+    return errors_;
+  }
 
  private:
   std::vector<std::exception_ptr> errors_;

@@ -11,7 +11,8 @@ join_node* eventual::lock_joiners_slow() noexcept {
   for (;;) {
     auto bits = joiners_.load(relaxed);
     if ((bits & lock_bit) == 0 &&
-        joiners_.compare_exchange_weak(bits, bits | lock_bit, acquire, relaxed))  // pairs with unlock_joiners
+        joiners_.compare_exchange_weak(bits, bits | lock_bit, acquire,
+                                       relaxed))  // pairs with unlock_joiners
       return reinterpret_cast<join_node*>(bits);
     wait.pause();
   }
@@ -34,7 +35,8 @@ bool eventual::remove_joiner(join_node& node) noexcept {
 
 void eventual::close_joiners(work_list& todo) noexcept {
   std::uintptr_t none = 0;  // the common case, in one operation: nobody waits
-  if (joiners_.compare_exchange_strong(none, closed_bit, acq_rel, relaxed)) return;  // pairs with lock_joiners
+  if (joiners_.compare_exchange_strong(none, closed_bit, acq_rel, relaxed))
+    return;  // pairs with lock_joiners
   auto* head = lock_joiners();
   join_node* in_order = nullptr;  // nodes were pushed in front: turn them round
   while (head) {
@@ -47,7 +49,9 @@ void eventual::close_joiners(work_list& todo) noexcept {
     auto* node = in_order;
     in_order = node->next;
     node->linked = false;
-    node->fire(*node, *this, todo);  // the node may be gone once its owner is scheduled, which is not before the unlock
+    node->fire(
+        *node, *this,
+        todo);  // the node may be gone once its owner is scheduled, which is not before the unlock
   }
   unlock_joiners(closed_list());
 }
@@ -63,17 +67,12 @@ bool work_list::cancel(eventual& target) noexcept {
       return true;
     case kind::gathering:
     case kind::task:
-    case kind::strand:
-      break;
+    case kind::strand: break;
   }
   switch (target.word_.cancel()) {
-    case on_cancel::no:
-      return false;
-    case on_cancel::pending:
-      break;
-    case on_cancel::owe_leaf:
-      append(target);
-      break;
+    case on_cancel::no: return false;
+    case on_cancel::pending: break;
+    case on_cancel::owe_leaf: append(target); break;
     case on_cancel::owe_fwd:
       if (target.kind_ == kind::gathering) target.ref();
       append(target);
@@ -112,10 +111,8 @@ void work_list::forward(eventual& e) noexcept {
       taken = cancel(*static_cast<task_record&>(e).wait()->target());
     if (!taken) e.word_.set_must();
     switch (e.word_.thaw()) {
-      case on_thaw::again:
-        continue;
-      case on_thaw::waits_on:
-        break;
+      case on_thaw::again: continue;
+      case on_thaw::waits_on: break;
       case on_thaw::schedule:
         if (gathers)
           e.ops_->finish(e, *this);
@@ -141,16 +138,13 @@ void work_list::settle_all() noexcept {
         heddle::detail::schedule(t);
         break;
       }
-      case task_state::frozen:
-        forward(e);
-        break;
+      case task_state::frozen: forward(e); break;
       case task_state::done:  // a future that was cancelled
         e.close_joiners(*this);
         if (e.ops_->finish) e.ops_->finish(e, *this);
         e.unref();
         break;
-      default:
-        HEDDLE_ASSERT(false, "a waiting task stood in a work list");
+      default: HEDDLE_ASSERT(false, "a waiting task stood in a work list");
     }
   }
 }

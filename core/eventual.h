@@ -30,8 +30,8 @@ struct join_node {
 
   join_node* prev = nullptr;
   join_node* next = nullptr;
-  fire_function fire;       // called once, under the target's joiner lock, after the target is done
-  bool linked = false;      // under the target's joiner lock
+  fire_function fire;   // called once, under the target's joiner lock, after the target is done
+  bool linked = false;  // under the target's joiner lock
 };
 
 enum class kind : std::uint8_t { task, strand, future, gathering };
@@ -64,13 +64,15 @@ class eventual {
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref(std::uint32_t count = 1) noexcept {
-    if (refs_.fetch_sub(count, acq_rel) == count) ops_->drop(*this);  // the last one sees what the others did
+    if (refs_.fetch_sub(count, acq_rel) == count)
+      ops_->drop(*this);  // the last one sees what the others did
   }
   /// Takes a reference unless there is none: for those who find it by scanning.
   [[nodiscard]] bool try_ref() noexcept {
     auto n = refs_.load(relaxed);
     while (n != 0)
-      if (refs_.compare_exchange_weak(n, n + 1, acquire, relaxed)) return true;  // pairs with the maker's publish
+      if (refs_.compare_exchange_weak(n, n + 1, acquire, relaxed))
+        return true;  // pairs with the maker's publish
     return false;
   }
 
@@ -101,7 +103,9 @@ class eventual {
   void mark_retrieved() noexcept {
     if (!is_retrieved()) flags_.fetch_or(retrieved, relaxed);
   }
-  [[nodiscard]] bool is_retrieved() const noexcept { return (flags_.load(relaxed) & retrieved) != 0; }
+  [[nodiscard]] bool is_retrieved() const noexcept {
+    return (flags_.load(relaxed) & retrieved) != 0;
+  }
 
  protected:
   eventual() = default;
@@ -114,7 +118,9 @@ class eventual {
     flags_.store(0, relaxed);
     runtime_.store(0, relaxed);
     ops_ = &ops;
-    refs_.store(refs, release);  // pairs with try_ref(): a scanner that gets a reference sees all of the above
+    refs_.store(
+        refs,
+        release);  // pairs with try_ref(): a scanner that gets a reference sees all of the above
   }
 
   static constexpr std::uint8_t retrieved = 1;
@@ -140,12 +146,15 @@ class eventual {
 
   join_node* lock_joiners() noexcept {
     auto bits = joiners_.load(relaxed) & ~lock_bit;
-    if (joiners_.compare_exchange_strong(bits, bits | lock_bit, acquire, relaxed)) [[likely]]  // pairs with unlock_joiners
+    if (joiners_.compare_exchange_strong(bits, bits | lock_bit, acquire, relaxed))
+        [[likely]]  // pairs with unlock_joiners
       return reinterpret_cast<join_node*>(bits);
     return lock_joiners_slow();
   }
   HEDDLE_COLD join_node* lock_joiners_slow() noexcept;
-  void unlock_joiners(join_node* head) noexcept { joiners_.store(reinterpret_cast<std::uintptr_t>(head), release); }
+  void unlock_joiners(join_node* head) noexcept {
+    joiners_.store(reinterpret_cast<std::uintptr_t>(head), release);
+  }
 };
 
 static_assert(sizeof(eventual) == 40);

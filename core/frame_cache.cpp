@@ -34,12 +34,14 @@ raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
 void* frame_cache::refill(std::size_t index) {
   flush_caches_at_thread_exit();
   const std::uint32_t batch = frame_depot::batch_of(index);
-  if (!lists_[index].refill(depot_->of(index), batch)) lists_[index].fill(depot_->carve(index, batch), batch);
+  if (!lists_[index].refill(depot_->of(index), batch))
+    lists_[index].fill(depot_->carve(index, batch), batch);
   return lists_[index].pop();
 }
 
 void frame_cache::flush() noexcept {
-  for (std::size_t i = 0; i < frame_depot::classes; ++i) lists_[i].flush(depot_->of(i), frame_depot::batch_of(i));
+  for (std::size_t i = 0; i < frame_depot::classes; ++i)
+    lists_[i].flush(depot_->of(i), frame_depot::batch_of(i));
 }
 
 }  // namespace heddle::detail

@@ -12,8 +12,8 @@ namespace heddle::detail {
 /// chunks that blocks are carved from. Chunks stay for the life of the process: the memory is bounded by the peak per size.
 class frame_depot {
  public:
-  static constexpr std::size_t grain = 16;         // bytes between size classes
-  static constexpr std::size_t largest = 1024;     // bytes; what is larger goes to malloc
+  static constexpr std::size_t grain = 16;      // bytes between size classes
+  static constexpr std::size_t largest = 1024;  // bytes; what is larger goes to malloc
   static constexpr std::size_t classes = largest / grain;
 
   enum immortal_tag { immortal };
@@ -63,12 +63,15 @@ class frame_cache {
   /// `bytes` as it was allocated.
   HEDDLE_INLINE void free(void* block, std::size_t bytes) noexcept {
     const std::size_t index = frame_depot::index_of(bytes);
-    if (!lists_[index].push(static_cast<raw_links::block*>(block), frame_depot::batch_of(index))) [[unlikely]]
+    if (!lists_[index].push(static_cast<raw_links::block*>(block), frame_depot::batch_of(index)))
+        [[unlikely]]
       lists_[index].spill(depot_->of(index), frame_depot::batch_of(index));
   }
   /// Gives everything back to the depot (a thread ends).
   void flush() noexcept;
-  [[nodiscard]] std::uint32_t idle(std::size_t bytes) const noexcept { return lists_[frame_depot::index_of(bytes)].count(); }
+  [[nodiscard]] std::uint32_t idle(std::size_t bytes) const noexcept {
+    return lists_[frame_depot::index_of(bytes)].count();
+  }
 
  private:
   HEDDLE_COLD void* refill(std::size_t index);

@@ -19,7 +19,8 @@ class random_source {
   }
   /// Below `bound` (which is not 0); the bias is below 2^-32 for bounds under 2^32.
   constexpr std::uint32_t below(std::uint32_t bound) noexcept {
-    return static_cast<std::uint32_t>((static_cast<std::uint64_t>(static_cast<std::uint32_t>(next())) * bound) >> 32);
+    return static_cast<std::uint32_t>(
+        (static_cast<std::uint64_t>(static_cast<std::uint32_t>(next())) * bound) >> 32);
   }
 
  private:

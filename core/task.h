@@ -36,7 +36,7 @@ struct frame_end {
 struct promise_base {
   std::coroutine_handle<> continuation;  // the frame that awaits this one; none for roots
   std::uintptr_t record = 0;
-  frame_end* end = nullptr;              // nullptr: a plain call
+  frame_end* end = nullptr;  // nullptr: a plain call
 
   static constexpr std::uintptr_t strand_tag = 1;
 
@@ -250,7 +250,9 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
   }
 
   /// For the library: gives up the frame.
-  [[nodiscard]] std::coroutine_handle<promise_type> release() noexcept { return std::exchange(frame_, {}); }
+  [[nodiscard]] std::coroutine_handle<promise_type> release() noexcept {
+    return std::exchange(frame_, {});
+  }
   /// For the library: the frame, still owned.
   [[nodiscard]] std::coroutine_handle<promise_type> frame() const noexcept { return frame_; }
 
@@ -270,8 +272,11 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
   };
 
   void check() const {
-    if (!frame_) throw usage_error("co_await of an empty task: it was moved from, given to create_task, or never made");
-    if (frame_.promise().continuation) throw usage_error("co_await of a task that was awaited before: a task runs once");
+    if (!frame_)
+      throw usage_error(
+          "co_await of an empty task: it was moved from, given to create_task, or never made");
+    if (frame_.promise().continuation)
+      throw usage_error("co_await of a task that was awaited before: a task runs once");
   }
 
   std::coroutine_handle<promise_type> frame_{};

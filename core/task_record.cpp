@@ -32,7 +32,8 @@ struct record_slab {
       list = r;
     }
     fresh->next = chunks.load(relaxed);
-    while (!chunks.compare_exchange_weak(fresh->next, fresh, release, relaxed)) {  // pairs with scan_all()
+    while (!chunks.compare_exchange_weak(fresh->next, fresh, release,
+                                         relaxed)) {  // pairs with scan_all()
     }
     return list;
   }
@@ -95,14 +96,13 @@ task_extra& task_record::extra() {
 // the task reaches it. The list's lock is a leaf lock: inside it only words are changed. A cancellation that came before the strand
 // was listed is seen as the task's must, by the strand itself, after listing: one of the two always sees the other.
 task_record* task_record::make_strand(task_record& task, void* join) {
-  static constexpr eventual_ops ops{
-      [](eventual& self) noexcept {
-        auto& r = static_cast<task_record&>(self);
-        auto* root = r.strand().root;
-        r.recycle();
-        root->unref();
-      },
-      nullptr, nullptr};
+  static constexpr eventual_ops ops{[](eventual& self) noexcept {
+                                      auto& r = static_cast<task_record&>(self);
+                                      auto* root = r.strand().root;
+                                      r.recycle();
+                                      root->unref();
+                                    },
+                                    nullptr, nullptr};
   auto& shared = task.extra().strands;
   auto* r = make(kind::strand, ops, 1);
   r->joiners_.store(reinterpret_cast<std::uintptr_t>(join), relaxed);
@@ -166,12 +166,16 @@ void throw_cancelled(task_record& t) {
   throw cancelled_error();
 }
 
-void set_kernel_canceller(kernel_canceller f) noexcept { ask_kernel.store(f, release); }  // pairs with cancel_in_kernel
+void set_kernel_canceller(kernel_canceller f) noexcept {
+  ask_kernel.store(f, release);
+}  // pairs with cancel_in_kernel
 void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept {
   if (auto* f = ask_kernel.load(acquire)) f(runtime, op);
 }
 
-void set_unretrieved_reporter(unretrieved_reporter f) noexcept { reporter.store(f, release); }  // pairs with report
+void set_unretrieved_reporter(unretrieved_reporter f) noexcept {
+  reporter.store(f, release);
+}  // pairs with report
 void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept {
   if (auto* f = reporter.load(acquire)) f(what.runtime(), what, error);
 }

@@ -57,14 +57,14 @@ struct strand_list {
 
 /// What is rarely used hangs off the record, made on demand.
 struct task_extra {
-  spin_lock lock;             // guards name and message
+  spin_lock lock;  // guards name and message
   std::string name;
   std::string message;        // of the latest cancel(message)
   std::source_location made;  // where it was created
   strand_list strands;
-  void* context = nullptr;    // context_var's; owned
+  void* context = nullptr;  // context_var's; owned
   void (*drop_context)(void*) noexcept = nullptr;
-  std::uint64_t number = 0;   // for default names
+  std::uint64_t number = 0;  // for default names
 };
 
 // Who may touch what:
@@ -82,12 +82,20 @@ class alignas(32) task_record final : public eventual {
   void recycle() noexcept;
 
   void resumes_at(void* frame) noexcept { resume_ = reinterpret_cast<std::uintptr_t>(frame); }
-  [[nodiscard]] void* frame() const noexcept { return reinterpret_cast<void*>(resume_ & ~unstarted_tag); }
+  [[nodiscard]] void* frame() const noexcept {
+    return reinterpret_cast<void*>(resume_ & ~unstarted_tag);
+  }
   /// A task's first frame, before its first step: whoever runs it looks for a cancellation first.
-  void starts_at(void* frame) noexcept { resume_ = reinterpret_cast<std::uintptr_t>(frame) | unstarted_tag; }
+  void starts_at(void* frame) noexcept {
+    resume_ = reinterpret_cast<std::uintptr_t>(frame) | unstarted_tag;
+  }
   [[nodiscard]] bool is_unstarted() const noexcept { return (resume_ & unstarted_tag) != 0; }
-  void waits_in(wait_base* w) noexcept { wait_.store(reinterpret_cast<std::uintptr_t>(w), relaxed); }
-  [[nodiscard]] wait_base* wait() const noexcept { return reinterpret_cast<wait_base*>(wait_.load(relaxed)); }
+  void waits_in(wait_base* w) noexcept {
+    wait_.store(reinterpret_cast<std::uintptr_t>(w), relaxed);
+  }
+  [[nodiscard]] wait_base* wait() const noexcept {
+    return reinterpret_cast<wait_base*>(wait_.load(relaxed));
+  }
   void waits_for_kernel(kernel_op op) noexcept {
     wait_.store((static_cast<std::uintptr_t>(op.generation) << 32) | op.slot, relaxed);
   }
@@ -113,7 +121,9 @@ class alignas(32) task_record final : public eventual {
 
   /// The extra block; made on first use (thread-safe).
   task_extra& extra();
-  [[nodiscard]] task_extra* extra_if_any() const noexcept { return extra_.load(acquire); }  // pairs with extra()
+  [[nodiscard]] task_extra* extra_if_any() const noexcept {
+    return extra_.load(acquire);
+  }  // pairs with extra()
 
   void* storage() noexcept { return storage_; }
 
@@ -122,7 +132,9 @@ class alignas(32) task_record final : public eventual {
   /// The strand has ended: unregisters and drops it.
   void retire_strand() noexcept;
   /// Strands: the task they belong to; tasks: themselves.
-  [[nodiscard]] task_record& root() noexcept { return kind_ == kind::strand ? *strand().root : *this; }
+  [[nodiscard]] task_record& root() noexcept {
+    return kind_ == kind::strand ? *strand().root : *this;
+  }
   /// Sends a cancellation to all promoted strands. Legal under any lock.
   void cancel_strands(work_list& todo) noexcept;
   /// The same for those strands whose join `belongs` says to be concerned; called under the list's lock.
@@ -136,12 +148,15 @@ class alignas(32) task_record final : public eventual {
     e->strands.lock.unlock();
   }
   /// The join that a strand reports to. A strand has no joiners: that field holds it.
-  [[nodiscard]] void* strand_join() const noexcept { return reinterpret_cast<void*>(joiners_.load(relaxed)); }
+  [[nodiscard]] void* strand_join() const noexcept {
+    return reinterpret_cast<void*>(joiners_.load(relaxed));
+  }
 
   /// Every record that lives now, of every runtime: calls `see(record)` with a reference held during the call.
   template <class F>
   static void scan(F&& see) {
-    scan_all([](void* f, task_record& r) { (*static_cast<std::remove_reference_t<F>*>(f))(r); }, std::addressof(see));
+    scan_all([](void* f, task_record& r) { (*static_cast<std::remove_reference_t<F>*>(f))(r); },
+             std::addressof(see));
   }
 
  private:
@@ -169,7 +184,8 @@ static_assert(sizeof(task_record) == 96);
 
 /// Free records are linked through fields that no late looker reads.
 struct record_links {
-  using block = eventual;  // the type that next_ has: a reference to it under another name would break aliasing rules
+  using block =
+      eventual;  // the type that next_ has: a reference to it under another name would break aliasing rules
   static eventual*& next(eventual* r) noexcept { return r->next_; }
   static eventual* next_batch(eventual* r) noexcept {
     return reinterpret_cast<eventual*>(static_cast<task_record*>(r)->resume_);
@@ -224,7 +240,8 @@ using kernel_canceller = void (*)(std::uint16_t runtime, kernel_op op) noexcept;
 void set_kernel_canceller(kernel_canceller f) noexcept;
 void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept;
 /// What becomes of an error that nobody retrieved, found when the last reference is dropped.
-using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what, const std::exception_ptr& error) noexcept;
+using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,
+                                      const std::exception_ptr& error) noexcept;
 void set_unretrieved_reporter(unretrieved_reporter f) noexcept;
 void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept;
 

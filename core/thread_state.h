@@ -13,13 +13,15 @@ struct thread_state {
 
   frame_cache frames;
   magazine<record_links> records;
-  executor* loop = nullptr;          // the loop that this thread is, if it is one
-  task_record* current = nullptr;    // the task whose code runs now, if any
-  void* forks = nullptr;             // the loop's fork_state (sched)
-  bool forced_yields = false;        // this thread is one of several loops: a task that never waits is made to yield
-  std::uint32_t ready_awaits = 0;    // counted by budget.h
-  std::int64_t step_started = 0;     // when the running step began (ns), for the budget; 0: not measured yet
-  std::uint16_t runtime = 0;         // the runtime of that loop; 0: none
+  executor* loop = nullptr;        // the loop that this thread is, if it is one
+  task_record* current = nullptr;  // the task whose code runs now, if any
+  void* forks = nullptr;           // the loop's fork_state (sched)
+  bool forced_yields =
+      false;  // this thread is one of several loops: a task that never waits is made to yield
+  std::uint32_t ready_awaits = 0;  // counted by budget.h
+  std::int64_t step_started =
+      0;  // when the running step began (ns), for the budget; 0: not measured yet
+  std::uint16_t runtime = 0;  // the runtime of that loop; 0: none
 };
 
 /// The calling thread's state. Never inlined, see frame_allocate: no thread-local address may survive a suspension.

@@ -9,11 +9,8 @@ on_cancel task_word::cancel() noexcept {
     std::uint64_t next = word::one_more_request(w);
     on_cancel owed = on_cancel::pending;
     switch (word::state(w)) {
-      case task_state::done:
-        return on_cancel::no;
-      case task_state::active:
-        next |= word::must;
-        break;
+      case task_state::done: return on_cancel::no;
+      case task_state::active: next |= word::must; break;
       case task_state::leaf:
         next = word::with_state(next, task_state::active) | word::interrupted;
         owed = on_cancel::owe_leaf;
@@ -22,15 +19,14 @@ on_cancel task_word::cancel() noexcept {
         next = word::with_state(next, task_state::frozen);
         owed = on_cancel::owe_fwd;
         break;
-      case task_state::frozen:
-        next |= word::again;
-        break;
+      case task_state::frozen: next |= word::again; break;
       case task_state::kernel:
         owed = (w & word::must) ? on_cancel::pending : on_cancel::owe_kernel;
         next |= word::must;
         break;
     }
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return owed;  // pairs with begin(): the node is visible
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
+      return owed;  // pairs with begin(): the node is visible
   }
 }
 
@@ -48,9 +44,11 @@ bool task_word::begin_forwarding() noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     const bool due = (w & (word::must | word::interrupted)) != 0;
-    const std::uint64_t next = due ? word::with_state(w & ~(word::must | word::interrupted), task_state::frozen)
-                                   : word::with_state(w, task_state::forwarding);
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return !due;  // pairs with claim() and cancel()
+    const std::uint64_t next =
+        due ? word::with_state(w & ~(word::must | word::interrupted), task_state::frozen)
+            : word::with_state(w, task_state::forwarding);
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
+      return !due;  // pairs with claim() and cancel()
   }
 }
 
@@ -75,10 +73,10 @@ on_wake task_word::claim() noexcept {
         next = w | word::notified;
         owed = on_wake::frozen;
         break;
-      default:
-        return on_wake::lost;
+      default: return on_wake::lost;
     }
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return owed;  // pairs with begin_*()
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
+      return owed;  // pairs with begin_*()
   }
 }
 
@@ -96,22 +94,25 @@ on_thaw task_word::thaw() noexcept {
       next = word::with_state(w, task_state::forwarding);
       owed = on_thaw::waits_on;
     }
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return owed;  // pairs with claim() and cancel()
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
+      return owed;  // pairs with claim() and cancel()
   }
 }
 
 void task_word::break_off() noexcept {
   std::uint64_t w = bits_.load(relaxed);
   while (!bits_.compare_exchange_weak(
-      w, word::with_state(w & ~(word::notified | word::again), task_state::active) | word::interrupted, acq_rel, relaxed)) {
-  }
+      w,
+      word::with_state(w & ~(word::notified | word::again), task_state::active) | word::interrupted,
+      acq_rel, relaxed)) {}
 }
 
 outcome task_word::finish(outcome how) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     const outcome stands = how == outcome::value && (w & word::must) ? outcome::cancelled : how;
-    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel, relaxed))  // pairs with load()
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel,
+                                    relaxed))  // pairs with load()
       return stands;
   }
 }
@@ -120,7 +121,8 @@ bool task_word::settle_once(outcome how) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     if (word::done(w)) return false;
-    if (bits_.compare_exchange_weak(w, word::with_outcome(w, how), acq_rel, relaxed)) return true;  // pairs with load()
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w, how), acq_rel, relaxed))
+      return true;  // pairs with load()
   }
 }
 

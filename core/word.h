@@ -61,12 +61,18 @@ inline constexpr std::uint64_t requests_mask = std::uint64_t{0xffff} << requests
 inline constexpr unsigned generation_shift = 32;
 inline constexpr std::uint64_t generation_mask = ~std::uint64_t{0} << generation_shift;
 
-constexpr task_state state(std::uint64_t w) noexcept { return static_cast<task_state>(w & state_mask); }
-constexpr outcome result(std::uint64_t w) noexcept { return static_cast<outcome>((w & outcome_mask) >> outcome_shift); }
+constexpr task_state state(std::uint64_t w) noexcept {
+  return static_cast<task_state>(w & state_mask);
+}
+constexpr outcome result(std::uint64_t w) noexcept {
+  return static_cast<outcome>((w & outcome_mask) >> outcome_shift);
+}
 constexpr std::uint32_t requests(std::uint64_t w) noexcept {
   return static_cast<std::uint32_t>((w & requests_mask) >> requests_shift);
 }
-constexpr std::uint32_t generation(std::uint64_t w) noexcept { return static_cast<std::uint32_t>(w >> generation_shift); }
+constexpr std::uint32_t generation(std::uint64_t w) noexcept {
+  return static_cast<std::uint32_t>(w >> generation_shift);
+}
 constexpr std::uint64_t with_state(std::uint64_t w, task_state s) noexcept {
   return (w & ~state_mask) | static_cast<std::uint64_t>(s);
 }
@@ -86,11 +92,17 @@ constexpr bool done(std::uint64_t w) noexcept { return state(w) == task_state::d
 /// claimer's claim/cancel (acquire), whose later schedule() releases what it wrote to the frame to the loop that resumes it.
 class task_word {
  public:
-  [[nodiscard]] std::uint64_t load() const noexcept { return bits_.load(acquire); }  // pairs with every transition
-  [[nodiscard]] std::uint64_t peek() const noexcept { return bits_.load(relaxed); }  // a hint; nothing is read on its strength
+  [[nodiscard]] std::uint64_t load() const noexcept {
+    return bits_.load(acquire);
+  }  // pairs with every transition
+  [[nodiscard]] std::uint64_t peek() const noexcept {
+    return bits_.load(relaxed);
+  }  // a hint; nothing is read on its strength
   /// A fresh life: active, no requests, the generation one further. Only the owner of free memory.
   void reset() noexcept {
-    bits_.store((bits_.load(relaxed) & word::generation_mask) + (std::uint64_t{1} << word::generation_shift), relaxed);
+    bits_.store((bits_.load(relaxed) & word::generation_mask) +
+                    (std::uint64_t{1} << word::generation_shift),
+                relaxed);
   }
 
   // --- cancelling (anyone, under any lock) ---
@@ -140,8 +152,10 @@ class task_word {
     std::uint64_t w = bits_.load(relaxed);
     for (;;) {
       const bool due = (w & (word::must | word::interrupted)) != 0;
-      const std::uint64_t next = due ? w & ~(word::must | word::interrupted) : word::with_state(w, s);
-      if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) [[likely]]  // pairs with claim() and cancel()
+      const std::uint64_t next =
+          due ? w & ~(word::must | word::interrupted) : word::with_state(w, s);
+      if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
+          [[likely]]  // pairs with claim() and cancel()
         return !due;
     }
   }

@@ -5,7 +5,8 @@ namespace heddle::detail {
 
 bool callback::cancel() noexcept {
   auto expected = state::queued;
-  if (!state_.compare_exchange_strong(expected, state::cancelled, acq_rel, acquire))  // pairs with run()
+  if (!state_.compare_exchange_strong(expected, state::cancelled, acq_rel,
+                                      acquire))  // pairs with run()
     return expected == state::cancelled;
   release();
   return true;
@@ -13,7 +14,8 @@ bool callback::cancel() noexcept {
 
 void callback::run() {
   auto expected = state::queued;
-  if (!state_.compare_exchange_strong(expected, state::running, acq_rel, relaxed)) return;  // pairs with cancel()
+  if (!state_.compare_exchange_strong(expected, state::running, acq_rel, relaxed))
+    return;  // pairs with cancel()
   struct at_end {
     callback& self;
     ~at_end() {

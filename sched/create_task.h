@@ -38,15 +38,10 @@ struct result_access {
   /// The result of a task that is done: the value, or thrown what it ended with.
   static reference of(task_record& t) {
     switch (t.how_ended()) {
-      case outcome::value:
-        return get(t);
-      case outcome::error:
-        t.mark_retrieved();
-        std::rethrow_exception(error_in(t.storage()));
-      case outcome::cancelled:
-        throw_target_cancelled(t);
-      default:
-        throw_not_done(t);
+      case outcome::value: return get(t);
+      case outcome::error: t.mark_retrieved(); std::rethrow_exception(error_in(t.storage()));
+      case outcome::cancelled: throw_target_cancelled(t);
+      default: throw_not_done(t);
     }
   }
 };
@@ -55,7 +50,8 @@ struct result_access {
 template <class T, bool Move>
 class handle_awaiter : public join_wait, private ready_await {
  public:
-  explicit handle_awaiter(task_handle<T> handle) noexcept : join_wait(*handle.record()), handle_(std::move(handle)) {}
+  explicit handle_awaiter(task_handle<T> handle) noexcept
+      : join_wait(*handle.record()), handle_(std::move(handle)) {}
 
   bool await_ready() noexcept { return ready() && go_on(); }
   template <heddle_promise P>
@@ -98,15 +94,10 @@ class task_handle : public any_task {
   /// The error of a task that is done, or null. Throws invalid_state_error before that; cancelled_error if it was cancelled.
   [[nodiscard]] std::exception_ptr exception() const {
     switch (at().how_ended()) {
-      case detail::outcome::value:
-        return nullptr;
-      case detail::outcome::error:
-        at().mark_retrieved();
-        return detail::error_in(at().storage());
-      case detail::outcome::cancelled:
-        detail::throw_target_cancelled(at());
-      default:
-        detail::throw_not_done(at());
+      case detail::outcome::value: return nullptr;
+      case detail::outcome::error: at().mark_retrieved(); return detail::error_in(at().storage());
+      case detail::outcome::cancelled: detail::throw_target_cancelled(at());
+      default: detail::throw_not_done(at());
     }
   }
 
@@ -210,8 +201,8 @@ template <class F, class... Args>
 auto create_task(const task_options& options, F&& f, Args&&... args) {
   using result = std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
   using value = typename detail::task_value<result>::type;
-  return create_task(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
-                                                                                          std::forward<Args>(args)...),
+  return create_task(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(
+                         std::forward<F>(f), std::forward<Args>(args)...),
                      options);
 }
 template <class F, class... Args>

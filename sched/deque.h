@@ -44,7 +44,7 @@ class deque {
     if (top_.load(relaxed) >= b) return T{};
     --b;
     buffer* a = buffer_.load(relaxed);
-    bottom_.store(b, seq_cst);        // pairs with steal(): see the head of this file
+    bottom_.store(b, seq_cst);  // pairs with steal(): see the head of this file
     auto t = top_.load(seq_cst);
     T item = a->at(b).load(relaxed);
     if (t < b) [[likely]]
@@ -76,15 +76,20 @@ class deque {
       const auto b = d_->bottom_.load(seq_cst);  // pairs with push() and pop()
       if (t >= b) return steal_result::empty;
       item = d_->buffer_.load(acquire)->at(t).load(relaxed);  // pairs with make_room()
-      return d_->top_.compare_exchange_strong(t, t + 1, seq_cst, relaxed) ? steal_result::got : steal_result::lost;
+      return d_->top_.compare_exchange_strong(t, t + 1, seq_cst, relaxed) ? steal_result::got
+                                                                          : steal_result::lost;
     }
-    [[nodiscard]] bool looks_empty() const noexcept { return d_->top_.load(seq_cst) >= d_->bottom_.load(seq_cst); }
+    [[nodiscard]] bool looks_empty() const noexcept {
+      return d_->top_.load(seq_cst) >= d_->bottom_.load(seq_cst);
+    }
 
    private:
     deque* d_;
   };
 
-  [[nodiscard]] bool looks_empty() const noexcept { return top_.load(relaxed) >= bottom_.load(relaxed); }
+  [[nodiscard]] bool looks_empty() const noexcept {
+    return top_.load(relaxed) >= bottom_.load(relaxed);
+  }
   [[nodiscard]] std::size_t size() const noexcept {
     const auto n = bottom_.load(relaxed) - top_.load(relaxed);
     return n > 0 ? static_cast<std::size_t>(n) : 0;
@@ -92,7 +97,8 @@ class deque {
 
  private:
   struct buffer {
-    explicit buffer(std::size_t n) : mask(static_cast<std::int64_t>(n) - 1), slots(std::make_unique<atomic<T>[]>(n)) {}
+    explicit buffer(std::size_t n)
+        : mask(static_cast<std::int64_t>(n) - 1), slots(std::make_unique<atomic<T>[]>(n)) {}
     atomic<T>& at(std::int64_t i) noexcept { return slots[static_cast<std::size_t>(i & mask)]; }
     std::int64_t mask;
     std::unique_ptr<atomic<T>[]> slots;

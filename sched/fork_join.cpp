@@ -22,7 +22,9 @@ std::coroutine_handle<> fork_join_base::end_turn(fork_state& f, promise_base& fi
   // All children go through the deque, counted; the loop looks at timers and I/O and then pops the first.
   f.budget = fork_state::forks_per_turn;
   f.turn_over = true;
-  join_.pending.fetch_add(join_.count, relaxed);  // siblings may have been stolen, and may have ended; the first has not
+  join_.pending.fetch_add(
+      join_.count,
+      relaxed);            // siblings may have been stolen, and may have ended; the first has not
   f.strands.push(&first);  // from here on the parent may be resumed elsewhere
   return std::noop_coroutine();
 }
@@ -34,7 +36,9 @@ void join_errors::see(const std::exception_ptr& e) noexcept {
 
 void join_errors::raise(promise_base& parent) {
   if (first_) std::rethrow_exception(std::move(first_));
-  (void)parent.enclosing().state().take_cancel();  // it was delivered: to the children, and now here
+  (void)parent.enclosing()
+      .state()
+      .take_cancel();  // it was delivered: to the children, and now here
   std::rethrow_exception(std::move(first_cancelled_));
 }
 

@@ -88,7 +88,9 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
         raise();
     }
     if constexpr (!all_void)
-      return std::apply([](auto&... child) { return std::tuple<strand_value<Ts>...>(value_of(child)...); }, children_);
+      return std::apply(
+          [](auto&... child) { return std::tuple<strand_value<Ts>...>(value_of(child)...); },
+          children_);
   }
 
  private:
@@ -124,7 +126,8 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
 template <class T>
 class [[nodiscard]] fork_join_range : fork_join_base {
  public:
-  explicit fork_join_range(std::vector<task<T>>&& children) noexcept : children_(std::move(children)) {}
+  explicit fork_join_range(std::vector<task<T>>&& children) noexcept
+      : children_(std::move(children)) {}
 
   bool await_ready() const noexcept { return children_.empty(); }
   template <heddle_promise P>
@@ -134,7 +137,8 @@ class [[nodiscard]] fork_join_range : fork_join_base {
     begin(p, static_cast<std::int32_t>(children_.size()));
     fork_state& f = *this_fork_state();
     for (auto& child : children_) adopt(child.frame().promise(), p);
-    for (std::size_t i = children_.size(); i-- > 1;) f.strands.push(&children_[i].frame().promise());
+    for (std::size_t i = children_.size(); i-- > 1;)
+      f.strands.push(&children_[i].frame().promise());
     return go(f, children_.front().frame().promise());
   }
   auto await_resume() {
@@ -164,7 +168,8 @@ class [[nodiscard]] fork_join_range : fork_join_base {
 
 template <class T>
 void check_fork_child(const task<T>& t) {
-  if (!t.valid()) throw usage_error("fork_join of an empty task: it was moved from, awaited, or never made");
+  if (!t.valid())
+    throw usage_error("fork_join of an empty task: it was moved from, awaited, or never made");
 }
 
 }  // namespace detail

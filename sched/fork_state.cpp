@@ -6,7 +6,8 @@ namespace heddle::detail {
 std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
   join_block& j = of(child);
   const bool counted = is_counted(child);
-  if ((child.record & promise_base::strand_tag) == 0) [[unlikely]] {  // it had to take a record of its own
+  if ((child.record & promise_base::strand_tag) == 0)
+      [[unlikely]] {  // it had to take a record of its own
     this_thread().current = &j.parent->enclosing();
     child.enclosing().retire_strand();
   }
@@ -15,7 +16,8 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
     return j.resume_parent();
   fork_state& f = *this_fork_state();
   while (promise_base* next = f.pop()) {
-    if (next->end != &j) {  // a stranger's: this child suspended and came to its end on another loop
+    if (next->end !=
+        &j) {  // a stranger's: this child suspended and came to its end on another loop
       f.strands.push(next);
       break;
     }
@@ -24,12 +26,14 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
     if (++j.inline_done == j.count) return j.resume_parent();  // skipped
   }
   const std::int32_t elsewhere = j.count - j.inline_done;
-  return j.pending.fetch_add(elsewhere, acq_rel) == -elsewhere ? j.resume_parent() : std::noop_coroutine();
+  return j.pending.fetch_add(elsewhere, acq_rel) == -elsewhere ? j.resume_parent()
+                                                               : std::noop_coroutine();
 }
 
 std::coroutine_handle<> join_block::resume_parent() noexcept {
   promise_base& p = *parent;
-  if ((p.record & promise_base::strand_tag) == 0) {  // the task's own body, or a strand with a record
+  if ((p.record & promise_base::strand_tag) ==
+      0) {  // the task's own body, or a strand with a record
     task_record& t = p.enclosing();
     if (t.is_pinned() && t.home() != this_thread().loop) [[unlikely]] {
       t.resumes_at(p.handle().address());

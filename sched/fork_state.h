@@ -15,14 +15,16 @@ struct fork_state {
   deque<promise_base*> strands;
   std::uint32_t budget = forks_per_turn;
   const atomic<std::uint32_t>* hungry = nullptr;  // not 0: loops sleep that could steal
-  bool alone = true;       // one loop: nobody steals
+  bool alone = true;                              // one loop: nobody steals
   /// The youngest strand, or nullptr. Owner only.
   promise_base* pop() noexcept { return alone ? strands.pop_alone() : strands.pop(); }
   bool turn_over = false;  // the budget is spent: the loop looks at timers and I/O first
 };
 
 /// The fork state of the calling loop, or nullptr on a foreign thread. Never inlined, like all thread-local access.
-HEDDLE_INLINE fork_state* this_fork_state() noexcept { return static_cast<fork_state*>(this_fork_state_address()); }
+HEDDLE_INLINE fork_state* this_fork_state() noexcept {
+  return static_cast<fork_state*>(this_fork_state_address());
+}
 
 /// Protocol FORK. A join counts n children without an atomic operation as long as nothing is stolen:
 ///
@@ -38,19 +40,27 @@ struct join_block : frame_end {
       : frame_end{&child_ended, &child_failed}, count(children), parent(&waiting) {}
 
   atomic<std::int32_t> pending{0};
-  std::int32_t inline_done = 0;          // the token's carrier
+  std::int32_t inline_done = 0;  // the token's carrier
   const std::int32_t count;
-  atomic<bool> failed{false};            // a child failed: siblings not started are skipped
+  atomic<bool> failed{false};  // a child failed: siblings not started are skipped
   promise_base* const parent;
 
   /// Marks a child as counted; whoever takes a strand from a deque, but for the token's carrier.
-  static void make_counted(promise_base& child) noexcept { child.continuation = std::noop_coroutine(); }
-  [[nodiscard]] static bool is_counted(const promise_base& child) noexcept { return static_cast<bool>(child.continuation); }
-  static join_block& of(promise_base& child) noexcept { return *static_cast<join_block*>(child.end); }
+  static void make_counted(promise_base& child) noexcept {
+    child.continuation = std::noop_coroutine();
+  }
+  [[nodiscard]] static bool is_counted(const promise_base& child) noexcept {
+    return static_cast<bool>(child.continuation);
+  }
+  static join_block& of(promise_base& child) noexcept {
+    return *static_cast<join_block*>(child.end);
+  }
 
   /// One counted child has ended (or was skipped). Returns the parent, if it is the last, else nothing to do.
   std::coroutine_handle<> counted_one() noexcept {
-    return pending.fetch_sub(1, acq_rel) == 1 ? resume_parent() : std::noop_coroutine();  // pairs with the other children's
+    return pending.fetch_sub(1, acq_rel) == 1
+               ? resume_parent()
+               : std::noop_coroutine();  // pairs with the other children's
   }
   /// Some join around `p` has failed: a strand that looks stops.
   [[nodiscard]] static bool abandoned(promise_base& p) noexcept;

@@ -6,7 +6,10 @@
 namespace heddle::detail {
 
 gather_state::gather_state(mode m, std::size_t children, std::uint16_t runtime)
-    : mode_(m), count_(children), nodes_(std::make_unique<node[]>(children)), pending_(children + 1) {
+    : mode_(m),
+      count_(children),
+      nodes_(std::make_unique<node[]>(children)),
+      pending_(children + 1) {
   reset(kind::gathering, ops, 1);
   belongs_to(runtime);
   (void)word_.begin_forwarding();
@@ -44,7 +47,8 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
   const auto how = target.how_ended();
   if (how != outcome::value) {
     std::size_t first = none;
-    if (mode_ == mode::first_error && failed_.compare_exchange_strong(first, n.index, acq_rel, acquire)) {
+    if (mode_ == mode::first_error &&
+        failed_.compare_exchange_strong(first, n.index, acq_rel, acquire)) {
       end(outcome::error, todo);
     } else {
       target.mark_retrieved();  // a second error is nobody's
@@ -57,7 +61,8 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
 // Ends it once: whoever claims it. Frozen by a canceller, the end is left to him (finish).
 void gather_state::end(outcome how, work_list& todo) noexcept {
   auto nothing = outcome::none;
-  if (!ends_as_.compare_exchange_strong(nothing, how, acq_rel, relaxed)) return;  // it has ended early
+  if (!ends_as_.compare_exchange_strong(nothing, how, acq_rel, relaxed))
+    return;  // it has ended early
   if (word_.claim() == on_wake::schedule) finish(*this, todo);
 }
 

@@ -162,9 +162,7 @@ auto child_settled(Started& s) {
   using value = typename gather_child<A>::value;
   try {
     return settled<value>(child_value<A>(s));
-  } catch (...) {
-    return settled<value>(std::current_exception());
-  }
+  } catch (...) { return settled<value>(std::current_exception()); }
 }
 
 /// The awaiting of a gathering, whatever it yields.
@@ -194,7 +192,8 @@ class gather_wait : public join_wait {
 /// What gather returns: its children run already. Awaited like a future, once; it may be cancelled; dropping it detaches the children.
 template <bool Settled, class... As>
 class [[nodiscard]] gathering {
-  static constexpr bool all_void = (std::is_void_v<typename detail::gather_child<As>::value> && ...);
+  static constexpr bool all_void =
+      (std::is_void_v<typename detail::gather_child<As>::value> && ...);
   using started = std::tuple<detail::started_child<As>...>;
 
   class awaiter : public detail::gather_wait {
@@ -230,8 +229,10 @@ class [[nodiscard]] gathering {
 
  public:
   explicit gathering(As&&... as)
-      : children_{detail::gather_child<As>::start(std::move(as))...},  // in this order: braces, not parentheses
-        state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all : detail::gather_state::mode::first_error,
+      : children_{detail::gather_child<As>::start(
+            std::move(as))...},  // in this order: braces, not parentheses
+        state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all
+                                                : detail::gather_state::mode::first_error,
                                         sizeof...(As), detail::runtime_number_here())) {
     add(std::index_sequence_for<As...>());
     state_->seal();
@@ -260,7 +261,8 @@ class [[nodiscard]] gathering_range {
 
   class awaiter : public detail::gather_wait {
    public:
-    awaiter(detail::gather_state& s, std::vector<child>& c) noexcept : gather_wait(s), children_(&c) {}
+    awaiter(detail::gather_state& s, std::vector<child>& c) noexcept
+        : gather_wait(s), children_(&c) {}
     auto await_resume() {
       check();
       if constexpr (Settled) {
@@ -286,11 +288,13 @@ class [[nodiscard]] gathering_range {
 
  public:
   explicit gathering_range(std::vector<A>&& as)
-      : state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all : detail::gather_state::mode::first_error,
+      : state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all
+                                                : detail::gather_state::mode::first_error,
                                         as.size(), detail::runtime_number_here())) {
     children_.reserve(as.size());
     for (auto& a : as) children_.push_back(detail::gather_child<A>::start(std::move(a)));
-    for (std::size_t i = 0; i < children_.size(); ++i) state_->add(i, detail::gather_child<A>::target(children_[i]));
+    for (std::size_t i = 0; i < children_.size(); ++i)
+      state_->add(i, detail::gather_child<A>::target(children_[i]));
     state_->seal();
   }
   bool cancel() { return detail::cancel_now(*state_); }

@@ -24,7 +24,8 @@ class idle_set {
  public:
   static constexpr unsigned nobody = ~0u;
 
-  explicit idle_set(unsigned loops) : loops_(loops), parked_((loops + 63) / 64, 0), to_search_(parked_) {}
+  explicit idle_set(unsigned loops)
+      : loops_(loops), parked_((loops + 63) / 64, 0), to_search_(parked_) {}
 
   // --- searchers ---
   /// True: the caller may search; it is counted until stop_searching().
@@ -62,8 +63,9 @@ class idle_set {
   alignas(far_apart) atomic<std::uint32_t> searching_{0};
   atomic<std::uint32_t> parked_count_{0};
   spin_lock lock_;
-  std::vector<std::uint64_t> parked_;     // a bit a loop, under lock_
-  std::vector<std::uint64_t> to_search_;  // taken out by take_for_search(), not yet back; under lock_
+  std::vector<std::uint64_t> parked_;  // a bit a loop, under lock_
+  std::vector<std::uint64_t>
+      to_search_;  // taken out by take_for_search(), not yet back; under lock_
 };
 
 }  // namespace heddle::detail

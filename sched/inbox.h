@@ -18,7 +18,8 @@ class inbox {
     auto head = head_.load(relaxed);
     do {
       item.set_next(work::from(head));
-    } while (!head_.compare_exchange_weak(head, item.bits(), seq_cst, relaxed));  // pairs with take() and looks_empty()
+    } while (!head_.compare_exchange_weak(head, item.bits(), seq_cst,
+                                          relaxed));  // pairs with take() and looks_empty()
   }
   /// The consumer: everything, oldest first, linked by next(); or an empty work.
   work take() noexcept {

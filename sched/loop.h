@@ -25,7 +25,8 @@ class callback_handle {
   callback_handle(const callback_handle& other) noexcept : callback_(other.callback_) {
     if (callback_) callback_->ref();
   }
-  callback_handle(callback_handle&& other) noexcept : callback_(std::exchange(other.callback_, nullptr)) {}
+  callback_handle(callback_handle&& other) noexcept
+      : callback_(std::exchange(other.callback_, nullptr)) {}
   callback_handle& operator=(callback_handle other) noexcept {
     std::swap(callback_, other.callback_);
     return *this;
@@ -70,7 +71,6 @@ class bound_callback : public callback {
   bool holds_ = true;
 };
 
-
 }  // namespace detail
 
 /// One event loop: a thread that runs tasks and callbacks, one at a time. Reached by `current_loop()` or `runtime::loop(i)`.
@@ -82,22 +82,23 @@ class loop : public detail::executor {
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   callback_handle call_soon(F&& f, Args&&... args) {
-    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
-                                                                               std::forward<Args>(args)...);
+    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(
+        std::forward<F>(f), std::forward<Args>(args)...);
     return post(c);
   }
   /// The same, not before `delay` has passed. A negative delay counts as past.
   template <class Rep, class Period, class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   callback_handle call_later(std::chrono::duration<Rep, Period> delay, F&& f, Args&&... args) {
-    return call_at(saturating_add(now(), to_duration(delay)), std::forward<F>(f), std::forward<Args>(args)...);
+    return call_at(saturating_add(now(), to_duration(delay)), std::forward<F>(f),
+                   std::forward<Args>(args)...);
   }
   /// The same, not before `when`.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   callback_handle call_at(time_point when, F&& f, Args&&... args) {
-    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
-                                                                               std::forward<Args>(args)...);
+    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(
+        std::forward<F>(f), std::forward<Args>(args)...);
     return post_at(c, when);
   }
   /// The loop's clock, in nanoseconds.

@@ -7,12 +7,11 @@ namespace heddle::detail {
 
 void offload_job::execute() noexcept {
   auto expected = state::queued;
-  if (state_.compare_exchange_strong(expected, state::running, acq_rel, relaxed)) {  // pairs with cancel()
+  if (state_.compare_exchange_strong(expected, state::running, acq_rel,
+                                     relaxed)) {  // pairs with cancel()
     try {
       invoke();
-    } catch (...) {
-      error_ = std::current_exception();
-    }
+    } catch (...) { error_ = std::current_exception(); }
     state_.store(state::done, relaxed);
     queue_.lock();
     ended_ = true;

@@ -78,7 +78,8 @@ class bound_job final : public offload_job {
   using result_type = std::invoke_result_t<F, Args...>;
 
   template <class G, class... As>
-  explicit bound_job(G&& f, As&&... args) : function_(std::forward<G>(f)), arguments_(std::forward<As>(args)...) {}
+  explicit bound_job(G&& f, As&&... args)
+      : function_(std::forward<G>(f)), arguments_(std::forward<As>(args)...) {}
 
   result_type take() {
     if (error_) std::rethrow_exception(std::move(error_));

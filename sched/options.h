@@ -56,8 +56,8 @@ struct loop_stats {
 
 struct runtime_stats {
   std::vector<loop_stats> loops;
-  std::uint64_t tasks = 0;      // created and not ended
-  std::string reactor;          // "epoll" or "io_uring"
+  std::uint64_t tasks = 0;  // created and not ended
+  std::string reactor;      // "epoll" or "io_uring"
 };
 
 }  // namespace heddle

@@ -38,7 +38,8 @@ class run_queue {
     const auto t = tail_.load(relaxed);
     ring* r = ring_.load(relaxed);
     if (t - head_seen_ > r->mask) [[unlikely]] {
-      head_seen_ = head_.load(acquire);  // pairs with the compare-exchanges of thieves: their copies are done
+      head_seen_ = head_.load(
+          acquire);  // pairs with the compare-exchanges of thieves: their copies are done
       if (t - head_seen_ > r->mask) r = grow(t);
     }
     r->at(t).store(item, relaxed);
@@ -51,7 +52,8 @@ class run_queue {
     for (;;) {
       if (h == t) return T{};
       T item = ring_.load(relaxed)->at(h).load(relaxed);
-      if (head_.compare_exchange_weak(h, h + 1, acq_rel, relaxed)) {  // pairs with thieves' compare-exchange
+      if (head_.compare_exchange_weak(h, h + 1, acq_rel,
+                                      relaxed)) {  // pairs with thieves' compare-exchange
         head_seen_ = h + 1;
         return item;
       }
@@ -77,14 +79,18 @@ class run_queue {
     return steal_result::got;
   }
   /// Anybody; exact only for the owner.
-  [[nodiscard]] bool looks_empty() const noexcept { return tail_.load(acquire) <= head_.load(acquire); }
+  [[nodiscard]] bool looks_empty() const noexcept {
+    return tail_.load(acquire) <= head_.load(acquire);
+  }
   [[nodiscard]] std::size_t size() const noexcept {
     const auto h = head_.load(acquire);
     const auto t = tail_.load(acquire);
     return t > h ? static_cast<std::size_t>(t - h) : 0;
   }
   /// For the sleep protocol's second look: in the total order of seq_cst operations.
-  [[nodiscard]] bool looks_empty_again() const noexcept { return tail_.load(seq_cst) <= head_.load(seq_cst); }
+  [[nodiscard]] bool looks_empty_again() const noexcept {
+    return tail_.load(seq_cst) <= head_.load(seq_cst);
+  }
 
  private:
   struct ring {
@@ -109,7 +115,7 @@ class run_queue {
   alignas(far_apart) atomic<std::uint64_t> head_{0};
   alignas(far_apart) atomic<std::uint64_t> tail_{0};
   atomic<ring*> ring_{nullptr};
-  std::uint64_t head_seen_ = 0;                 // owner's: at or behind head_
+  std::uint64_t head_seen_ = 0;               // owner's: at or behind head_
   std::vector<std::unique_ptr<ring>> rings_;  // owner's: the last is in use
 };
 
@@ -124,12 +130,15 @@ class local_queue {
   }
   T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (slots_.size() - 1)]; }
   [[nodiscard]] bool empty() const noexcept { return head_ == tail_; }
-  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(tail_ - head_); }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return static_cast<std::size_t>(tail_ - head_);
+  }
 
  private:
   HEDDLE_COLD void grow() {
     std::vector<T> bigger(slots_.empty() ? 256 : 2 * slots_.size());
-    for (auto i = head_; i != tail_; ++i) bigger[i & (bigger.size() - 1)] = slots_[i & (slots_.size() - 1)];
+    for (auto i = head_; i != tail_; ++i)
+      bigger[i & (bigger.size() - 1)] = slots_[i & (slots_.size() - 1)];
     slots_.swap(bigger);
   }
   std::vector<T> slots_;

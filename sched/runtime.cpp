@@ -21,7 +21,9 @@ namespace {
 // Runtimes by number. A number is not given again until it has gone round, so a late comer does not meet a stranger.
 std::mutex registry_lock;
 std::map<std::uint16_t, runtime_state*>& registry() {
-  static auto* all = new std::map<std::uint16_t, runtime_state*>;  // immortal: handles may outlive static destruction
+  static auto* all =
+      new std::map<std::uint16_t,
+                   runtime_state*>;  // immortal: handles may outlive static destruction
   return *all;
 }
 std::uint16_t last_id = 0;
@@ -29,9 +31,7 @@ std::uint16_t last_id = 0;
 void register_runtime(runtime_state& s) {
   std::lock_guard hold(registry_lock);
   auto& all = registry();
-  do {
-    ++last_id;
-  } while (last_id == 0 || all.count(last_id) != 0);
+  do { ++last_id; } while (last_id == 0 || all.count(last_id) != 0);
   s.id = last_id;
   all.emplace(s.id, &s);
 }
@@ -59,11 +59,14 @@ unsigned usable_processors() {
 unsigned loops_wanted(const options& o) {
   const unsigned n = o.loops ? o.loops : std::min(usable_processors(), runtime_state::most_loops);
   if (n > runtime_state::most_loops)
-    throw bad_value("options.loops is " + std::to_string(n) + ": at most " + std::to_string(runtime_state::most_loops));
+    throw bad_value("options.loops is " + std::to_string(n) + ": at most " +
+                    std::to_string(runtime_state::most_loops));
   return n;
 }
 
-unsigned threads_wanted(const options& o) { return o.threads ? o.threads : std::min(32u, usable_processors() + 5); }
+unsigned threads_wanted(const options& o) {
+  return o.threads ? o.threads : std::min(32u, usable_processors() + 5);
+}
 
 void default_handler(const error_context& what) {
   std::string text = "heddle: " + what.message;
@@ -82,32 +85,35 @@ struct posted final : callback {
 // The doors that core leaves to a scheduler (executor_hooks.h, task_record.h).
 void open_doors() {
   static const bool once = [] {
-    set_callback_poster([](std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept {
-      struct parcel {
-        executor* home;
-        std::unique_ptr<callback_base> c;
-      } p{home, std::move(c)};
-      const bool there = with_runtime(
-          runtime,
-          [](runtime_state& s, void* argument) {
-            auto& p = *static_cast<parcel*>(argument);
-            worker* target = s.workers.front().get();
-            for (auto& w : s.workers)
-              if (static_cast<executor*>(w.get()) == p.home) target = w.get();
-            target->deliver(work(*new posted(std::move(p.c))));
-          },
-          &p);
-      if (!there) run_here(std::move(p.c));
-    });
-    set_unretrieved_reporter([](std::uint16_t runtime, eventual& what, const std::exception_ptr& error) noexcept {
-      error_context context{"an exception was never retrieved", error, {}};
-      if (what.what() == kind::task) {
-        if (auto* x = static_cast<task_record&>(what).extra_if_any()) context.task = x->name;
-      }
-      const bool there = with_runtime(
-          runtime, [](runtime_state& s, void* c) { s.report(*static_cast<error_context*>(c)); }, &context);
-      if (!there) default_handler(context);
-    });
+    set_callback_poster(
+        [](std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept {
+          struct parcel {
+            executor* home;
+            std::unique_ptr<callback_base> c;
+          } p{home, std::move(c)};
+          const bool there = with_runtime(
+              runtime,
+              [](runtime_state& s, void* argument) {
+                auto& p = *static_cast<parcel*>(argument);
+                worker* target = s.workers.front().get();
+                for (auto& w : s.workers)
+                  if (static_cast<executor*>(w.get()) == p.home) target = w.get();
+                target->deliver(work(*new posted(std::move(p.c))));
+              },
+              &p);
+          if (!there) run_here(std::move(p.c));
+        });
+    set_unretrieved_reporter(
+        [](std::uint16_t runtime, eventual& what, const std::exception_ptr& error) noexcept {
+          error_context context{"an exception was never retrieved", error, {}};
+          if (what.what() == kind::task) {
+            if (auto* x = static_cast<task_record&>(what).extra_if_any()) context.task = x->name;
+          }
+          const bool there = with_runtime(
+              runtime, [](runtime_state& s, void* c) { s.report(*static_cast<error_context*>(c)); },
+              &context);
+          if (!there) default_handler(context);
+        });
     return true;
   }();
   (void)once;
@@ -144,13 +150,15 @@ runtime_state::runtime_state(runtime& f, const options& wish)
       reactor(choose_reactor(wish.reactor, reactor_note)),
       idle(loops_wanted(wish)),
       pool(threads_wanted(wish), loops_wanted(wish)),
-      handler_(std::make_shared<const std::function<void(const error_context&)>>(wish.exception_handler)) {
+      handler_(std::make_shared<const std::function<void(const error_context&)>>(
+          wish.exception_handler)) {
   open_doors();
   register_runtime(*this);
   const unsigned n = loops_wanted(wish);
   try {
     for (unsigned i = 0; i < n; ++i)
-      workers.push_back(std::make_unique<worker>(facade, *this, i, make_driver(reactor, i), (opts.seed + 1) * 1000003 + i));
+      workers.push_back(std::make_unique<worker>(facade, *this, i, make_driver(reactor, i),
+                                                 (opts.seed + 1) * 1000003 + i));
     for (auto& w : workers) w->start();
   } catch (...) {
     loops_end.store(true, seq_cst);
@@ -175,7 +183,8 @@ runtime_state::~runtime_state() {
     std::lock_guard hold(registry_lock);
     registry().erase(id);
   }
-  while (guests.load(seq_cst) != 0) sched_yield();  // a foreign thread is between its push and its wake-up
+  while (guests.load(seq_cst) != 0)
+    sched_yield();  // a foreign thread is between its push and its wake-up
   for (auto& w : workers) w->drop_leftovers();
 }
 
@@ -193,7 +202,8 @@ void runtime_state::report(const error_context& what) noexcept {
 }
 
 void runtime_state::set_handler(std::function<void(const error_context&)> handler) {
-  auto shared = std::make_shared<const std::function<void(const error_context&)>>(std::move(handler));
+  auto shared =
+      std::make_shared<const std::function<void(const error_context&)>>(std::move(handler));
   std::lock_guard hold(handler_lock_);
   handler_.swap(shared);
 }
@@ -259,7 +269,8 @@ void runtime_state::cancel_everything() {
     if (round_left_.fetch_sub(1, acq_rel) != 1) {
       std::unique_lock hold(wait_lock_);
       // The mark and the end of a task are two words, so who ends it may miss the mark: look again now and then.
-      while (!waiters_.wait_for(hold, std::chrono::milliseconds(20), [&] { return round_left_.load(acquire) == 0; }))
+      while (!waiters_.wait_for(hold, std::chrono::milliseconds(20),
+                                [&] { return round_left_.load(acquire) == 0; }))
         for (auto& t : round)
           if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, acq_rel);
     }
@@ -274,7 +285,8 @@ void runtime_state::wait_until(const atomic<bool>& ended, std::uint64_t told) {
 // A loop seals itself, by a callback: what it started before that is there for all to see, and it starts nothing after that.
 void runtime_state::seal_loops() {
   struct sealing final : callback {
-    sealing(runtime_state& s, worker& w, atomic<std::size_t>& n) noexcept : state(&s), loop(&w), left(&n) {}
+    sealing(runtime_state& s, worker& w, atomic<std::size_t>& n) noexcept
+        : state(&s), loop(&w), left(&n) {}
     void invoke() override {
       loop->seal();
       std::lock_guard hold(state->wait_lock_);
@@ -324,12 +336,14 @@ void main_waiter::fired(join_node& node, eventual&, work_list&) noexcept {
 void main_waiter::wait(task_record& t) {
   if (t.add_joiner(*this)) {
     state_->wait_until(ended_, told_);
-    (void)t.remove_joiner(*this);  // nobody touches this object after that, since firing and removing take the same lock
+    (void)t.remove_joiner(
+        *this);  // nobody touches this object after that, since firing and removing take the same lock
   }
   if (auto fatal = state_->fatal_since(told_)) std::rethrow_exception(fatal);
 }
 
-main_waiter::main_waiter(runtime_state& s) : join_node(&fired), state_(&s), told_(s.fatals_told()) {}
+main_waiter::main_waiter(runtime_state& s)
+    : join_node(&fired), state_(&s), told_(s.fatals_told()) {}
 
 // ------------------------------------------------ driver.h, executor_hooks.h
 
@@ -352,7 +366,8 @@ unsigned current_loop_index() {
   return w->index();
 }
 
-void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*), void* argument) noexcept {
+void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*),
+                 void* argument) noexcept {
   struct parcel {
     unsigned index;
     void (*f)(driver&, void*);
@@ -402,7 +417,8 @@ namespace {
 /// The timer of a callback: when it fires the callback goes to its loop; when the callback was cancelled meanwhile it is just dropped.
 class timed_callback final : public timer_node {
  public:
-  timed_callback(worker& w, callback& c) noexcept : timer_node(&fired), worker_(&w), callback_(&c) {}
+  timed_callback(worker& w, callback& c) noexcept
+      : timer_node(&fired), worker_(&w), callback_(&c) {}
 
  private:
   static void fired(timer_node& node, work_list&) noexcept {
@@ -444,12 +460,14 @@ runtime::runtime(const options& o) {
 }
 
 runtime::~runtime() {
-  HEDDLE_ASSERT(detail::this_runtime() != state_.get(), "a runtime was destroyed by one of its own tasks");
+  HEDDLE_ASSERT(detail::this_runtime() != state_.get(),
+                "a runtime was destroyed by one of its own tasks");
 }
 
 void runtime::check_foreign(const char* what) const {
   if (detail::this_worker())
-    throw usage_error(std::string(what) + " inside a running loop: a loop's thread must not block; co_await instead");
+    throw usage_error(std::string(what) +
+                      " inside a running loop: a loop's thread must not block; co_await instead");
 }
 
 void runtime::launch_foreign(detail::task_record& t) {
@@ -467,7 +485,8 @@ void runtime::launch_foreign(detail::task_record& t) {
   if (sleeper != detail::idle_set::nobody)
     s.workers[sleeper]->wake();
   else
-    for (auto& w : s.workers) w->wake();  // wakes those that are parked or about to: somebody will look
+    for (auto& w : s.workers)
+      w->wake();  // wakes those that are parked or about to: somebody will look
 }
 
 void runtime::wait_for(detail::task_record& t) {
@@ -482,11 +501,14 @@ void runtime::run_forever() {
 
 void runtime::stop() noexcept { state_->stop(); }
 
-unsigned runtime::loop_count() const noexcept { return static_cast<unsigned>(state_->workers.size()); }
+unsigned runtime::loop_count() const noexcept {
+  return static_cast<unsigned>(state_->workers.size());
+}
 
 class loop& runtime::loop(unsigned i) const {
   if (i >= state_->workers.size())
-    throw bad_value("loop(" + std::to_string(i) + "): there are " + std::to_string(state_->workers.size()));
+    throw bad_value("loop(" + std::to_string(i) + "): there are " +
+                    std::to_string(state_->workers.size()));
   return *state_->workers[i];
 }
 

@@ -80,9 +80,7 @@ task<> run_for_promise(task<T> work, promise<T> result) {
     future.state().remove_joiner(link);
     if (!future.done()) result.set_exception(std::current_exception());
     throw;
-  } catch (...) {
-    error = std::current_exception();
-  }
+  } catch (...) { error = std::current_exception(); }
   future.state().remove_joiner(link);
   if (future.done()) co_return;
   if (cancelled)
@@ -135,10 +133,11 @@ class runtime {
   template <class F, class... Args>
     requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
   auto submit(F&& f, Args&&... args) {
-    using result = std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
+    using result =
+        std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
     using value = typename detail::task_value<result>::type;
-    return submit(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
-                                                                                       std::forward<Args>(args)...));
+    return submit(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(
+        std::forward<F>(f), std::forward<Args>(args)...));
   }
 
   /// Blocks the calling thread until stop() is called. Throws a fatal error.

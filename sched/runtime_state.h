@@ -63,8 +63,8 @@ class runtime_state {
   idle_set idle;
   shared_queue injection;
   atomic<unsigned> watchers{0};
-  atomic<bool> stopping{false};    // no new work from outside
-  atomic<bool> loops_end{false};   // loops leave when they have nothing to do
+  atomic<bool> stopping{false};   // no new work from outside
+  atomic<bool> loops_end{false};  // loops leave when they have nothing to do
   atomic<std::uint32_t> guests{0};
   atomic<std::uint64_t> foreign_created{0};
   thread_pool pool;
@@ -72,14 +72,15 @@ class runtime_state {
  private:
   void seal_loops();
 
-  std::recursive_mutex handler_lock_;  // serialises the handler's calls; what it does may lead to another report
+  std::recursive_mutex
+      handler_lock_;  // serialises the handler's calls; what it does may lead to another report
   std::shared_ptr<const std::function<void(const error_context&)>> handler_;
   std::mutex wait_lock_;
   std::condition_variable waiters_;
-  std::exception_ptr fatal_;        // under wait_lock_: the latest
-  std::uint64_t fatals_ = 0;        // under wait_lock_: how many came
-  std::uint64_t fatals_told_ = 0;   // under wait_lock_: so many were told to some waiter
-  bool stop_asked_ = false;   // under wait_lock_
+  std::exception_ptr fatal_;       // under wait_lock_: the latest
+  std::uint64_t fatals_ = 0;       // under wait_lock_: how many came
+  std::uint64_t fatals_told_ = 0;  // under wait_lock_: so many were told to some waiter
+  bool stop_asked_ = false;        // under wait_lock_
   atomic<std::uint64_t> round_left_{0};
 };
 

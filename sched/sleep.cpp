@@ -25,7 +25,8 @@ bool sleep_awaiter::suspend(task_record& t) {
   }
   timers& wheel = timers_of_this_loop();
   t.waits_in(this);
-  armed_in = &wheel;  // before the word changes: a canceller reads it on the word's strength, and only then takes the lock
+  armed_in =
+      &wheel;  // before the word changes: a canceller reads it on the word's strength, and only then takes the lock
   wheel.lock();
   if (!t.state().begin_leaf()) {
     wheel.unlock();

@@ -67,7 +67,8 @@ static_assert(sizeof(sleep_awaiter) == 48);
 template <class T>
 class sleep_with_result : public sleep_awaiter {
  public:
-  sleep_with_result(time_point deadline, bool yields, T value) : sleep_awaiter(deadline, yields), value_(std::move(value)) {}
+  sleep_with_result(time_point deadline, bool yields, T value)
+      : sleep_awaiter(deadline, yields), value_(std::move(value)) {}
   T await_resume() {
     sleep_awaiter::await_resume();
     return std::move(value_);

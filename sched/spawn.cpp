@@ -28,13 +28,10 @@ outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept
   }
   try {
     std::rethrow_exception(error);
-  } catch (const cancelled_error&) {
-    return outcome::cancelled;
-  } catch (const fatal_error&) {
+  } catch (const cancelled_error&) { return outcome::cancelled; } catch (const fatal_error&) {
     t.mark_retrieved();
     this_runtime()->fatal(error);
-  } catch (...) {
-  }
+  } catch (...) {}
   return outcome::error;
 }
 
@@ -73,7 +70,8 @@ void launch(task_record& t, const task_options& o) {
   auto* target = static_cast<worker*>(o.loop);
   try {
     if (!here) throw no_running_loop();
-    if (target && &target->state() != &here->state()) throw usage_error("create_task: the loop belongs to another runtime");
+    if (target && &target->state() != &here->state())
+      throw usage_error("create_task: the loop belongs to another runtime");
     if (here->is_sealed()) throw usage_error("create_task after the runtime has shut down");
     apply_options(t, o);
   } catch (...) {
@@ -104,9 +102,11 @@ void launch(task_record& t, const task_options& o) {
 }
 
 void check_joinable(task_record& waiting, eventual& target) {
-  if (&target == &waiting.root()) throw usage_error("a task cannot await itself: it would wait for ever");
+  if (&target == &waiting.root())
+    throw usage_error("a task cannot await itself: it would wait for ever");
   if (target.runtime() != waiting.runtime() && target.runtime() != 0)
-    throw usage_error("co_await of an object of another runtime: pass its result through a future of this one");
+    throw usage_error(
+        "co_await of an object of another runtime: pass its result through a future of this one");
 }
 
 void throw_target_cancelled(task_record& target, task_record* through) {
@@ -121,7 +121,9 @@ void throw_target_cancelled(task_record& target, task_record* through) {
   }
   throw_cancelled(target);
 }
-void throw_not_done(task_record&) { throw invalid_state_error("the task has not ended: it has no result yet"); }
+void throw_not_done(task_record&) {
+  throw invalid_state_error("the task has not ended: it has no result yet");
+}
 
 loop_name callback_loop(task_record& t) {
   if (auto* w = this_worker()) return {w->state().id, w->index()};
@@ -164,7 +166,8 @@ bool any_task::cancel(std::string_view message) const {
 std::string any_task::get_name() const {
   auto& x = at().extra();
   x.lock.lock();
-  if (x.name.empty()) x.name = "task-" + std::to_string(detail::next_number.fetch_add(1, detail::relaxed));
+  if (x.name.empty())
+    x.name = "task-" + std::to_string(detail::next_number.fetch_add(1, detail::relaxed));
   std::string name = x.name;
   x.lock.unlock();
   return name;
@@ -182,25 +185,17 @@ std::string any_task::state() const {
   using detail::task_state;
   const auto w = at().state().load();
   switch (detail::word::state(w)) {
-    case task_state::active:
-      return "running or ready";
-    case task_state::leaf:
-      return "waiting";
+    case task_state::active: return "running or ready";
+    case task_state::leaf: return "waiting";
     case task_state::forwarding:
-    case task_state::frozen:
-      return "waiting for a task or future";
-    case task_state::kernel:
-      return "waiting for the kernel";
-    case task_state::done:
-      break;
+    case task_state::frozen: return "waiting for a task or future";
+    case task_state::kernel: return "waiting for the kernel";
+    case task_state::done: break;
   }
   switch (detail::word::result(w)) {
-    case outcome::cancelled:
-      return "cancelled";
-    case outcome::error:
-      return "failed";
-    default:
-      return "done";
+    case outcome::cancelled: return "cancelled";
+    case outcome::error: return "failed";
+    default: return "done";
   }
 }
 

@@ -68,7 +68,8 @@ struct root {
       }
     } else {
       how = classify_error(t, p.result.error());
-      if (how == outcome::error) ::new (t.storage()) std::exception_ptr(std::move(p.result.error()));
+      if (how == outcome::error)
+        ::new (t.storage()) std::exception_ptr(std::move(p.result.error()));
     }
     std::coroutine_handle<task_promise<T>>::from_promise(p).destroy();
     finish_root(t, how, how == outcome::value ? &destroy_result : nullptr);
@@ -76,23 +77,21 @@ struct root {
   }
 
   static void destroy(promise_base& frame) noexcept {
-    std::coroutine_handle<task_promise<T>>::from_promise(static_cast<task_promise<T>&>(frame)).destroy();
+    std::coroutine_handle<task_promise<T>>::from_promise(static_cast<task_promise<T>&>(frame))
+        .destroy();
   }
 
   static void drop(eventual& self) noexcept {
     auto& t = static_cast<task_record&>(self);
     switch (t.how_ended()) {
-      case outcome::value:
-        destroy_result(t.storage());
-        break;
+      case outcome::value: destroy_result(t.storage()); break;
       case outcome::error: {
         auto& error = error_in(t.storage());
         if (!t.is_retrieved()) report_unretrieved(t, error);
         std::destroy_at(&error);
         break;
       }
-      default:
-        break;
+      default: break;
     }
     t.recycle();
   }
@@ -104,7 +103,8 @@ struct root {
 /// Gives `child` a record, with two references: the runtime's and the caller's. Not yet in any queue.
 template <class T>
 task_record& make_root(task<T>&& child) {
-  if (!child.valid()) throw usage_error("create_task of an empty task: it was moved from, awaited, or never made");
+  if (!child.valid())
+    throw usage_error("create_task of an empty task: it was moved from, awaited, or never made");
   if (child.frame().promise().continuation)
     throw usage_error("create_task of a task that was awaited before: a task runs once");
   task_record* t = task_record::make(kind::task, root<T>::ops, 2);

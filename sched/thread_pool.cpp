@@ -22,12 +22,14 @@ struct queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
   static const int MAX_SEMA_SPINS = 200;
 };
 
-constexpr std::int64_t idle_limit_us = 10'000'000;  // a thread that had nothing to do for so long ends
+constexpr std::int64_t idle_limit_us =
+    10'000'000;  // a thread that had nothing to do for so long ends
 
 }  // namespace
 
 struct thread_pool::parts {
-  moodycamel::BlockingConcurrentQueue<offload_job*, queue_traits> queue;  // nullptr: look whether the pool is closed
+  moodycamel::BlockingConcurrentQueue<offload_job*, queue_traits>
+      queue;  // nullptr: look whether the pool is closed
   std::mutex lock;
   std::map<std::uint64_t, std::thread> threads;  // under lock
   std::vector<std::thread> ended;                // under lock: to be joined
@@ -43,7 +45,8 @@ thread_pool::thread_pool(unsigned most, unsigned arena_slots)
 thread_pool::~thread_pool() {
   shutdown();
   offload_job* j = nullptr;
-  while (parts_->queue.try_dequeue(j)) {  // given while the pool closed: nobody waits for it any more
+  while (
+      parts_->queue.try_dequeue(j)) {  // given while the pool closed: nobody waits for it any more
     if (!j) continue;
     (void)j->cancel();
     j->unref();
@@ -52,7 +55,8 @@ thread_pool::~thread_pool() {
 
 void thread_pool::submit(offload_job& j) {
   auto& p = *parts_;
-  if (idle_.load(relaxed) <= 0) {  // likely to need a thread: find out before the job is given away whether there can be one
+  if (idle_.load(relaxed) <=
+      0) {  // likely to need a thread: find out before the job is given away whether there can be one
     std::lock_guard hold(p.lock);
     if (p.closed) throw usage_error("to_thread after the runtime has shut down");
     if (p.threads.empty()) start_thread();

@@ -43,7 +43,8 @@ bool timeout_scope::leave() noexcept {
   left_ = true;
   if (!expired()) return false;
   // Past from the start and left without a suspension: nothing was interrupted, so nothing expired.
-  if (at_once_ && (task_->state().load() & detail::word::must)) expired_.store(false, detail::release);
+  if (at_once_ && (task_->state().load() & detail::word::must))
+    expired_.store(false, detail::release);
   return task_->state().uncancel() <= requests_at_entry_;
 }
 

@@ -114,7 +114,8 @@ template <class F>
 using body_result = decltype(call_body(std::declval<F&>(), std::declval<timeout_scope&>()));
 
 template <class F>
-task<typename body_value<body_result<F>>::type> run_with_deadline(std::optional<time_point> deadline, F body) {
+task<typename body_value<body_result<F>>::type> run_with_deadline(
+    std::optional<time_point> deadline, F body) {
   using result = body_result<F>;
   using value = typename body_value<result>::type;
   scope_access::scope scope(deadline);
@@ -163,7 +164,8 @@ std::optional<time_point> deadline_from(std::chrono::duration<Rep, Period> d) {
 }
 inline std::optional<time_point> deadline_from(std::nullopt_t) noexcept { return std::nullopt; }
 template <class Rep, class Period>
-std::optional<time_point> deadline_from(const std::optional<std::chrono::duration<Rep, Period>>& d) {
+std::optional<time_point> deadline_from(
+    const std::optional<std::chrono::duration<Rep, Period>>& d) {
   return d ? std::optional<time_point>(deadline_after(*d)) : std::nullopt;
 }
 

@@ -10,7 +10,8 @@ bool timers::arm(timer_node& node, time_point deadline) {
   heap_.emplace_back();
   if (node.armed_in != this) node.armed_in = this;
   node.sequence = next_sequence_++;
-  sift_up(static_cast<std::uint32_t>(heap_.size() - 1), {deadline.time_since_epoch().count(), &node});
+  sift_up(static_cast<std::uint32_t>(heap_.size() - 1),
+          {deadline.time_since_epoch().count(), &node});
   size_.store(heap_.size(), relaxed);
   if (node.place != 0) return false;
   publish();
@@ -50,7 +51,8 @@ unsigned timers::expire(time_point now) noexcept {
 
 void timers::publish() noexcept {
   size_.store(heap_.size(), relaxed);
-  first_.store(heap_.empty() ? duration::max().count() : heap_[0].deadline, release);  // pairs with first()
+  first_.store(heap_.empty() ? duration::max().count() : heap_[0].deadline,
+               release);  // pairs with first()
 }
 
 void timers::remove(std::uint32_t at) noexcept {

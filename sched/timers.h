@@ -29,9 +29,9 @@ struct timer_node {
   timer_node(const timer_node&) = delete;
 
   fire_function fire;
-  timers* armed_in = nullptr;        // where it was armed last; stable until it is armed again
+  timers* armed_in = nullptr;  // where it was armed last; stable until it is armed again
   std::uint64_t sequence = 0;
-  std::uint32_t place = not_armed;   // under the lock
+  std::uint32_t place = not_armed;  // under the lock
 
   static constexpr std::uint32_t not_armed = ~std::uint32_t{0};
 };
@@ -56,7 +56,9 @@ class timers {
   /// queued in the order of their deadlines. Returns how many. Takes the lock only if something is due. From any thread.
   unsigned expire(time_point now) noexcept;
   /// The first deadline; time_point::max() if there is none. A hint for others, exact for the owner.
-  [[nodiscard]] time_point first() const noexcept { return time_point(duration(first_.load(seq_cst))); }
+  [[nodiscard]] time_point first() const noexcept {
+    return time_point(duration(first_.load(seq_cst)));
+  }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(relaxed); }
 
  private:

@@ -44,14 +44,16 @@ template <class T, class D>
 /// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue.
 template <detail::shared_awaitable A, class D>
 [[nodiscard]] auto wait_for(A& shared, D limit) {
-  return detail::run_with_deadline(detail::deadline_from(limit), [kept = shared]() mutable -> const A& { return kept; });
+  return detail::run_with_deadline(detail::deadline_from(limit),
+                                   [kept = shared]() mutable -> const A& { return kept; });
 }
 template <detail::shared_awaitable A, class D>
 [[nodiscard]] auto wait_for(A&& shared, D limit)
   requires(!std::is_lvalue_reference_v<A>)
 {
-  return detail::run_with_deadline(detail::deadline_from(limit),
-                                   [kept = std::move(shared)]() mutable -> A&& { return std::move(kept); });
+  return detail::run_with_deadline(
+      detail::deadline_from(limit),
+      [kept = std::move(shared)]() mutable -> A&& { return std::move(kept); });
 }
 
 }  // namespace heddle

@@ -16,12 +16,17 @@ class work {
  public:
   work() noexcept = default;
   explicit work(task_record& t) noexcept : bits_(reinterpret_cast<std::uintptr_t>(&t)) {}
-  explicit work(callback& c) noexcept : bits_(reinterpret_cast<std::uintptr_t>(&c) | callback_tag) {}
+  explicit work(callback& c) noexcept
+      : bits_(reinterpret_cast<std::uintptr_t>(&c) | callback_tag) {}
 
   explicit operator bool() const noexcept { return bits_ != 0; }
   [[nodiscard]] bool is_task() const noexcept { return (bits_ & callback_tag) == 0; }
-  [[nodiscard]] task_record& as_task() const noexcept { return *reinterpret_cast<task_record*>(bits_); }
-  [[nodiscard]] callback& as_callback() const noexcept { return *reinterpret_cast<callback*>(bits_ & ~callback_tag); }
+  [[nodiscard]] task_record& as_task() const noexcept {
+    return *reinterpret_cast<task_record*>(bits_);
+  }
+  [[nodiscard]] callback& as_callback() const noexcept {
+    return *reinterpret_cast<callback*>(bits_ & ~callback_tag);
+  }
   [[nodiscard]] std::uintptr_t bits() const noexcept { return bits_; }
   static work from(std::uintptr_t bits) noexcept {
     work w;

@@ -13,24 +13,29 @@
 namespace heddle::detail {
 namespace {
 
-constexpr std::uint64_t fair_every = 61;               // steps between looks at inboxes, timers and the reactor
+constexpr std::uint64_t fair_every = 61;  // steps between looks at inboxes, timers and the reactor
 constexpr duration poll_every = std::chrono::microseconds(50);
 constexpr duration watch_every = std::chrono::milliseconds(1);
 constexpr duration watch_hogged_every = std::chrono::microseconds(250);
 constexpr duration watcher_naps = std::chrono::milliseconds(2);
 constexpr duration watch_lingers = std::chrono::milliseconds(20);
-constexpr unsigned most_watchers = 2;                  // parked loops that nap; two, so that one may leave without waking another
-constexpr unsigned slot_cap = 16;                      // how often in a row the slot may jump the queue
-constexpr unsigned most_spins = 12;                    // rounds of searching before parking, when that has paid lately
+constexpr unsigned most_watchers =
+    2;  // parked loops that nap; two, so that one may leave without waking another
+constexpr unsigned slot_cap = 16;  // how often in a row the slot may jump the queue
+constexpr unsigned most_spins =
+    12;  // rounds of searching before parking, when that has paid lately
 
 }  // namespace
 
-worker::worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d, std::uint64_t seed)
+worker::worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d,
+               std::uint64_t seed)
     : loop(facade, index), state_(&state), random_(seed), driver_(std::move(d)) {}
 
 worker::~worker() = default;
 
-worker* this_worker() noexcept { return static_cast<worker*>(static_cast<loop*>(this_thread().loop)); }
+worker* this_worker() noexcept {
+  return static_cast<worker*>(static_cast<loop*>(this_thread().loop));
+}
 
 void worker::start() {
   neighbours_.resize(state_->workers.size());
@@ -77,9 +82,10 @@ void worker::main() {
 
 // This order is the policy; nothing else decides it.
 bool worker::run_next() {
-  if (++tick_ % fair_every == 0 || forks_.turn_over) housekeep(false);  // outsiders, timers and I/O never starve
+  if (++tick_ % fair_every == 0 || forks_.turn_over)
+    housekeep(false);  // outsiders, timers and I/O never starve
 
-  if (slot_.load(relaxed) != nullptr) {  // just woken by us, still warm
+  if (slot_.load(relaxed) != nullptr) {                       // just woken by us, still warm
     if (task_record* t = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
       if (++slot_streak_ <= slot_cap) return run_task(*t), true;
       slot_streak_ = 0;
@@ -135,7 +141,8 @@ worker::search_result worker::search() {
   }
   spin_ = found ? most_spins : spin_ / 2;  // spin again only while that pays
   searching_ = false;
-  if (state_->idle.stop_searching() && found) wake_searcher();  // one that finds work wakes the next
+  if (state_->idle.stop_searching() && found)
+    wake_searcher();  // one that finds work wakes the next
   if (strand) run_strand(*strand);
   return found ? search_result::found : search_result::nothing;
 }
@@ -147,7 +154,7 @@ void worker::park(bool searched) {
   const bool alone = s.workers.size() == 1;
   sleep_.store(sleep_state::parked, seq_cst);  // LOOK-TWICE: announced ...
   if (!alone) s.idle.park(index());
-  if (!anything_for_us(searched)) {            // ... then looked again
+  if (!anything_for_us(searched)) {  // ... then looked again
     auto t = now();
     duration limit = duration::max();
     bool watches = false;
@@ -160,8 +167,12 @@ void worker::park(bool searched) {
       if (watches) limit = watcher_naps;
     }
     const auto first = timers_.first();
-    if (first != time_point::max()) limit = std::min(limit, first <= t ? duration::zero() : first - t);
-    busy_ns_.store(busy_ns_.load(relaxed) + static_cast<std::uint64_t>(t.time_since_epoch().count() - woke_at_.load(relaxed)), relaxed);
+    if (first != time_point::max())
+      limit = std::min(limit, first <= t ? duration::zero() : first - t);
+    busy_ns_.store(
+        busy_ns_.load(relaxed) +
+            static_cast<std::uint64_t>(t.time_since_epoch().count() - woke_at_.load(relaxed)),
+        relaxed);
     woke_at_.store(0, relaxed);
     bump(parked_);
     const unsigned events = poll(limit);
@@ -176,7 +187,8 @@ void worker::park(bool searched) {
       if (work_came) quiet_since_ = t;
       // Nobody watches us while we run: arm it. Only after a quiet time; watchers linger.
       if (work_came && s.watchers.load(relaxed) == 0 && s.idle.parked() != 0)
-        if (const unsigned other = s.idle.take_any(index()); other != idle_set::nobody) s.workers[other]->wake_to_watch();
+        if (const unsigned other = s.idle.take_any(index()); other != idle_set::nobody)
+          s.workers[other]->wake_to_watch();
       rescue_hogged(t);
     }
     timers_.expire(t);
@@ -226,9 +238,7 @@ void worker::run_callback(callback& c) {
   this_thread().step_started = 0;
   try {
     c.run();
-  } catch (const fatal_error&) {
-    state_->fatal(std::current_exception());
-  } catch (...) {
+  } catch (const fatal_error&) { state_->fatal(std::current_exception()); } catch (...) {
     state_->report({"exception in a callback", std::current_exception(), {}});
   }
   c.unref();
@@ -296,11 +306,14 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
 bool worker::anything_for_us(bool elsewhere) noexcept {
   auto& s = *state_;
   if (s.loops_end.load(seq_cst)) return true;
-  if (!pinned_.looks_empty() || !movable_.empty() || !s.injection.empty() || timers_.first() <= now()) return true;
+  if (!pinned_.looks_empty() || !movable_.empty() || !s.injection.empty() ||
+      timers_.first() <= now())
+    return true;
   if (!elsewhere) return false;
   for (auto& w : s.workers) {
     if (w.get() == this) continue;
-    if (!w->ready_.looks_empty_again() || !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())
+    if (!w->ready_.looks_empty_again() ||
+        !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())
       return true;
   }
   return false;
@@ -326,7 +339,8 @@ void worker::rescue_hogged(time_point t) {
     if (!known.hogged) continue;
     bump(rescues_);
     quiet_since_ = t;
-    if (task_record* stuck = other.slot_.exchange(nullptr, acq_rel)) {  // pairs with the owner's exchange
+    if (task_record* stuck =
+            other.slot_.exchange(nullptr, acq_rel)) {  // pairs with the owner's exchange
       bump(stolen_);
       push_back(*stuck);
     }
@@ -338,7 +352,9 @@ void worker::rescue_hogged(time_point t) {
 
 // Woken to search, but there is work of its own: while it ran that and counted as a searcher nobody else would be woken, or allowed, to search.
 void worker::stand_down() noexcept {
-  if (slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() && forks_.strands.looks_empty()) return;
+  if (slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() &&
+      forks_.strands.looks_empty())
+    return;
   searching_ = false;
   if (state_->idle.stop_searching()) wake_searcher();  // what it was woken for is still to be found
 }
@@ -356,7 +372,8 @@ void worker::wake() noexcept {
   // Only the one that turns parked into notified pays for the system call.
   auto expected = sleep_state::parked;
   if (sleep_.load(seq_cst) == expected &&
-      sleep_.compare_exchange_strong(expected, sleep_state::notified, seq_cst, relaxed))  // pairs with park(): LOOK-TWICE
+      sleep_.compare_exchange_strong(expected, sleep_state::notified, seq_cst,
+                                     relaxed))  // pairs with park(): LOOK-TWICE
     driver_->wake();
 }
 
@@ -385,8 +402,10 @@ void worker::schedule(task_record& t) noexcept {
       here->local_.push(work(t).bits());
       return;
     }
-    if (this_thread().current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
-      task_record* displaced = here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
+    if (this_thread()
+            .current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
+      task_record* displaced =
+          here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
       if (!displaced) return;
       here->ready_.push(displaced);
     } else {
@@ -426,12 +445,14 @@ void worker::deliver(work item) noexcept {
 }
 
 void worker::check_open(const char* what) const {
-  if ((this_worker() == this && sealed_) || state_->loops_end.load(acquire))  // pairs with ~runtime_state
+  if ((this_worker() == this && sealed_) ||
+      state_->loops_end.load(acquire))  // pairs with ~runtime_state
     throw usage_error(std::string(what) + " after the runtime has shut down");
 }
 
 void worker::drop_leftovers() noexcept {
-  timers_.expire(time_point::max());  // the callbacks that waited for their time come into the inbox
+  timers_.expire(
+      time_point::max());  // the callbacks that waited for their time come into the inbox
   for (work item = pinned_.take(); item;) {
     const auto next = item.next();
     HEDDLE_ASSERT(!item.is_task(), "a task outlived its runtime");
@@ -459,7 +480,8 @@ loop_stats worker::stats() const noexcept {
   s.created = created();
   s.finished = finished();
   s.busy_ns = busy_ns_.load(relaxed);
-  if (const auto since = woke_at_.load(relaxed)) s.busy_ns += static_cast<std::uint64_t>(now().time_since_epoch().count() - since);
+  if (const auto since = woke_at_.load(relaxed))
+    s.busy_ns += static_cast<std::uint64_t>(now().time_since_epoch().count() - since);
   s.queue = ready_.size() + local_size_.load(relaxed) + (slot_.load(relaxed) ? 1 : 0);
   s.forks = forks_.strands.size();
   s.inbox = movable_.size() + (pinned_.looks_empty() ? 0 : 1);

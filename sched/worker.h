@@ -55,7 +55,8 @@ class shared_queue {
 //   local_ tick_ and the rest      the owner                                 counters  written by the owner, read by anybody
 class worker final : public loop {
  public:
-  worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d, std::uint64_t seed);
+  worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d,
+         std::uint64_t seed);
   ~worker();
 
   void start();
@@ -149,8 +150,8 @@ class worker final : public loop {
   std::vector<seen> neighbours_;
 
   alignas(far_apart) atomic<std::uint64_t> beat_{0};
-  atomic<std::uint64_t> run_{0}, stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0}, rescues_{0}, created_{0}, finished_{0},
-      busy_ns_{0}, local_size_{0};
+  atomic<std::uint64_t> run_{0}, stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0},
+      rescues_{0}, created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
   atomic<std::int64_t> woke_at_{0};  // ns; 0: parked
 
   std::thread thread_;

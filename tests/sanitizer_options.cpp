@@ -8,9 +8,7 @@ extern "C" const char* __asan_default_options() {
   return "detect_stack_use_after_return=1:strict_string_checks=1:" HEDDLE_SYMBOLIZER;
 }
 
-extern "C" const char* __ubsan_default_options() {
-  return "print_stacktrace=1:" HEDDLE_SYMBOLIZER;
-}
+extern "C" const char* __ubsan_default_options() { return "print_stacktrace=1:" HEDDLE_SYMBOLIZER; }
 
 // An exception object is freed by libstdc++, which is not instrumented: its count of the std::exception_ptrs that share the object is an
 // atomic that ThreadSanitizer does not see, so it takes the last release for a race with the reads before the others.

@@ -28,7 +28,8 @@ TEST(CallbackOrder, FiveGivenFromOneCallbackRunInThatOrder) {
   journal log;
   support::run_on_one([](journal& log) -> h::task<> {
     h::current_loop().call_soon([&log] {
-      for (int i = 0; i < 5; ++i) h::current_loop().call_soon([&log, i] { log.add(std::to_string(i)); });
+      for (int i = 0; i < 5; ++i)
+        h::current_loop().call_soon([&log, i] { log.add(std::to_string(i)); });
     });
     co_await until([&] { return log.lines().size() == 5; });
   }(log));
@@ -55,9 +56,15 @@ TEST(CallbackOrder, TasksAndCallbacksShareOneQueue) {
   support::run_on_one([](journal& log) -> h::task<> {
     auto& l = h::current_loop();
     l.call_soon([&] { log.add("c1"); });
-    auto t1 = h::create_task([&log]() -> h::task<> { log.add("t1"); co_return; });
+    auto t1 = h::create_task([&log]() -> h::task<> {
+      log.add("t1");
+      co_return;
+    });
     l.call_soon([&] { log.add("c2"); });
-    auto t2 = h::create_task([&log]() -> h::task<> { log.add("t2"); co_return; });
+    auto t2 = h::create_task([&log]() -> h::task<> {
+      log.add("t2");
+      co_return;
+    });
     co_await h::yield_now();
     log.add("main");
     co_await t1;
@@ -106,7 +113,8 @@ TEST_P(Callbacks, NeverRunInsideTheCall) {
 TEST_P(Callbacks, GetTheirArgumentsKept) {
   run([]() -> h::task<> {
     std::atomic<int> sum{0};
-    h::current_loop().call_soon([&](std::unique_ptr<int> a, int b) { sum = *a + b; }, std::make_unique<int>(40), 2);
+    h::current_loop().call_soon([&](std::unique_ptr<int> a, int b) { sum = *a + b; },
+                                std::make_unique<int>(40), 2);
     co_await until([&] { return sum == 42; });
   }());
 }
@@ -137,9 +145,7 @@ TEST_P(Callbacks, ACancelledOneNeverRunsAndReleasesWhatItHeldAtOnce) {
     }
     l.call_soon([&] { later = true; });
     co_await until([&] { return later.load(); });
-    if (handle.cancelled()) {
-      EXPECT_FALSE(ran);
-    }
+    if (handle.cancelled()) { EXPECT_FALSE(ran); }
   }());
 }
 
@@ -207,7 +213,9 @@ TEST_P(Callbacks, ATimedOneFromAForeignThreadWakesASleepingLoop) {
   h::runtime rt(with());
   for (int round = 0; round < support::rounds(200); ++round) {
     std::atomic<bool> ran{false};
-    rt.loop(rt.loop_count() - 1).call_later(std::chrono::microseconds(round % 7 * 30), [&] { ran = true; });
+    rt.loop(rt.loop_count() - 1).call_later(std::chrono::microseconds(round % 7 * 30), [&] {
+      ran = true;
+    });
     while (!ran) std::this_thread::yield();
   }
 }

@@ -33,9 +33,7 @@ h::task<std::string> end_of(h::task_handle<T> t) {
     co_return "value";
   } catch (const h::cancelled_error& e) {
     co_return e.message().empty() ? "cancelled" : "cancelled: " + e.message();
-  } catch (const std::exception& e) {
-    co_return std::string("error: ") + e.what();
-  }
+  } catch (const std::exception& e) { co_return std::string("error: ") + e.what(); }
 }
 
 /// Sleeps for ever, having said that it is about to.
@@ -100,18 +98,20 @@ TEST(CancelOrder, ASleeperIsNotDoneRightAfterTheCall) {
 TEST(CancelOrder, ThreeRequestsBeforeItResumesAreDeliveredOnce) {
   support::run_on_one([]() -> h::task<> {
     int delivered = 0;
-    auto t = h::create_task([](int& delivered) -> h::task<> {
-      std::exception_ptr error;
-      try {
-        co_await h::sleep(1h);
-      } catch (const h::cancelled_error&) {
-        ++delivered;
-        EXPECT_EQ(h::current_task().cancelling(), 3u);
-        error = std::current_exception();
-      }
-      co_await h::yield_now();
-      if (error) std::rethrow_exception(error);
-    }, std::ref(delivered));
+    auto t = h::create_task(
+        [](int& delivered) -> h::task<> {
+          std::exception_ptr error;
+          try {
+            co_await h::sleep(1h);
+          } catch (const h::cancelled_error&) {
+            ++delivered;
+            EXPECT_EQ(h::current_task().cancelling(), 3u);
+            error = std::current_exception();
+          }
+          co_await h::yield_now();
+          if (error) std::rethrow_exception(error);
+        },
+        std::ref(delivered));
     co_await h::yield_now();
     EXPECT_TRUE(t.cancel());
     EXPECT_TRUE(t.cancel());
@@ -125,13 +125,14 @@ TEST(CancelOrder, ThreeRequestsBeforeItResumesAreDeliveredOnce) {
 TEST_P(Cancel, OneThatSwallowsItEndsWithItsValueAndKeepsTheCount) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false};
-    auto t = h::create_task([](std::atomic<bool>& started) -> h::task<int> {
-      try {
-        co_await sleep_long(started);
-      } catch (const h::cancelled_error&) {
-      }
-      co_return 42;
-    }, std::ref(started));
+    auto t = h::create_task(
+        [](std::atomic<bool>& started) -> h::task<int> {
+          try {
+            co_await sleep_long(started);
+          } catch (const h::cancelled_error&) {}
+          co_return 42;
+        },
+        std::ref(started));
     co_await until([&] { return started.load(); });
     t.cancel();
     EXPECT_EQ(co_await t, 42);
@@ -144,14 +145,16 @@ TEST_P(Cancel, ASwallowedOneIsNotDeliveredAgain) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false}, second{false};
     h::promise<int> p;
-    auto t = h::create_task([](std::atomic<bool>& started, std::atomic<bool>& second, h::future<int> f) -> h::task<int> {
-      try {
-        co_await sleep_long(started);
-      } catch (const h::cancelled_error&) {
-      }
-      second = true;
-      co_return co_await f;
-    }, std::ref(started), std::ref(second), p.get_future());
+    auto t = h::create_task(
+        [](std::atomic<bool>& started, std::atomic<bool>& second,
+           h::future<int> f) -> h::task<int> {
+          try {
+            co_await sleep_long(started);
+          } catch (const h::cancelled_error&) {}
+          second = true;
+          co_return co_await f;
+        },
+        std::ref(started), std::ref(second), p.get_future());
     co_await until([&] { return started.load(); });
     t.cancel();
     co_await until_later([&] { return second.load(); });
@@ -163,13 +166,14 @@ TEST_P(Cancel, ASwallowedOneIsNotDeliveredAgain) {
 TEST_P(Cancel, ASecondRequestReachesTheSecondSleep) {
   run([]() -> h::task<> {
     std::atomic<bool> first{false}, second{false};
-    auto t = h::create_task([](std::atomic<bool>& first, std::atomic<bool>& second) -> h::task<> {
-      try {
-        co_await sleep_long(first);
-      } catch (const h::cancelled_error&) {
-      }
-      co_await sleep_long(second);
-    }, std::ref(first), std::ref(second));
+    auto t = h::create_task(
+        [](std::atomic<bool>& first, std::atomic<bool>& second) -> h::task<> {
+          try {
+            co_await sleep_long(first);
+          } catch (const h::cancelled_error&) {}
+          co_await sleep_long(second);
+        },
+        std::ref(first), std::ref(second));
     co_await until([&] { return first.load(); });
     t.cancel();
     co_await until([&] { return second.load(); });
@@ -182,21 +186,21 @@ TEST_P(Cancel, ASecondRequestReachesTheSecondSleep) {
 TEST_P(Cancel, ItReachesAnAwaitInTheCleanupToo) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false}, cleaning{false}, interrupted{false};
-    auto t = h::create_task([](std::atomic<bool>& started, std::atomic<bool>& cleaning,
-                               std::atomic<bool>& interrupted) -> h::task<> {
-      bool clean_up = false;
-      try {
-        co_await sleep_long(started);
-      } catch (const h::cancelled_error&) {
-        clean_up = true;
-      }
-      try {
-        if (clean_up) co_await sleep_long(cleaning);
-      } catch (const h::cancelled_error&) {
-        interrupted = true;
-        throw;
-      }
-    }, std::ref(started), std::ref(cleaning), std::ref(interrupted));
+    auto t = h::create_task(
+        [](std::atomic<bool>& started, std::atomic<bool>& cleaning,
+           std::atomic<bool>& interrupted) -> h::task<> {
+          bool clean_up = false;
+          try {
+            co_await sleep_long(started);
+          } catch (const h::cancelled_error&) { clean_up = true; }
+          try {
+            if (clean_up) co_await sleep_long(cleaning);
+          } catch (const h::cancelled_error&) {
+            interrupted = true;
+            throw;
+          }
+        },
+        std::ref(started), std::ref(cleaning), std::ref(interrupted));
     co_await until([&] { return started.load(); });
     t.cancel();
     co_await until([&] { return cleaning.load(); });
@@ -209,11 +213,13 @@ TEST_P(Cancel, ItReachesAnAwaitInTheCleanupToo) {
 TEST_P(Cancel, OneThatCancelsItselfIsInterruptedAtItsNextAwait) {
   run([]() -> h::task<> {
     bool went_on = false;
-    auto t = h::create_task([](bool& went_on) -> h::task<> {
-      EXPECT_TRUE(h::current_task().cancel());
-      went_on = true;
-      co_await h::sleep(100s);
-    }, std::ref(went_on));
+    auto t = h::create_task(
+        [](bool& went_on) -> h::task<> {
+          EXPECT_TRUE(h::current_task().cancel());
+          went_on = true;
+          co_await h::sleep(100s);
+        },
+        std::ref(went_on));
     EXPECT_EQ(co_await end_of(t), "cancelled");
     EXPECT_TRUE(went_on);
   }());
@@ -271,7 +277,8 @@ TEST_P(Cancel, OneOfTwoTakenBackStillDelivers) {
 TEST(CancelOrder, AFutureSetBeforeTheRequestsStillDeliversWhatIsLeftOfThem) {
   support::run_on_one([]() -> h::task<> {
     h::promise<int> p;
-    auto t = h::create_task([](h::future<int> f) -> h::task<int> { co_return co_await f; }, p.get_future());
+    auto t = h::create_task([](h::future<int> f) -> h::task<int> { co_return co_await f; },
+                            p.get_future());
     co_await h::yield_now();
     p.set_value(5);
     t.cancel();
@@ -297,14 +304,16 @@ TEST_P(Cancel, ABodyThatThrowsItByItselfEndsCancelledWithoutARequest) {
 TEST(CancelOrder, ItIsDeliveredAtAPlainYield) {
   support::run_on_one([]() -> h::task<> {
     bool at_yield = false;
-    auto t = h::create_task([](bool& at_yield) -> h::task<> {
-      try {
-        co_await h::yield_now();
-      } catch (const h::cancelled_error&) {
-        at_yield = true;
-        throw;
-      }
-    }, std::ref(at_yield));
+    auto t = h::create_task(
+        [](bool& at_yield) -> h::task<> {
+          try {
+            co_await h::yield_now();
+          } catch (const h::cancelled_error&) {
+            at_yield = true;
+            throw;
+          }
+        },
+        std::ref(at_yield));
     co_await h::yield_now();
     EXPECT_TRUE(t.cancel());
     EXPECT_EQ(co_await end_of(t), "cancelled");
@@ -316,18 +325,18 @@ TEST_P(Cancel, CleanupThatAwaitsRunsOnceAndToItsEnd) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false};
     std::atomic<int> cleaned{0};
-    auto t = h::create_task([](std::atomic<bool>& started, std::atomic<int>& cleaned) -> h::task<> {
-      std::exception_ptr error;
-      try {
-        co_await sleep_long(started);
-      } catch (...) {
-        error = std::current_exception();
-      }
-      co_await h::yield_now();
-      co_await h::sleep(200us);
-      ++cleaned;
-      std::rethrow_exception(error);
-    }, std::ref(started), std::ref(cleaned));
+    auto t = h::create_task(
+        [](std::atomic<bool>& started, std::atomic<int>& cleaned) -> h::task<> {
+          std::exception_ptr error;
+          try {
+            co_await sleep_long(started);
+          } catch (...) { error = std::current_exception(); }
+          co_await h::yield_now();
+          co_await h::sleep(200us);
+          ++cleaned;
+          std::rethrow_exception(error);
+        },
+        std::ref(started), std::ref(cleaned));
     co_await until([&] { return started.load(); });
     t.cancel();
     EXPECT_EQ(co_await end_of(t), "cancelled");
@@ -338,13 +347,13 @@ TEST_P(Cancel, CleanupThatAwaitsRunsOnceAndToItsEnd) {
 TEST_P(Cancel, AHandlerMayTurnItIntoAnError) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false};
-    auto t = h::create_task([](std::atomic<bool>& started) -> h::task<> {
-      try {
-        co_await sleep_long(started);
-      } catch (const h::cancelled_error&) {
-        throw std::runtime_error("E");
-      }
-    }, std::ref(started));
+    auto t = h::create_task(
+        [](std::atomic<bool>& started) -> h::task<> {
+          try {
+            co_await sleep_long(started);
+          } catch (const h::cancelled_error&) { throw std::runtime_error("E"); }
+        },
+        std::ref(started));
     co_await until([&] { return started.load(); });
     t.cancel();
     EXPECT_EQ(co_await end_of(t), "error: E");
@@ -355,13 +364,13 @@ TEST_P(Cancel, AHandlerMayTurnItIntoAnError) {
 TEST_P(Cancel, AHandlerOfOrdinaryErrorsDoesNotSwallowIt) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false}, caught{false};
-    auto t = h::create_task([](std::atomic<bool>& started, std::atomic<bool>& caught) -> h::task<> {
-      try {
-        co_await sleep_long(started);
-      } catch (const std::exception&) {
-        caught = true;
-      }
-    }, std::ref(started), std::ref(caught));
+    auto t = h::create_task(
+        [](std::atomic<bool>& started, std::atomic<bool>& caught) -> h::task<> {
+          try {
+            co_await sleep_long(started);
+          } catch (const std::exception&) { caught = true; }
+        },
+        std::ref(started), std::ref(caught));
     co_await until([&] { return started.load(); });
     t.cancel();
     EXPECT_EQ(co_await end_of(t), "cancelled");
@@ -375,10 +384,12 @@ TEST_P(Cancel, ATaskThatAwaitsAFutureCancelsIt) {
   run([]() -> h::task<> {
     h::promise<int> p;
     std::atomic<bool> started{false};
-    auto t = h::create_task([](h::future<int> f, std::atomic<bool>& started) -> h::task<> {
-      started = true;
-      co_await f;
-    }, p.get_future(), std::ref(started));
+    auto t = h::create_task(
+        [](h::future<int> f, std::atomic<bool>& started) -> h::task<> {
+          started = true;
+          co_await f;
+        },
+        p.get_future(), std::ref(started));
     co_await until([&] { return started.load(); });
     t.cancel("m");
     EXPECT_EQ(co_await end_of(t), "cancelled: m");
@@ -402,14 +413,16 @@ TEST(CancelOrder, TaskAndFutureCancelledAtOnceDeliverOnce) {
     h::promise<int> p;
     auto f = p.get_future();
     int delivered = 0;
-    auto t = h::create_task([](h::future<int> f, int& delivered) -> h::task<> {
-      try {
-        co_await f;
-      } catch (const h::cancelled_error&) {
-        ++delivered;
-        throw;
-      }
-    }, f, std::ref(delivered));
+    auto t = h::create_task(
+        [](h::future<int> f, int& delivered) -> h::task<> {
+          try {
+            co_await f;
+          } catch (const h::cancelled_error&) {
+            ++delivered;
+            throw;
+          }
+        },
+        f, std::ref(delivered));
     co_await h::yield_now();
     f.cancel();
     t.cancel();
@@ -421,26 +434,28 @@ TEST(CancelOrder, TaskAndFutureCancelledAtOnceDeliverOnce) {
 TEST_P(Cancel, AJoinWaitsForTheTargetsCleanup) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false}, cleaned{false};
-    auto inner = h::create_task([](std::atomic<bool>& started, std::atomic<bool>& cleaned) -> h::task<> {
-      std::exception_ptr error;
-      try {
-        co_await sleep_long(started);
-      } catch (...) {
-        error = std::current_exception();
-      }
-      co_await h::sleep(1ms);
-      cleaned = true;
-      std::rethrow_exception(error);
-    }, std::ref(started), std::ref(cleaned));
+    auto inner = h::create_task(
+        [](std::atomic<bool>& started, std::atomic<bool>& cleaned) -> h::task<> {
+          std::exception_ptr error;
+          try {
+            co_await sleep_long(started);
+          } catch (...) { error = std::current_exception(); }
+          co_await h::sleep(1ms);
+          cleaned = true;
+          std::rethrow_exception(error);
+        },
+        std::ref(started), std::ref(cleaned));
     bool cleaned_first = false;
-    auto outer = h::create_task([](h::task_handle<> inner, std::atomic<bool>& cleaned, bool& cleaned_first) -> h::task<> {
-      try {
-        co_await inner;
-      } catch (const h::cancelled_error&) {
-        cleaned_first = cleaned;
-        throw;
-      }
-    }, inner, std::ref(cleaned), std::ref(cleaned_first));
+    auto outer = h::create_task(
+        [](h::task_handle<> inner, std::atomic<bool>& cleaned, bool& cleaned_first) -> h::task<> {
+          try {
+            co_await inner;
+          } catch (const h::cancelled_error&) {
+            cleaned_first = cleaned;
+            throw;
+          }
+        },
+        inner, std::ref(cleaned), std::ref(cleaned_first));
     co_await until([&] { return started.load(); });
     outer.cancel();
     EXPECT_EQ(co_await end_of(outer), "cancelled");
@@ -452,18 +467,21 @@ TEST_P(Cancel, AJoinWaitsForTheTargetsCleanup) {
 TEST_P(Cancel, AJoinWhoseTargetSwallowsItGetsTheValue) {
   run([]() -> h::task<> {
     std::atomic<bool> started{false};
-    auto inner = h::create_task([](std::atomic<bool>& started) -> h::task<int> {
-      try {
-        co_await sleep_long(started);
-      } catch (const h::cancelled_error&) {
-      }
-      co_return 8;
-    }, std::ref(started));
+    auto inner = h::create_task(
+        [](std::atomic<bool>& started) -> h::task<int> {
+          try {
+            co_await sleep_long(started);
+          } catch (const h::cancelled_error&) {}
+          co_return 8;
+        },
+        std::ref(started));
     std::atomic<bool> joining{false};
-    auto outer = h::create_task([](h::task_handle<int> inner, std::atomic<bool>& joining) -> h::task<int> {
-      joining = true;
-      co_return co_await inner;
-    }, inner, std::ref(joining));
+    auto outer = h::create_task(
+        [](h::task_handle<int> inner, std::atomic<bool>& joining) -> h::task<int> {
+          joining = true;
+          co_return co_await inner;
+        },
+        inner, std::ref(joining));
     co_await until([&] { return started && joining; });
     outer.cancel();
     EXPECT_EQ(co_await outer, 8);
@@ -500,10 +518,12 @@ TEST_P(Cancel, APendingRequestIsForwardedByAJoinThatBeginsLater) {
     std::atomic<bool> started{false};
     auto inner = h::create_task(sleep_long(started));
     co_await until([&] { return started.load(); });
-    auto outer = h::create_task([](h::task_handle<> inner) -> h::task<> {
-      h::current_task().cancel();
-      co_await inner;  // does not throw here at once: forwards, and waits for the end
-    }, inner);
+    auto outer = h::create_task(
+        [](h::task_handle<> inner) -> h::task<> {
+          h::current_task().cancel();
+          co_await inner;  // does not throw here at once: forwards, and waits for the end
+        },
+        inner);
     EXPECT_EQ(co_await end_of(outer), "cancelled");
     EXPECT_TRUE(inner.cancelled());
   }());
@@ -513,11 +533,13 @@ TEST_P(Cancel, APendingRequestSurvivesTheAwaitOfSomethingDone) {
   run([]() -> h::task<> {
     auto done = h::create_task([]() -> h::task<int> { co_return 1; });
     co_await done;
-    auto t = h::create_task([](h::task_handle<int> done) -> h::task<> {
-      h::current_task().cancel();
-      EXPECT_EQ(co_await done, 1);  // ready: no cancellation point
-      co_await h::yield_now();
-    }, done);
+    auto t = h::create_task(
+        [](h::task_handle<int> done) -> h::task<> {
+          h::current_task().cancel();
+          EXPECT_EQ(co_await done, 1);  // ready: no cancellation point
+          co_await h::yield_now();
+        },
+        done);
     EXPECT_EQ(co_await end_of(t), "cancelled");
   }());
 }
@@ -553,14 +575,18 @@ TEST_P(Cancel, TwoThatAwaitEachOtherCanBothBeCancelled) {
     h::task_handle<> a, b;
     h::promise<> go;
     auto f = go.get_future();
-    a = h::create_task([](h::future<> f, h::task_handle<>& b) -> h::task<> {
-      co_await f;
-      co_await b;
-    }, f, std::ref(b));
-    b = h::create_task([](h::future<> f, h::task_handle<>& a) -> h::task<> {
-      co_await f;
-      co_await a;
-    }, f, std::ref(a));
+    a = h::create_task(
+        [](h::future<> f, h::task_handle<>& b) -> h::task<> {
+          co_await f;
+          co_await b;
+        },
+        f, std::ref(b));
+    b = h::create_task(
+        [](h::future<> f, h::task_handle<>& a) -> h::task<> {
+          co_await f;
+          co_await a;
+        },
+        f, std::ref(a));
     go.set_value();
     co_await h::sleep(1ms);
     a.cancel();
@@ -576,12 +602,15 @@ TEST_P(Cancel, ATaskThatComputesTakesItAtItsNextSuspension) {
   rt.run([](h::runtime& rt) -> h::task<> {
     if (rt.loop_count() == 1) co_return;  // needs somebody to cancel meanwhile
     std::atomic<bool> computing{false}, asked{false}, reached_end{false};
-    auto t = h::create_task([](std::atomic<bool>& computing, std::atomic<bool>& asked, std::atomic<bool>& reached_end) -> h::task<> {
-      computing = true;
-      while (!asked) std::this_thread::yield();
-      reached_end = true;
-      co_await h::yield_now();
-    }, std::ref(computing), std::ref(asked), std::ref(reached_end));
+    auto t = h::create_task(
+        [](std::atomic<bool>& computing, std::atomic<bool>& asked,
+           std::atomic<bool>& reached_end) -> h::task<> {
+          computing = true;
+          while (!asked) std::this_thread::yield();
+          reached_end = true;
+          co_await h::yield_now();
+        },
+        std::ref(computing), std::ref(asked), std::ref(reached_end));
     co_await until_later([&] { return computing.load(); });
     EXPECT_TRUE(t.cancel());
     asked = true;
@@ -600,7 +629,8 @@ TEST_P(Cancel, AForeignThreadMayCancelSleepersYieldersAndJoiners) {
         all.push_back(h::create_task([]() -> h::task<> {
           for (;;) co_await h::yield_now();
         }));
-        all.push_back(h::create_task([](h::task_handle<> t) -> h::task<> { co_await t; }, all[static_cast<std::size_t>(3 * i)]));
+        all.push_back(h::create_task([](h::task_handle<> t) -> h::task<> { co_await t; },
+                                     all[static_cast<std::size_t>(3 * i)]));
       }
       co_return;
     }(all));
@@ -616,17 +646,20 @@ TEST_P(Cancel, ManyCancellersAndOneSleeperNeverLoseOrDoubleIt) {
   rt.run([]() -> h::task<> {
     for (int round = 0; round < support::rounds(300); ++round) {
       std::atomic<int> delivered{0};
-      auto target = h::create_task([](std::atomic<int>& delivered) -> h::task<> {
-        try {
-          co_await h::sleep(1h);
-        } catch (const h::cancelled_error&) {
-          ++delivered;
-          throw;
-        }
-      }, std::ref(delivered));
+      auto target = h::create_task(
+          [](std::atomic<int>& delivered) -> h::task<> {
+            try {
+              co_await h::sleep(1h);
+            } catch (const h::cancelled_error&) {
+              ++delivered;
+              throw;
+            }
+          },
+          std::ref(delivered));
       std::vector<h::task_handle<bool>> cancellers;
       for (int i = 0; i < 4; ++i)
-        cancellers.push_back(h::create_task([](h::task_handle<> t) -> h::task<bool> { co_return t.cancel(); }, target));
+        cancellers.push_back(h::create_task(
+            [](h::task_handle<> t) -> h::task<bool> { co_return t.cancel(); }, target));
       int took = 0;
       for (auto& c : cancellers) took += co_await c;
       EXPECT_EQ(co_await end_of(target), "cancelled");
@@ -640,8 +673,10 @@ TEST_P(Cancel, ARequestThatRacesTheEndIsEitherTakenOrRefused) {
   run([]() -> h::task<> {
     for (int round = 0; round < support::rounds(2000); ++round) {
       h::promise<int> p;
-      auto t = h::create_task([](h::future<int> f) -> h::task<int> { co_return co_await f; }, p.get_future());
-      auto c = h::create_task([](h::task_handle<int> t) -> h::task<bool> { co_return t.cancel(); }, t);
+      auto t = h::create_task([](h::future<int> f) -> h::task<int> { co_return co_await f; },
+                              p.get_future());
+      auto c =
+          h::create_task([](h::task_handle<int> t) -> h::task<bool> { co_return t.cancel(); }, t);
       try {
         p.set_value(1);
       } catch (const h::invalid_state_error&) {  // the task forwarded it to the future first

@@ -37,18 +37,14 @@ h::task<int> fib(int n) {
 h::task<int> restless_fib(int n, unsigned way = 1) {
   if (n < 2) {
     switch (way * 2654435761u % 3) {
-      case 0:
-        co_await h::yield_now();
-        break;
-      case 1:
-        co_await h::sleep(std::chrono::microseconds(20));
-        break;
-      default:
-        break;
+      case 0: co_await h::yield_now(); break;
+      case 1: co_await h::sleep(std::chrono::microseconds(20)); break;
+      default: break;
     }
     co_return n;
   }
-  auto [a, b] = co_await h::fork_join(restless_fib(n - 1, 2 * way), restless_fib(n - 2, 2 * way + 1));
+  auto [a, b] =
+      co_await h::fork_join(restless_fib(n - 1, 2 * way), restless_fib(n - 2, 2 * way + 1));
   co_return a + b;
 }
 
@@ -72,9 +68,7 @@ h::task<std::string> error_of(F make) {
     auto&& awaited = make();
     co_await awaited;
     co_return "none";
-  } catch (const h::cancelled_error&) {
-    co_return "cancelled";
-  } catch (const std::exception& e) {
+  } catch (const h::cancelled_error&) { co_return "cancelled"; } catch (const std::exception& e) {
     co_return e.what();
   }
 }
@@ -165,7 +159,8 @@ TEST_P(ForkJoin, ManyTasksMayForkAtOnce) {
   run([]() -> h::task<> {
     std::vector<h::task_handle<int>> all;
     for (int i = 0; i < 30; ++i) all.push_back(h::create_task(i % 2 ? fib(12) : restless_fib(7)));
-    for (int i = 0; i < 30; ++i) EXPECT_EQ(co_await all[static_cast<std::size_t>(i)], i % 2 ? 144 : 13);
+    for (int i = 0; i < 30; ++i)
+      EXPECT_EQ(co_await all[static_cast<std::size_t>(i)], i % 2 ? 144 : 13);
   }());
 }
 
@@ -190,7 +185,8 @@ TEST_P(ForkJoin, TheStrandsAreTheEnclosingTask) {
       if (h::current_task() != self) ++wrong;
     };
     for (int i = 0; i < 20; ++i) {
-      co_await h::fork_join(child(self, wrong, i % 3), child(self, wrong, 1), child(self, wrong, 2));
+      co_await h::fork_join(child(self, wrong, i % 3), child(self, wrong, 1),
+                            child(self, wrong, 2));
       if (h::current_task() != self) ++wrong;
     }
     EXPECT_EQ(wrong, 0);
@@ -200,7 +196,8 @@ TEST_P(ForkJoin, TheStrandsAreTheEnclosingTask) {
 
 TEST_P(ForkJoin, ThrowsTheFirstFailureInTheOrderOfTheArguments) {
   run([]() -> h::task<> {
-    EXPECT_EQ(co_await error_of([&] { return h::fork_join(give(1), fail("two"), give(3)); }), "two");
+    EXPECT_EQ(co_await error_of([&] { return h::fork_join(give(1), fail("two"), give(3)); }),
+              "two");
     EXPECT_EQ(co_await error_of([&] { return h::fork_join(fail("one"), fail("two")); }), "one");
     EXPECT_EQ(co_await error_of([&] { return h::fork_join(fail_late("late"), give(2)); }), "late");
   }());
@@ -219,11 +216,12 @@ TEST_P(ForkJoin, AnOrdinaryErrorGoesBeforeTheCancellationThatItCaused) {
 TEST(ForkJoinOnOneLoop, SiblingsThatHaveNotStartedAreSkipped) {
   support::run_on_one([]() -> h::task<> {
     bool ran = false;
-    EXPECT_EQ(co_await error_of([&] { return h::fork_join(fail("E"),
-                                             [](bool& ran) -> h::task<int> {
-                                               ran = true;
-                                               co_return 1;
-                                             }(ran)); }),
+    EXPECT_EQ(co_await error_of([&] {
+                return h::fork_join(fail("E"), [](bool& ran) -> h::task<int> {
+                  ran = true;
+                  co_return 1;
+                }(ran));
+              }),
               "E");
     EXPECT_FALSE(ran);
   }());
@@ -248,7 +246,10 @@ TEST_P(ForkJoin, AFailureReachesSiblingsThatWaitDeepInTheirOwnForks) {
     };
     for (int i = 0; i < support::rounds(50); ++i) {
       std::atomic<int> waiting{0};
-      EXPECT_EQ(co_await error_of([&] { return h::fork_join(deep::wait(4, waiting), deep::fail_when(waiting, 16)); }), "E");
+      EXPECT_EQ(co_await error_of([&] {
+                  return h::fork_join(deep::wait(4, waiting), deep::fail_when(waiting, 16));
+                }),
+                "E");
     }
   }());
 }
@@ -256,7 +257,8 @@ TEST_P(ForkJoin, AFailureReachesSiblingsThatWaitDeepInTheirOwnForks) {
 TEST_P(ForkJoin, AFailureInOneJoinLeavesOthersOfTheTaskAlone) {
   run([]() -> h::task<> {
     auto unlucky = []() -> h::task<int> {
-      const auto why = co_await error_of([&] { return h::fork_join(fail_late("inner"), give_late(1)); });
+      const auto why =
+          co_await error_of([&] { return h::fork_join(fail_late("inner"), give_late(1)); });
       EXPECT_EQ(why, "inner");
       auto [a, b] = co_await h::fork_join(give_late(1), fib(10));
       co_return a + b;
@@ -281,8 +283,7 @@ TEST_P(ForkJoin, AChildWhoseErrorIsCaughtInsideDoesNoHarm) {
     auto careful = []() -> h::task<int> {
       try {
         (void)co_await fail_late("caught");
-      } catch (const std::runtime_error&) {
-      }
+      } catch (const std::runtime_error&) {}
       co_return 1;
     };
     auto [a, b] = co_await h::fork_join(careful(), give(2));
@@ -316,9 +317,12 @@ TEST_P(ForkJoin, CancellingTheTaskReachesStrandsThatWait) {
           throw;
         }
       };
-      auto t = h::create_task([](auto strand, std::atomic<int>& waiting, std::atomic<int>& cancelled) -> h::task<> {
-        co_await h::fork_join(strand(waiting, cancelled), strand(waiting, cancelled), strand(waiting, cancelled));
-      }, strand, std::ref(waiting), std::ref(cancelled));
+      auto t = h::create_task(
+          [](auto strand, std::atomic<int>& waiting, std::atomic<int>& cancelled) -> h::task<> {
+            co_await h::fork_join(strand(waiting, cancelled), strand(waiting, cancelled),
+                                  strand(waiting, cancelled));
+          },
+          strand, std::ref(waiting), std::ref(cancelled));
       if (i % 2) co_await until([&] { return waiting == 3; });
       t.cancel("stop");
       EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled");
@@ -351,14 +355,16 @@ TEST_P(ForkJoin, ACancellationThatArrivesWhileStrandsAreBeingPromotedIsNeverLost
   run([]() -> h::task<> {
     for (int i = 0; i < support::rounds(1000); ++i) {
       std::atomic<bool> go{false};
-      auto t = h::create_task([](std::atomic<bool>& go) -> h::task<> {
-        go = true;
-        auto strand = []() -> h::task<> {
-          co_await h::yield_now();
-          co_await h::sleep(1h);
-        };
-        co_await h::fork_join(strand(), strand());
-      }, std::ref(go));
+      auto t = h::create_task(
+          [](std::atomic<bool>& go) -> h::task<> {
+            go = true;
+            auto strand = []() -> h::task<> {
+              co_await h::yield_now();
+              co_await h::sleep(1h);
+            };
+            co_await h::fork_join(strand(), strand());
+          },
+          std::ref(go));
       co_await until([&] { return go.load(); });
       for (int spin = 0; spin < i % 64; ++spin) h::detail::cpu_relax();
       t.cancel();
@@ -376,9 +382,7 @@ TEST_P(ForkJoin, ATimeoutAroundAJoinInterruptsItsStrands) {
           auto strand = []() -> h::task<> { co_await h::sleep(1h); };
           co_await h::fork_join(strand(), strand());
         });
-      } catch (const h::timeout_error&) {
-        timed_out = true;
-      }
+      } catch (const h::timeout_error&) { timed_out = true; }
       EXPECT_TRUE(timed_out);
       EXPECT_EQ(h::current_task().cancelling(), 0u);
       co_await h::sleep(100us);  // unharmed
@@ -391,9 +395,7 @@ TEST_P(ForkJoin, ATimeoutInsideAStrandInterruptsThatStrandAlone) {
     auto hasty = []() -> h::task<int> {
       try {
         co_await h::timeout(1ms, []() -> h::task<> { co_await h::sleep(1h); });
-      } catch (const h::timeout_error&) {
-        co_return 1;
-      }
+      } catch (const h::timeout_error&) { co_return 1; }
       co_return 0;
     };
     auto patient = []() -> h::task<int> {
@@ -411,14 +413,17 @@ TEST_P(ForkJoin, APinnedParentResumesAtHome) {
   rt.run([](h::runtime& rt) -> h::task<> {
     h::task_options o;
     o.loop = &rt.loop(rt.loop_count() - 1);
-    auto t = h::create_task(o, [](unsigned home) -> h::task<int> {
-      int wrong = 0;
-      for (int i = 0; i < 50; ++i) {
-        auto [a, b, c] = co_await h::fork_join(fib(8), give_late(1), fib(8));
-        if (a + b + c != 43 || h::current_loop().index() != home) ++wrong;
-      }
-      co_return wrong;
-    }, rt.loop_count() - 1);
+    auto t = h::create_task(
+        o,
+        [](unsigned home) -> h::task<int> {
+          int wrong = 0;
+          for (int i = 0; i < 50; ++i) {
+            auto [a, b, c] = co_await h::fork_join(fib(8), give_late(1), fib(8));
+            if (a + b + c != 43 || h::current_loop().index() != home) ++wrong;
+          }
+          co_return wrong;
+        },
+        rt.loop_count() - 1);
     EXPECT_EQ(co_await t, 0);
   }(rt));
 }
@@ -429,14 +434,16 @@ TEST_P(ForkJoin, StrandsMayWaitForTasksFuturesAndThreads) {
     auto shared = h::create_task(give_late(1));
     auto waits_for_task = [](h::task_handle<int> t) -> h::task<int> { co_return co_await t; };
     auto waits_for_future = [](h::future<int> f) -> h::task<int> { co_return co_await f; };
-    auto waits_for_thread = []() -> h::task<int> { co_return co_await h::to_thread([] { return 4; }); };
+    auto waits_for_thread = []() -> h::task<int> {
+      co_return co_await h::to_thread([] { return 4; });
+    };
     auto sets = [](h::promise<int>& p) -> h::task<int> {
       co_await h::sleep(500us);
       p.set_value(2);
       co_return 8;
     };
-    auto [a, b, c, d] =
-        co_await h::fork_join(waits_for_task(shared), waits_for_future(p.get_future()), waits_for_thread(), sets(p));
+    auto [a, b, c, d] = co_await h::fork_join(
+        waits_for_task(shared), waits_for_future(p.get_future()), waits_for_thread(), sets(p));
     EXPECT_EQ(a + b + c + d, 15);
   }());
 }
@@ -473,9 +480,11 @@ TEST_P(ForkJoin, ShutdownReachesStrandsThatWait) {
     };
     std::atomic<int> waiting{0};
     for (int i = 0; i < 10; ++i)
-      (void)h::create_task([](auto strand, std::atomic<int>* n, std::atomic<int>* waiting) -> h::task<> {
-        co_await h::fork_join(strand(n, waiting), strand(n, waiting));
-      }, strand, n, &waiting);
+      (void)h::create_task(
+          [](auto strand, std::atomic<int>* n, std::atomic<int>* waiting) -> h::task<> {
+            co_await h::fork_join(strand(n, waiting), strand(n, waiting));
+          },
+          strand, n, &waiting);
     co_await until([&] { return waiting == 20; });
   }(destroyed));
   EXPECT_EQ(destroyed, 20);

@@ -48,9 +48,7 @@ h::task<std::string> error_of(F make) {
     co_return "none";
   } catch (const h::cancelled_error& e) {
     co_return e.message().empty() ? "cancelled" : "cancelled: " + e.message();
-  } catch (const std::exception& e) {
-    co_return e.what();
-  }
+  } catch (const std::exception& e) { co_return e.what(); }
 }
 
 TEST_P(Gather, YieldsInTheOrderOfTheArgumentsWhateverEndsFirst) {
@@ -92,15 +90,19 @@ TEST_P(Gather, TheFirstErrorIsThrownAtOnceAndTheOthersRunOn) {
   support::reports seen;
   auto o = with();
   seen.install(o);
-  h::run([]() -> h::task<> {
-    auto slow = h::create_task(after(3ms, 3));
-    auto second = h::create_task(fail_after(1500us, "second"));
-    EXPECT_EQ(co_await error_of([&] { return h::gather(fail_after(500us, "first"), second, slow); }), "first");
-    EXPECT_FALSE(slow.cancelled());
-    EXPECT_EQ(co_await slow, 3);
-    co_await until_later([&] { return second.done(); });
-    EXPECT_EQ(slow.cancelling(), 0u);
-  }(), o);
+  h::run(
+      []() -> h::task<> {
+        auto slow = h::create_task(after(3ms, 3));
+        auto second = h::create_task(fail_after(1500us, "second"));
+        EXPECT_EQ(
+            co_await error_of([&] { return h::gather(fail_after(500us, "first"), second, slow); }),
+            "first");
+        EXPECT_FALSE(slow.cancelled());
+        EXPECT_EQ(co_await slow, 3);
+        co_await until_later([&] { return second.done(); });
+        EXPECT_EQ(slow.cancelling(), 0u);
+      }(),
+      o);
   EXPECT_EQ(seen.count(), 0u);  // the second error is nobody's
 }
 
@@ -122,17 +124,19 @@ TEST_P(Gather, CancellingTheTaskThatAwaitsCancelsTheChildren) {
     for (int i = 0; i < support::rounds(100); ++i) {
       auto a = h::create_task(sleep_long()), b = h::create_task(sleep_long());
       std::atomic<bool> waiting{false}, later{true};
-      auto t = h::create_task([](h::task_handle<int> a, h::task_handle<int> b, std::atomic<bool>& waiting,
-                                 std::atomic<bool>& later) -> h::task<> {
-        auto g = h::gather(a, b);
-        waiting = true;
-        try {
-          co_await g;
-        } catch (const h::cancelled_error&) {
-          later = g.cancel();
-          throw;
-        }
-      }, a, b, std::ref(waiting), std::ref(later));
+      auto t = h::create_task(
+          [](h::task_handle<int> a, h::task_handle<int> b, std::atomic<bool>& waiting,
+             std::atomic<bool>& later) -> h::task<> {
+            auto g = h::gather(a, b);
+            waiting = true;
+            try {
+              co_await g;
+            } catch (const h::cancelled_error&) {
+              later = g.cancel();
+              throw;
+            }
+          },
+          a, b, std::ref(waiting), std::ref(later));
       if (i % 2) co_await until([&] { return waiting.load(); });
       t.cancel("why");
       EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled: why");
@@ -153,7 +157,8 @@ TEST_P(Gather, SettledHoldsValueErrorAndCancellationInTheirPlaces) {
   run([]() -> h::task<> {
     auto victim = h::create_task(sleep_long());
     victim.cancel();
-    auto [value, error, cancelled] = co_await h::gather_settled(after(500us, 1), fail_after(100us, "E"), victim);
+    auto [value, error, cancelled] =
+        co_await h::gather_settled(after(500us, 1), fail_after(100us, "E"), victim);
     EXPECT_TRUE(value.has_value());
     EXPECT_EQ(value.value(), 1);
     EXPECT_FALSE(error.has_value());
@@ -166,12 +171,14 @@ TEST_P(Gather, SettledHoldsValueErrorAndCancellationInTheirPlaces) {
 TEST_P(Gather, SettledDoesNotSwallowACancellation) {
   run([]() -> h::task<> {
     std::atomic<int> rounds{0};
-    auto t = h::create_task([](std::atomic<int>& rounds) -> h::task<> {
-      for (;;) {
-        (void)co_await h::gather_settled(after(50us, 1), after(20us, 2));
-        ++rounds;
-      }
-    }, std::ref(rounds));
+    auto t = h::create_task(
+        [](std::atomic<int>& rounds) -> h::task<> {
+          for (;;) {
+            (void)co_await h::gather_settled(after(50us, 1), after(20us, 2));
+            ++rounds;
+          }
+        },
+        std::ref(rounds));
     co_await until_later([&] { return rounds > 3; });
     t.cancel();
     EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled");
@@ -186,9 +193,7 @@ TEST_P(Gather, SettledAndCancelledWaitsForEveryCleanup) {
       std::exception_ptr error;
       try {
         co_await h::sleep(1h);
-      } catch (...) {
-        error = std::current_exception();
-      }
+      } catch (...) { error = std::current_exception(); }
       co_await h::sleep(2ms);
       cleaned = true;
       std::rethrow_exception(error);
@@ -204,11 +209,13 @@ TEST_P(Gather, SettledAndCancelledWaitsForEveryCleanup) {
 TEST_P(Gather, OneTaskMayStandInSeveralPlaces) {
   run([]() -> h::task<> {
     std::atomic<int> ran{0};
-    auto t = h::create_task([](std::atomic<int>& ran) -> h::task<int> {
-      ++ran;
-      co_await h::yield_now();
-      co_return 9;
-    }, std::ref(ran));
+    auto t = h::create_task(
+        [](std::atomic<int>& ran) -> h::task<int> {
+          ++ran;
+          co_await h::yield_now();
+          co_return 9;
+        },
+        std::ref(ran));
     const auto [a, b, c, d] = co_await h::gather(t, t, after(100us, 1), t);
     EXPECT_EQ(a + b + c + d, 28);
     EXPECT_EQ(ran, 1);
@@ -268,18 +275,20 @@ TEST_P(Gather, OneThatIsDroppedDetachesItsChildrenAndReportsTheFirstError) {
   support::reports seen;
   auto o = with();
   seen.install(o);
-  h::run([]() -> h::task<> {
-    std::atomic<int> ended{0};
-    {
-      auto child = [](std::atomic<int>& ended) -> h::task<> {
-        co_await h::sleep(1ms);
-        ++ended;
-        throw std::runtime_error("unseen");
-      };
-      auto g = h::gather(child(ended), child(ended));
-    }
-    co_await until_later([&] { return ended == 2 && h::all_tasks().size() == 1; });
-  }(), o);
+  h::run(
+      []() -> h::task<> {
+        std::atomic<int> ended{0};
+        {
+          auto child = [](std::atomic<int>& ended) -> h::task<> {
+            co_await h::sleep(1ms);
+            ++ended;
+            throw std::runtime_error("unseen");
+          };
+          auto g = h::gather(child(ended), child(ended));
+        }
+        co_await until_later([&] { return ended == 2 && h::all_tasks().size() == 1; });
+      }(),
+      o);
   EXPECT_EQ(seen.count(), 1u);
 }
 
@@ -297,7 +306,8 @@ TEST_P(Gather, ManyChildrenThatEndAtOnceCompleteItExactlyOnce) {
         collected.push_back(child(i, round));
       }
       const auto why = co_await error_of([&] { return h::gather(std::move(plain)); });
-      EXPECT_TRUE(why == std::to_string(round % 50) || why == std::to_string(49 - round % 50)) << why;
+      EXPECT_TRUE(why == std::to_string(round % 50) || why == std::to_string(49 - round % 50))
+          << why;
       auto all = co_await h::gather_settled(std::move(collected));
       for (int i = 0; i < 50; ++i) {
         auto& one = all[static_cast<std::size_t>(i)];
@@ -314,23 +324,26 @@ TEST_P(Gather, CancellationsThatRaceWithTheEndNeverHang) {
     for (int round = 0; round < support::rounds(500); ++round) {
       h::promise<int> p;
       std::atomic<bool> waiting{false};
-      auto t = h::create_task([](h::future<int> f, std::atomic<bool>& waiting) -> h::task<int> {
-        waiting = true;
-        const auto [a, b] = co_await h::gather(f, []() -> h::task<int> {
-          co_await h::yield_now();
-          co_return 1;
-        }());
-        co_return a + b;
-      }, p.get_future(), std::ref(waiting));
-      auto canceller = h::create_task([](h::task_handle<int> t, std::atomic<bool>& waiting) -> h::task<> {
-        co_await until([&] { return waiting || t.done(); });
-        t.cancel();
-      }, t, std::ref(waiting));
+      auto t = h::create_task(
+          [](h::future<int> f, std::atomic<bool>& waiting) -> h::task<int> {
+            waiting = true;
+            const auto [a, b] = co_await h::gather(f, []() -> h::task<int> {
+              co_await h::yield_now();
+              co_return 1;
+            }());
+            co_return a + b;
+          },
+          p.get_future(), std::ref(waiting));
+      auto canceller = h::create_task(
+          [](h::task_handle<int> t, std::atomic<bool>& waiting) -> h::task<> {
+            co_await until([&] { return waiting || t.done(); });
+            t.cancel();
+          },
+          t, std::ref(waiting));
       if (round % 3) co_await until([&] { return waiting.load(); });
       try {
         p.set_value(1);
-      } catch (const h::invalid_state_error&) {
-      }
+      } catch (const h::invalid_state_error&) {}
       const auto end = co_await error_of([&] { return t; });
       EXPECT_TRUE(end == "none" || end == "cancelled");
       co_await canceller;

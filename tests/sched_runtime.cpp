@@ -46,7 +46,8 @@ TEST_P(Runtime, RunYieldsTheResult) {
               co_return 42;
             }()),
             42);
-  EXPECT_EQ(*run([]() -> h::task<std::unique_ptr<int>> { co_return std::make_unique<int>(7); }()), 7);
+  EXPECT_EQ(*run([]() -> h::task<std::unique_ptr<int>> { co_return std::make_unique<int>(7); }()),
+            7);
 }
 
 TEST_P(Runtime, RunThrowsWhatMainThrows) {
@@ -115,11 +116,13 @@ TEST_P(Runtime, ManyAreBornAndEndAtOnce) {
   for (int i = 0; i < 4; ++i)
     all.emplace_back([&] {
       for (int k = 0; k < support::rounds(30); ++k) {
-        const int v = h::run([](int k) -> h::task<int> {
-          auto left_over = h::create_task([]() -> h::task<> { co_await h::sleep(1h); });
-          auto t = h::create_task([](int k) -> h::task<int> { co_return k; }, k);
-          co_return co_await t;
-        }(k), with());
+        const int v = h::run(
+            [](int k) -> h::task<int> {
+              auto left_over = h::create_task([]() -> h::task<> { co_await h::sleep(1h); });
+              auto t = h::create_task([](int k) -> h::task<int> { co_return k; }, k);
+              co_return co_await t;
+            }(k),
+            with());
         if (v != k) ++wrong;
       }
     });
@@ -154,9 +157,7 @@ TEST_P(Submit, TheValueTheErrorOrTheCancellationComesOut) {
   try {
     cancelled.get();
     ADD_FAILURE();
-  } catch (const h::cancelled_error& e) {
-    EXPECT_STREQ(e.what(), "own");
-  }
+  } catch (const h::cancelled_error& e) { EXPECT_STREQ(e.what(), "own"); }
   EXPECT_TRUE(cancelled.cancelled());
 }
 
@@ -167,11 +168,13 @@ TEST_P(Submit, TenThreadsGetTheirOwnAnswers) {
   for (int i = 0; i < 10; ++i)
     all.emplace_back([&, i] {
       for (int k = 0; k < support::rounds(200); ++k) {
-        auto f = rt.submit([](int v) -> h::task<int> {
-          if (v % 3 == 0) co_await h::yield_now();
-          if (v % 5 == 0) throw std::runtime_error(std::to_string(v));
-          co_return v;
-        }, i * 1000 + k);
+        auto f = rt.submit(
+            [](int v) -> h::task<int> {
+              if (v % 3 == 0) co_await h::yield_now();
+              if (v % 5 == 0) throw std::runtime_error(std::to_string(v));
+              co_return v;
+            },
+            i * 1000 + k);
         try {
           if (f.get() != i * 1000 + k) ++wrong;
         } catch (const std::runtime_error& e) {
@@ -187,15 +190,17 @@ TEST_P(Submit, CancellingTheFutureCancelsTheTask) {
   h::runtime rt(with());
   for (int i = 0; i < support::rounds(200); ++i) {
     std::atomic<int> state{0};
-    auto f = rt.submit([](std::atomic<int>& state) -> h::task<> {
-      state = 1;
-      try {
-        co_await h::sleep(1h);
-      } catch (const h::cancelled_error&) {
-        state = 2;
-        throw;
-      }
-    }, std::ref(state));
+    auto f = rt.submit(
+        [](std::atomic<int>& state) -> h::task<> {
+          state = 1;
+          try {
+            co_await h::sleep(1h);
+          } catch (const h::cancelled_error&) {
+            state = 2;
+            throw;
+          }
+        },
+        std::ref(state));
     if (i % 2)
       while (state == 0) std::this_thread::yield();
     EXPECT_TRUE(f.cancel());
@@ -228,19 +233,20 @@ TEST_P(Submit, WhileTheRuntimeEndsIsAUsageErrorAndNeverAHang) {
       std::atomic<bool> asleep{false};
       auto* out = &refused;
       auto* a = &asleep;
-      (void)h::create_task([](h::runtime* rt, std::atomic<bool>* out, std::atomic<bool>* a, std::shared_ptr<int> held) -> h::task<> {
-        try {
-          *a = true;
-          co_await h::sleep(1h);
-        } catch (const h::cancelled_error&) {
-          try {
-            (void)rt->submit([](std::shared_ptr<int>) -> h::task<> { co_return; }, held);
-          } catch (const h::usage_error&) {
-            *out = true;
-          }
-          throw;
-        }
-      }, &rt, out, a, held);
+      (void)h::create_task(
+          [](h::runtime* rt, std::atomic<bool>* out, std::atomic<bool>* a,
+             std::shared_ptr<int> held) -> h::task<> {
+            try {
+              *a = true;
+              co_await h::sleep(1h);
+            } catch (const h::cancelled_error&) {
+              try {
+                (void)rt->submit([](std::shared_ptr<int>) -> h::task<> { co_return; }, held);
+              } catch (const h::usage_error&) { *out = true; }
+              throw;
+            }
+          },
+          &rt, out, a, held);
       co_await until([&] { return asleep.load(); });
     }(rt, refused, held));
   }
@@ -274,13 +280,11 @@ TEST_P(Errors, AFatalOneOfAnyTaskLeavesRunAtOnce) {
 TEST_P(Errors, AFatalOneIsNoOrdinaryErrorAndIsToldOnce) {
   h::runtime rt(with());
   EXPECT_THROW(rt.run([]() -> h::task<> {
-                 try {
-                   throw stop_now();
-                 } catch (const std::exception&) {
-                   ADD_FAILURE() << "swallowed";
-                 }
-                 co_return;
-               }()),
+    try {
+      throw stop_now();
+    } catch (const std::exception&) { ADD_FAILURE() << "swallowed"; }
+    co_return;
+  }()),
                stop_now);
   rt.run([]() -> h::task<> { co_await h::yield_now(); }());
 }
@@ -288,14 +292,14 @@ TEST_P(Errors, AFatalOneIsNoOrdinaryErrorAndIsToldOnce) {
 TEST_P(Errors, AHandlerOfACancellationMayThrowAFatalOne) {
   EXPECT_THROW(run([]() -> h::task<> {
                  std::atomic<bool> asleep{false};
-                 auto t = h::create_task([](std::atomic<bool>& asleep) -> h::task<> {
-                   try {
-                     asleep = true;
-                     co_await h::sleep(1h);
-                   } catch (const h::cancelled_error&) {
-                     throw stop_now();
-                   }
-                 }, std::ref(asleep));
+                 auto t = h::create_task(
+                     [](std::atomic<bool>& asleep) -> h::task<> {
+                       try {
+                         asleep = true;
+                         co_await h::sleep(1h);
+                       } catch (const h::cancelled_error&) { throw stop_now(); }
+                     },
+                     std::ref(asleep));
                  co_await until([&] { return asleep.load(); });
                  t.cancel();
                  co_await h::sleep(1h);
@@ -308,14 +312,16 @@ TEST_P(Errors, TheHandlersCallsNeverOverlapAndNoneIsLost) {
   auto o = with();
   seen.install(o);
   constexpr std::size_t n = 500;
-  h::run([]() -> h::task<> {
-    for (std::size_t i = 0; i < n; ++i)
-      (void)h::create_task([]() -> h::task<> {
-        co_await h::yield_now();
-        throw std::runtime_error("lost");
-      });
-    co_await until_later([] { return h::all_tasks().size() == 1; });
-  }(), o);
+  h::run(
+      []() -> h::task<> {
+        for (std::size_t i = 0; i < n; ++i)
+          (void)h::create_task([]() -> h::task<> {
+            co_await h::yield_now();
+            throw std::runtime_error("lost");
+          });
+        co_await until_later([] { return h::all_tasks().size() == 1; });
+      }(),
+      o);
   EXPECT_EQ(seen.count(), n);
   EXPECT_FALSE(seen.overlapped());
 }
@@ -330,12 +336,15 @@ TEST_P(Errors, AHandlerThatThrowsOrReportsItselfDoesNoHarm) {
     h::current_runtime().set_exception_handler([&](const h::error_context&) { calls += 100; });
     throw std::runtime_error("the handler's own (this line on stderr is expected)");
   };
-  h::run([](std::atomic<int>& calls) -> h::task<> {
-    h::current_loop().call_soon([] { throw std::runtime_error("first (this line on stderr is expected)"); });
-    co_await until_later([&] { return calls == 2; });
-    h::current_loop().call_soon([] { throw std::runtime_error("second"); });
-    co_await until_later([&] { return calls == 102; });
-  }(calls), o);
+  h::run(
+      [](std::atomic<int>& calls) -> h::task<> {
+        h::current_loop().call_soon(
+            [] { throw std::runtime_error("first (this line on stderr is expected)"); });
+        co_await until_later([&] { return calls == 2; });
+        h::current_loop().call_soon([] { throw std::runtime_error("second"); });
+        co_await until_later([&] { return calls == 102; });
+      }(calls),
+      o);
   EXPECT_EQ(calls, 102);
 }
 
@@ -343,21 +352,23 @@ TEST_P(Errors, OneThatALeftOverMakesOfItsCancellationIsReported) {
   support::reports seen;
   auto o = with();
   seen.install(o);
-  EXPECT_EQ(h::run([]() -> h::task<int> {
-              std::atomic<bool> asleep{false};
-              auto* a = &asleep;
-              (void)h::create_task({.name = "left over"}, [](std::atomic<bool>* a) -> h::task<> {
-                try {
-                  *a = true;
-                  co_await h::sleep(1h);
-                } catch (const h::cancelled_error&) {
-                  throw std::runtime_error("E");
-                }
-              }, a);
-              co_await until([&] { return asleep.load(); });
-              co_return 1;
-            }(),
-                   o),
+  EXPECT_EQ(h::run(
+                []() -> h::task<int> {
+                  std::atomic<bool> asleep{false};
+                  auto* a = &asleep;
+                  (void)h::create_task(
+                      {.name = "left over"},
+                      [](std::atomic<bool>* a) -> h::task<> {
+                        try {
+                          *a = true;
+                          co_await h::sleep(1h);
+                        } catch (const h::cancelled_error&) { throw std::runtime_error("E"); }
+                      },
+                      a);
+                  co_await until([&] { return asleep.load(); });
+                  co_return 1;
+                }(),
+                o),
             1);
   ASSERT_EQ(seen.count(), 1u);
   EXPECT_EQ(seen.at(0).task, "left over");
@@ -379,18 +390,16 @@ TEST_P(Shutdown, TenThousandTasksAtVariousAwaitsAllEndCancelled) {
   std::atomic<int> living{0};
   std::vector<h::task_handle<>> all;
   std::vector<h::promise<int>> never;
-  run([](std::atomic<int>& living, std::vector<h::task_handle<>>& all, std::vector<h::promise<int>>& never) -> h::task<> {
+  run([](std::atomic<int>& living, std::vector<h::task_handle<>>& all,
+         std::vector<h::promise<int>>& never) -> h::task<> {
     std::atomic<int> started{0};
     auto* s = &started;
-    auto blocked = [](int i, alive, std::atomic<int>* s, h::future<int> f, h::task_handle<> other) -> h::task<> {
+    auto blocked = [](int i, alive, std::atomic<int>* s, h::future<int> f,
+                      h::task_handle<> other) -> h::task<> {
       ++*s;
       switch (i % 7) {
-        case 0:
-          co_await h::sleep(1h);
-          break;
-        case 1:
-          co_await f;
-          break;
+        case 0: co_await h::sleep(1h); break;
+        case 1: co_await f; break;
         case 2:
           if (other.valid()) co_await other;
           co_await h::sleep(1h);
@@ -401,11 +410,10 @@ TEST_P(Shutdown, TenThousandTasksAtVariousAwaitsAllEndCancelled) {
             co_return 1;
           }());
           break;
-        case 4:
-          co_await h::wait_for([]() -> h::task<> { co_await h::sleep(1h); }(), 30min);
-          break;
+        case 4: co_await h::wait_for([]() -> h::task<> { co_await h::sleep(1h); }(), 30min); break;
         case 5:
-          co_await h::fork_join([]() -> h::task<> { co_await h::sleep(1h); }(), []() -> h::task<> { co_await h::sleep(2h); }());
+          co_await h::fork_join([]() -> h::task<> { co_await h::sleep(1h); }(),
+                                []() -> h::task<> { co_await h::sleep(2h); }());
           break;
         default:
           for (;;) co_await h::yield_now();
@@ -428,23 +436,25 @@ TEST_P(Shutdown, CleanupMayAwaitAndMakeTasksAndItAllEnds) {
     std::atomic<int> started{0};
     auto* s = &started;
     for (int i = 0; i < 50; ++i)
-      (void)h::create_task([](alive a, std::atomic<int>* s, std::atomic<int>* cleaned) -> h::task<> {
-        ++*s;
-        std::exception_ptr error;
-        try {
-          co_await h::sleep(1h);
-        } catch (...) {
-          error = std::current_exception();
-        }
-        co_await h::sleep(300us);
-        (void)h::create_task([](alive) -> h::task<> { co_await h::sleep(1h); }, a);
-        auto helper = h::create_task([](alive) -> h::task<int> {
-          co_await h::sleep(100us);
-          co_return 1;
-        }, a);
-        *cleaned += co_await helper;
-        std::rethrow_exception(error);
-      }, alive(living), s, &cleaned);
+      (void)h::create_task(
+          [](alive a, std::atomic<int>* s, std::atomic<int>* cleaned) -> h::task<> {
+            ++*s;
+            std::exception_ptr error;
+            try {
+              co_await h::sleep(1h);
+            } catch (...) { error = std::current_exception(); }
+            co_await h::sleep(300us);
+            (void)h::create_task([](alive) -> h::task<> { co_await h::sleep(1h); }, a);
+            auto helper = h::create_task(
+                [](alive) -> h::task<int> {
+                  co_await h::sleep(100us);
+                  co_return 1;
+                },
+                a);
+            *cleaned += co_await helper;
+            std::rethrow_exception(error);
+          },
+          alive(living), s, &cleaned);
     co_await until([&] { return started == 50; });
   }(living, cleaned));
   EXPECT_EQ(living, 0);
@@ -455,15 +465,16 @@ TEST_P(Shutdown, WaitsForOneThatSwallowsItsCancellationAndWorksOn) {
   std::atomic<bool> ended{false};
   run([](std::atomic<bool>& ended) -> h::task<> {
     std::atomic<bool> asleep{false};
-    (void)h::create_task([](std::atomic<bool>* asleep, std::atomic<bool>* ended) -> h::task<> {
-      try {
-        *asleep = true;
-        co_await h::sleep(1h);
-      } catch (const h::cancelled_error&) {
-      }
-      co_await h::sleep(3ms);
-      *ended = true;
-    }, &asleep, &ended);
+    (void)h::create_task(
+        [](std::atomic<bool>* asleep, std::atomic<bool>* ended) -> h::task<> {
+          try {
+            *asleep = true;
+            co_await h::sleep(1h);
+          } catch (const h::cancelled_error&) {}
+          co_await h::sleep(3ms);
+          *ended = true;
+        },
+        &asleep, &ended);
     co_await until([&] { return asleep.load(); });
   }(ended));
   EXPECT_TRUE(ended);
@@ -472,7 +483,8 @@ TEST_P(Shutdown, WaitsForOneThatSwallowsItsCancellationAndWorksOn) {
 TEST_P(Shutdown, ATaskThatWasNeverStartedIsDestroyedUnstarted) {
   std::atomic<int> living{0};
   run([](std::atomic<int>& living) -> h::task<> {
-    for (int i = 0; i < 100; ++i) (void)h::create_task([](alive) -> h::task<> { co_await h::sleep(1h); }, alive(living));
+    for (int i = 0; i < 100; ++i)
+      (void)h::create_task([](alive) -> h::task<> { co_await h::sleep(1h); }, alive(living));
     co_return;
   }(living));
   EXPECT_EQ(living, 0);
@@ -522,7 +534,8 @@ TEST_P(Statistics, CountTasksAndSteps) {
   h::runtime rt(with());
   rt.run([](h::runtime& rt) -> h::task<> {
     std::vector<h::task_handle<>> all;
-    for (int i = 0; i < 100; ++i) all.push_back(h::create_task([]() -> h::task<> { co_await h::yield_now(); }));
+    for (int i = 0; i < 100; ++i)
+      all.push_back(h::create_task([]() -> h::task<> { co_await h::yield_now(); }));
     for (auto& t : all) co_await t;
     const auto s = rt.stats();
     EXPECT_EQ(s.loops.size(), rt.loop_count());
@@ -544,8 +557,7 @@ TEST_P(Statistics, CountTasksAndSteps) {
 
 void hog(std::chrono::milliseconds d) {
   const auto until = h::clock::now() + d;
-  while (h::clock::now() < until) {
-  }
+  while (h::clock::now() < until) {}
 }
 
 TEST(HoggedLoop, DelaysNeitherSleepsNorQueueNorSlotOfOthers) {
@@ -563,35 +575,42 @@ TEST(HoggedLoop, DelaysNeitherSleepsNorQueueNorSlotOfOthers) {
       auto note = [&] {
         const auto late = (h::clock::now() - began).count();
         auto seen = latest.load();
-        while (late > seen && !latest.compare_exchange_weak(seen, late)) {
-        }
+        while (late > seen && !latest.compare_exchange_weak(seen, late)) {}
         ++ended;
       };
       // Sleepers on this loop, tasks in its queue, and one in its slot: then the loop is hogged.
       std::vector<h::task_handle<>> all;
       for (int i = 0; i < 20; ++i)
-        all.push_back(h::create_task([](auto* note, int i) -> h::task<> {
-          co_await h::sleep(std::chrono::milliseconds(1 + i % 10));
-          (*note)();
-        }, &note, i));
-      all.push_back(h::create_task([](auto* note, h::future<> f) -> h::task<> {
-        co_await f;
-        (*note)();
-      }, &note, woken.get_future()));
-      co_await h::sleep(500us);
-      auto hogger = h::create_task([](auto* note, h::promise<>& woken, std::atomic<bool>& hogging, h::time_point& began,
-                                      std::vector<h::task_handle<>>& all, std::chrono::milliseconds length) -> h::task<> {
-        began = h::clock::now();
-        for (int i = 0; i < 20; ++i)
-          all.push_back(h::create_task([](auto* note) -> h::task<> {
+        all.push_back(h::create_task(
+            [](auto* note, int i) -> h::task<> {
+              co_await h::sleep(std::chrono::milliseconds(1 + i % 10));
+              (*note)();
+            },
+            &note, i));
+      all.push_back(h::create_task(
+          [](auto* note, h::future<> f) -> h::task<> {
+            co_await f;
             (*note)();
+          },
+          &note, woken.get_future()));
+      co_await h::sleep(500us);
+      auto hogger = h::create_task(
+          [](auto* note, h::promise<>& woken, std::atomic<bool>& hogging, h::time_point& began,
+             std::vector<h::task_handle<>>& all, std::chrono::milliseconds length) -> h::task<> {
+            began = h::clock::now();
+            for (int i = 0; i < 20; ++i)
+              all.push_back(h::create_task(
+                  [](auto* note) -> h::task<> {
+                    (*note)();
+                    co_return;
+                  },
+                  note));
+            woken.set_value();  // into the slot
+            hogging = true;
+            hog(length);
             co_return;
-          }, note));
-        woken.set_value();  // into the slot
-        hogging = true;
-        hog(length);
-        co_return;
-      }, &note, std::ref(woken), std::ref(hogging), std::ref(began), std::ref(all), length);
+          },
+          &note, std::ref(woken), std::ref(hogging), std::ref(began), std::ref(all), length);
       co_await hogger;
       for (auto& t : all) co_await t;
       EXPECT_EQ(ended, 41);
@@ -607,15 +626,19 @@ TEST(HoggedLoop, OneOfManyIsNoticedToo) {
   rt.run([]() -> h::task<> {
     for (int i = 0; i < 3; ++i) {
       h::time_point slept{}, began{};
-      auto sleeper = h::create_task([](h::time_point& slept) -> h::task<> {
-        co_await h::sleep(5ms);
-        slept = h::clock::now();
-      }, std::ref(slept));
-      auto hogger = h::create_task([](h::time_point& began) -> h::task<> {
-        began = h::clock::now();
-        hog(200ms);
-        co_return;
-      }, std::ref(began));
+      auto sleeper = h::create_task(
+          [](h::time_point& slept) -> h::task<> {
+            co_await h::sleep(5ms);
+            slept = h::clock::now();
+          },
+          std::ref(slept));
+      auto hogger = h::create_task(
+          [](h::time_point& began) -> h::task<> {
+            began = h::clock::now();
+            hog(200ms);
+            co_return;
+          },
+          std::ref(began));
       co_await sleeper;
       co_await hogger;
       EXPECT_LT(slept - began, 100ms);
@@ -642,7 +665,8 @@ TEST_P(Statistics, AnIdleRuntimeDoesNotWakeUp) {
   h::runtime rt(with());
   rt.run([]() -> h::task<> {
     std::vector<h::task_handle<>> all;
-    for (int i = 0; i < 100; ++i) all.push_back(h::create_task([]() -> h::task<> { co_await h::sleep(100us); }));
+    for (int i = 0; i < 100; ++i)
+      all.push_back(h::create_task([]() -> h::task<> { co_await h::sleep(100us); }));
     for (auto& t : all) co_await t;
   }());
   const auto parked = [&] {

@@ -73,7 +73,9 @@ struct real_deque {
 struct deque_without_the_last_compare_exchange {
   std::vector<std::atomic<item>> slots = std::vector<std::atomic<item>>(1 << 13);
   std::atomic<std::int64_t> top{0}, bottom{0};
-  std::atomic<item>& at(std::int64_t i) { return slots[static_cast<std::size_t>(i) & (slots.size() - 1)]; }
+  std::atomic<item>& at(std::int64_t i) {
+    return slots[static_cast<std::size_t>(i) & (slots.size() - 1)];
+  }
   void push(item i) {
     at(bottom.load()) = i;
     bottom.fetch_add(1);
@@ -145,7 +147,9 @@ TEST_P(Stress, TheDequeGivesEveryItemOnce) {
 }
 
 TEST(PlantedFault, ADequeWhoseOwnerDoesNotCompeteForTheLastItemIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) { return deque_holds<deque_without_the_last_compare_exchange>(2, seed); }));
+  EXPECT_TRUE(noticed([](std::uint64_t seed) {
+    return deque_holds<deque_without_the_last_compare_exchange>(2, seed);
+  }));
 }
 
 // ----------------------------------------------------------------- run queue
@@ -224,7 +228,8 @@ TEST_P(Stress, TheRunQueueGivesEveryItemOnce) {
 }
 
 TEST(PlantedFault, ARunQueueWhoseThievesDoNotCompareIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) { return run_queue_holds<run_queue_with_a_plain_store>(2, seed); }));
+  EXPECT_TRUE(noticed(
+      [](std::uint64_t seed) { return run_queue_holds<run_queue_with_a_plain_store>(2, seed); }));
 }
 
 // ----------------------------------------------------- inbox and LOOK-TWICE
@@ -248,9 +253,7 @@ struct inbox_without_exchange {
   std::atomic<std::uintptr_t> head{0};
   void push(work w) {
     auto now = head.load();
-    do {
-      w.set_next(work::from(now));
-    } while (!head.compare_exchange_weak(now, w.bits()));
+    do { w.set_next(work::from(now)); } while (!head.compare_exchange_weak(now, w.bits()));
   }
   work take() {
     auto w = work::from(head.load());
@@ -302,7 +305,8 @@ bool letters_arrive(unsigned senders, int each) {
         l.number = i + 1;
         box.push(work(l));
         auto expected = sleep_state::parked;
-        if (Protocol::wakes && sleep.load() == expected && sleep.compare_exchange_strong(expected, sleep_state::notified))
+        if (Protocol::wakes && sleep.load() == expected &&
+            sleep.compare_exchange_strong(expected, sleep_state::notified))
           bell.release();
         if (random.below(4) == 0) std::this_thread::yield();
       }
@@ -342,15 +346,19 @@ TEST_P(Stress, LettersArriveOnceInOrderAndNobodySleepsOverThem) {
 }
 
 TEST(PlantedFault, AnInboxThatDropsWhatComesWhileItIsTakenIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t) { return letters_arrive<inbox_without_exchange, looks_twice>(4, letters_each); }));
+  EXPECT_TRUE(noticed([](std::uint64_t) {
+    return letters_arrive<inbox_without_exchange, looks_twice>(4, letters_each);
+  }));
 }
 
 TEST(PlantedFault, ASleeperWithoutTheSecondLookIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t) { return letters_arrive<real_inbox, looks_once>(2, letters_each); }));
+  EXPECT_TRUE(noticed(
+      [](std::uint64_t) { return letters_arrive<real_inbox, looks_once>(2, letters_each); }));
 }
 
 TEST(PlantedFault, ASenderThatForgetsToWakeIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t) { return letters_arrive<real_inbox, forgets_to_wake>(1, letters_each); }));
+  EXPECT_TRUE(noticed(
+      [](std::uint64_t) { return letters_arrive<real_inbox, forgets_to_wake>(1, letters_each); }));
 }
 
 // -------------------------------------------------------------------- timers
@@ -435,7 +443,8 @@ TEST_P(Stress, EveryTimerFiresOrIsRemovedAndNeverBoth) {
 }
 
 TEST(PlantedFault, TimersRemovedWithoutTheLockAreNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) { return timers_hold<timers_removed_without_the_lock>(4, seed); }));
+  EXPECT_TRUE(noticed(
+      [](std::uint64_t seed) { return timers_hold<timers_removed_without_the_lock>(4, seed); }));
 }
 
 // ------------------------------------------------------- waiters: hand-over
@@ -526,24 +535,28 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
   for (int i = 0; i < all_permits; ++i) pool.give();
   std::vector<h::task_handle<>> takers, cancellers;
   for (int i = 0; i < tasks; ++i)
-    takers.push_back(h::create_task([](permits<Policy>& pool) -> h::task<> {
-      for (int k = 0; k < 5; ++k) {
-        co_await pool.take();
-        struct at_end {
-          permits<Policy>& pool;
-          ~at_end() { pool.give(); }
-        } end{pool};
-        co_await h::yield_now();
-      }
-    }, std::ref(pool)));
+    takers.push_back(h::create_task(
+        [](permits<Policy>& pool) -> h::task<> {
+          for (int k = 0; k < 5; ++k) {
+            co_await pool.take();
+            struct at_end {
+              permits<Policy>& pool;
+              ~at_end() { pool.give(); }
+            } end{pool};
+            co_await h::yield_now();
+          }
+        },
+        std::ref(pool)));
   for (int c = 0; c < 4; ++c)
-    cancellers.push_back(h::create_task([](std::vector<h::task_handle<>>& takers, std::uint64_t seed) -> h::task<> {
-      random_source random(seed);
-      for (std::size_t k = 0; k < takers.size() / 6; ++k) {
-        takers[random.below(static_cast<std::uint32_t>(takers.size()))].cancel();
-        co_await h::yield_now();
-      }
-    }, std::ref(takers), seed * 10 + static_cast<std::uint64_t>(c)));
+    cancellers.push_back(h::create_task(
+        [](std::vector<h::task_handle<>>& takers, std::uint64_t seed) -> h::task<> {
+          random_source random(seed);
+          for (std::size_t k = 0; k < takers.size() / 6; ++k) {
+            takers[random.below(static_cast<std::uint32_t>(takers.size()))].cancel();
+            co_await h::yield_now();
+          }
+        },
+        std::ref(takers), seed * 10 + static_cast<std::uint64_t>(c)));
   for (auto& c : cancellers) co_await c;
   // With a permit lost for good the takers left over would wait for ever: so they are cancelled after a while.
   for (int waited = 0; waited < 2000; ++waited) {
@@ -570,7 +583,8 @@ TEST_P(StressAtLoops, NoPermitIsLostWhateverIsCancelledWhen) {
 }
 
 TEST_P(StressAtLoops, APermitThatIsNotGivenBackIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) { return run(permits_are_kept<keeps_what_it_was_given>(seed, 60)); }));
+  EXPECT_TRUE(noticed(
+      [](std::uint64_t seed) { return run(permits_are_kept<keeps_what_it_was_given>(seed, 60)); }));
 }
 
 TEST(PlantedFault, APermitGivenToOneThatIsLostIsNoticed) {

@@ -258,7 +258,8 @@ TEST(Callback, ReleasesWhatItHeldAlsoWhenItThrows) {
 // -------------------------------------------------------------------- timers
 
 struct test_timer : timer_node {
-  explicit test_timer(std::string n, std::string& out) : timer_node(&fired), name(std::move(n)), log(&out) {}
+  explicit test_timer(std::string n, std::string& out)
+      : timer_node(&fired), name(std::move(n)), log(&out) {}
   static void fired(timer_node& node, work_list&) noexcept {
     auto& self = static_cast<test_timer&>(node);
     *self.log += self.name;

@@ -114,7 +114,8 @@ TEST_P(Tasks, ManyTasksMayAwaitOne) {
     auto t = h::create_task(give_after_a_yield(7));
     std::vector<h::task_handle<int>> all;
     for (int i = 0; i < 50; ++i)
-      all.push_back(h::create_task([](h::task_handle<int> t) -> h::task<int> { co_return co_await t; }, t));
+      all.push_back(
+          h::create_task([](h::task_handle<int> t) -> h::task<int> { co_return co_await t; }, t));
     int sum = 0;
     for (auto& a : all) sum += co_await a;
     EXPECT_EQ(sum, 350);
@@ -128,9 +129,7 @@ TEST_P(Tasks, TheSameErrorReachesEveryoneWhoAwaits) {
       std::string seen;
       try {
         co_await t;
-      } catch (const std::runtime_error& e) {
-        seen = e.what();
-      }
+      } catch (const std::runtime_error& e) { seen = e.what(); }
       EXPECT_EQ(seen, "E");
     }
     EXPECT_NE(t.exception(), nullptr);
@@ -142,7 +141,8 @@ TEST_P(Tasks, TheSameErrorReachesEveryoneWhoAwaits) {
 
 TEST_P(Tasks, AMoveOnlyResultIsMovedOut) {
   run([]() -> h::task<> {
-    auto t = h::create_task([]() -> h::task<std::unique_ptr<int>> { co_return std::make_unique<int>(5); });
+    auto t = h::create_task(
+        []() -> h::task<std::unique_ptr<int>> { co_return std::make_unique<int>(5); });
     std::unique_ptr<int> got = co_await std::move(t);
     EXPECT_EQ(*got, 5);
   }());
@@ -164,8 +164,9 @@ TEST_P(Tasks, ALargeResultIsKeptAndReleased) {
   };
   auto held = std::make_shared<int>(3);
   run([](std::shared_ptr<int> held) -> h::task<> {
-    auto t = h::create_task([](std::shared_ptr<int> held) -> h::task<large> { co_return large{std::move(held), {}}; },
-                            std::move(held));
+    auto t = h::create_task(
+        [](std::shared_ptr<int> held) -> h::task<large> { co_return large{std::move(held), {}}; },
+        std::move(held));
     EXPECT_EQ(*(co_await t).held, 3);
   }(held));
   EXPECT_EQ(held.use_count(), 1);
@@ -198,8 +199,10 @@ TEST_P(Tasks, AHandleOutlivesItsRuntime) {
   h::task_handle<std::string> kept;
   h::task_handle<> cancelled;
   h::task_handle<> failed;
-  run([](h::task_handle<std::string>& kept, h::task_handle<>& cancelled, h::task_handle<>& failed) -> h::task<> {
-    kept = h::create_task([]() -> h::task<std::string> { co_return "a result longer than any small string"; });
+  run([](h::task_handle<std::string>& kept, h::task_handle<>& cancelled,
+         h::task_handle<>& failed) -> h::task<> {
+    kept = h::create_task(
+        []() -> h::task<std::string> { co_return "a result longer than any small string"; });
     cancelled = h::create_task([]() -> h::task<> { co_await h::sleep(1h); });
     failed = h::create_task(fail("late"));
     co_await kept;
@@ -227,9 +230,7 @@ TEST_P(Tasks, AnEmptyTaskOrHandleIsAUsageError) {
     bool thrown = false;
     try {
       (void)co_await none;
-    } catch (const h::usage_error&) {
-      thrown = true;
-    }
+    } catch (const h::usage_error&) { thrown = true; }
     EXPECT_TRUE(thrown);
   }());
 }
@@ -253,7 +254,9 @@ TEST_P(Tasks, PinningToTheLoopOfAnotherRuntimeIsAUsageErrorAndHarmsNothing) {
   run([](h::loop& stranger, std::shared_ptr<int> held) -> h::task<> {
     h::task_options o;
     o.loop = &stranger;
-    EXPECT_THROW(h::create_task(o, [](std::shared_ptr<int>) -> h::task<> { co_return; }, held), h::usage_error);
+    EXPECT_THROW(h::create_task(
+                     o, [](std::shared_ptr<int>) -> h::task<> { co_return; }, held),
+                 h::usage_error);
     EXPECT_EQ(held.use_count(), 2);
     co_return;
   }(other.loop(0), held));
@@ -264,17 +267,17 @@ TEST_P(Tasks, AwaitingItselfIsAUsageErrorInsideTheTask) {
   run([]() -> h::task<> {
     h::task_handle<> self;
     std::atomic<bool> ready{false};
-    self = h::create_task([](h::task_handle<>& self, std::atomic<bool>& ready) -> h::task<> {
-      co_await until([&] { return ready.load(); });
-      co_await self;
-    }, std::ref(self), std::ref(ready));
+    self = h::create_task(
+        [](h::task_handle<>& self, std::atomic<bool>& ready) -> h::task<> {
+          co_await until([&] { return ready.load(); });
+          co_await self;
+        },
+        std::ref(self), std::ref(ready));
     ready = true;
     bool thrown = false;
     try {
       co_await self;
-    } catch (const h::usage_error&) {
-      thrown = true;
-    }
+    } catch (const h::usage_error&) { thrown = true; }
     EXPECT_TRUE(thrown);
   }());
 }
@@ -283,19 +286,19 @@ TEST_P(Tasks, AwaitingOneOfAnotherRuntimeIsAUsageError) {
   h::runtime other(with());
   h::task_handle<> theirs;
   std::atomic<bool> made{false};
-  auto f = other.submit([](h::task_handle<>& theirs, std::atomic<bool>& made) -> h::task<> {
-    theirs = h::create_task([]() -> h::task<> { co_await h::sleep(1h); });
-    made = true;
-    co_return;
-  }, std::ref(theirs), std::ref(made));
+  auto f = other.submit(
+      [](h::task_handle<>& theirs, std::atomic<bool>& made) -> h::task<> {
+        theirs = h::create_task([]() -> h::task<> { co_await h::sleep(1h); });
+        made = true;
+        co_return;
+      },
+      std::ref(theirs), std::ref(made));
   f.get();
   run([](h::task_handle<> theirs) -> h::task<> {
     bool thrown = false;
     try {
       co_await theirs;
-    } catch (const h::usage_error&) {
-      thrown = true;
-    }
+    } catch (const h::usage_error&) { thrown = true; }
     EXPECT_TRUE(thrown);
   }(theirs));
   EXPECT_FALSE(theirs.done());
@@ -327,15 +330,18 @@ TEST_P(Tasks, APinnedOneAlwaysRunsOnItsLoop) {
     for (unsigned i = 0; i < 4 * rt.loop_count(); ++i) {
       h::task_options o;
       o.loop = &rt.loop(i % rt.loop_count());
-      all.push_back(h::create_task(o, [](unsigned home, std::atomic<int>& wrong) -> h::task<> {
-        for (int k = 0; k < 50; ++k) {
-          if (h::current_loop().index() != home) ++wrong;
-          if (k % 10 == 0)
-            co_await h::sleep(100us);
-          else
-            co_await h::yield_now();
-        }
-      }, i % rt.loop_count(), std::ref(wrong)));
+      all.push_back(h::create_task(
+          o,
+          [](unsigned home, std::atomic<int>& wrong) -> h::task<> {
+            for (int k = 0; k < 50; ++k) {
+              if (h::current_loop().index() != home) ++wrong;
+              if (k % 10 == 0)
+                co_await h::sleep(100us);
+              else
+                co_await h::yield_now();
+            }
+          },
+          i % rt.loop_count(), std::ref(wrong)));
     }
     for (auto& t : all) co_await t;
     EXPECT_EQ(wrong, 0);
@@ -350,13 +356,16 @@ TEST_P(Tasks, NothingElseOfTheLoopRunsBetweenTheAwaitsOfPinnedTasks) {
     h::task_options o;
     o.loop = &rt.loop(rt.loop_count() - 1);
     for (int i = 0; i < 20; ++i)
-      all.push_back(h::create_task(o, [](int& plain) -> h::task<> {
-        for (int k = 0; k < 100; ++k) {
-          const int before = plain;
-          plain = before + 1;
-          co_await h::yield_now();
-        }
-      }, std::ref(plain)));
+      all.push_back(h::create_task(
+          o,
+          [](int& plain) -> h::task<> {
+            for (int k = 0; k < 100; ++k) {
+              const int before = plain;
+              plain = before + 1;
+              co_await h::yield_now();
+            }
+          },
+          std::ref(plain)));
     for (auto& t : all) co_await t;
     EXPECT_EQ(plain, 2000);
   }(rt));
@@ -375,11 +384,14 @@ TEST_P(Tasks, AnEagerOneIsTheCurrentTaskDuringItsFirstStep) {
   run([]() -> h::task<> {
     const auto creator = h::current_task();
     h::any_task inside;
-    auto t = h::create_task({.eager = true}, [](h::any_task& inside) -> h::task<> {
-      inside = h::current_task();
-      co_await h::yield_now();
-      EXPECT_EQ(h::current_task(), inside);
-    }, std::ref(inside));
+    auto t = h::create_task(
+        {.eager = true},
+        [](h::any_task& inside) -> h::task<> {
+          inside = h::current_task();
+          co_await h::yield_now();
+          EXPECT_EQ(h::current_task(), inside);
+        },
+        std::ref(inside));
     EXPECT_EQ(inside, t);
     EXPECT_EQ(h::current_task(), creator);
     co_await t;
@@ -403,18 +415,20 @@ TEST_P(Tasks, TheCurrentTaskIsRightAfterEveryResume) {
     std::vector<h::task_handle<>> all;
     std::atomic<int> wrong{0};
     for (int i = 0; i < 16; ++i)
-      all.push_back(h::create_task([](std::atomic<int>& wrong, int i) -> h::task<> {
-        const auto self = h::current_task();
-        const auto name = std::to_string(i);
-        self.set_name(name);
-        for (int k = 0; k < 40; ++k) {
-          if (k % 8 == 0)
-            co_await h::sleep(50us);
-          else
-            co_await h::yield_now();
-          if (h::current_task() != self || h::current_task().get_name() != name) ++wrong;
-        }
-      }, std::ref(wrong), i));
+      all.push_back(h::create_task(
+          [](std::atomic<int>& wrong, int i) -> h::task<> {
+            const auto self = h::current_task();
+            const auto name = std::to_string(i);
+            self.set_name(name);
+            for (int k = 0; k < 40; ++k) {
+              if (k % 8 == 0)
+                co_await h::sleep(50us);
+              else
+                co_await h::yield_now();
+              if (h::current_task() != self || h::current_task().get_name() != name) ++wrong;
+            }
+          },
+          std::ref(wrong), i));
     for (auto& t : all) co_await t;
     EXPECT_EQ(wrong, 0);
   }());
@@ -425,7 +439,8 @@ TEST_P(Tasks, AllTasksAreExactlyThoseThatHaveNotEnded) {
     h::promise<> gate;
     std::vector<h::task_handle<>> pending, ended;
     for (int i = 0; i < 20; ++i) {
-      pending.push_back(h::create_task([](h::future<> f) -> h::task<> { co_await f; }, gate.get_future()));
+      pending.push_back(
+          h::create_task([](h::future<> f) -> h::task<> { co_await f; }, gate.get_future()));
       ended.push_back(h::create_task([]() -> h::task<> { co_return; }));
     }
     for (auto& t : ended) co_await t;
@@ -444,13 +459,15 @@ TEST_P(Tasks, AllTasksMayBeAskedForWhileOthersComeAndGo) {
     std::atomic<bool> stop{false};
     std::vector<h::task_handle<>> makers;
     for (int i = 0; i < 4; ++i)
-      makers.push_back(h::create_task([](std::atomic<bool>& stop) -> h::task<> {
-        while (!stop) {
-          auto t = h::create_task(give(1), {.name = "short"});
-          co_await t;
-          co_await h::yield_now();
-        }
-      }, std::ref(stop)));
+      makers.push_back(h::create_task(
+          [](std::atomic<bool>& stop) -> h::task<> {
+            while (!stop) {
+              auto t = h::create_task(give(1), {.name = "short"});
+              co_await t;
+              co_await h::yield_now();
+            }
+          },
+          std::ref(stop)));
     for (int i = 0; i < support::rounds(300); ++i) {
       for (const auto& t : h::all_tasks()) (void)t.get_name();
       co_await h::yield_now();
@@ -573,8 +590,7 @@ TEST_P(Tasks, AnErrorThatNobodyAskedForIsReportedOnce) {
         auto asked = h::create_task(fail("asked"));
         try {
           co_await asked;
-        } catch (const std::runtime_error&) {
-        }
+        } catch (const std::runtime_error&) {}
         auto lost = h::create_task(fail("lost"), {.name = "loser"});
         co_await until_later([&] { return lost.done(); });
       }(),
@@ -611,10 +627,12 @@ TEST_P(Tasks, EveryOneOfManyRunsExactlyOnce) {
     std::vector<h::task_handle<>> all;
     all.reserve(n);
     for (int i = 0; i < n; ++i)
-      all.push_back(h::create_task([](std::atomic<std::uint8_t>& mine) -> h::task<> {
-        ++mine;
-        co_return;
-      }, std::ref(runs[static_cast<std::size_t>(i)])));
+      all.push_back(h::create_task(
+          [](std::atomic<std::uint8_t>& mine) -> h::task<> {
+            ++mine;
+            co_return;
+          },
+          std::ref(runs[static_cast<std::size_t>(i)])));
     for (auto& t : all) co_await t;
     int wrong = 0;
     for (auto& r : runs) wrong += r != 1;

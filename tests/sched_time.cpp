@@ -68,10 +68,12 @@ TEST_P(Time, ZeroAndLessAreOneYieldWithoutATimer) {
     EXPECT_EQ(timers_armed(rt), 0u);
     if (rt.loop_count() == 1) {
       bool other = false;
-      auto t = h::create_task([](bool& other) -> h::task<> {
-        other = true;
-        co_return;
-      }, std::ref(other));
+      auto t = h::create_task(
+          [](bool& other) -> h::task<> {
+            other = true;
+            co_return;
+          },
+          std::ref(other));
       co_await h::sleep(0s);
       EXPECT_TRUE(other);
       co_await t;
@@ -92,7 +94,8 @@ TEST_P(Time, EndlessSleepsNeitherOverflowNorWakeAndCanBeCancelled) {
   run([]() -> h::task<> {
     const std::chrono::duration<double> forever(std::numeric_limits<double>::infinity());
     auto a = h::create_task([](auto d) -> h::task<> { co_await h::sleep(d); }, forever);
-    auto b = h::create_task([]() -> h::task<> { co_await h::sleep(std::chrono::hours(300'000'000)); });
+    auto b =
+        h::create_task([]() -> h::task<> { co_await h::sleep(std::chrono::hours(300'000'000)); });
     auto c = h::create_task([]() -> h::task<> { co_await h::sleep(std::chrono::hours::max()); });
     co_await h::sleep(1ms);
     for (auto* t : {&a, &b, &c}) {
@@ -108,7 +111,8 @@ TEST_P(Time, ACancelledSleepRemovesItsTimerAtOnce) {
   h::runtime rt(with());
   rt.run([](h::runtime& rt) -> h::task<> {
     std::vector<h::task_handle<>> all;
-    for (int i = 0; i < 1000; ++i) all.push_back(h::create_task([]() -> h::task<> { co_await h::sleep(1h); }));
+    for (int i = 0; i < 1000; ++i)
+      all.push_back(h::create_task([]() -> h::task<> { co_await h::sleep(1h); }));
     co_await until([&] { return timers_armed(rt) == 1000; });
     for (auto& t : all) t.cancel();
     EXPECT_EQ(timers_armed(rt), 0u);
@@ -122,9 +126,11 @@ TEST_P(Time, AYieldingTaskStarvesNeitherTimersNorInboxes) {
     std::atomic<bool> stop{false}, posted{false};
     std::vector<h::task_handle<>> spinners;
     for (unsigned i = 0; i < 2 * rt.loop_count(); ++i)
-      spinners.push_back(h::create_task([](std::atomic<bool>& stop) -> h::task<> {
-        while (!stop) co_await h::yield_now();
-      }, std::ref(stop)));
+      spinners.push_back(h::create_task(
+          [](std::atomic<bool>& stop) -> h::task<> {
+            while (!stop) co_await h::yield_now();
+          },
+          std::ref(stop)));
     co_await h::sleep(1ms);
     std::thread foreign([&] { rt.loop(0).call_soon([&] { posted = true; }); });
     co_await until([&] { return posted.load(); });
@@ -139,13 +145,15 @@ TEST_P(Time, ManyTimersOfManyTasksAllExpire) {
     std::atomic<int> woke{0}, early{0};
     constexpr int n = support::sanitized ? 500 : 5000;
     for (int i = 0; i < n; ++i)
-      (void)h::create_task([](std::atomic<int>& woke, std::atomic<int>& early, int i) -> h::task<> {
-        const auto d = std::chrono::microseconds(i * 7919 % 3000);
-        const auto due = h::clock::now() + d;
-        co_await h::sleep(d);
-        if (h::clock::now() < due) ++early;
-        ++woke;
-      }, std::ref(woke), std::ref(early), i);
+      (void)h::create_task(
+          [](std::atomic<int>& woke, std::atomic<int>& early, int i) -> h::task<> {
+            const auto d = std::chrono::microseconds(i * 7919 % 3000);
+            const auto due = h::clock::now() + d;
+            co_await h::sleep(d);
+            if (h::clock::now() < due) ++early;
+            ++woke;
+          },
+          std::ref(woke), std::ref(early), i);
     co_await until_later([&] { return woke == n; });
     EXPECT_EQ(early, 0);
   }());
@@ -167,9 +175,7 @@ TEST_P(Timeout, ABlockThatTakesTooLongIsInterruptedAndWhatFollowsIsNot) {
           throw;
         }
       });
-    } catch (const h::timeout_error&) {
-      timed_out = true;
-    }
+    } catch (const h::timeout_error&) { timed_out = true; }
     EXPECT_TRUE(timed_out);
     EXPECT_TRUE(interrupted);
     EXPECT_TRUE(expired);
@@ -196,7 +202,8 @@ TEST_P(Timeout, ABlockThatEndsInTimeYieldsItsResultAndLeavesNoTimer) {
 TEST_P(Timeout, NoneNeverExpiresAndAPlainBodyWillDo) {
   run([]() -> h::task<> {
     bool had_deadline = true;
-    co_await h::timeout(std::nullopt, [&](h::timeout_scope& scope) { had_deadline = scope.when().has_value(); });
+    co_await h::timeout(std::nullopt,
+                        [&](h::timeout_scope& scope) { had_deadline = scope.when().has_value(); });
     EXPECT_FALSE(had_deadline);
     EXPECT_EQ(co_await h::timeout(1h, [] { return 5; }), 5);
     const auto when = h::clock::now() + 1h;
@@ -214,9 +221,7 @@ TEST_P(Timeout, APastDeadlineInterruptsTheFirstSuspension) {
           co_await h::yield_now();
           ADD_FAILURE() << "went on after the first suspension";
         });
-      } catch (const h::timeout_error&) {
-        timed_out = true;
-      }
+      } catch (const h::timeout_error&) { timed_out = true; }
       EXPECT_TRUE(started);
       EXPECT_TRUE(timed_out);
       EXPECT_EQ(h::current_task().cancelling(), 0u);
@@ -232,8 +237,7 @@ TEST_P(Timeout, ABlockThatNeverSuspendsIsNotInterrupted) {
     co_await h::yield_now();
     v = co_await h::timeout(100us, []() -> h::task<int> {
       const auto until = h::clock::now() + 1ms;
-      while (h::clock::now() < until) {
-      }
+      while (h::clock::now() < until) {}
       co_return 5;
     });
     EXPECT_EQ(v, 5);
@@ -250,13 +254,10 @@ TEST_P(Timeout, AnErrorBeforeOrDuringExpiryWins) {
         co_await h::timeout(1ms, [&]() -> h::task<> {
           try {
             if (late) co_await h::sleep(1h);
-          } catch (const h::cancelled_error&) {
-          }
+          } catch (const h::cancelled_error&) {}
           throw std::runtime_error("E");
         });
-      } catch (const std::runtime_error& e) {
-        seen = e.what();
-      }
+      } catch (const std::runtime_error& e) { seen = e.what(); }
       EXPECT_EQ(seen, "E");
       EXPECT_EQ(h::current_task().cancelling(), 0u);
       co_await h::yield_now();
@@ -267,16 +268,16 @@ TEST_P(Timeout, AnErrorBeforeOrDuringExpiryWins) {
 TEST_P(Timeout, ACancellationFromOutsidePassesThrough) {
   run([]() -> h::task<> {
     std::atomic<bool> inside{false}, was_timeout{false};
-    auto t = h::create_task([](std::atomic<bool>& inside, std::atomic<bool>& was_timeout) -> h::task<> {
-      try {
-        co_await h::timeout(1h, [&]() -> h::task<> {
-          inside = true;
-          co_await h::sleep(1h);
-        });
-      } catch (const h::timeout_error&) {
-        was_timeout = true;
-      }
-    }, std::ref(inside), std::ref(was_timeout));
+    auto t = h::create_task(
+        [](std::atomic<bool>& inside, std::atomic<bool>& was_timeout) -> h::task<> {
+          try {
+            co_await h::timeout(1h, [&]() -> h::task<> {
+              inside = true;
+              co_await h::sleep(1h);
+            });
+          } catch (const h::timeout_error&) { was_timeout = true; }
+        },
+        std::ref(inside), std::ref(was_timeout));
     co_await until([&] { return inside.load(); });
     t.cancel();
     co_await until([&] { return t.done(); });
@@ -292,14 +293,10 @@ TEST_P(Timeout, TheInnerOneFirstLeavesTheOuterInForce) {
       co_await h::timeout(4ms, [&]() -> h::task<> {
         try {
           co_await h::timeout(500us, []() -> h::task<> { co_await h::sleep(1h); });
-        } catch (const h::timeout_error&) {
-          inner = true;
-        }
+        } catch (const h::timeout_error&) { inner = true; }
         co_await h::sleep(1h);
       });
-    } catch (const h::timeout_error&) {
-      outer = true;
-    }
+    } catch (const h::timeout_error&) { outer = true; }
     EXPECT_TRUE(inner);
     EXPECT_TRUE(outer);
     EXPECT_EQ(h::current_task().cancelling(), 0u);
@@ -320,9 +317,7 @@ TEST_P(Timeout, TheOuterOneFirstIsNotTakenForTheInner) {
           }
         });
       });
-    } catch (const h::timeout_error&) {
-      outer = true;
-    }
+    } catch (const h::timeout_error&) { outer = true; }
     EXPECT_FALSE(inner_expired);
     EXPECT_TRUE(outer);
   }());
@@ -335,14 +330,11 @@ TEST_P(Timeout, BothPastAtOnceEndInTheOuterTimeout) {
       co_await h::timeout(300us, [&]() -> h::task<> {
         co_await h::timeout(200us, []() -> h::task<> {
           const auto until = h::clock::now() + 1ms;
-          while (h::clock::now() < until) {
-          }
+          while (h::clock::now() < until) {}
           co_await h::sleep(1h);
         });
       });
-    } catch (const h::timeout_error&) {
-      outer = true;
-    }
+    } catch (const h::timeout_error&) { outer = true; }
     EXPECT_TRUE(outer);
     EXPECT_EQ(h::current_task().cancelling(), 0u);
     co_await h::sleep(100us);
@@ -357,19 +349,13 @@ TEST_P(Timeout, AnotherOneMayExpireInTheCleanup) {
         std::exception_ptr error;
         try {
           co_await h::sleep(1h);
-        } catch (...) {
-          error = std::current_exception();
-        }
+        } catch (...) { error = std::current_exception(); }
         try {
           co_await h::timeout(1ms, []() -> h::task<> { co_await h::sleep(1h); });
-        } catch (const h::timeout_error&) {
-          inner = true;
-        }
+        } catch (const h::timeout_error&) { inner = true; }
         std::rethrow_exception(error);
       });
-    } catch (const h::timeout_error&) {
-      outer = true;
-    }
+    } catch (const h::timeout_error&) { outer = true; }
     EXPECT_TRUE(inner);
     EXPECT_TRUE(outer);
     EXPECT_EQ(h::current_task().cancelling(), 0u);
@@ -393,9 +379,7 @@ TEST_P(Timeout, ADeadlineMayBeMoved) {
           scope.reschedule(h::clock::now() + d);
           co_await h::sleep(1h);
         });
-      } catch (const h::timeout_error&) {
-        timed_out = true;
-      }
+      } catch (const h::timeout_error&) { timed_out = true; }
       EXPECT_TRUE(timed_out);
     }
     EXPECT_EQ(h::current_task().cancelling(), 0u);
@@ -415,8 +399,7 @@ TEST_P(Timeout, MovingADeadlineThatExpiredIsAUsageError) {
           throw;
         }
       });
-    } catch (const h::timeout_error&) {
-    }
+    } catch (const h::timeout_error&) {}
     EXPECT_TRUE(refused);
   }());
 }
@@ -426,11 +409,10 @@ TEST_P(Timeout, ExpiryThatRacesTheEndOfTheBlockLeavesNoTrace) {
     int timed_out = 0, in_time = 0;
     for (int i = 0; i < support::rounds(500); ++i) {
       try {
-        co_await h::timeout(std::chrono::microseconds(50 + i % 40), []() -> h::task<> { co_await h::sleep(60us); });
+        co_await h::timeout(std::chrono::microseconds(50 + i % 40),
+                            []() -> h::task<> { co_await h::sleep(60us); });
         ++in_time;
-      } catch (const h::timeout_error&) {
-        ++timed_out;
-      }
+      } catch (const h::timeout_error&) { ++timed_out; }
       EXPECT_EQ(h::current_task().cancelling(), 0u);
       co_await h::yield_now();
     }
@@ -459,17 +441,17 @@ TEST_P(WaitFor, WhatEndsInTimeYieldsItsValueAndLeavesNoTimer) {
 TEST_P(WaitFor, ATaskStillRunningIsCancelledAndAwaited) {
   run([]() -> h::task<> {
     std::atomic<bool> cleaned{false};
-    auto t = h::create_task([](std::atomic<bool>& cleaned) -> h::task<> {
-      std::exception_ptr error;
-      try {
-        co_await h::sleep(1h);
-      } catch (...) {
-        error = std::current_exception();
-      }
-      co_await h::sleep(1ms);
-      cleaned = true;
-      std::rethrow_exception(error);
-    }, std::ref(cleaned));
+    auto t = h::create_task(
+        [](std::atomic<bool>& cleaned) -> h::task<> {
+          std::exception_ptr error;
+          try {
+            co_await h::sleep(1h);
+          } catch (...) { error = std::current_exception(); }
+          co_await h::sleep(1ms);
+          cleaned = true;
+          std::rethrow_exception(error);
+        },
+        std::ref(cleaned));
     bool timed_out = false;
     try {
       co_await h::wait_for(t, 1ms);
@@ -490,13 +472,13 @@ TEST_P(WaitFor, ZeroYieldsWhatIsDoneAndNeverStartsWhatIsNot) {
     EXPECT_EQ(co_await h::wait_for(f, 0ms), 2);
     bool started = false, timed_out = false;
     try {
-      co_await h::wait_for([](bool& started) -> h::task<> {
-        started = true;
-        co_return;
-      }(started), -1ms);
-    } catch (const h::timeout_error&) {
-      timed_out = true;
-    }
+      co_await h::wait_for(
+          [](bool& started) -> h::task<> {
+            started = true;
+            co_return;
+          }(started),
+          -1ms);
+    } catch (const h::timeout_error&) { timed_out = true; }
     EXPECT_FALSE(started);
     EXPECT_TRUE(timed_out);
   }());
@@ -506,16 +488,14 @@ TEST_P(WaitFor, AnErrorWhileItIsCancelledWins) {
   run([]() -> h::task<> {
     std::string seen;
     try {
-      co_await h::wait_for([]() -> h::task<> {
-        try {
-          co_await h::sleep(1h);
-        } catch (const h::cancelled_error&) {
-          throw std::runtime_error("F");
-        }
-      }(), 1ms);
-    } catch (const std::runtime_error& e) {
-      seen = e.what();
-    }
+      co_await h::wait_for(
+          []() -> h::task<> {
+            try {
+              co_await h::sleep(1h);
+            } catch (const h::cancelled_error&) { throw std::runtime_error("F"); }
+          }(),
+          1ms);
+    } catch (const std::runtime_error& e) { seen = e.what(); }
     EXPECT_EQ(seen, "F");
   }());
 }
@@ -524,13 +504,13 @@ TEST_P(WaitFor, ItsOwnTimeoutPassesAsItIs) {
   run([]() -> h::task<> {
     std::string seen;
     try {
-      co_await h::wait_for([]() -> h::task<> {
-        throw h::timeout_error("its own");
-        co_return;
-      }(), 1h);
-    } catch (const h::timeout_error& e) {
-      seen = e.what();
-    }
+      co_await h::wait_for(
+          []() -> h::task<> {
+            throw h::timeout_error("its own");
+            co_return;
+          }(),
+          1h);
+    } catch (const h::timeout_error& e) { seen = e.what(); }
     EXPECT_EQ(seen, "its own");
   }());
 }
@@ -538,7 +518,8 @@ TEST_P(WaitFor, ItsOwnTimeoutPassesAsItIs) {
 TEST_P(WaitFor, ACoroutineRunsInlineInTheCallersTask) {
   run([]() -> h::task<> {
     const auto self = h::current_task();
-    const auto inside = co_await h::wait_for([]() -> h::task<h::any_task> { co_return h::current_task(); }(), 1h);
+    const auto inside =
+        co_await h::wait_for([]() -> h::task<h::any_task> { co_return h::current_task(); }(), 1h);
     EXPECT_EQ(inside, self);
   }());
 }
@@ -550,9 +531,7 @@ TEST_P(WaitFor, ABareFutureIsCancelledAtTheDeadline) {
     bool timed_out = false;
     try {
       co_await h::wait_for(f, 1ms);
-    } catch (const h::timeout_error&) {
-      timed_out = true;
-    }
+    } catch (const h::timeout_error&) { timed_out = true; }
     EXPECT_TRUE(timed_out);
     EXPECT_TRUE(f.cancelled());
   }());
@@ -561,11 +540,14 @@ TEST_P(WaitFor, ABareFutureIsCancelledAtTheDeadline) {
 TEST_P(WaitFor, CancellingTheCallerCancelsTheInnerTaskFirst) {
   run([]() -> h::task<> {
     std::atomic<bool> inside{false};
-    auto inner = h::create_task([](std::atomic<bool>& inside) -> h::task<> {
-      inside = true;
-      co_await h::sleep(1h);
-    }, std::ref(inside));
-    auto outer = h::create_task([](h::task_handle<> inner) -> h::task<> { co_await h::wait_for(inner, 1h); }, inner);
+    auto inner = h::create_task(
+        [](std::atomic<bool>& inside) -> h::task<> {
+          inside = true;
+          co_await h::sleep(1h);
+        },
+        std::ref(inside));
+    auto outer = h::create_task(
+        [](h::task_handle<> inner) -> h::task<> { co_await h::wait_for(inner, 1h); }, inner);
     co_await until([&] { return inside.load(); });
     outer.cancel();
     co_await until_later([&] { return outer.done(); });
@@ -587,9 +569,7 @@ TEST_P(WaitFor, NestedWithTheOuterFirstThrowsOneTimeout) {
     };
     try {
       co_await h::wait_for(inner(inner_cancelled), 1ms);
-    } catch (const h::timeout_error&) {
-      timed_out = true;
-    }
+    } catch (const h::timeout_error&) { timed_out = true; }
     EXPECT_TRUE(inner_cancelled);
     EXPECT_TRUE(timed_out);
   }());

@@ -77,8 +77,7 @@ std::uint64_t count_primes(std::uint64_t limit) {
 
 heddle::task<std::uint64_t> forked_fibonacci(unsigned n) {
   if (n < smallest_fork) co_return fibonacci(n);
-  const auto [a, b] =
-      co_await heddle::fork_join(forked_fibonacci(n - 1), forked_fibonacci(n - 2));
+  const auto [a, b] = co_await heddle::fork_join(forked_fibonacci(n - 1), forked_fibonacci(n - 2));
   co_return a + b;
 }
 

@@ -31,8 +31,8 @@ class at_loops : public testing::TestWithParam<unsigned> {
   }
 };
 
-#define HEDDLE_AT_LOOPS(suite)                                                     \
-  INSTANTIATE_TEST_SUITE_P(Loops, suite, ::testing::Values(1u, 2u, 8u),            \
+#define HEDDLE_AT_LOOPS(suite)                                          \
+  INSTANTIATE_TEST_SUITE_P(Loops, suite, ::testing::Values(1u, 2u, 8u), \
                            [](const auto& p) { return std::to_string(p.param); })
 
 [[nodiscard]] inline heddle::options one_loop() {
