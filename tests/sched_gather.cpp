@@ -313,7 +313,7 @@ TEST_P(Gather, ManyChildrenThatEndAtOnceCompleteItExactlyOnce) {
         auto& one = all[static_cast<std::size_t>(i)];
         const bool failed = i == round % 50 || i == 49 - round % 50;
         EXPECT_EQ(one.has_value(), !failed);
-        if (!failed) EXPECT_EQ(one.value(), i);
+        if (!failed) { EXPECT_EQ(one.value(), i); }
       }
     }
   }());
