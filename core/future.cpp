@@ -72,8 +72,8 @@ bool future_base::cancel(std::string message) {
   if (message.empty()) return cancel_now(*this);
   auto kept = std::make_unique<std::string>(std::move(message));
   if (!claim()) return false;
-  message_ = std::move(kept);
-  return cancel_now(*this);  // publishes the message
+  message_.store(kept.release(), release);  // pairs with throw_cancellation()
+  return cancel_now(*this);                 // publishes the message
 }
 
 bool future_base::wait_until(time_point deadline) {
@@ -186,12 +186,12 @@ void future_base::check_result() const {
 }
 
 void future_base::throw_cancellation() const {
-  if (message_) throw cancelled_error(*message_);
+  if (auto* text = message_.load(acquire)) throw cancelled_error(*text);  // pairs with cancel()
   throw cancelled_error();
 }
 
 void future_base::throw_cancellation(task_record* waited) const {
-  if (!message_ && waited && word::requests(waited->state().load()) != 0)
+  if (!message_.load(relaxed) && waited && word::requests(waited->state().load()) != 0)
     detail::throw_cancelled(*waited);
   throw_cancellation();
 }

@@ -84,7 +84,7 @@ class future_base : public eventual {
 
  protected:
   explicit future_base(const eventual_ops& ops) noexcept;
-  ~future_base() = default;
+  ~future_base() { delete message_.load(relaxed); }
 
   /// eventual_ops.finish: posts the done-callbacks and drops the pending reference. Once.
   static void fire_callbacks(eventual& self, work_list&) noexcept;
@@ -99,7 +99,9 @@ class future_base : public eventual {
   bool fired_ = false;
   atomic<bool> claimed_{false};
   std::unique_ptr<done_callback> callbacks_;  // the latest first
-  std::unique_ptr<std::string> message_;      // written by a canceller that holds the claim
+  // Written by a canceller that holds the claim, perhaps while another one, without a message, ends
+  // it.
+  atomic<std::string*> message_{nullptr};
 };
 
 template <class T>
