@@ -78,7 +78,7 @@ TEST_P(Event, EVT_04_ACancelledWaiterLeavesAndTheEventIsAsItWas) {
     auto u = h::create_task(wait_and_note(e, order, place));
     co_await until_waiting(u);
     e.set();
-    if (u.cancel()) EXPECT_EQ(co_await ending(u), "cancelled");
+    if (u.cancel()) { EXPECT_EQ(co_await ending(u), "cancelled"); }
     EXPECT_TRUE(e.is_set());
   });
 }

@@ -133,8 +133,10 @@ class Stopping(unittest.TestCase):
         # The answer to the first tells that the half head, which came with it, has been read.
         wire.send("GET /plaintext HTTP/1.1\r\nHost: here\r\n\r\nGET /plaintext HTTP/1.1\r\nHos")
         self.assertEqual(wire.answer().status, 200)
+        idle = self.wire(server)
+        idle.get("/plaintext")
         server.signal()
-        self.assertEqual(server.read_line()[:9], "stopping:")
+        self.assertEqual(idle.rest(), b"")  # so it is stopping
         wire.send("t: here\r\n\r\n")
         a = wire.answer()
         self.assertEqual((a.status, a["connection"]), (200, "close"))

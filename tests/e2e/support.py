@@ -40,7 +40,9 @@ def environment(**changes):
     symbolizer = "external_symbolizer_path=/usr/lib/llvm-19/bin/llvm-symbolizer"
     env.setdefault("ASAN_OPTIONS", "detect_stack_use_after_return=1:" + symbolizer)
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:" + symbolizer)
-    env.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1:" + symbolizer)
+    suppressions = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tsan_suppressions")
+    env.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1:print_suppressions=0:"
+                   f"suppressions={suppressions}:{symbolizer}")
     env.update(changes)
     return env
 
