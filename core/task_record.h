@@ -118,6 +118,11 @@ class alignas(32) task_record final : public eventual {
   /// The queue link, for whoever has the duty to schedule it.
   [[nodiscard]] task_record* next() const noexcept { return static_cast<task_record*>(next_); }
   void set_next(task_record* n) noexcept { next_ = n; }
+  /// The same link as bits, for queues that tag it.
+  [[nodiscard]] std::uintptr_t link() const noexcept {
+    return reinterpret_cast<std::uintptr_t>(next_);
+  }
+  void set_link(std::uintptr_t bits) noexcept { next_ = reinterpret_cast<eventual*>(bits); }
 
   /// The extra block; made on first use (thread-safe).
   task_extra& extra();

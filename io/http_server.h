@@ -2,6 +2,7 @@
 #pragma once
 
 #include <heddle/core/clock.h>
+#include <heddle/core/functional.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http_message.h>
 #include <heddle/io/http_parser.h>
@@ -10,7 +11,6 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>

@@ -6,11 +6,11 @@
 //   co_await s.serve_forever();
 #pragma once
 
+#include <heddle/core/functional.h>
 #include <heddle/core/task.h>
 #include <heddle/io/stream.h>
 
 #include <concepts>
-#include <functional>
 #include <memory>
 #include <string>
 #include <type_traits>

@@ -96,7 +96,16 @@ void thread_pool::run(offload_job& j) noexcept {
   if (!j.in_arena) return j.execute();
   auto& p = *parts_;
   std::call_once(p.arena_made, [&] { p.arena.emplace(static_cast<int>(arena_slots_)); });
-  p.arena->execute([&] { j.execute(); });
+  // The arena may hand the call to a thread of its own and wait for it. That orders the two threads, but inside libtbb, which
+  // ThreadSanitizer does not see: so it is said once more here.
+  atomic<unsigned> turn{0};
+  turn.store(1, release);
+  p.arena->execute([&] {
+    (void)turn.load(acquire);
+    j.execute();
+    turn.store(2, release);
+  });
+  (void)turn.load(acquire);
 }
 
 // A new thread was counted idle by its starter.

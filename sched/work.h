@@ -72,12 +72,11 @@ class callback : public frame_cached {
 };
 
 inline work work::next() const noexcept {
-  return is_task() ? from(reinterpret_cast<std::uintptr_t>(as_task().next())) : as_callback().next;
+  return is_task() ? from(as_task().link()) : as_callback().next;
 }
 inline void work::set_next(work n) const noexcept {
-  // A task's link cannot hold a tag, so links between mixed items go through the tagged form below.
   if (is_task())
-    as_task().set_next(reinterpret_cast<task_record*>(n.bits_));
+    as_task().set_link(n.bits_);
   else
     as_callback().next = n;
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <heddle/core/functional.h>
 #include <heddle/core/wait.h>
 #include <heddle/sync/mutex.h>
 
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -49,7 +49,7 @@ class condition {
     requires std::predicate<Pred&>
   task<std::remove_cvref_t<std::invoke_result_t<Pred&>>> wait_for(Pred pred) {
     for (;;) {
-      auto result = std::invoke(pred);
+      auto result = detail::invoke(pred);
       if (static_cast<bool>(result)) co_return result;
       auto notified = wait();
       co_await std::move(notified);

@@ -2,18 +2,23 @@
 #pragma once
 
 #include <heddle/core/errors.h>
+#include <heddle/core/functional.h>
 #include <heddle/sync/queue_core.h>
 
-#include <algorithm>
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#if __has_include(<bits/stl_heap.h>)
+#include <bits/stl_heap.h>  // libstdc++: push_heap and pop_heap without the ranges of <algorithm>
+#else
+#include <algorithm>
+#endif
 
 namespace heddle {
 namespace detail {

@@ -123,12 +123,12 @@ TEST_P(Queue, Q_07_AnItemIsNotLostWithAGetterThatIsCancelledBeforeItLooks) {
     q.put_nowait(7);
     t.cancel();
     const auto how = co_await ending(t);
-    if (strict) EXPECT_EQ(how, "cancelled");
+    EXPECT_TRUE(!strict || how == "cancelled");
     if (how == "cancelled")
       EXPECT_LE(q.size(), 1u);
     else
       EXPECT_TRUE(q.empty());
-    if (strict) EXPECT_EQ(q.try_get(), 7);
+    EXPECT_TRUE(!strict || q.try_get() == 7);
   });
 }
 
