@@ -39,8 +39,8 @@ long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command
 constinit atomic<unsigned> rings_ended{0};
 
 void end_ring(io_uring& ring) noexcept {
+  rings_ended.fetch_add(1, release);  // pairs with make_ring(); before the memory can be given away
   ::io_uring_queue_exit(&ring);
-  rings_ended.fetch_add(1, release);  // pairs with make_ring()
 }
 
 void make_ring(io_uring& ring) {
