@@ -197,7 +197,8 @@ TEST_P(Offload, CancellationsThatRaceWithTheEndLeakNothingAndLoseNothing) {
     for (int i = 0; i < support::rounds(500); ++i) {
       auto t = h::create_task(
           [](std::shared_ptr<int> held) -> h::task<int> {
-            co_return co_await h::to_thread([held] { return *held; });
+            auto work = h::to_thread([held] { return *held; });  // named: g++ 12
+            co_return co_await work;
           },
           held);
       for (int spin = 0; spin < i % 50; ++spin) co_await h::yield_now();
