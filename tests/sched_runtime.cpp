@@ -555,11 +555,6 @@ TEST_P(Statistics, CountTasksAndSteps) {
 
 // ------------------------------------------------------- hogged and idle loops
 
-void hog(std::chrono::milliseconds d) {
-  const auto until = h::clock::now() + d;
-  while (h::clock::now() < until) {}
-}
-
 TEST(HoggedLoop, DelaysNeitherSleepsNorQueueNorSlotOfOthers) {
   for (int round = 0; round < 3; ++round) {
     h::options o;
