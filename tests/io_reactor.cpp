@@ -191,8 +191,9 @@ TEST_P(Reactor, ServesTheConnectionsOfAHoggedLoop) {
   run([]() -> h::task<> {
     auto echo = [](h::stream_reader r, h::stream_writer w) -> h::task<> {
       while (co_await r.fill()) {
-        w.write(r.buffered());
-        r.consume(r.buffered().size());
+        const auto bytes = r.buffered();
+        w.write(bytes);
+        r.consume(bytes.size());
       }
     };
     auto s = co_await h::start_server(echo, "127.0.0.1", 0);

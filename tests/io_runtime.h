@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -61,12 +62,15 @@ class on_each_reactor : public testing::TestWithParam<setup> {
     h::options o;
     o.loops = GetParam().loops;
     o.reactor = GetParam().reactor;
-    o.exception_handler = [this](const h::error_context& c) { reports.push_back(c.message); };
+    o.exception_handler = [this](const h::error_context& c) {
+      reports.push_back(c.message);
+      ++report_count;
+    };
     h::run(in_time(std::move(body)), o);
   }
 
-  std::vector<std::string>
-      reports;  // what the exception handler was told; its calls are serialised
+  std::vector<std::string> reports;           // for when the runtime has ended
+  std::atomic<std::size_t> report_count = 0;  // for while it runs
 
  private:
   template <class F>
@@ -139,6 +143,13 @@ inline std::size_t open_descriptors() {
 
 /// It is suspended in some wait.
 inline bool waits(const h::any_task& t) { return t.state().starts_with("waiting"); }
+
+/// Nothing runs but the caller.
+inline bool everybody_else_waits() {
+  for (const auto& t : h::all_tasks())
+    if (t != h::current_task() && !waits(t)) return false;
+  return true;
+}
 
 /// Lets the others run until `condition` holds. No time is waited for: it yields.
 template <class F>
