@@ -548,7 +548,8 @@ TEST_P(WaitFor, CancellingTheCallerCancelsTheInnerTaskFirst) {
         std::ref(inside));
     auto outer = h::create_task(
         [](h::task_handle<> inner) -> h::task<> { co_await h::wait_for(inner, 1h); }, inner);
-    co_await until([&] { return inside.load(); });
+    // Before its first step there would be nothing yet to pass the cancellation on.
+    co_await until([&] { return inside.load() && outer.state().starts_with("waiting"); });
     outer.cancel();
     co_await until_later([&] { return outer.done(); });
     EXPECT_TRUE(outer.cancelled());
