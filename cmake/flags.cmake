@@ -10,7 +10,10 @@ if(PROJECT_IS_TOP_LEVEL)
   if(HEDDLE_CCACHE)
     foreach(language C CXX)
       if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
-        set(CMAKE_${language}_COMPILER_LAUNCHER "${HEDDLE_CCACHE}")
+        # Paths relative to the sources, so that one checkout's objects serve the next.
+        set(CMAKE_${language}_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
+          "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+          CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime "${HEDDLE_CCACHE}")
       endif()
     endforeach()
   endif()
