@@ -27,13 +27,13 @@ std::string name_of(const std::exception_ptr& error) {
     return "Usage";
   } catch (const h::bad_value&) { return "BadValue"; } catch (const h::invalid_state_error&) {
     return "InvalidState";
-  } catch (const h::broken_promise&) { return "BrokenPromise"; } catch (
-      const h::broken_barrier_error&) {
-    return "Broken";
-  } catch (const h::queue_empty&) { return "QEmpty"; } catch (const h::queue_full&) {
-    return "QFull";
-  } catch (const h::queue_shut_down&) { return "QShut"; } catch (
-      const h::incomplete_read_error& e) {
+  } catch (const h::broken_promise&) {
+    return "BrokenPromise";
+  } catch (const h::broken_barrier_error&) { return "Broken"; } catch (const h::queue_empty&) {
+    return "QEmpty";
+  } catch (const h::queue_full&) { return "QFull"; } catch (const h::queue_shut_down&) {
+    return "QShut";
+  } catch (const h::incomplete_read_error& e) {
     return "Incomplete(" + e.partial() + "," +
            (e.expected() ? std::to_string(e.expected()) : std::string("unknown")) + ")";
   } catch (const h::limit_overrun_error& e) {

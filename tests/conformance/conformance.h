@@ -47,15 +47,15 @@ inline bool asked(bool held) {
 }
 
 #define HOLDS(...) EXPECT_TRUE(::conformance::asked(static_cast<bool>(__VA_ARGS__))) << #__VA_ARGS__
-#define EQUAL(...)                \
-  do {                            \
+#define EQUAL(...)                    \
+  do {                                \
     (void)::conformance::asked(true); \
-    EXPECT_EQ(__VA_ARGS__);       \
+    EXPECT_EQ(__VA_ARGS__);           \
   } while (false)
 /// Not inside a coroutine's await: for calls that throw at once.
-#define THROWS(type, ...)         \
-  do {                            \
-    (void)::conformance::asked(true); \
+#define THROWS(type, ...)                    \
+  do {                                       \
+    (void)::conformance::asked(true);        \
     EXPECT_THROW((void)(__VA_ARGS__), type); \
   } while (false)
 
@@ -126,7 +126,8 @@ template <class F>
 h::task<> until(F condition) {
   const auto limit = h::clock::now() + 30s;
   for (int i = 0; !condition(); ++i) {
-    if (h::clock::now() > limit) throw std::runtime_error("what the case waits for does not happen");
+    if (h::clock::now() > limit)
+      throw std::runtime_error("what the case waits for does not happen");
     // Yields first; later lets the processor go, for what needs time.
     if (i < 200)
       co_await h::yield_now();
