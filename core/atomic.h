@@ -12,7 +12,15 @@
 namespace heddle::detail {
 template <class T>
 using atomic = std::atomic<T>;
-}
+
+/// Nothing. Over simulated atomics: while one lives no other virtual thread overtakes the caller. Stands where the caller is alone for a
+/// reason that simulated threads do not share, since they share one thread's thread-locals and hold its std::mutex.
+struct uninterrupted {
+  uninterrupted() noexcept {}
+  ~uninterrupted() {}
+  uninterrupted(const uninterrupted&) = delete;
+};
+}  // namespace heddle::detail
 #endif
 
 namespace heddle::detail {

@@ -3,6 +3,7 @@
 
 #include <heddle/core/clock.h>
 #include <heddle/core/thread_state.h>
+#include <heddle/core/world.h>
 
 namespace heddle::detail {
 namespace {
@@ -12,6 +13,10 @@ constexpr std::int64_t step_limit_ns = 1'000'000;
 // budget_spent() itself stands beside the thread-local, in thread_state.cpp.
 
 bool step_took_long(thread_state& own) noexcept {
+  if (world* w = this_world()) {
+    own.ready_awaits = 63;  // every ready await comes here
+    return own.loop && w->stands_back() && own.forced_yields;
+  }
   if (!own.forced_yields || !own.loop) return false;
   const auto now = clock::now().time_since_epoch().count();
   if (own.step_started == 0) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/clock.h>
 
+#include <heddle/core/world.h>
+
 #include <time.h>
 
 namespace heddle {
@@ -9,6 +11,8 @@ detail::atomic<detail::time_source*> source{nullptr};
 }
 
 clock::time_point clock::now() noexcept {
+  if (auto* w = detail::this_world()) [[unlikely]]
+    return w->now();
   if (auto* s = source.load(detail::acquire)) [[unlikely]]  // pairs with set_time_source
     return s->now();
   timespec t;

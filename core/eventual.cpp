@@ -127,6 +127,7 @@ void work_list::forward(eventual& e) noexcept {
 
 void work_list::settle_all() noexcept {
   while (head_) {
+    overtaking_point();  // the words have changed, and what that owes is still to be done
     eventual& e = *head_;
     head_ = e.next_;
     if (!head_) tail_ = nullptr;

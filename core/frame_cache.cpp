@@ -32,6 +32,7 @@ raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
 }
 
 void* frame_cache::refill(std::size_t index) {
+  const uninterrupted alone;
   flush_caches_at_thread_exit();
   const std::uint32_t batch = frame_depot::batch_of(index);
   if (!lists_[index].refill(depot_->of(index), batch))

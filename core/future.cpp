@@ -2,6 +2,7 @@
 #include <heddle/core/future.h>
 
 #include <heddle/core/thread_state.h>
+#include <heddle/core/world.h>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -17,8 +18,10 @@ class thread_joiner : public join_node {
  public:
   thread_joiner() noexcept : join_node(&fire) {}
 
-  /// False: `deadline` came first.
-  bool wait_until(time_point deadline) noexcept {
+  /// False: `deadline` came first. In a simulated world it throws if nothing can ever happen again.
+  bool wait_until(time_point deadline) {
+    if (world* w = this_world())
+      return block_until(*w, deadline, [this] { return fired_.load(acquire) != 0; });
     while (fired_.load(acquire) == 0) {  // pairs with fire()
       timespec left{};
       if (deadline != time_point::max()) {
@@ -82,7 +85,12 @@ bool future_base::wait_until(time_point deadline) {
         "get() or wait() of a future would block the loop's thread: co_await it instead");
   thread_joiner here;
   if (!add_joiner(here)) return true;
-  (void)here.wait_until(deadline);
+  try {
+    (void)here.wait_until(deadline);
+  } catch (...) {
+    (void)remove_joiner(here);
+    throw;
+  }
   return !remove_joiner(here);
 }
 

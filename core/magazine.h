@@ -36,6 +36,7 @@ class magazine_depot {
   using block = typename Links::block;
 
   void put(block* batch) noexcept {
+    const uninterrupted alone;
     lock_.lock();
     Links::set_next_batch(batch, batches_);
     batches_ = batch;
@@ -46,6 +47,7 @@ class magazine_depot {
     if (!list) return;
     block* last = list;
     while (Links::next(last)) last = Links::next(last);
+    const uninterrupted alone;
     lock_.lock();
     Links::next(last) = loose_;
     loose_ = list;
@@ -53,6 +55,7 @@ class magazine_depot {
   }
   /// A list of blocks, or nullptr; `count` is `batch` but for what threads left loose.
   block* take(std::uint32_t batch, std::uint32_t& count) noexcept {
+    const uninterrupted alone;
     lock_.lock();
     block* list = batches_;
     if (list) {

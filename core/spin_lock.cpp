@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/spin_lock.h>
 
-#include <sched.h>
-
 namespace heddle::detail {
 
 void spin_lock::lock_slow() noexcept {
@@ -11,7 +9,5 @@ void spin_lock::lock_slow() noexcept {
     while (held_.load(relaxed) != 0) wait.pause();
   } while (held_.exchange(1, acquire) != 0);
 }
-
-void backoff::yield_processor() noexcept { ::sched_yield(); }
 
 }  // namespace heddle::detail

@@ -3,6 +3,7 @@
 
 #include <heddle/core/atomic.h>
 #include <heddle/core/config.h>
+#include <heddle/core/world.h>
 
 #include <cstdint>
 
@@ -31,17 +32,15 @@ class spin_lock {
 class backoff {
  public:
   void pause() noexcept {
-    if (turns_ < 6) {
+    if (turns_ < 6 && this_world() == nullptr) {
       for (unsigned i = 0; i < (1u << turns_); ++i) cpu_relax();
       ++turns_;
     } else {
-      yield_processor();
+      yield_thread();
     }
   }
 
  private:
-  HEDDLE_COLD static void yield_processor() noexcept;
-
   unsigned turns_ = 0;
 };
 

@@ -54,6 +54,7 @@ atomic<unretrieved_reporter> reporter{nullptr};
 }  // namespace
 
 task_record* record_slab::refill() {
+  const uninterrupted alone;
   flush_caches_at_thread_exit();
   auto& own = this_thread().records;
   if (!own.refill(slab.depot, batch)) own.fill(slab.carve(), batch);

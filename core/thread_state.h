@@ -7,12 +7,8 @@
 
 namespace heddle::detail {
 
-/// One a thread, zero at its start and without a destructor: reaching it costs one thread-local load.
-struct thread_state {
-  constexpr explicit thread_state(frame_depot& depot) noexcept : frames(depot) {}
-
-  frame_cache frames;
-  magazine<record_links> records;
+/// What the thread does just now: all that changes hands when one OS thread plays several virtual ones (world.h).
+struct thread_role {
   executor* loop = nullptr;        // the loop that this thread is, if it is one
   task_record* current = nullptr;  // the task whose code runs now, if any
   void* forks = nullptr;           // the loop's fork_state (sched)
@@ -22,6 +18,14 @@ struct thread_state {
   std::int64_t step_started =
       0;  // when the running step began (ns), for the budget; 0: not measured yet
   std::uint16_t runtime = 0;  // the runtime of that loop; 0: none
+};
+
+/// One a thread, zero at its start and without a destructor: reaching it costs one thread-local load.
+struct thread_state : thread_role {
+  constexpr explicit thread_state(frame_depot& depot) noexcept : frames(depot) {}
+
+  frame_cache frames;
+  magazine<record_links> records;
 };
 
 /// The calling thread's state. Never inlined, see frame_allocate: no thread-local address may survive a suspension.

@@ -5,8 +5,7 @@
 #include <heddle/core/thread_state.h>
 #include <heddle/sched/runtime_state.h>
 
-#include <sched.h>
-
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +16,12 @@
 namespace heddle {
 namespace detail {
 namespace {
+
+driver& real_driver(worker& w) {
+  if (w.state().simulated)
+    throw usage_error("I/O in a simulated program: sockets, files and signals are not simulated");
+  return w.own_driver();
+}
 
 // Runtimes by number. A number is not given again until it has gone round, so a late comer does not meet a stranger.
 std::mutex registry_lock;
@@ -57,6 +62,7 @@ unsigned usable_processors() {
 }
 
 unsigned loops_wanted(const options& o) {
+  if (!o.loops && simulation::here()) return 2;
   const unsigned n = o.loops ? o.loops : std::min(usable_processors(), runtime_state::most_loops);
   if (n > runtime_state::most_loops)
     throw bad_value("options.loops is " + std::to_string(n) + ": at most " +
@@ -65,6 +71,7 @@ unsigned loops_wanted(const options& o) {
 }
 
 unsigned threads_wanted(const options& o) {
+  if (!o.threads && simulation::here()) return 4;
   return o.threads ? o.threads : std::min(32u, usable_processors() + 5);
 }
 
@@ -128,6 +135,7 @@ bool with_runtime(std::uint16_t id, void (*f)(runtime_state&, void*), void* argu
     return true;
   }
   {
+    const uninterrupted alone;
     std::lock_guard hold(registry_lock);
     auto at = registry().find(id);
     if (at == registry().end()) return false;
@@ -146,8 +154,9 @@ runtime_state* this_runtime() noexcept {
 
 runtime_state::runtime_state(runtime& f, const options& wish)
     : facade(f),
+      simulated(simulation::here()),
       opts(wish),
-      reactor(choose_reactor(wish.reactor, reactor_note)),
+      reactor(simulated ? reactor_kind::automatic : choose_reactor(wish.reactor, reactor_note)),
       idle(loops_wanted(wish)),
       pool(threads_wanted(wish), loops_wanted(wish)),
       handler_(std::make_shared<const std::function<void(const error_context&)>>(
@@ -157,8 +166,9 @@ runtime_state::runtime_state(runtime& f, const options& wish)
   const unsigned n = loops_wanted(wish);
   try {
     for (unsigned i = 0; i < n; ++i)
-      workers.push_back(std::make_unique<worker>(facade, *this, i, make_driver(reactor, i),
-                                                 (opts.seed + 1) * 1000003 + i));
+      workers.push_back(std::make_unique<worker>(
+          facade, *this, i, simulated ? simulated->make_driver() : make_driver(reactor, i),
+          (opts.seed + 1) * 1000003 + i));
     for (auto& w : workers) w->start();
   } catch (...) {
     loops_end.store(true, seq_cst);
@@ -171,7 +181,7 @@ runtime_state::runtime_state(runtime& f, const options& wish)
 
 runtime_state::~runtime_state() {
   stopping.store(true, seq_cst);
-  while (guests.load(seq_cst) != 0) sched_yield();  // who saw it false has pushed by then
+  while (guests.load(seq_cst) != 0) yield_thread();  // who saw it false has pushed by then
   cancel_everything();
   pool.shutdown();
   seal_loops();
@@ -184,11 +194,12 @@ runtime_state::~runtime_state() {
     registry().erase(id);
   }
   while (guests.load(seq_cst) != 0)
-    sched_yield();  // a foreign thread is between its push and its wake-up
+    yield_thread();  // a foreign thread is between its push and its wake-up
   for (auto& w : workers) w->drop_leftovers();
 }
 
 void runtime_state::report(const error_context& what) noexcept {
+  const uninterrupted alone;
   std::lock_guard hold(handler_lock_);
   try {
     if (const auto handler = handler_; handler && *handler) {  // kept: it may replace itself
@@ -256,9 +267,13 @@ void runtime_state::cancel_everything() {
     });
     if (round.empty()) {
       if (live_tasks() == 0) return;
-      sched_yield();  // the last ones are between their end and their count
+      yield_thread();  // the last ones are between their end and their count
       continue;
     }
+    if (simulated)  // not by their places in memory, which no seed decides
+      std::sort(round.begin(), round.end(), [this](const any_task& a, const any_task& b) {
+        return simulated->number_of(*a.record()) < simulated->number_of(*b.record());
+      });
     for (auto& t : round) {
       round_left_.fetch_add(1, relaxed);
       t.record()->put_in_round();
@@ -267,19 +282,25 @@ void runtime_state::cancel_everything() {
     }
     for (auto& t : round) (void)cancel_now(*t.record());
     if (round_left_.fetch_sub(1, acq_rel) != 1) {
-      std::unique_lock hold(wait_lock_);
+      const auto over = [&] { return round_left_.load(acquire) == 0; };
       // The mark and the end of a task are two words, so who ends it may miss the mark: look again now and then.
-      while (!waiters_.wait_for(hold, std::chrono::milliseconds(20),
-                                [&] { return round_left_.load(acquire) == 0; }))
+      const auto look_again = [&] {
         for (auto& t : round)
           if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, acq_rel);
+        return over();
+      };
+      if (simulated) {
+        block_until(*simulated, time_point::max(), look_again, when_stuck::abandoned);
+        continue;
+      }
+      std::unique_lock hold(wait_lock_);
+      while (!waiters_.wait_for(hold, std::chrono::milliseconds(20), over)) (void)look_again();
     }
   }
 }
 
 void runtime_state::wait_until(const atomic<bool>& ended, std::uint64_t told) {
-  std::unique_lock hold(wait_lock_);
-  waiters_.wait(hold, [&] { return ended.load(acquire) || fatals_ != told; });
+  wait([&] { return ended.load(acquire) || fatals_ != told; }, when_stuck::throws);
 }
 
 // A loop seals itself, by a callback: what it started before that is there for all to see, and it starts nothing after that.
@@ -289,6 +310,7 @@ void runtime_state::seal_loops() {
         : state(&s), loop(&w), left(&n) {}
     void invoke() override {
       loop->seal();
+      const uninterrupted alone;
       std::lock_guard hold(state->wait_lock_);
       left->fetch_sub(1, acq_rel);
       state->waiters_.notify_all();
@@ -300,8 +322,7 @@ void runtime_state::seal_loops() {
   };
   atomic<std::size_t> left{workers.size()};
   for (auto& w : workers) w->deliver(work(*new sealing(*this, *w, left)));
-  std::unique_lock hold(wait_lock_);
-  waiters_.wait(hold, [&] { return left.load(acquire) == 0; });
+  wait([&] { return left.load(acquire) == 0; }, when_stuck::abandoned);
 }
 
 void runtime_state::wake_waiters() noexcept {
@@ -310,9 +331,9 @@ void runtime_state::wake_waiters() noexcept {
 }
 
 void runtime_state::wait_stopped() {
-  std::unique_lock hold(wait_lock_);
-  const auto told = fatals_told_;
-  waiters_.wait(hold, [&] { return stop_asked_ || fatals_ != told; });
+  const auto told = fatals_told();
+  wait([&] { return stop_asked_ || fatals_ != told; }, when_stuck::throws);
+  std::lock_guard hold(wait_lock_);
   stop_asked_ = false;
   if (fatals_ == told) return;
   fatals_told_ = fatals_;
@@ -335,9 +356,14 @@ void main_waiter::fired(join_node& node, eventual&, work_list&) noexcept {
 
 void main_waiter::wait(task_record& t) {
   if (t.add_joiner(*this)) {
-    state_->wait_until(ended_, told_);
-    (void)t.remove_joiner(
-        *this);  // nobody touches this object after that, since firing and removing take the same lock
+    // Nobody touches this object after it is removed, since firing and removing take the same lock.
+    try {
+      state_->wait_until(ended_, told_);
+    } catch (...) {  // a simulated program is stuck
+      (void)t.remove_joiner(*this);
+      throw;
+    }
+    (void)t.remove_joiner(*this);
   }
   if (auto fatal = state_->fatal_since(told_)) std::rethrow_exception(fatal);
 }
@@ -350,14 +376,14 @@ main_waiter::main_waiter(runtime_state& s)
 driver& current_driver() {
   auto* w = this_worker();
   if (!w) throw no_running_loop();
-  return w->own_driver();
+  return real_driver(*w);
 }
 
 driver& driver_of(unsigned index) {
   auto* s = this_runtime();
   if (!s) throw no_running_loop();
   HEDDLE_ASSERT(index < s->workers.size(), "there is no such loop");
-  return s->workers[index]->own_driver();
+  return real_driver(*s->workers[index]);
 }
 
 unsigned current_loop_index() {
@@ -377,7 +403,8 @@ void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*
       runtime,
       [](runtime_state& s, void* a) {
         auto& p = *static_cast<parcel*>(a);
-        if (p.index < s.workers.size()) p.f(s.workers[p.index]->own_driver(), p.argument);
+        if (p.index < s.workers.size() && !s.simulated)
+          p.f(s.workers[p.index]->own_driver(), p.argument);
       },
       &p);
 }
@@ -475,6 +502,7 @@ void runtime::launch_foreign(detail::task_record& t) {
   detail::runtime_state::guest inside(s);
   t.at_home(s.workers.front().get());
   t.belongs_to(s.id);
+  if (s.simulated) (void)s.simulated->number_of(t);
   if (s.is_stopping()) {
     detail::discard_unlaunched(t);
     throw usage_error("submit to a runtime that has shut down");

@@ -2,6 +2,7 @@
 // A runtime from inside: its loops and what they share. Not a public header.
 #pragma once
 
+#include <heddle/sched/simulation.h>
 #include <heddle/sched/thread_pool.h>
 #include <heddle/sched/worker.h>
 
@@ -55,13 +56,14 @@ class runtime_state {
   void stop() noexcept;
 
   runtime& facade;
+  simulation* const simulated;  // whose virtual threads the loops are, or nullptr
   options opts;
   std::uint16_t id;
   std::string reactor_note;  // before `reactor`, whose choice writes it
   reactor_kind reactor;
   std::vector<std::unique_ptr<worker>> workers;
   idle_set idle;
-  shared_queue injection;
+  shared_queue injection{simulated};
   atomic<unsigned> watchers{0};
   atomic<bool> stopping{false};   // no new work from outside
   atomic<bool> loops_end{false};  // loops leave when they have nothing to do
@@ -71,6 +73,20 @@ class runtime_state {
 
  private:
   void seal_loops();
+  /// Blocks a foreign thread until `done()`, which is called under wait_lock_, after some notify_all().
+  template <class Done>
+  void wait(Done done, when_stuck then) {
+    if (world* w = this_world()) {
+      const auto look = [&] {
+        std::lock_guard hold(wait_lock_);
+        return done();
+      };
+      block_until(*w, time_point::max(), look, then);
+      return;
+    }
+    std::unique_lock hold(wait_lock_);
+    waiters_.wait(hold, done);
+  }
 
   std::recursive_mutex
       handler_lock_;  // serialises the handler's calls; what it does may lead to another report

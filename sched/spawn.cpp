@@ -4,6 +4,8 @@
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime_state.h>
 
+#include <algorithm>
+
 namespace heddle {
 namespace detail {
 namespace {
@@ -81,6 +83,8 @@ void launch(task_record& t, const task_options& o) {
   t.at_home(here);
   t.belongs_to(here->state().id);
   here->count_created();
+  if (world* w = this_world()) [[unlikely]]
+    (void)w->number_of(t);
   if (target) {
     t.pin();
     t.at_home(target);
@@ -218,6 +222,10 @@ std::vector<any_task> all_tasks() {
     r.ref();
     all.emplace_back(&r);
   });
+  if (s->simulated)  // not by their places in memory, which no seed decides
+    std::sort(all.begin(), all.end(), [s](const any_task& a, const any_task& b) {
+      return s->simulated->number_of(*a.record()) < s->simulated->number_of(*b.record());
+    });
   return all;
 }
 

@@ -2,12 +2,14 @@
 #include <heddle/sched/thread_pool.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/sched/simulation.h>
 
 #include <concurrentqueue/blockingconcurrentqueue.h>
 #include <oneapi/tbb/task_arena.h>
 #include <pthread.h>
 #include <signal.h>
 
+#include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -37,10 +39,16 @@ struct thread_pool::parts {
   bool closed = false;
   std::once_flag arena_made;
   std::optional<tbb::task_arena> arena;
+  // When it is simulated: jobs for which there is no virtual thread yet, and how many of these there are.
+  std::deque<offload_job*> waiting;
+  unsigned running = 0;
 };
 
 thread_pool::thread_pool(unsigned most, unsigned arena_slots)
-    : most_(most), arena_slots_(arena_slots), parts_(std::make_unique<parts>()) {}
+    : most_(most),
+      arena_slots_(arena_slots),
+      simulated_(simulation::here()),
+      parts_(std::make_unique<parts>()) {}
 
 thread_pool::~thread_pool() {
   shutdown();
@@ -53,7 +61,28 @@ thread_pool::~thread_pool() {
   }
 }
 
+// A virtual thread for each job, as many as there may be threads; one that ends a job takes the next.
+void thread_pool::submit_simulated(offload_job& j) {
+  auto& p = *parts_;
+  if (p.closed) throw usage_error("to_thread after the runtime has shut down");
+  p.waiting.push_back(&j);
+  if (p.running >= most_) return;
+  ++p.running;
+  (void)simulated_->start("to_thread", [this] {
+    auto& here = *parts_;
+    while (!here.waiting.empty()) {
+      offload_job* next = here.waiting.front();
+      here.waiting.pop_front();
+      simulated_->note("runs a job", nullptr);
+      next->execute();  // also those of the arena, whose workers would be threads of the machine
+      simulated_->point();
+    }
+    --here.running;
+  });
+}
+
 void thread_pool::submit(offload_job& j) {
+  if (simulated_) return submit_simulated(j);
   auto& p = *parts_;
   if (idle_.load(relaxed) <=
       0) {  // likely to need a thread: find out before the job is given away whether there can be one
@@ -144,6 +173,11 @@ void thread_pool::shutdown() noexcept {
     std::lock_guard hold(p.lock);
     if (p.closed) return;
     p.closed = true;
+  }
+  if (simulated_) {
+    block_until(
+        *simulated_, time_point::max(), [&] { return p.running == 0; }, when_stuck::abandoned);
+    return;
   }
   p.queue.enqueue(nullptr);
   for (auto& [number, t] : p.threads) t.join();  // nobody changes the map any more

@@ -10,6 +10,8 @@
 
 namespace heddle::detail {
 
+class simulation;
+
 // Protocol POOL.  idle_ is how many threads wait for a job, or are about to, minus how many jobs are queued and not yet taken. A submitter
 // lowers it by one after its push; if it was not above 0 then no thread is free for the job, and another one is started, if the cap
 // allows (at the cap a thread that ends a job finds it). A thread raises it before it waits. One that has waited long takes itself off, by
@@ -29,12 +31,14 @@ class thread_pool {
 
  private:
   struct parts;
+  void submit_simulated(offload_job& j);
   void main(std::uint64_t number) noexcept;
   void start_thread();
   void run(offload_job& j) noexcept;
 
   const unsigned most_;
   const unsigned arena_slots_;
+  simulation* const simulated_;
   std::unique_ptr<parts> parts_;
   atomic<std::int64_t> idle_{0};
 };

@@ -29,7 +29,11 @@ constexpr unsigned most_spins =
 
 worker::worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d,
                std::uint64_t seed)
-    : loop(facade, index), state_(&state), random_(seed), driver_(std::move(d)) {}
+    : loop(facade, index),
+      state_(&state),
+      random_(seed),
+      driver_(std::move(d)),
+      movable_(state.simulated) {}
 
 worker::~worker() = default;
 
@@ -42,6 +46,10 @@ void worker::start() {
   forks_.alone = state_->workers.size() == 1;
   static const atomic<std::uint32_t> nobody_is_hungry{0};
   forks_.hungry = forks_.alone ? &nobody_is_hungry : &state_->idle.parked_hint();
+  if (auto* s = state_->simulated) {
+    virtual_thread_ = s->start("loop " + std::to_string(index()), [this] { main(); });
+    return;
+  }
   // Signals for the process go to its own threads, never to a loop: a handler would run inside a task.
   sigset_t all, before;
   sigfillset(&all);
@@ -52,6 +60,7 @@ void worker::start() {
 }
 
 void worker::join() {
+  if (auto* s = state_->simulated) return s->join(virtual_thread_);
   if (thread_.joinable()) thread_.join();
 }
 
@@ -62,20 +71,33 @@ void worker::main() {
   self.forced_yields = state_->workers.size() > 1;
   self.runtime = state_->id;
   woke_at_.store(now().time_since_epoch().count(), relaxed);
+  if (auto* s = state_->simulated)
+    take_turns([s] { s->point(); });
+  else
+    take_turns([] {});
+  self.loop = nullptr;
+  self.forks = nullptr;
+  self.runtime = 0;
+}
+
+// `overtaken`: between these, other loops may do anything (and simulated ones get their chance to).
+template <class Overtaken>
+void worker::take_turns(Overtaken overtaken) {
   for (;;) {
     if (searching_) stand_down();
+    overtaken();
     if (run_next()) continue;
+    overtaken();
     housekeep(true);
     if (searching_) stand_down();
+    overtaken();
     if (run_next()) continue;
     const auto looked = search();
+    overtaken();
     if (looked == search_result::found) continue;
     if (state_->loops_end.load(acquire)) break;  // pairs with ~runtime_state
     park(looked == search_result::nothing);
   }
-  self.loop = nullptr;
-  self.forks = nullptr;
-  self.runtime = 0;
 }
 
 // ------------------------------------------------------------------ policy
@@ -214,6 +236,8 @@ void worker::run_task(task_record& t) {
   self.current = &t;
   self.step_started = 0;
   t.at_home(static_cast<loop*>(this));
+  if (this_world()) [[unlikely]]
+    state_->simulated->note("runs", &t);
   if (t.is_unstarted() && (t.state().peek() & word::must)) [[unlikely]] {
     end_unstarted(t);
     self.current = nullptr;
@@ -228,6 +252,8 @@ void worker::run_strand(promise_base& strand) {
   bump(run_);
   auto& self = this_thread();
   self.step_started = 0;
+  if (this_world()) [[unlikely]]
+    state_->simulated->note("runs a strand of", &strand.enclosing().root());
   join_block::start_counted(strand).resume();
   self.current = nullptr;
 }
@@ -236,6 +262,8 @@ void worker::run_callback(callback& c) {
   bump(beat_);
   bump(run_);
   this_thread().step_started = 0;
+  if (this_world()) [[unlikely]]
+    state_->simulated->note("runs a callback", nullptr);
   try {
     c.run();
   } catch (const fatal_error&) { state_->fatal(std::current_exception()); } catch (...) {

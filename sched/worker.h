@@ -10,6 +10,7 @@
 #include <heddle/sched/loop.h>
 #include <heddle/sched/options.h>
 #include <heddle/sched/run_queue.h>
+#include <heddle/sched/simulation.h>
 #include <heddle/sched/timers.h>
 
 #include <concurrentqueue/concurrentqueue.h>
@@ -27,14 +28,24 @@ class runtime_state;
 /// (seq_cst) after the enqueue, so who reads a count above 0 has the enqueues it counts behind it; it is also the fence of LOOK-TWICE.
 class shared_queue {
  public:
+  explicit shared_queue(simulation* s = nullptr) : simulated_(s) {}
+
   void push(task_record& t) {
-    queue_.enqueue(&t);
+    if (simulated_) [[unlikely]]
+      stand_in_.push(*simulated_, t);
+    else
+      queue_.enqueue(&t);
     count_.fetch_add(1, seq_cst);  // pairs with empty(): LOOK-TWICE
   }
   task_record* pop() noexcept {
     if (count_.load(acquire) == 0) return nullptr;
     task_record* t = nullptr;
-    if (!queue_.try_dequeue(t)) return nullptr;
+    if (simulated_) [[unlikely]] {
+      t = stand_in_.pop(*simulated_);
+      if (!t) return nullptr;
+    } else if (!queue_.try_dequeue(t)) {
+      return nullptr;
+    }
     count_.fetch_sub(1, relaxed);
     return t;
   }
@@ -48,6 +59,8 @@ class shared_queue {
  private:
   moodycamel::ConcurrentQueue<task_record*> queue_;
   atomic<std::int64_t> count_{0};
+  simulation* const simulated_;
+  simulated_queue stand_in_;
 };
 
 // Who may touch what:
@@ -98,6 +111,8 @@ class worker final : public loop {
   enum class sleep_state : std::uint32_t { awake, parked, notified };
 
   void main();
+  template <class Overtaken>
+  void take_turns(Overtaken overtaken);
   // Policy, in worker.cpp, each on one screen.
   [[nodiscard]] bool run_next();
   void housekeep(bool idle);
@@ -155,6 +170,7 @@ class worker final : public loop {
   atomic<std::int64_t> woke_at_{0};  // ns; 0: parked
 
   std::thread thread_;
+  std::size_t virtual_thread_ = 0;  // instead, when it is simulated
 };
 
 /// The calling loop from inside, or nullptr on a foreign thread.
