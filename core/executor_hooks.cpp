@@ -16,8 +16,7 @@ void set_callback_poster(callback_poster f) noexcept {
   poster.store(f, release);
 }  // pairs with post_callback
 
-void post_callback(std::uint16_t runtime, executor* home,
-                   std::unique_ptr<callback_base> c) noexcept {
+void post_callback(std::uint16_t runtime, executor* home, owned<callback_base> c) noexcept {
   auto* f = poster.load(acquire);  // pairs with set_callback_poster
   if (f && runtime != 0)
     f(runtime, home, std::move(c));
@@ -25,7 +24,7 @@ void post_callback(std::uint16_t runtime, executor* home,
     run_here(std::move(c));
 }
 
-void run_here(std::unique_ptr<callback_base> c) noexcept {
+void run_here(owned<callback_base> c) noexcept {
   try {
     c->run();
   } catch (...) {

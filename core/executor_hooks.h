@@ -4,10 +4,10 @@
 #pragma once
 
 #include <heddle/core/frame_cache.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/task_record.h>
 
 #include <cstdint>
-#include <memory>
 
 namespace heddle::detail {
 
@@ -26,14 +26,13 @@ struct callback_base : frame_cached {
 /// runtime that is gone, or that was never there (0): run_here(c). May be called on any thread;
 /// takes no lock that a caller may hold.
 using callback_poster = void (*)(std::uint16_t runtime, executor* home,
-                                 std::unique_ptr<callback_base> c) noexcept;
+                                 owned<callback_base> c) noexcept;
 void set_callback_poster(callback_poster f) noexcept;
-void post_callback(std::uint16_t runtime, executor* home,
-                   std::unique_ptr<callback_base> c) noexcept;
+void post_callback(std::uint16_t runtime, executor* home, owned<callback_base> c) noexcept;
 
 /// Runs `c` in the calling thread; what it throws becomes a line on stderr, since nobody else is
 /// there to tell.
-void run_here(std::unique_ptr<callback_base> c) noexcept;
+void run_here(owned<callback_base> c) noexcept;
 
 /// A task gives the processor up by decision of the library: it goes to the end of its loop's run
 /// queue, and this is no cancellation point. Defined by sched.

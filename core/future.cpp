@@ -58,7 +58,7 @@ future_base::future_base(const eventual_ops& ops) noexcept {
 }
 
 namespace {
-void send(std::unique_ptr<done_callback> c, future_base& ended) noexcept {
+void send(owned<done_callback> c, future_base& ended) noexcept {
   c->attach(ended);
   const auto runtime = c->runtime;
   auto* home = c->home;
@@ -66,14 +66,14 @@ void send(std::unique_ptr<done_callback> c, future_base& ended) noexcept {
 }
 
 /// One by one: a chain of owners would be destroyed by recursion.
-void destroy(std::unique_ptr<done_callback> list) noexcept {
+void destroy(owned<done_callback> list) noexcept {
   while (list) list = std::move(list->next);
 }
 }  // namespace
 
 bool future_base::cancel(std::string message) {
   if (message.empty()) return cancel_now(*this);
-  auto kept = std::make_unique<std::string>(std::move(message));
+  auto kept = owned<std::string>(new std::string(std::move(message)));
   if (!claim()) return false;
   message_.store(kept.release(), release);  // pairs with throw_cancellation()
   return cancel_now(*this);                 // publishes the message
@@ -94,7 +94,7 @@ bool future_base::wait_until(time_point deadline) {
   return !remove_joiner(here);
 }
 
-callback_id future_base::add(std::unique_ptr<done_callback> c) {
+callback_id future_base::add(owned<done_callback> c) {
   static constinit atomic<std::uint64_t> last_id{0};
   const auto id = static_cast<callback_id>(last_id.fetch_add(1, relaxed) + 1);
   c->id = id;
@@ -114,9 +114,8 @@ callback_id future_base::add(std::unique_ptr<done_callback> c) {
 namespace {
 /// Takes what `wanted` names out of the list.
 template <class Wanted>
-std::unique_ptr<done_callback> take_out(std::unique_ptr<done_callback>& list, std::size_t& count,
-                                        Wanted&& wanted) {
-  std::unique_ptr<done_callback> taken;
+owned<done_callback> take_out(owned<done_callback>& list, std::size_t& count, Wanted&& wanted) {
+  owned<done_callback> taken;
   for (auto* place = &list; *place;) {
     if (!wanted(**place)) {
       place = &(*place)->next;
@@ -156,7 +155,7 @@ void future_base::fire_callbacks(eventual& self, work_list&) noexcept {
   f.fired_ = true;
   auto list = std::move(f.callbacks_);
   f.lock_.unlock();
-  std::unique_ptr<done_callback> in_order;
+  owned<done_callback> in_order;
   while (list) {
     auto one = std::move(list);
     list = std::move(one->next);

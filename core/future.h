@@ -6,6 +6,8 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/functional.h>
+#include <heddle/core/memory.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/task_record.h>
 #include <heddle/core/wait.h>
 
@@ -13,7 +15,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -42,7 +43,7 @@ struct done_callback : callback_base {
   callback_id id{};
   executor* home = nullptr;  // the loop that added it
   std::uint16_t runtime = 0;
-  std::unique_ptr<done_callback> next;
+  owned<done_callback> next;
 };
 
 /// The part of a future's state that does not depend on the result.
@@ -59,7 +60,7 @@ class future_base : public eventual {
   /// `deadline` came first.
   bool wait_until(time_point deadline);
 
-  callback_id add(std::unique_ptr<done_callback> c);
+  callback_id add(owned<done_callback> c);
   std::size_t remove(callback_id id) noexcept;
   std::size_t remove(const void* type, const void* f) noexcept;
 
@@ -98,7 +99,7 @@ class future_base : public eventual {
   spin_lock lock_;  // guards the two below
   bool fired_ = false;
   atomic<bool> claimed_{false};
-  std::unique_ptr<done_callback> callbacks_;  // the latest first
+  owned<done_callback> callbacks_;  // the latest first
   // Written by a canceller that holds the claim, perhaps while another one, without a message, ends
   // it.
   atomic<std::string*> message_{nullptr};
@@ -138,7 +139,7 @@ class future_state final : public future_base, public frame_cached {
       if (!claim()) throw_ended_before();
       ::new (static_cast<void*>(storage_)) stored(std::move(made));
     } else {
-      auto made = std::make_unique<stored>(std::forward<Args>(args)...);
+      auto made = owned<stored>(new stored(std::forward<Args>(args)...));
       if (!claim()) throw_ended_before();
       ::new (static_cast<void*>(storage_)) stored*(made.release());
     }
@@ -349,7 +350,7 @@ class [[nodiscard]] future {
     requires std::invocable<std::decay_t<F>&, future> || std::invocable<std::decay_t<F>&>
   callback_id add_done_callback(F&& f) const {
     auto& s = state();
-    return s.add(std::unique_ptr<detail::done_callback>(
+    return s.add(detail::owned<detail::done_callback>(
         new detail::bound_done_callback<T, std::decay_t<F>>(std::forward<F>(f))));
   }
   /// How many were removed: callbacks that are on their way already are not.

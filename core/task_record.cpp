@@ -5,6 +5,7 @@
 #include <heddle/core/thread_state.h>
 
 #include <cstddef>
+#include <memory>
 
 namespace heddle::detail {
 

@@ -4,9 +4,9 @@
 
 #include <heddle/core/eventual.h>
 #include <heddle/core/magazine.h>
+#include <heddle/core/memory.h>
 
 #include <exception>
-#include <memory>
 #include <new>
 #include <source_location>
 #include <string>

@@ -36,9 +36,9 @@ const char* advice(int error) noexcept {
 
 }  // namespace
 
-std::unique_ptr<driver> make_driver(reactor_kind kind, unsigned) {
-  if (kind == reactor_kind::uring) return std::make_unique<uring_reactor>();
-  return std::make_unique<epoll_reactor>();
+owned<driver> make_driver(reactor_kind kind, unsigned) {
+  if (kind == reactor_kind::uring) return owned<driver>(new uring_reactor);
+  return owned<driver>(new epoll_reactor);
 }
 
 reactor_kind choose_reactor(reactor_kind wish, std::string& note) {

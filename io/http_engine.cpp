@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <system_error>
 
@@ -230,10 +231,10 @@ time_point engine::deadline_of(const exchange* x, time_point began, time_point n
 const handler::waiting* engine::answer_at_once(exchange& x) {
   const handler* h = routes.find(x.parser.message(), x.answer);
   if (h == nullptr) return nullptr;
-  if (const auto* waiting = std::get_if<handler::waiting>(&h->call_)) return waiting;
+  if (h->waiting_) return &h->waiting_;
   std::exception_ptr failure;
   try {
-    x.answer = std::get<handler::direct>(h->call_)(x.parser.message());
+    x.answer = h->direct_(x.parser.message());
   } catch (const cancelled_error&) { throw; } catch (const fatal_error&) {
     throw;
   } catch (...) { failure = std::current_exception(); }

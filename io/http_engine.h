@@ -96,6 +96,13 @@ class slot {
   atomic<bool> fresh_{true};  // it has asked nothing yet
 };
 
+class engine;
+
+/// What a server holds: the engine is shared with its connections.
+struct engine_handle {
+  std::shared_ptr<engine> shared;
+};
+
 class engine : public std::enable_shared_from_this<engine> {
  public:
   explicit engine(server_options o) : options(std::move(o)) {}

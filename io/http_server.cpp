@@ -7,6 +7,7 @@
 #include <heddle/sched/to_thread.h>
 
 #include <bit>
+#include <memory>
 #include <numeric>
 
 namespace heddle::http {
@@ -104,25 +105,37 @@ latency_histogram& latency_histogram::operator-=(const latency_histogram& earlie
 }
 
 server::server(server_options options)
-    : engine_(std::make_shared<detail::engine>(std::move(options))) {}
+    : engine_(new detail::engine_handle{std::make_shared<detail::engine>(std::move(options))}) {}
+
+detail::engine& server::at() const noexcept { return *engine_->shared; }
+
+server::server(server&&) noexcept = default;
+
+server& server::operator=(server&& other) noexcept {
+  if (this != &other) {
+    if (engine_ && at().listener.valid()) at().listener.close();
+    engine_ = std::move(other.engine_);
+  }
+  return *this;
+}
 
 server::~server() {
-  if (engine_ && engine_->listener.valid()) engine_->listener.close();
+  if (engine_ && at().listener.valid()) at().listener.close();
 }
 
 server& server::route(method m, std::string path, handler h) {
   if (!path.starts_with('/'))
     throw bad_value("the path of a route begins with \"/\": \"" + path + "\"");
-  if (engine_->started) throw usage_error("routes are added before the server starts");
-  engine_->routes.add(std::move(m), std::move(path), std::move(h), false);
+  if (at().started) throw usage_error("routes are added before the server starts");
+  at().routes.add(std::move(m), std::move(path), std::move(h), false);
   return *this;
 }
 
 server& server::prefix(method m, std::string path, handler h) {
   if (!path.starts_with('/'))
     throw bad_value("the path of a route begins with \"/\": \"" + path + "\"");
-  if (engine_->started) throw usage_error("routes are added before the server starts");
-  engine_->routes.add(std::move(m), std::move(path), std::move(h), true);
+  if (at().started) throw usage_error("routes are added before the server starts");
+  at().routes.add(std::move(m), std::move(path), std::move(h), true);
   return *this;
 }
 
@@ -138,21 +151,19 @@ server& server::files(std::string path, const std::string& directory) {
 }
 
 task<> server::start(std::string host, std::uint16_t port) {
-  return engine_->start(std::move(host), port);
+  return at().start(std::move(host), port);
 }
 
-task<> server::serve_forever() { return engine_->listener.serve_forever(); }
+task<> server::serve_forever() { return at().listener.serve_forever(); }
 
-task<> server::stop(duration grace) { return engine_->stop(grace); }
+task<> server::stop(duration grace) { return at().stop(grace); }
 
 bool server::is_serving() const noexcept {
-  return engine_->listener.valid() && engine_->listener.is_serving();
+  return at().listener.valid() && at().listener.is_serving();
 }
 
-std::uint16_t server::port() const {
-  return engine_->listener.valid() ? engine_->listener.port() : 0;
-}
+std::uint16_t server::port() const { return at().listener.valid() ? at().listener.port() : 0; }
 
-server_stats server::stats() const { return engine_->stats(); }
+server_stats server::stats() const { return at().stats(); }
 
 }  // namespace heddle::http

@@ -3,6 +3,7 @@
 
 #include <heddle/core/clock.h>
 #include <heddle/core/functional.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http_message.h>
 #include <heddle/io/http_parser.h>
@@ -11,18 +12,17 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace heddle::http {
 
 namespace detail {
 class engine;
+struct engine_handle;
 class slot;
 }  // namespace detail
 
@@ -76,17 +76,18 @@ class handler {
   handler(F&& f) {  // implicit: routes are given lambdas
     using result = std::invoke_result_t<std::decay_t<F>&, request&>;
     if constexpr (std::convertible_to<result, response>) {
-      call_ = direct(std::forward<F>(f));
+      direct_ = std::forward<F>(f);
     } else {
       static_assert(std::same_as<result, task<response>>,
                     "a handler returns http::response or heddle::task<http::response>");
-      call_ = waiting(std::forward<F>(f));
+      waiting_ = std::forward<F>(f);
     }
   }
 
  private:
   friend class detail::engine;
-  std::variant<direct, waiting> call_;
+  direct direct_;  // one of the two
+  waiting waiting_;
 };
 
 /// The order of the fields is API: fields are appended, never reordered.
@@ -149,11 +150,8 @@ struct server_stats {
 class server {
  public:
   explicit server(server_options options = {});
-  server(server&&) noexcept = default;
-  server& operator=(server&& other) noexcept {
-    std::swap(engine_, other.engine_);
-    return *this;
-  }
+  server(server&&) noexcept;
+  server& operator=(server&& other) noexcept;
   ~server();
 
   /// Exactly this path. The latest of two equal routes stands. Throws bad_value for a path without
@@ -187,7 +185,9 @@ class server {
   [[nodiscard]] server_stats stats() const;
 
  private:
-  std::shared_ptr<detail::engine> engine_;
+  [[nodiscard]] detail::engine& at() const noexcept;
+
+  heddle::detail::owned<detail::engine_handle> engine_;
 };
 
 }  // namespace heddle::http

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <unordered_map>
@@ -31,7 +32,7 @@ struct wire {
 
 /// Connections between requests, by host and port. The latest kept is the first to go out again: it
 /// is the least likely to be closed.
-class connection_pool {
+class connection_pool : public heddle::detail::counted {
  public:
   explicit connection_pool(session_options o) : options(std::move(o)) {}
 
@@ -135,7 +136,7 @@ void add_defaults(headers& to, const headers& defaults, const request_options& o
     to.add("Content-Type", o.content_type.text());
 }
 
-task<client_response> perform(std::shared_ptr<connection_pool> pool, method m, url u,
+task<client_response> perform(heddle::detail::shared<connection_pool> pool, method m, url u,
                               request_options o) {
   const std::string where = u.host + "|" + std::to_string(u.port);
   add_defaults(o.headers, pool->options.headers, o);
@@ -171,7 +172,9 @@ task<client_response> perform(std::shared_ptr<connection_pool> pool, method m, u
 }  // namespace
 }  // namespace detail
 
-nlohmann::json client_response::json() const {
+static_assert(std::is_same_v<json_value, nlohmann::json>);
+
+json_value client_response::json() const {
   try {
     return nlohmann::json::parse(body);
   } catch (const nlohmann::json::parse_error& e) {
@@ -180,8 +183,10 @@ nlohmann::json client_response::json() const {
 }
 
 session::session(session_options options)
-    : pool_(std::make_shared<detail::connection_pool>(std::move(options))) {}
+    : pool_(new detail::connection_pool(std::move(options))) {}
 
+session::session(session&&) noexcept = default;
+session& session::operator=(session&&) noexcept = default;
 session::~session() = default;
 
 task<client_response> session::request(method m, std::string address, request_options options) {

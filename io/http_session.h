@@ -2,14 +2,13 @@
 #pragma once
 
 #include <heddle/core/clock.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http_message.h>
 #include <heddle/io/http_parser.h>
-
-#include <nlohmann/json_fwd.hpp>
+#include <heddle/io/json_fwd.h>
 
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -38,7 +37,7 @@ struct client_response {
   [[nodiscard]] const std::string& text() const noexcept { return body; }
   /// The body parsed; include <nlohmann/json.hpp> to use it. Throws protocol_error if it is no
   /// JSON.
-  [[nodiscard]] nlohmann::json json() const;
+  [[nodiscard]] json_value json() const;
 };
 
 /// The order of the fields is API: fields are appended, never reordered.
@@ -80,8 +79,8 @@ struct request_options {
 class session {
  public:
   explicit session(session_options options = {});
-  session(session&&) noexcept = default;
-  session& operator=(session&&) noexcept = default;
+  session(session&&) noexcept;
+  session& operator=(session&&) noexcept;
   ~session();
 
   [[nodiscard]] task<client_response> get(std::string url, request_options options = {});
@@ -97,7 +96,7 @@ class session {
   void close_kept();
 
  private:
-  std::shared_ptr<detail::connection_pool> pool_;
+  heddle::detail::shared<detail::connection_pool> pool_;
 };
 
 }  // namespace heddle::http

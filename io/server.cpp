@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <memory>
 
 namespace heddle {
 namespace detail {
@@ -441,39 +442,54 @@ void check_options(const server_options& o) {
 }
 
 }  // namespace
+
+/// What a server holds: the core is shared with its tasks.
+struct server_handle {
+  std::shared_ptr<server_core> core;
+
+  static server make(std::shared_ptr<server_core> core) {
+    server s;
+    s.core_.reset(new server_handle{std::move(core)});
+    return s;
+  }
+};
+
 }  // namespace detail
+
+server::server() noexcept = default;
+server::server(server&&) noexcept = default;
 
 server& server::operator=(server&& other) noexcept {
   if (this != &other) {
-    if (core_) core_->close();
+    if (core_) core_->core->close();
     core_ = std::move(other.core_);
   }
   return *this;
 }
 
 server::~server() {
-  if (core_) core_->close();
+  if (core_) core_->core->close();
 }
 
 namespace {
 
-detail::server_core& use(const std::shared_ptr<detail::server_core>& core) {
-  if (!core) throw usage_error("this server is empty: it was moved from, or never started");
-  return *core;
+detail::server_core& use(const detail::owned<detail::server_handle>& handle) {
+  if (!handle) throw usage_error("this server is empty: it was moved from, or never started");
+  return *handle->core;
 }
 
 }  // namespace
 
 void server::start_serving() { use(core_).start(); }
-bool server::is_serving() const noexcept { return core_ && core_->look().serving; }
+bool server::is_serving() const noexcept { return core_ && core_->core->look().serving; }
 task<> server::serve_forever() {
   (void)use(core_);
-  return detail::run_forever(core_);
+  return detail::run_forever(core_->core);
 }
 void server::close() { use(core_).close(); }
 task<> server::wait_closed() {
   (void)use(core_);
-  return detail::wait_for_server(core_, true);
+  return detail::wait_for_server(core_->core, true);
 }
 void server::close_clients() { use(core_).for_each_client(&detail::stream_core::close); }
 void server::abort_clients() { use(core_).for_each_client(&detail::stream_core::abort); }
@@ -483,7 +499,7 @@ std::uint16_t server::port() const {
   return at.empty() ? 0 : at.front().port();
 }
 std::vector<int> server::sockets() const { return use(core_).sockets(); }
-std::size_t server::connections() const noexcept { return core_ ? core_->look().live : 0; }
+std::size_t server::connections() const noexcept { return core_ ? core_->core->look().live : 0; }
 
 task<server> start_server_erased(detail::connection_handler handler, std::string host,
                                  std::uint16_t port, server_options options) {
@@ -494,7 +510,7 @@ task<server> start_server_erased(detail::connection_handler handler, std::string
   const std::vector<address> at = co_await resolve(host, port, how);
   const bool at_once = options.start_serving;
   auto core = std::make_shared<detail::server_core>(std::move(handler), std::move(options));
-  server s(core);
+  server s = detail::server_handle::make(core);
   core->bind(at, current_runtime().loop_count());
   if (at_once) core->start();
   co_return s;
@@ -507,7 +523,7 @@ task<server> start_unix_server_erased(detail::connection_handler handler, std::s
   const bool at_once = options.start_serving;
   detail::remove_stale_socket(path);
   auto core = std::make_shared<detail::server_core>(std::move(handler), std::move(options));
-  server s(core);
+  server s = detail::server_handle::make(core);
   core->bind(at, 1);
   if (at_once) core->start();
   co_return s;

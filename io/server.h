@@ -7,11 +7,11 @@
 #pragma once
 
 #include <heddle/core/functional.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/task.h>
 #include <heddle/io/stream.h>
 
 #include <concepts>
-#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -39,7 +39,7 @@ struct server_options {
 
 namespace detail {
 
-class server_core;
+struct server_handle;
 using connection_handler = std::function<task<>(connection)>;
 
 /// Handlers may take the two halves or the connection, and return a task or nothing.
@@ -51,26 +51,30 @@ connection_handler make_connection_handler(F&& f) {
       two || std::is_invocable_v<D&, connection>,
       "a connection handler is called with (stream_reader, stream_writer) or with (connection)");
   // Shared, since std::function copies; called from all loops at once, as the documentation says.
-  auto shared = std::make_shared<D>(std::forward<F>(f));
-  return [shared](connection c) -> task<> {
+  struct kept final : counted {
+    explicit kept(F&& g) : f(std::forward<F>(g)) {}
+    D f;
+  };
+  const shared<kept> handler(new kept(std::forward<F>(f)));
+  return [handler](connection c) -> task<> {
     if constexpr (two) {
       using R = std::invoke_result_t<D&, stream_reader, stream_writer>;
       if constexpr (is_task<R>)
-        return (*shared)(std::move(c.reader), std::move(c.writer));
+        return handler->f(std::move(c.reader), std::move(c.writer));
       else
-        return [](std::shared_ptr<D> g, connection own) -> task<> {
-          (*g)(std::move(own.reader), std::move(own.writer));
+        return [](shared<kept> g, connection own) -> task<> {
+          g->f(std::move(own.reader), std::move(own.writer));
           co_return;
-        }(shared, std::move(c));
+        }(handler, std::move(c));
     } else {
       using R = std::invoke_result_t<D&, connection>;
       if constexpr (is_task<R>)
-        return (*shared)(std::move(c));
+        return handler->f(std::move(c));
       else
-        return [](std::shared_ptr<D> g, connection own) -> task<> {
-          (*g)(std::move(own));
+        return [](shared<kept> g, connection own) -> task<> {
+          g->f(std::move(own));
           co_return;
-        }(shared, std::move(c));
+        }(handler, std::move(c));
     }
   };
 }
@@ -86,9 +90,8 @@ connection_handler make_connection_handler(F&& f) {
 /// Thread-safety  everything, from any loop of its runtime.
 class server {
  public:
-  server() noexcept = default;
-  explicit server(std::shared_ptr<detail::server_core> core) noexcept : core_(std::move(core)) {}
-  server(server&&) noexcept = default;
+  server() noexcept;
+  server(server&&) noexcept;
   server& operator=(server&& other) noexcept;
   ~server();
 
@@ -116,10 +119,11 @@ class server {
   [[nodiscard]] std::vector<int> sockets() const;
   /// Connections that live now.
   [[nodiscard]] std::size_t connections() const noexcept;
-  [[nodiscard]] bool valid() const noexcept { return core_ != nullptr; }
+  [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(core_); }
 
  private:
-  std::shared_ptr<detail::server_core> core_;
+  friend struct detail::server_handle;
+  detail::owned<detail::server_handle> core_;
 };
 
 /// For wrappers that have erased their handler's type already.

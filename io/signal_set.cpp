@@ -139,7 +139,7 @@ class signal_state {
 }  // namespace detail
 
 signal_set::signal_set(std::initializer_list<int> signals)
-    : state_(std::make_unique<detail::signal_state>(signals)) {}
+    : state_(new detail::signal_state(signals)) {}
 signal_set::signal_set(signal_set&&) noexcept = default;
 signal_set& signal_set::operator=(signal_set&&) noexcept = default;
 signal_set::~signal_set() = default;

@@ -5,12 +5,12 @@
 //   int number = co_await stop.wait();
 #pragma once
 
+#include <heddle/core/owned.h>
 #include <heddle/core/task.h>
 
 #include <csignal>
 #include <cstddef>
 #include <initializer_list>
-#include <memory>
 
 namespace heddle {
 
@@ -37,7 +37,7 @@ class signal_set {
   [[nodiscard]] task<int> wait();
 
  private:
-  std::unique_ptr<detail::signal_state> state_;
+  detail::owned<detail::signal_state> state_;
 };
 
 }  // namespace heddle

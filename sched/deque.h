@@ -12,22 +12,19 @@
 
 #include <heddle/core/assert.h>
 #include <heddle/core/atomic.h>
-#include <heddle/sched/run_queue.h>
+#include <heddle/sched/steal_result.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 namespace heddle::detail {
 
 template <class T>
 class deque {
  public:
-  explicit deque(std::size_t capacity = 256) {
-    buffers_.push_back(std::make_unique<buffer>(capacity));
-    buffer_.store(buffers_.back().get(), relaxed);
-  }
+  explicit deque(std::size_t capacity = 256);
   deque(const deque&) = delete;
+  ~deque();
 
   /// Owner.
   HEDDLE_INLINE void push(T item) {
@@ -97,30 +94,49 @@ class deque {
 
  private:
   struct buffer {
-    explicit buffer(std::size_t n)
-        : mask(static_cast<std::int64_t>(n) - 1), slots(std::make_unique<atomic<T>[]>(n)) {}
+    buffer(std::size_t n, buffer* before)
+        : mask(static_cast<std::int64_t>(n) - 1), slots(new atomic<T>[n]), older(before) {}
+    buffer(const buffer&) = delete;
+    ~buffer() { delete[] slots; }
     atomic<T>& at(std::int64_t i) noexcept { return slots[static_cast<std::size_t>(i & mask)]; }
-    std::int64_t mask;
-    std::unique_ptr<atomic<T>[]> slots;
+    const std::int64_t mask;
+    atomic<T>* const slots;
+    buffer* const older;  // retired: a thief may still look at it
   };
 
-  HEDDLE_COLD buffer* make_room(std::int64_t b) {
-    buffer* old = buffer_.load(relaxed);
-    top_seen_ = top_.load(acquire);
-    if (b - top_seen_ <= old->mask) return old;
-    auto bigger = std::make_unique<buffer>(2 * static_cast<std::size_t>(old->mask + 1));
-    for (auto i = top_seen_; i < b; ++i) bigger->at(i).store(old->at(i).load(relaxed), relaxed);
-    buffer* a = bigger.get();
-    buffers_.push_back(std::move(bigger));
-    buffer_.store(a, release);  // pairs with steal()
-    return a;
-  }
+  HEDDLE_COLD buffer* make_room(std::int64_t b);
 
   alignas(far_apart) atomic<std::int64_t> top_{0};
   alignas(far_apart) atomic<std::int64_t> bottom_{0};
   atomic<buffer*> buffer_{nullptr};
   std::int64_t top_seen_ = 0;  // owner's: at or behind top_
-  std::vector<std::unique_ptr<buffer>> buffers_;
 };
+
+// Not inline: the one that the library uses is instantiated once, in fork_state.cpp.
+
+template <class T>
+deque<T>::deque(std::size_t capacity) {
+  buffer_.store(new buffer(capacity, nullptr), relaxed);
+}
+
+template <class T>
+deque<T>::~deque() {
+  for (buffer* b = buffer_.load(relaxed); b;) {
+    buffer* older = b->older;
+    delete b;
+    b = older;
+  }
+}
+
+template <class T>
+typename deque<T>::buffer* deque<T>::make_room(std::int64_t b) {
+  buffer* old = buffer_.load(relaxed);
+  top_seen_ = top_.load(acquire);
+  if (b - top_seen_ <= old->mask) return old;
+  auto* bigger = new buffer(2 * static_cast<std::size_t>(old->mask + 1), old);
+  for (auto i = top_seen_; i < b; ++i) bigger->at(i).store(old->at(i).load(relaxed), relaxed);
+  buffer_.store(bigger, release);  // pairs with steal()
+  return bigger;
+}
 
 }  // namespace heddle::detail

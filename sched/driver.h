@@ -3,9 +3,10 @@
 #pragma once
 
 #include <heddle/core/clock.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/task_record.h>
 
-#include <memory>
+#include <string>
 
 namespace heddle {
 
@@ -37,7 +38,7 @@ class driver {
 };
 
 /// Defined by io: makes the reactor of loop `index`. `kind` is never automatic (choose_reactor has decided). Throws std::system_error.
-std::unique_ptr<driver> make_driver(reactor_kind kind, unsigned index);
+owned<driver> make_driver(reactor_kind kind, unsigned index);
 /// Defined by io: turns a wish (option, then HEDDLE_REACTOR, then a probe) into epoll or uring. An explicit uring that the kernel forbids
 /// throws std::system_error with a message that says so and what to do; automatic falls back to epoll and `note` says why.
 reactor_kind choose_reactor(reactor_kind wish, std::string& note);

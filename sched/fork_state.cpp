@@ -3,6 +3,8 @@
 
 namespace heddle::detail {
 
+template class deque<promise_base*>;
+
 std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
   join_block& j = of(child);
   const bool counted = is_counted(child);

@@ -8,6 +8,10 @@
 
 namespace heddle::detail {
 
+extern template deque<promise_base*>::deque(std::size_t);
+extern template deque<promise_base*>::~deque();
+extern template deque<promise_base*>::buffer* deque<promise_base*>::make_room(std::int64_t);
+
 struct fork_state {
   /// So many forks, and control goes back to the loop, that timers and I/O are served: some 50 us of the smallest forks.
   static constexpr std::uint32_t forks_per_turn = 2048;

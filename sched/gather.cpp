@@ -6,10 +6,7 @@
 namespace heddle::detail {
 
 gather_state::gather_state(mode m, std::size_t children, std::uint16_t runtime)
-    : mode_(m),
-      count_(children),
-      nodes_(std::make_unique<node[]>(children)),
-      pending_(children + 1) {
+    : mode_(m), count_(children), nodes_(new node[children]), pending_(children + 1) {
   reset(kind::gathering, ops, 1);
   belongs_to(runtime);
   (void)word_.begin_forwarding();

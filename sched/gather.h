@@ -54,7 +54,7 @@ class gather_state final : public eventual, public frame_cached {
   enum class mode : bool { first_error, settle_all };
 
   gather_state(mode m, std::size_t children, std::uint16_t runtime);
-  ~gather_state() = default;
+  ~gather_state() { delete[] nodes_; }
 
   /// Adds child `index` (in order, each once); takes a reference to it. Throws bad_value for a child of another runtime.
   void add(std::size_t index, eventual& child);
@@ -82,7 +82,7 @@ class gather_state final : public eventual, public frame_cached {
 
   const mode mode_;
   const std::size_t count_;
-  std::unique_ptr<node[]> nodes_;
+  node* const nodes_;
   atomic<std::size_t> pending_;
   atomic<std::size_t> failed_{none};
   atomic<bool> cancel_asked_{false};

@@ -5,10 +5,10 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/functional.h>
+#include <heddle/core/memory.h>
 #include <heddle/sched/timers.h>
 #include <heddle/sched/work.h>
 
-#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>

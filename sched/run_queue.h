@@ -14,6 +14,7 @@
 
 #include <heddle/core/assert.h>
 #include <heddle/core/atomic.h>
+#include <heddle/sched/steal_result.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -21,8 +22,6 @@
 #include <vector>
 
 namespace heddle::detail {
-
-enum class steal_result { got, empty, lost };
 
 template <class T>
 class run_queue {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <sstream>
 
 namespace heddle {
@@ -83,33 +84,32 @@ void default_handler(const error_context& what) {
 }
 
 struct posted final : callback {
-  explicit posted(std::unique_ptr<callback_base> c) : inner(std::move(c)) {}
+  explicit posted(owned<callback_base> c) : inner(std::move(c)) {}
   void invoke() override { inner->run(); }
   void release() noexcept override { inner.reset(); }
-  std::unique_ptr<callback_base> inner;
+  owned<callback_base> inner;
 };
 
 // The doors that core leaves to a scheduler (executor_hooks.h, task_record.h).
 void open_doors() {
   static const bool once = [] {
-    set_callback_poster(
-        [](std::uint16_t runtime, executor* home, std::unique_ptr<callback_base> c) noexcept {
-          struct parcel {
-            executor* home;
-            std::unique_ptr<callback_base> c;
-          } p{home, std::move(c)};
-          const bool there = with_runtime(
-              runtime,
-              [](runtime_state& s, void* argument) {
-                auto& p = *static_cast<parcel*>(argument);
-                worker* target = s.workers.front().get();
-                for (auto& w : s.workers)
-                  if (static_cast<executor*>(w.get()) == p.home) target = w.get();
-                target->deliver(work(*new posted(std::move(p.c))));
-              },
-              &p);
-          if (!there) run_here(std::move(p.c));
-        });
+    set_callback_poster([](std::uint16_t runtime, executor* home, owned<callback_base> c) noexcept {
+      struct parcel {
+        executor* home;
+        owned<callback_base> c;
+      } p{home, std::move(c)};
+      const bool there = with_runtime(
+          runtime,
+          [](runtime_state& s, void* argument) {
+            auto& p = *static_cast<parcel*>(argument);
+            worker* target = s.workers.front().get();
+            for (auto& w : s.workers)
+              if (static_cast<executor*>(w.get()) == p.home) target = w.get();
+            target->deliver(work(*new posted(std::move(p.c))));
+          },
+          &p);
+      if (!there) run_here(std::move(p.c));
+    });
     set_unretrieved_reporter(
         [](std::uint16_t runtime, eventual& what, const std::exception_ptr& error) noexcept {
           error_context context{"an exception was never retrieved", error, {}};
@@ -483,7 +483,7 @@ callback_handle loop::post_at(detail::callback* c, time_point when) {
 
 runtime::runtime(const options& o) {
   check_foreign("runtime");
-  state_ = std::make_unique<detail::runtime_state>(*this, o);
+  state_.reset(new detail::runtime_state(*this, o));
 }
 
 runtime::~runtime() {

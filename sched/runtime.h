@@ -4,10 +4,9 @@
 
 #include <heddle/core/functional.h>
 #include <heddle/core/future.h>
+#include <heddle/core/owned.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/options.h>
-
-#include <memory>
 
 namespace heddle {
 
@@ -164,7 +163,7 @@ class runtime {
   void launch_foreign(detail::task_record& t);
   void wait_for(detail::task_record& t);
 
-  std::unique_ptr<detail::runtime_state> state_;
+  detail::owned<detail::runtime_state> state_;
 };
 
 /// The runtime of the calling loop. Throws no_running_loop elsewhere.

@@ -7,6 +7,7 @@
 #include <heddle/sched/worker.h>
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 
 namespace heddle::detail {

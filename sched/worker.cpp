@@ -27,7 +27,7 @@ constexpr unsigned most_spins =
 
 }  // namespace
 
-worker::worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d,
+worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
                std::uint64_t seed)
     : loop(facade, index),
       state_(&state),

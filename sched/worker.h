@@ -68,7 +68,7 @@ class shared_queue {
 //   local_ tick_ and the rest      the owner                                 counters  written by the owner, read by anybody
 class worker final : public loop {
  public:
-  worker(runtime& facade, runtime_state& state, unsigned index, std::unique_ptr<driver> d,
+  worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
          std::uint64_t seed);
   ~worker();
 
@@ -137,7 +137,7 @@ class worker final : public loop {
 
   runtime_state* state_;
   random_source random_;
-  std::unique_ptr<driver> driver_;
+  owned<driver> driver_;
   timers timers_;
 
   run_queue<task_record*> ready_;

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <heddle/core/functional.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/wait.h>
 #include <heddle/sync/mutex.h>
 
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -29,7 +29,7 @@ namespace heddle {
 class condition {
  public:
   /// With a mutex of its own.
-  condition() : own_(std::make_unique<mutex>()), mutex_(own_.get()) {}
+  condition() : own_(new mutex), mutex_(own_.get()) {}
   /// With the caller's, which must outlive it. Several conditions may share one.
   explicit condition(mutex& m) noexcept : mutex_(&m) {}
   condition(const condition&) = delete;
@@ -65,7 +65,7 @@ class condition {
   void wake(std::size_t count) noexcept;
   void check_locked(const char* what) const;
 
-  std::unique_ptr<mutex> own_;
+  detail::owned<mutex> own_;
   mutex* mutex_;
   detail::wait_queue waiters_;
 };

@@ -3,12 +3,13 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/core/functional.h>
+#include <heddle/core/memory.h>
+#include <heddle/core/owned.h>
 #include <heddle/sync/queue_core.h>
 
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -125,7 +126,7 @@ template <class T>
 class cell {
   static constexpr bool moves_safely =
       std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>;
-  std::conditional_t<moves_safely, T, std::unique_ptr<T>> held_;
+  std::conditional_t<moves_safely, T, owned<T>> held_;
 
  public:
   template <class U>
@@ -151,7 +152,7 @@ class cell {
     if constexpr (moves_safely)
       return T(std::forward<U>(item));
     else
-      return std::make_unique<T>(std::forward<U>(item));
+      return owned<T>(new T(std::forward<U>(item)));
   }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "io_runtime.h"
 
+#include <memory>
 #include <random>
 
 namespace {
