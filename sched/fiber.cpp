@@ -193,8 +193,8 @@ void fiber::go(fiber& running, bool for_good) noexcept {
   std::memcpy(handled, exceptions_, sizeof(void*) + sizeof(unsigned));
   sanitizer_.came_from = &running;
 #if HEDDLE_ASAN
-  __sanitizer_start_switch_fiber(for_good ? nullptr : &running.sanitizer_.fake_stack, sanitizer_.low,
-                                 sanitizer_.size);
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &running.sanitizer_.fake_stack,
+                                 sanitizer_.low, sanitizer_.size);
 #endif
   (void)for_good;
 #if HEDDLE_TSAN
@@ -207,7 +207,8 @@ void fiber::go(fiber& running, bool for_good) noexcept {
 void fiber::arrived() noexcept {
 #if HEDDLE_ASAN
   // Where we came from: the only way to learn the bounds of a thread's own stack.
-  __sanitizer_finish_switch_fiber(sanitizer_.fake_stack, &sanitizer_.came_from->sanitizer_.low, &sanitizer_.came_from->sanitizer_.size);
+  __sanitizer_finish_switch_fiber(sanitizer_.fake_stack, &sanitizer_.came_from->sanitizer_.low,
+                                  &sanitizer_.came_from->sanitizer_.size);
 #endif
 }
 

@@ -39,8 +39,8 @@ class fiber {
   std::unique_ptr<machine> machine_;
   void (*entry_)(void*) = nullptr;
   void* argument_ = nullptr;
-  void* stack_ = nullptr;           // lowest address; nullptr: not ours
-  void* exceptions_[2] = {};        // __cxa_eh_globals
+  void* stack_ = nullptr;     // lowest address; nullptr: not ours
+  void* exceptions_[2] = {};  // __cxa_eh_globals
   struct {
     const void* low = nullptr;  // the stack, as far as it is known
     std::size_t size = 0;

@@ -12,7 +12,11 @@ namespace heddle::detail {
 
 struct simulation::virtual_thread {
   virtual_thread(std::string n, std::function<void()> f, simulation& s, std::size_t i)
-      : name(std::move(n)), body(std::move(f)), world(&s), index(i), stack(std::in_place, &enter, this) {
+      : name(std::move(n)),
+        body(std::move(f)),
+        world(&s),
+        index(i),
+        stack(std::in_place, &enter, this) {
     role.ready_awaits = 63;  // every ready await asks the world
   }
 
@@ -82,9 +86,7 @@ simulation::simulation(std::uint64_t seed, std::uint64_t most_steps, bool trace)
 
 simulation::~simulation() = default;
 
-std::unique_ptr<driver> simulation::make_driver() {
-  return std::make_unique<virtual_driver>(*this);
-}
+owned<driver> simulation::make_driver() { return owned<driver>(new virtual_driver(*this)); }
 
 duration simulation::elapsed() const noexcept { return now_ - dawn; }
 
@@ -106,7 +108,8 @@ void simulation::note(const char* what, const task_record* t) noexcept {
     mix(running_);
   }
   const auto number = t ? number_of(*t) : 0;
-  for (const char* c = what; *c; ++c) hash_ = (hash_ ^ static_cast<unsigned char>(*c)) * 0x100000001b3u;
+  for (const char* c = what; *c; ++c)
+    hash_ = (hash_ ^ static_cast<unsigned char>(*c)) * 0x100000001b3u;
   mix(number);
   mix(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
   if (!traces_) return;
@@ -125,8 +128,7 @@ std::size_t simulation::start(std::string name, std::function<void()> f) {
     if (i != running_) threads_[i]->stack.reset();
   ended_.clear();
   const std::size_t index = threads_.size();
-  threads_.push_back(
-      std::make_unique<virtual_thread>(std::move(name), std::move(f), *this, index));
+  threads_.push_back(std::make_unique<virtual_thread>(std::move(name), std::move(f), *this, index));
   alive_.push_back(index);
   return index;
 }
@@ -253,8 +255,7 @@ bool simulation::stands_back() noexcept {
   return random_.below(8) == 0;
 }
 
-bool simulation::block(bool (*ready)(void*), void* argument, time_point deadline,
-                       when_stuck then) {
+bool simulation::block(bool (*ready)(void*), void* argument, time_point deadline, when_stuck then) {
   auto& self = *threads_[running_];
   self.ready = ready;
   self.argument = argument;
@@ -318,7 +319,8 @@ std::string wait_of(simulation& s, task_record& t) {
       }
     }
     case task_state::active:
-      return "is ready or running, or waits for strands (if it stands in no queue, its wake-up was lost)";
+      return "is ready or running, or waits for strands (if it stands in no queue, its wake-up was "
+             "lost)";
     default: return "waits for the kernel";
   }
 }
@@ -327,11 +329,11 @@ std::string wait_of(simulation& s, task_record& t) {
 
 std::string simulation::report(bool stuck) {
   looking_ = true;
-  std::string text =
-      (stuck ? "nothing can ever happen again in this simulation"
-             : "this simulation does not come to an end") +
-      std::string(" (seed ") + std::to_string(seed_) + ", " + std::to_string(steps_) + " steps, " +
-      text_of(elapsed()) + " of virtual time):";
+  std::string text = (stuck ? "nothing can ever happen again in this simulation"
+                            : "this simulation does not come to an end") +
+                     std::string(" (seed ") + std::to_string(seed_) + ", " +
+                     std::to_string(steps_) + " steps, " + text_of(elapsed()) +
+                     " of virtual time):";
   std::vector<std::pair<std::uint64_t, std::string>> lines;
   task_record::scan([&](task_record& r) {
     if (r.done() || (r.what() != kind::task && r.what() != kind::strand)) return;
@@ -348,7 +350,8 @@ std::string simulation::report(bool stuck) {
     if (!ours) return;
     std::string line = name_of(*this, r) + " " + wait_of(*this, r);
     if (auto* x = r.extra_if_any(); x && x->made.line() != 0)
-      line += ", made at " + std::string(x->made.file_name()) + ":" + std::to_string(x->made.line());
+      line +=
+          ", made at " + std::string(x->made.file_name()) + ":" + std::to_string(x->made.line());
     lines.emplace_back(at->second.number, std::move(line));
   });
   std::sort(lines.begin(), lines.end());

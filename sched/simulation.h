@@ -56,7 +56,7 @@ class simulation final : public world {
   [[nodiscard]] bool has_ended(std::size_t thread) const noexcept;
   void join(std::size_t thread);
   /// Stands in for a reactor: waits, wakes up, and knows of no I/O.
-  std::unique_ptr<driver> make_driver();
+  owned<driver> make_driver();
 
   // --- chance ---
   std::uint32_t below(std::uint32_t bound) noexcept { return random_.below(bound); }
