@@ -17,9 +17,9 @@
 NLOHMANN_JSON_NAMESPACE_BEGIN
 template <typename, typename>
 struct adl_serializer;
-template <template <typename, typename, typename...> class,
-          template <typename, typename...> class, class, class, class, class, class,
-          template <typename> class, template <typename, typename> class, class>
+template <template <typename, typename, typename...> class, template <typename, typename...> class,
+          class, class, class, class, class, template <typename> class,
+          template <typename, typename> class, class>
 class basic_json;
 NLOHMANN_JSON_NAMESPACE_END
 

@@ -56,13 +56,13 @@ TEST(Simulate, ASeedReplaysExactly) {
 }
 
 TEST(Simulate, TheTraceNamesLoopsAndTasks) {
-  const auto r = t::simulate(
-      7, {.loops = 2},
-      []() -> h::task<> {
-        auto named = h::create_task(h::task_options{.name = "the child"}, leaf, 1);
-        co_await named;
-      },
-      {.trace = true});
+  const auto r = t::simulate(7, {.loops = 2},
+                             []() -> h::task<> {
+                               auto named =
+                                   h::create_task(h::task_options{.name = "the child"}, leaf, 1);
+                               co_await named;
+                             },
+                             {.trace = true});
   EXPECT_NE(r.trace.find("\"the child\""), std::string::npos) << r.trace;
   EXPECT_NE(r.trace.find("loop "), std::string::npos) << r.trace;
 }
@@ -105,9 +105,9 @@ TEST(Simulate, WhatIsStuckSaysWhoWaitsForWhat) {
   try {
     t::simulate(3, {.loops = 2}, []() -> h::task<> {
       h::promise<void> never;
-      auto waits = h::create_task(h::task_options{.name = "the waiter"},
-                                  [](h::future<void> f) -> h::task<> { co_await f; },
-                                  never.get_future());
+      auto waits = h::create_task(
+          h::task_options{.name = "the waiter"}, [](h::future<void> f) -> h::task<> { co_await f; },
+          never.get_future());
       co_await waits;
     });
     FAIL() << "it came to an end";
@@ -119,20 +119,20 @@ TEST(Simulate, WhatIsStuckSaysWhoWaitsForWhat) {
 }
 
 TEST(Simulate, ALivelockIsFoundByCountingSteps) {
-  EXPECT_THROW(t::simulate(
-                   3, {.loops = 2},
-                   []() -> h::task<> {
-                     for (;;) co_await h::yield_now();
-                   },
-                   {.steps = 10'000}),
+  EXPECT_THROW(t::simulate(3, {.loops = 2},
+                           []() -> h::task<> {
+                             for (;;) co_await h::yield_now();
+                           },
+                           {.steps = 10'000}),
                t::livelock_error);
 }
 
 TEST(Simulate, WhatMainThrowsComesOut) {
-  EXPECT_THROW(t::simulate(1, {}, []() -> h::task<int> {
-    co_await h::sleep(1s);
-    throw std::out_of_range("main");
-  }),
+  EXPECT_THROW(t::simulate(1, {},
+                           []() -> h::task<int> {
+                             co_await h::sleep(1s);
+                             throw std::out_of_range("main");
+                           }),
                std::out_of_range);
 }
 
@@ -207,10 +207,11 @@ TEST(Simulate, SeveralProgramsAtATimeOnRealThreads) {
 }
 
 TEST(Simulate, ASimulationInsideOneIsRefused) {
-  EXPECT_THROW(t::simulate(1, {}, []() -> h::task<> {
-    t::simulate(1, {}, program);
-    co_return;
-  }),
+  EXPECT_THROW(t::simulate(1, {},
+                           []() -> h::task<> {
+                             t::simulate(1, {}, program);
+                             co_return;
+                           }),
                h::usage_error);
   EXPECT_THROW(t::virtual_thread([] {}), h::usage_error);
 }
@@ -410,8 +411,7 @@ h::task<> group_program(bool faulty) {
 }
 
 TEST(PlantedFaults, AGroupThatLosesItsLastChildsErrorIsFound) {
-  const auto found =
-      t::explore(1, 1000, {.loops = 2}, [] { return group_program(true); });
+  const auto found = t::explore(1, 1000, {.loops = 2}, [] { return group_program(true); });
   ASSERT_TRUE(found.has_value());
   EXPECT_NE(found->what.find("lost"), std::string::npos) << found->what;
   // A failing interleaving is a number.

@@ -105,7 +105,7 @@ TEST_P(BAR, BAR_05_FiveTasksPassInPairsAndTheFifthWaits) {
     const auto ended = [&] {
       return std::count_if(all.begin(), all.end(), [](auto& t) { return t.done(); });
     };
-    co_await until([&] { return ended() == 4; });
+    co_await until([&] { return ended() == 4 && b.n_waiting() == 1; });
     co_await settle();
     EQUAL(ended(), 4);
     EQUAL(co_await b.wait(), 1u);
