@@ -290,10 +290,11 @@ TEST_P(Timeout, TheInnerOneFirstLeavesTheOuterInForce) {
   run([]() -> h::task<> {
     bool inner = false, outer = false;
     try {
-      co_await h::timeout(4ms, [&]() -> h::task<> {
+      co_await h::timeout(1h, [&](h::timeout_scope& scope) -> h::task<> {
         try {
           co_await h::timeout(500us, []() -> h::task<> { co_await h::sleep(1h); });
         } catch (const h::timeout_error&) { inner = true; }
+        scope.reschedule(h::clock::now() + 1ms);
         co_await h::sleep(1h);
       });
     } catch (const h::timeout_error&) { outer = true; }
@@ -364,13 +365,13 @@ TEST_P(Timeout, AnotherOneMayExpireInTheCleanup) {
 
 TEST_P(Timeout, ADeadlineMayBeMoved) {
   run([]() -> h::task<> {
-    co_await h::timeout(1ms, [](h::timeout_scope& scope) -> h::task<> {  // later
+    co_await h::timeout(50ms, [](h::timeout_scope& scope) -> h::task<> {  // later
       scope.reschedule(h::clock::now() + 1h);
-      co_await h::sleep(3ms);
+      co_await h::sleep(60ms);
     });
-    co_await h::timeout(1ms, [](h::timeout_scope& scope) -> h::task<> {  // to none
+    co_await h::timeout(50ms, [](h::timeout_scope& scope) -> h::task<> {  // to none
       scope.reschedule(std::nullopt);
-      co_await h::sleep(3ms);
+      co_await h::sleep(60ms);
     });
     for (const auto d : {1ms, -1000ms}) {  // earlier, into the past
       bool timed_out = false;
