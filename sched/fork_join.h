@@ -180,6 +180,8 @@ template <class T>
 void check_fork_child(const task<T>& t) {
   if (!t.valid())
     throw usage_error("fork_join of an empty task: it was moved from, awaited, or never made");
+  if (t.frame().promise().continuation) [[unlikely]]
+    throw usage_error("fork_join of a task that was awaited before: a task runs once");
 }
 
 }  // namespace detail

@@ -304,6 +304,14 @@ TEST_P(ForkJoin, AnEmptyChildIsAUsageErrorAndNothingStarts) {
   }());
 }
 
+TEST_P(ForkJoin, AChildThatWasAwaitedBeforeIsAUsageError) {
+  run([]() -> h::task<> {
+    auto child = give(1);
+    (void)co_await child;
+    EXPECT_THROW((void)h::fork_join(std::move(child), give(2)), h::usage_error);
+  }());
+}
+
 TEST_P(ForkJoin, CancellingTheTaskReachesStrandsThatWait) {
   run([]() -> h::task<> {
     for (int i = 0; i < support::rounds(200); ++i) {
