@@ -504,4 +504,11 @@ class [[nodiscard]] promise {
   detail::future_ref<T> state_;
 };
 
+namespace detail {
+template <class T>
+inline constexpr bool is_future = false;
+template <class T>
+inline constexpr bool is_future<future<T>> = true;
+}  // namespace detail
+
 }  // namespace heddle

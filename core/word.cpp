@@ -30,12 +30,12 @@ on_cancel task_word::cancel() noexcept {
   }
 }
 
-std::uint32_t task_word::uncancel() noexcept {
+std::uint32_t task_word::uncancel(std::uint32_t floor) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     if (word::requests(w) == 0 || word::done(w)) return word::requests(w);
     std::uint64_t next = w - word::one_request;
-    if (word::requests(next) == 0) next &= ~word::must;
+    if (word::requests(next) <= floor) next &= ~word::must;
     if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return word::requests(next);
   }
 }

@@ -108,8 +108,15 @@ class task_word {
   // --- cancelling (anyone, under any lock) ---
 
   on_cancel cancel() noexcept;
-  /// Lowers requests; at 0 an undelivered `must` is withdrawn. Returns what is left.
-  std::uint32_t uncancel() noexcept;
+  /// Lowers requests; at `floor` or less an undelivered `must` is withdrawn. Returns what is left. A scope that takes its own request
+  /// back gives the count that it was entered with: nobody else asked since.
+  std::uint32_t uncancel(std::uint32_t floor = 0) noexcept;
+  /// For scopes: the requests whose cancellation has been delivered. One that is not yet shall still count as coming from outside.
+  [[nodiscard]] std::uint32_t requests_delivered() const noexcept {
+    const auto w = load();
+    const auto n = word::requests(w);
+    return n != 0 && (w & word::must) ? n - 1 : n;
+  }
 
   // --- waiting (the task itself) ---
 

@@ -241,8 +241,15 @@ class [[nodiscard]] gathering {
   /// Cancels every child that has not ended. False if the gathering is done.
   bool cancel() { return detail::cancel_now(*state_); }
   [[nodiscard]] bool done() const noexcept { return state_->done(); }
+  /// It ended by a cancellation that its children went along with; a child that is cancelled by others is an error of the gathering.
+  [[nodiscard]] bool cancelled() const noexcept {
+    return state_->how_ended() == detail::outcome::cancelled;
+  }
 
   auto operator co_await() noexcept { return awaiter(*state_, children_); }
+
+  /// For the library.
+  [[nodiscard]] detail::eventual& target() noexcept { return *state_; }
 
  private:
   template <std::size_t... I>
@@ -299,7 +306,13 @@ class [[nodiscard]] gathering_range {
   }
   bool cancel() { return detail::cancel_now(*state_); }
   [[nodiscard]] bool done() const noexcept { return state_->done(); }
+  [[nodiscard]] bool cancelled() const noexcept {
+    return state_->how_ended() == detail::outcome::cancelled;
+  }
   auto operator co_await() noexcept { return awaiter(*state_, children_); }
+
+  /// For the library.
+  [[nodiscard]] detail::eventual& target() noexcept { return *state_; }
 
  private:
   std::vector<child> children_;

@@ -10,9 +10,10 @@ using detail::work_list;
 
 // The word counts requests; who asked does not matter to it. So a scope remembers the count at its entry: when it leaves after it fired and,
 // with its own request taken back, the count is not above that, then its request was the only one and the cancellation was its own.
+// A cancellation that was pending at the entry came from outside and shall get out, so it is not in that count.
 void timeout_scope::enter(detail::task_record& t) {
   task_ = &t;
-  requests_at_entry_ = detail::word::requests(t.state().load());
+  requests_at_entry_ = t.state().requests_delivered();
   if (deadline_) arm(*deadline_);
 }
 
@@ -45,7 +46,7 @@ bool timeout_scope::leave() noexcept {
   // Past from the start and left without a suspension: nothing was interrupted, so nothing expired.
   if (at_once_ && (task_->state().load() & detail::word::must))
     expired_.store(false, detail::release);
-  return task_->state().uncancel() <= requests_at_entry_;
+  return task_->state().uncancel(requests_at_entry_) <= requests_at_entry_;
 }
 
 void timeout_scope::reschedule(std::optional<time_point> deadline) {

@@ -5,6 +5,7 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/functional.h>
 #include <heddle/core/task.h>
+#include <heddle/sched/body.h>
 #include <heddle/sched/sleep.h>
 
 #include <concepts>
@@ -83,24 +84,6 @@ class enter_scope {
 
  private:
   scope_access::scope* scope_;
-};
-
-/// What awaiting the outcome of a body yields; what is not awaitable is the result itself.
-template <class R>
-struct body_value {
-  using type = std::remove_cvref_t<R>;
-  static constexpr bool awaited = false;
-};
-template <>
-struct body_value<void> {
-  using type = void;
-  static constexpr bool awaited = false;
-};
-template <class R>
-  requires requires(R&& r) { std::forward<R>(r).operator co_await(); }
-struct body_value<R> {
-  using type = decltype(std::declval<R>().operator co_await().await_resume());
-  static constexpr bool awaited = true;
 };
 
 template <class F>

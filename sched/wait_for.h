@@ -20,11 +20,6 @@ task<T> wait_for_task(task<T> inner, std::optional<time_point> deadline) {
   co_return co_await block;
 }
 
-template <class T>
-inline constexpr bool is_future = false;
-template <class T>
-inline constexpr bool is_future<future<T>> = true;
-
 /// What has a life of its own: a handle or a future.
 template <class A>
 concept shared_awaitable = is_task_handle<A> || is_future<A>;

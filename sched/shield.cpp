@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/shield.h>
+
+namespace heddle::detail {
+
+shield_state::shield_state(eventual& inner) : inner_(&inner) {
+  reset(kind::future, ops, 2);
+  belongs_to(inner.runtime());
+  inner.ref();
+  if (inner.add_joiner(node_)) return;
+  (void)word_.settle_once(inner.how_ended());
+  work_list nobody;
+  close_joiners(nobody);
+  unref();
+}
+
+// Under the inner's joiner lock. It loses to a cancellation, which then finds the node fired and leaves its reference alone.
+void shield_state::fired(join_node& n, eventual& target, work_list& todo) noexcept {
+  auto& s = *static_cast<node&>(n).owner;
+  if (s.word_.settle_once(target.how_ended())) s.close_joiners(todo);
+  s.unref();
+}
+
+// Cancelled: no lock is held, and the canceller has a reference.
+void shield_state::finish(eventual& self, work_list&) noexcept {
+  static_cast<shield_state&>(self).take_out();
+}
+
+void shield_state::take_out() noexcept {
+  if (inner_->remove_joiner(node_)) unref();
+}
+
+void shield_state::abandon() noexcept {
+  // Only the node's and the caller's are left: nobody will ever ask. It may be firing just now; then it keeps its reference.
+  if (refs_.load(acquire) == 2 && !done()) take_out();
+  unref();
+}
+
+void shield_state::drop(eventual& self) noexcept {
+  auto& s = static_cast<shield_state&>(self);
+  auto* inner = s.inner_;
+  delete &s;
+  inner->unref();
+}
+
+bool shield_wait::begin(task_record& t) {
+  check_joinable(t, state_->inner());
+  return suspend(t);
+}
+
+void shield_wait::check() {
+  check_cancel();
+  if (state_->how_ended() != outcome::cancelled) return;
+  // The inner's cancellation is told by the inner itself; it may also have ended otherwise since.
+  if (state_->inner().how_ended() == outcome::cancelled) return;
+  if (task_record* t = cancelled_through()) throw_cancelled(*t);
+  throw cancelled_error();
+}
+
+}  // namespace heddle::detail

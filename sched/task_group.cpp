@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/task_group.h>
+
+#include <memory>
+#include <vector>
+
+namespace heddle {
+
+using detail::eventual;
+using detail::group_access;
+using detail::join_node;
+using detail::task_record;
+using detail::work_list;
+
+// Problem   A child ends on any loop while others fail, while a third task cancels the group and somebody from outside the task that runs
+//           the block; the block is left once, with the right error, and with the task's count of cancellations as outside made it.
+// Chosen    One lock decides the order: who sets aborting_ also cancels the parent, under it, if the body still runs (own_request_). The
+//           parent takes that request back when it leaves, and what is then above the count at its entry came from outside.
+// Promised  A child's node is fired exactly once; it is in one of the rings from its admission to its end. The group lives on until count_
+//           is 0: who works on it without the lock counts. leaving_ with count_ 0 is the end: nothing is admitted, nothing changes.
+
+/// A child's place in the group. Owned by the group's rings; given back when the child ends well.
+struct task_group::child final : join_node, detail::group_link, detail::frame_cached {
+  child(task_group& g, task_record& t) noexcept : join_node(&fired), group(&g), record(&t) {
+    t.ref();
+  }
+  ~child() { record->unref(); }
+
+  static void fired(join_node& node, eventual& target, work_list& todo) noexcept {
+    auto& c = static_cast<child&>(node);
+    c.group->gone(c, target.how_ended() == detail::outcome::error, todo);
+  }
+
+  task_group* group;
+  task_record* record;
+};
+
+task_group::~task_group() {
+  HEDDLE_ASSERT(running_.alone() && asked_.alone(), "a task group was destroyed with children");
+  while (!failed_.alone()) {
+    auto* c = static_cast<child*>(failed_.after);
+    c->remove();
+    delete c;
+  }
+}
+
+// It is in a ring and has its joiner before it is launched: it may end, and its group be cancelled, inside launch.
+void task_group::start(task_record& t, const task_options& options) {
+  std::unique_ptr<child> fresh;
+  try {
+    fresh = std::make_unique<child>(*this, t);
+    admit(*fresh);
+  } catch (...) {
+    discard_unlaunched(t);
+    throw;
+  }
+  child& c = *fresh.release();
+  (void)t.add_joiner(c);
+  try {
+    launch(t, options);
+  } catch (...) {
+    (void)t.remove_joiner(c);
+    work_list todo;
+    gone(c, false, todo);
+    todo.settle();
+    throw;
+  }
+}
+
+void task_group::admit(child& c) {
+  const char* refused = nullptr;
+  all_ended_.lock();
+  if (!entered_)
+    refused = "create_task in a task group that was not entered";
+  else if (leaving_ && count_ == 0)
+    refused = "create_task in a task group that is over";
+  else if (aborting_)
+    refused = "create_task in a task group that is being cancelled";
+  else {
+    c.enter(running_);
+    ++count_;
+  }
+  all_ended_.unlock();
+  if (refused) throw usage_error(refused);
+}
+
+void task_group::gone(child& c, bool failed, work_list& todo) noexcept {
+  if (failed) c.record->mark_retrieved();
+  all_ended_.lock();
+  c.remove();
+  if (failed) {
+    c.enter(failed_);
+    if (!aborting_) abort(todo);
+  }
+  let_go(todo);
+  all_ended_.unlock();  // the group may be gone from here on
+  if (!failed) delete &c;
+}
+
+void task_group::let_go(work_list& todo) noexcept {
+  if (--count_ == 0)
+    if (auto* w = all_ended_.claim_first()) todo.schedule(*w->task);
+}
+
+// Lock held, by somebody who counts or is the parent; it is let go now and then, so that children that end do not spin for long.
+void task_group::abort(work_list& todo) noexcept {
+  aborting_ = true;
+  for (unsigned n = 1; !running_.alone(); ++n) {
+    auto* c = static_cast<child*>(running_.after);
+    c->remove();
+    c->enter(asked_);
+    (void)todo.cancel(*c->record);
+    if (n % 64 == 0) {
+      all_ended_.unlock();
+      all_ended_.lock();
+    }
+  }
+  if (leaving_) return;  // the parent waits for them anyway
+  own_request_ = true;
+  (void)todo.cancel(*parent_);
+}
+
+void task_group::cancel() noexcept {
+  work_list todo;
+  all_ended_.lock();
+  if (!entered_) {
+    cancel_at_entry_ = true;
+  } else if (!aborting_ && !(leaving_ && count_ == 0)) {
+    ++count_;
+    abort(todo);
+    let_go(todo);
+  }
+  all_ended_.unlock();
+  todo.settle();
+}
+
+namespace detail {
+
+void group_access::enter(task_group& g, task_record& parent) {
+  work_list todo;
+  g.all_ended_.lock();
+  const bool again = g.entered_;
+  if (!again) {
+    g.entered_ = true;
+    g.parent_ = &parent;
+    g.requests_at_entry_ = parent.state().requests_delivered();
+    if (g.cancel_at_entry_) g.abort(todo);
+  }
+  g.all_ended_.unlock();
+  todo.settle();
+  if (again) throw usage_error("with_task_group of a group that was entered before");
+}
+
+void group_access::body_ended(task_group& g, bool failed) noexcept {
+  work_list todo;
+  g.all_ended_.lock();
+  g.leaving_ = true;
+  if (failed && !g.aborting_) g.abort(todo);
+  g.all_ended_.unlock();
+  todo.settle();
+}
+
+void group_access::interrupted(task_group& g) noexcept {
+  work_list todo;
+  g.all_ended_.lock();
+  g.interrupted_ = true;
+  if (!g.aborting_) g.abort(todo);
+  g.all_ended_.unlock();
+  todo.settle();
+}
+
+bool group_access::empty(task_group& g) noexcept {
+  g.all_ended_.lock();
+  const bool none = g.count_ == 0;
+  g.all_ended_.unlock();
+  return none;
+}
+
+bool group_access::wait_in(task_group& g, waiter& w, task_record& t) noexcept {
+  g.all_ended_.lock();
+  const bool suspended = g.count_ != 0 && g.all_ended_.suspend(w, t);
+  g.all_ended_.unlock();
+  return suspended;
+}
+
+namespace {
+bool is_fatal(const std::exception_ptr& error) noexcept {
+  if (!error) return false;
+  try {
+    std::rethrow_exception(error);
+  } catch (const fatal_error&) { return true; } catch (...) {
+    return false;
+  }
+}
+}  // namespace
+
+void group_access::leave(task_group& g, std::exception_ptr of_body) {
+  auto& word = g.parent_->state();
+  const auto floor = g.requests_at_entry_;
+  const auto left = g.own_request_ ? word.uncancel(floor) : word::requests(word.load());
+  const bool outside = left > floor;
+
+  std::vector<std::exception_ptr> errors;
+  for (auto* l = g.failed_.after; l != &g.failed_; l = l->after) {
+    auto& error = error_in(static_cast<task_group::child*>(l)->record->storage());
+    if (is_fatal(error)) std::rethrow_exception(error);
+    errors.push_back(error);
+  }
+  const bool body_cancelled = is_cancellation(of_body);
+  if (of_body && !body_cancelled) {
+    if (is_fatal(of_body)) std::rethrow_exception(std::move(of_body));
+    errors.push_back(std::move(of_body));
+  }
+  if (!errors.empty()) {
+    if (outside) word.set_must();  // what is thrown hides it: it is delivered at the next wait
+    throw exception_group("unhandled errors in a task group", std::move(errors));
+  }
+  if (!body_cancelled && !g.interrupted_) return;
+  if (g.own_request_) {
+    if (!outside) return;  // the cancellation was the group's own
+    (void)word.take_cancel();  // one from outside came with it: both are delivered by this one
+  }
+  if (body_cancelled) std::rethrow_exception(std::move(of_body));
+  throw_cancelled(*g.parent_);
+}
+
+void throw_no_value_of_body() {
+  throw cancelled_error("the task group was cancelled before its body had a value");
+}
+
+}  // namespace detail
+}  // namespace heddle
