@@ -217,7 +217,7 @@ void group_access::leave(task_group& g, std::exception_ptr of_body) {
   }
   if (!body_cancelled && !g.interrupted_) return;
   if (g.own_request_) {
-    if (!outside) return;  // the cancellation was the group's own
+    if (!outside) return;      // the cancellation was the group's own
     (void)word.take_cancel();  // one from outside came with it: both are delivered by this one
   }
   if (body_cancelled) std::rethrow_exception(std::move(of_body));

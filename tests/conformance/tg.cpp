@@ -47,10 +47,12 @@ TEST_P(TG, TG_01_TheBlockWaitsForItsChildrenWhoHaveTheirNames) {
         co_await h::sleep(5ms);
         co_return 42;
       });
-      b = g.create_task([](int n) -> h::task<std::string> {
-        co_await h::yield_now();
-        co_return std::to_string(n);
-      }, 7);
+      b = g.create_task(
+          [](int n) -> h::task<std::string> {
+            co_await h::yield_now();
+            co_return std::to_string(n);
+          },
+          7);
       co_return;
     });
     co_await std::move(block);
@@ -546,10 +548,12 @@ TEST_P(TG, TG_28_FinishedChildrenAreReleasedWhileTheGroupIsOpen) {
     auto block = h::with_task_group([&](h::task_group& g) -> h::task<> {
       auto stays = g.create_task(sleep_long());
       for (int i = 0; i < n; ++i) {
-        g.create_task([&](std::shared_ptr<int>) -> h::task<result> {
-          ++ran;
-          co_return result(live);
-        }, kept);
+        g.create_task(
+            [&](std::shared_ptr<int>) -> h::task<result> {
+              ++ran;
+              co_return result(live);
+            },
+            kept);
         if (i % 16 == 0) co_await h::yield_now();
       }
       co_await until([&] { return ran == n && kept.use_count() == 1 && live == 0; });
@@ -629,10 +633,12 @@ TEST_P(TG, TG_30_AwaitingASiblingThatIsCancelledAloneIsNoFailure) {
 TEST_P(TG, TG_32_AShieldedTaskSurvivesTheInterruptionOfTheBody) {
   run([]() -> h::task<> {
     h::promise<> go;
-    auto t = h::create_task([](h::future<> f) -> h::task<int> {
-      co_await f;
-      co_return 5;
-    }, go.get_future());
+    auto t = h::create_task(
+        [](h::future<> f) -> h::task<int> {
+          co_await f;
+          co_return 5;
+        },
+        go.get_future());
     bool interrupted = false;
     auto block = h::with_task_group([&](h::task_group& g) -> h::task<> {
       g.create_task(fail_when([=] { return waits(t); }));
@@ -845,28 +851,28 @@ TEST_P(TG, TG_34_ChildrenThatFailTogetherAbortOnce) {
 TEST_P(TG, TG_34_EagerChildrenAndFatalErrors) {
   std::string caught;
   THROWS(h::fatal_error, run([&]() -> h::task<> {
-    auto block = h::with_task_group([](h::task_group& g) -> h::task<> {
-      h::task_options eager;
-      eager.eager = true;
-      g.create_task(eager, []() -> h::task<> {
-        throw h::fatal_error("stop all");
-        co_return;
-      });
-      co_await h::sleep(1h);
-    });
-    caught = co_await ending(std::move(block));
-  }));
+           auto block = h::with_task_group([](h::task_group& g) -> h::task<> {
+             h::task_options eager;
+             eager.eager = true;
+             g.create_task(eager, []() -> h::task<> {
+               throw h::fatal_error("stop all");
+               co_return;
+             });
+             co_await h::sleep(1h);
+           });
+           caught = co_await ending(std::move(block));
+         }));
   THROWS(h::fatal_error, run([&]() -> h::task<> {
-    h::task_handle<> child;
-    auto block = h::with_task_group([&](h::task_group& g) -> h::task<> {
-      child = g.create_task(sleep_long());
-      throw h::fatal_error("stop all");
-      co_return;
-    });
-    caught = co_await ending(std::move(block));
-    HOLDS(child.cancelled());
-    throw h::fatal_error("again");
-  }));
+           h::task_handle<> child;
+           auto block = h::with_task_group([&](h::task_group& g) -> h::task<> {
+             child = g.create_task(sleep_long());
+             throw h::fatal_error("stop all");
+             co_return;
+           });
+           caught = co_await ending(std::move(block));
+           HOLDS(child.cancelled());
+           throw h::fatal_error("again");
+         }));
   EQUAL(caught, "Fatal");
 }
 

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/as_completed.h>
+
+namespace heddle::detail {
+
+completion_queue::completion_queue(const std::vector<eventual*>& members,
+                                   std::optional<duration> limit)
+    : nodes_(new node[members.size()]), count_(members.size()), left_(members.size()) {
+  if (limit) deadline_ = saturating_add(clock::now(), *limit);
+  for (std::size_t i = 0; i < count_; ++i) {
+    node& n = nodes_[i];
+    n.owner = this;
+    n.member = members[i];
+    n.index = i;
+    n.added = members[i]->add_joiner(n);
+    if (n.added) continue;
+    work_list nobody;  // nobody waits yet
+    ended(n, nobody);
+  }
+}
+
+completion_queue::~completion_queue() {
+  close();
+  delete[] nodes_;
+}
+
+// A firing that is under way holds the member's joiner lock, so it is over once the node was removed.
+void completion_queue::close() noexcept {
+  for (std::size_t i = 0; i < count_; ++i)
+    if (nodes_[i].added) (void)nodes_[i].member->remove_joiner(nodes_[i]);
+}
+
+void completion_queue::fired(join_node& n, eventual&, work_list& todo) noexcept {
+  auto& own = static_cast<node&>(n);
+  own.owner->ended(own, todo);
+}
+
+void completion_queue::ended(node& n, work_list& todo) noexcept {
+  waiting_.lock();
+  if (!late_) hand_out(n, false, todo);
+  waiting_.unlock();
+}
+
+completion_queue::node* completion_queue::pop() noexcept {
+  node* n = first_;
+  if (!n) return nullptr;
+  first_ = n->next;
+  if (!first_) last_ = nullptr;
+  --left_;
+  return n;
+}
+
+void completion_queue::hand_out(node& n, bool first, work_list& todo) noexcept {
+  if (auto* w = waiting_.claim_first()) {
+    auto& next = static_cast<next_wait&>(*w);
+    next.got_ = &n;
+    todo.schedule(*w->task);
+    if (--left_ == 0)  // nothing is left for the others
+      while (auto* other = waiting_.claim_first()) todo.schedule(*other->task);
+    return;
+  }
+  n.next = first ? first_ : nullptr;
+  if (first)
+    first_ = &n;
+  else if (last_)
+    last_->next = &n;
+  else
+    first_ = &n;
+  if (!last_ || !first) last_ = &n;
+}
+
+/// Lock held. True: there is nothing to wait for.
+bool next_wait::look() noexcept {
+  got_ = from_->pop();
+  return got_ || from_->left_ == 0 || from_->late_;
+}
+
+bool next_wait::await_ready() noexcept {
+  from_->waiting_.lock();
+  bool ready = look();
+  from_->waiting_.unlock();
+  if (!ready && from_->deadline_ && *from_->deadline_ <= clock::now()) {
+    from_->waiting_.lock();
+    if (!look()) from_->late_ = true;
+    from_->waiting_.unlock();
+    ready = true;
+  }
+  return ready && go_on();
+}
+
+bool next_wait::begin(task_record& t) {
+  if (from_->deadline_) {
+    timers& wheel = timers_of_this_loop();
+    wheel.lock();
+    try {
+      wheel.arm(*this, *from_->deadline_);
+    } catch (...) {
+      wheel.unlock();
+      throw;
+    }
+    wheel.unlock();
+  }
+  from_->waiting_.lock();
+  const bool suspended = !look() && from_->waiting_.suspend(*this, t);
+  from_->waiting_.unlock();
+  return suspended;
+}
+
+void next_wait::timed_out(timer_node& n, work_list& todo) noexcept {
+  auto& self = static_cast<next_wait&>(n);
+  auto& q = *self.from_;
+  q.waiting_.lock();
+  q.late_ = true;
+  while (auto* w = q.waiting_.claim_first()) todo.schedule(*w->task);
+  q.waiting_.unlock();
+}
+
+std::optional<std::size_t> next_wait::take() {
+  if (armed_in) {
+    armed_in->lock();
+    (void)armed_in->disarm(*this);
+    armed_in->unlock();
+  }
+  if (cancelled_at_resume(*this)) {
+    if (got_) {
+      work_list todo;
+      from_->waiting_.lock();
+      ++from_->left_;
+      from_->hand_out(*got_, true, todo);
+      from_->waiting_.unlock();
+      todo.settle();
+    }
+    throw_cancelled(*task);
+  }
+  if (got_) return got_->index;
+  bool late = false;
+  from_->waiting_.lock();
+  if (from_->left_ != 0) {  // too late: woken by the time, or it was over before
+    got_ = from_->pop();    // what ended just now is still handed out
+    late = !got_ && from_->late_;
+    if (late) --from_->left_;
+  }
+  from_->waiting_.unlock();
+  if (got_) return got_->index;
+  if (!late) return std::nullopt;
+  from_->close();
+  throw timeout_error();
+}
+
+}  // namespace heddle::detail

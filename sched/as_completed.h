@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+// as_completed: several tasks, one after the other as they end.
+#pragma once
+
+#include <heddle/core/owned.h>
+#include <heddle/sched/wait_many.h>
+
+#include <cstddef>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace heddle {
+
+namespace detail {
+
+class next_wait;
+
+/// What has ended and was not handed out, and who waits for the next. Its owner takes its nodes out before it goes.
+//
+// Everything but the members is guarded by waiting_'s lock. A waiter is there only while nothing is ready: what ends is handed to the
+// oldest; one that is cancelled after that gives it back.
+class completion_queue {
+ public:
+  completion_queue(const std::vector<eventual*>& members, std::optional<duration> limit);
+  completion_queue(const completion_queue&) = delete;
+  ~completion_queue();
+
+ private:
+  friend class next_wait;
+  static constexpr std::size_t none = ~std::size_t{0};
+  struct node : join_node {
+    node() noexcept : join_node(&fired) {}
+    completion_queue* owner = nullptr;
+    eventual* member = nullptr;
+    std::size_t index = 0;
+    node* next = nullptr;  // of those that are ready
+    bool added = false;
+  };
+  static void fired(join_node& n, eventual& target, work_list& todo) noexcept;
+  void ended(node& n, work_list& todo) noexcept;
+  /// Lock held: the oldest that is ready, or nullptr.
+  node* pop() noexcept;
+  /// Lock held: to the oldest waiter, else it is ready.
+  void hand_out(node& n, bool first, work_list& todo) noexcept;
+  /// No lock held: what has not ended by now never comes out.
+  void close() noexcept;
+
+  node* nodes_ = nullptr;
+  const std::size_t count_;
+  wait_queue waiting_;
+  node* first_ = nullptr;
+  node* last_ = nullptr;
+  std::size_t left_;  // not handed out
+  std::optional<time_point> deadline_;
+  bool late_ = false;  // the deadline passed while somebody waited
+};
+
+/// Waits for the next; `index` tells which.
+class next_wait : private waiter, private timer_node, private ready_await {
+ public:
+  bool await_ready() noexcept;
+  template <heddle_promise P>
+  bool await_suspend(std::coroutine_handle<P> h) {
+    if (stands_back()) return stand_back(h);
+    return begin(h.promise().suspending(h));
+  }
+
+ protected:
+  explicit next_wait(completion_queue& q) noexcept
+      : waiter(q.waiting_), timer_node(&timed_out), from_(&q) {}
+  ~next_wait() = default;
+  /// The index of one that has ended, or nothing when all were handed out.
+  std::optional<std::size_t> take();
+
+ private:
+  friend class completion_queue;
+  static void timed_out(timer_node& n, work_list& todo) noexcept;
+  const char* name() const noexcept override { return "as_completed"; }
+  bool begin(task_record& t);
+  bool look() noexcept;
+
+  completion_queue* from_;
+  completion_queue::node* got_ = nullptr;
+};
+
+}  // namespace detail
+
+/// What `as_completed` returns. Movable; whoever drops it before its end leaves the members alone.
+template <class A>
+class [[nodiscard]] completions {
+  class awaiter final : public detail::next_wait {
+   public:
+    explicit awaiter(completions& c) noexcept : next_wait(*c.queue_), all_(&c) {}
+    std::optional<A> await_resume() {
+      const auto index = take();
+      return index ? std::optional<A>(all_->members_[*index]) : std::nullopt;
+    }
+
+   private:
+    completions* all_;
+  };
+
+ public:
+  completions(std::vector<A> members, std::optional<duration> limit) {
+    std::vector<detail::eventual*> targets;
+    targets.reserve(members.size());
+    for (auto& a : members) targets.push_back(&detail::member_target(a));
+    std::vector<detail::eventual*> kept;
+    for (auto i : detail::first_appearances(targets)) {
+      kept.push_back(targets[i]);
+      members_.push_back(std::move(members[i]));
+    }
+    queue_ = detail::owned<detail::completion_queue>(new detail::completion_queue(kept, limit));
+  }
+
+  /// `co_await c.next()`: the next that ends, or has ended, in the order of their ends; nothing after the last.
+  ///
+  /// Each yielded member is done: ask or await it for its result. Several tasks may ask in turn.
+  /// Throws    timeout_error once for each member that has not ended when the time is over; what ended before comes out first
+  /// Cancel    takes the task out of the queue; the members go on, and nothing is lost to whoever asks next
+  [[nodiscard]] auto next() noexcept { return awaiter(*this); }
+
+ private:
+  std::vector<A> members_;
+  detail::owned<detail::completion_queue> queue_;  // its nodes stand in lists of the members
+};
+
+namespace detail {
+
+template <class A>
+struct completion_member {
+  using type = A;
+  static A start(A a) { return a; }
+};
+template <class T>
+struct completion_member<task<T>> {
+  using type = task_handle<T>;
+  static task_handle<T> start(task<T> t) { return create_task(std::move(t)); }
+};
+template <class A>
+using started_member = typename completion_member<A>::type;
+template <class A>
+concept completing = shared_member<started_member<A>>;
+
+template <class Range>
+auto start_members(Range&& range) {
+  using given = range_member<Range>;
+  std::vector<started_member<given>> all;
+  for (auto& a : range) {
+    if constexpr (std::is_lvalue_reference_v<Range>)
+      all.push_back(completion_member<given>::start(a));
+    else
+      all.push_back(completion_member<given>::start(std::move(a)));
+  }
+  return all;
+}
+
+}  // namespace detail
+
+/// Several tasks (which are started, in this order), handles or futures, as they end:
+///
+///   auto all = h::as_completed(std::move(requests));
+///   while (auto next = co_await all.next()) use(co_await *next);
+///
+/// One given twice comes out once. `limit`, counted from this call, is for all of them together; std::nullopt or left out: none.
+/// Cost      a block for the queue, an entry in the list of each member
+/// Throws    no_running_loop outside of a runtime, if tasks are to be started
+template <class Range, class D>
+  requires detail::completing<detail::range_member<Range>>
+[[nodiscard]] auto as_completed(Range&& range, D limit) {
+  auto all = detail::start_members(std::forward<Range>(range));
+  return completions<typename decltype(all)::value_type>(std::move(all), detail::limit_from(limit));
+}
+template <class Range>
+  requires detail::completing<detail::range_member<Range>>
+[[nodiscard]] auto as_completed(Range&& range) {
+  return heddle::as_completed(std::forward<Range>(range), std::nullopt);
+}
+/// The same for tasks and handles of one result type, mixed: `as_completed(f(), handle, g())`.
+template <class A, class... As>
+  requires(detail::completing<std::remove_cvref_t<A>> && ... &&
+           std::is_same_v<detail::started_member<std::remove_cvref_t<A>>,
+                          detail::started_member<std::remove_cvref_t<As>>>)
+[[nodiscard]] auto as_completed(A&& first, As&&... others) {
+  std::vector<detail::started_member<std::remove_cvref_t<A>>> all;
+  all.reserve(1 + sizeof...(As));
+  all.push_back(
+      detail::completion_member<std::remove_cvref_t<A>>::start(std::forward<A>(first)));
+  (all.push_back(
+       detail::completion_member<std::remove_cvref_t<As>>::start(std::forward<As>(others))),
+   ...);
+  return completions<detail::started_member<std::remove_cvref_t<A>>>(std::move(all), std::nullopt);
+}
+
+}  // namespace heddle

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/wait_many.h>
+
+#include <algorithm>
+
+namespace heddle::detail {
+
+std::vector<std::size_t> first_appearances(const std::vector<eventual*>& all) {
+  std::vector<std::size_t> kept(all.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) kept[i] = i;
+  const auto by_place = [&](std::size_t a, std::size_t b) {
+    return all[a] != all[b] ? std::less<>()(all[a], all[b]) : a < b;
+  };
+  const auto same = [&](std::size_t a, std::size_t b) { return all[a] == all[b]; };
+  std::sort(kept.begin(), kept.end(), by_place);
+  kept.erase(std::unique(kept.begin(), kept.end(), same), kept.end());
+  std::sort(kept.begin(), kept.end());
+  return kept;
+}
+
+many_wait::many_wait(const std::vector<eventual*>& members, wait_until until,
+                     std::optional<duration> limit)
+    : waiter(queue_),
+      timer_node(&timed_out),
+      members_(members),
+      until_(until),
+      limit_(limit),
+      left_(members.size()) {
+  if (members.empty()) throw bad_value("wait for no members: it would never return");
+  switch (until) {
+    case wait_until::first_completed:
+    case wait_until::first_exception:
+    case wait_until::all_completed: return;
+  }
+  throw bad_value("wait: there is no such condition");
+}
+
+many_wait::~many_wait() {
+  detach();
+  delete[] nodes_;
+}
+
+bool many_wait::counts(outcome how) noexcept {
+  --left_;
+  enough_ = enough_ || left_ == 0 || until_ == wait_until::first_completed ||
+            (until_ == wait_until::first_exception && how == outcome::error);
+  return enough_;
+}
+
+bool many_wait::await_ready() noexcept {
+  for (const auto* m : members_)
+    if (m->done()) (void)counts(m->how_ended());
+  if (enough_ || (limit_ && *limit_ <= duration::zero())) return go_on();
+  left_ = members_.size();  // those are counted again when their nodes are added
+  return false;
+}
+
+bool many_wait::begin(task_record& t) {
+  for (auto* m : members_) check_joinable(t, *m);
+  nodes_ = new node[members_.size()];
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    nodes_[i].owner = this;
+    nodes_[i].added = members_[i]->add_joiner(nodes_[i]);
+    if (nodes_[i].added) continue;
+    work_list nobody;  // nobody waits yet
+    ended(members_[i]->how_ended(), nobody);
+  }
+  if (limit_) {
+    timers& wheel = timers_of_this_loop();
+    wheel.lock();
+    try {
+      wheel.arm(*this, saturating_add(clock::now(), *limit_));
+    } catch (...) {
+      wheel.unlock();
+      throw;
+    }
+    wheel.unlock();
+  }
+  queue_.lock();
+  const bool suspended = !enough_ && queue_.suspend(*this, t);
+  queue_.unlock();
+  return suspended;
+}
+
+void many_wait::ended(outcome how, work_list& todo) noexcept {
+  queue_.lock();
+  if (counts(how))
+    if (auto* w = queue_.claim_first()) todo.schedule(*w->task);
+  queue_.unlock();
+}
+
+void many_wait::fired(join_node& n, eventual& target, work_list& todo) noexcept {
+  static_cast<node&>(n).owner->ended(target.how_ended(), todo);
+}
+
+void many_wait::timed_out(timer_node& n, work_list& todo) noexcept {
+  auto& self = static_cast<many_wait&>(n);
+  self.queue_.lock();
+  self.enough_ = true;
+  if (auto* w = self.queue_.claim_first()) todo.schedule(*w->task);
+  self.queue_.unlock();
+}
+
+void many_wait::detach() noexcept {
+  if (armed_in) {
+    armed_in->lock();
+    (void)armed_in->disarm(*this);
+    armed_in->unlock();
+  }
+  if (!nodes_) return;
+  for (std::size_t i = 0; i < members_.size(); ++i)
+    if (std::exchange(nodes_[i].added, false)) (void)members_[i]->remove_joiner(nodes_[i]);
+}
+
+void many_wait::await_resume() {
+  detach();
+  if (cancelled_at_resume(*this)) throw_cancelled(*task);
+}
+
+}  // namespace heddle::detail

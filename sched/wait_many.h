@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// wait: for the first, the first failure, or all of several tasks; none of them is cancelled.
+#pragma once
+
+#include <heddle/core/budget.h>
+#include <heddle/core/future.h>
+#include <heddle/core/wait.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/sleep.h>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace heddle {
+
+/// When `wait` returns, if its time is not over before.
+enum class wait_until : std::uint8_t { first_completed, first_exception, all_completed };
+
+/// What `wait` yields: the members in the order in which they were given, each once.
+template <class A>
+struct wait_result {
+  std::vector<A> done;
+  std::vector<A> pending;
+};
+
+namespace detail {
+
+/// What has a life of its own and can be awaited by several: a handle, a future, a shield.
+template <class A>
+concept shared_member = is_task_handle<A> || is_future<A> || requires(A a) {
+  { a.target() } -> std::same_as<eventual&>;
+};
+template <shared_member A>
+eventual& member_target(A& member) {
+  if constexpr (is_task_handle<A>) {
+    if (!member.valid()) throw usage_error("an empty task handle among those to wait for");
+    return *member.record();
+  } else if constexpr (is_future<A>) {
+    return member.state();
+  } else {
+    return member.target();
+  }
+}
+template <class Range>
+using range_member =
+    std::remove_cvref_t<decltype(*std::declval<Range&>().begin())>;  // a range of members
+
+/// The indices at which something appears for the first time, in order.
+std::vector<std::size_t> first_appearances(const std::vector<eventual*>& all);
+
+/// A limit, as a duration from when the wait begins: a wait that is built now may be awaited later.
+template <class Rep, class Period>
+std::optional<duration> limit_from(std::chrono::duration<Rep, Period> d) {
+  if constexpr (std::is_floating_point_v<Rep>)
+    if (d.count() != d.count()) throw_nan();
+  return to_duration(d);
+}
+inline std::optional<duration> limit_from(std::nullopt_t) noexcept { return std::nullopt; }
+template <class Rep, class Period>
+std::optional<duration> limit_from(const std::optional<std::chrono::duration<Rep, Period>>& d) {
+  return d ? limit_from(*d) : std::nullopt;
+}
+
+/// One leaf wait on several ends. Its nodes are out of every list when it resumes.
+//
+// queue_ has at most one waiter, this; its lock guards left_ and enough_. A member's node fires under the member's joiner lock, the timer
+// under its loop's: removing them waits for a firing that is under way, so nobody touches this after detach().
+class many_wait final : private waiter, private timer_node, private ready_await {
+ public:
+  /// Throws bad_value for no members and for a condition that there is not.
+  many_wait(const std::vector<eventual*>& members, wait_until until,
+            std::optional<duration> limit);
+  ~many_wait();
+
+  bool await_ready() noexcept;
+  template <heddle_promise P>
+  bool await_suspend(std::coroutine_handle<P> h) {
+    if (stands_back()) return stand_back(h);
+    return begin(h.promise().suspending(h));
+  }
+  void await_resume();
+
+ private:
+  struct node : join_node {
+    node() noexcept : join_node(&fired) {}
+    many_wait* owner = nullptr;
+    bool added = false;
+  };
+  static void fired(join_node& n, eventual& target, work_list& todo) noexcept;
+  static void timed_out(timer_node& n, work_list& todo) noexcept;
+  const char* name() const noexcept override { return "wait"; }
+  bool begin(task_record& t);
+  /// One more has ended so. True: it is enough.
+  bool counts(outcome how) noexcept;
+  void ended(outcome how, work_list& todo) noexcept;
+  void detach() noexcept;
+
+  const std::vector<eventual*>& members_;
+  const wait_until until_;
+  const std::optional<duration> limit_;
+  wait_queue queue_;
+  node* nodes_ = nullptr;
+  std::size_t left_;
+  bool enough_ = false;
+};
+
+template <class A>
+task<wait_result<A>> wait_for_many(std::vector<A> given, wait_until until,
+                                   std::optional<duration> limit) {
+  std::vector<eventual*> targets;
+  targets.reserve(given.size());
+  for (auto& a : given) targets.push_back(&member_target(a));
+  const auto kept = first_appearances(targets);
+  std::vector<eventual*> members;
+  members.reserve(kept.size());
+  for (auto i : kept) members.push_back(targets[i]);
+  many_wait all(members, until, limit);
+  co_await all;
+  wait_result<A> result;
+  for (auto i : kept)
+    (targets[i]->done() ? result.done : result.pending).push_back(std::move(given[i]));
+  co_return result;
+}
+
+template <class Range>
+std::vector<range_member<Range>> members_of(Range&& range) {
+  if constexpr (std::is_same_v<std::remove_cvref_t<Range>, std::vector<range_member<Range>>>) {
+    return std::forward<Range>(range);
+  } else {
+    std::vector<range_member<Range>> all;
+    for (auto& a : range) all.push_back(a);
+    return all;
+  }
+}
+
+}  // namespace detail
+
+/// Waits for several handles, futures or shields: `auto [done, pending] = co_await wait(tasks, wait_until::first_completed, 2s);`
+///
+/// first_exception: until one has failed (being cancelled is no failure), or all have ended. When `limit` (any duration, or std::nullopt for
+/// none) passes before that, the wait returns with what is done by then; zero or less: at once. A member given twice counts once.
+/// Cost      an entry in the list of each member, taken out again at the end
+/// Throws    bad_value for no members at all. Not what a member ended with: ask its handle.
+/// Cancel    of the awaiting task leaves the members alone.
+template <class Range, class D>
+  requires detail::shared_member<detail::range_member<Range>>
+[[nodiscard]] task<wait_result<detail::range_member<Range>>> wait(Range&& range, wait_until until,
+                                                                  D limit) {
+  return detail::wait_for_many(detail::members_of(std::forward<Range>(range)), until,
+                               detail::limit_from(limit));
+}
+template <class Range>
+  requires detail::shared_member<detail::range_member<Range>>
+[[nodiscard]] task<wait_result<detail::range_member<Range>>> wait(
+    Range&& range, wait_until until = wait_until::all_completed) {
+  return detail::wait_for_many(detail::members_of(std::forward<Range>(range)), until, std::nullopt);
+}
+
+}  // namespace heddle
