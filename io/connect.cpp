@@ -59,6 +59,7 @@ task<connection> connect_to(address to, connection_options options) {
             "getsockopt SO_ERROR", to.to_string());
     } while (error == 0 && core->is_connecting());
     if (error != 0) throw_system_error(error, "connect", to.to_string());
+    core->established();
   }
   co_return c;
 }

@@ -54,7 +54,10 @@ epoll_reactor::epoll_reactor()
   check(::epoll_ctl(set_.get(), EPOLL_CTL_ADD, bell_.get(), &e), "epoll_ctl");
 }
 
-epoll_reactor::~epoll_reactor() { io_source::orphan_all(*this); }
+epoll_reactor::~epoll_reactor() {
+  end_subscriptions();
+  io_source::orphan_all(*this);
+}
 
 unsigned epoll_reactor::poll(duration limit) {
   epoll_event list[batch];
@@ -108,6 +111,11 @@ io_source& epoll_reactor::watch(int descriptor, source_owner* owner, watched_for
     throw_system_error(error, "epoll_ctl");
   }
   return s;
+}
+
+void epoll_reactor::forget(int descriptor) noexcept {
+  // It is not there any more if it was closed first.
+  (void)::epoll_ctl(set_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
 }
 
 }  // namespace heddle::detail

@@ -6,11 +6,17 @@
 #include <heddle/sched/driver.h>
 
 #include <cstddef>
+#include <memory>
+#include <mutex>
 
 namespace heddle::detail {
 
+class subscriptions;
+
 enum class watched_for {
   reading,     // edges of "readable"
+  writing,     // edges of "writable"
+  both_ways,   // edges of both; whoever watches calls forget() before it lets the descriptor go
   connecting,  // one of "writable"; a stream afterwards
   streaming,   // a stream: edges of both, unless the kernel moves its bytes
 };
@@ -27,6 +33,9 @@ class reactor : public driver {
   /// what is returned, if anything is.
   virtual reactor* unwatch(io_source& source) noexcept = 0;
 
+  /// What was watched both ways is watched no more, although it stays open. After retire().
+  virtual void forget(int) noexcept {}
+
   /// The kernel moves a stream's bytes itself: receive_more, send and settle_descriptor are there.
   /// Else the stream calls recv and send.
   [[nodiscard]] bool moves_bytes() const noexcept { return moves_bytes_; }
@@ -38,11 +47,21 @@ class reactor : public driver {
   /// the kernel afterwards.
   virtual void settle_descriptor() noexcept {}
 
+  void subscribe(occasion when, int number, loop& home, driver& watcher,
+                 shared<handler> what) final;
+  bool unsubscribe(occasion when, int number) final;
+
+  ~reactor() override;
+
  protected:
-  explicit reactor(bool moves_bytes) noexcept : moves_bytes_(moves_bytes) {}
+  explicit reactor(bool moves_bytes) noexcept;
+  /// The first thing that a destructor does: what is watched for handlers is watched no more.
+  void end_subscriptions() noexcept;
 
  private:
   const bool moves_bytes_;
+  std::mutex subscribing_;
+  std::unique_ptr<subscriptions> subscriptions_;
 };
 
 /// The reactor of the loop that this thread is. Throws no_running_loop elsewhere.

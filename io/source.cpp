@@ -67,6 +67,7 @@ io_source& io_source::claim(int descriptor, reactor& home, source_owner* owner) 
     if (s) {
       s->descriptor = descriptor;
       s->owner = owner;
+      s->tells_readable = owner && owner->wants_readable();
       s->wants_write.store(false, relaxed);
       s->ended.store(false, relaxed);
       s->home.store(&home, release);  // pairs with orphan_all()
@@ -95,8 +96,15 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
   unsigned woken = 0;
   if (what & events::readable) {
     waiter* w = nullptr;
+    source_owner* told = nullptr;
+    bool failed = false;
     readable.lock();
     if (!stale()) {
+      failed = (what & events::error) != 0;
+      if (owner && (failed || tells_readable)) {
+        told = owner;
+        told->hold();
+      }
       if (what & (events::error | events::hang_up | events::peer_hang_up))
         ended.store(true, relaxed);
       edges_.store(edges_.load(relaxed) + 1, release);  // pairs with edges(): `ended` is seen too
@@ -105,6 +113,12 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
     readable.unlock();
     if (w) {
       schedule(*w->task);
+      ++woken;
+    }
+    if (told) {
+      if (failed) told->failed(0);
+      told->readable();
+      told->drop();
       ++woken;
     }
   }

@@ -37,9 +37,15 @@ class source_owner {
   virtual void hold() noexcept = 0;
   virtual void drop() noexcept = 0;
   /// There may be room for sending. From any loop.
-  virtual void writable() noexcept = 0;
+  virtual void writable() noexcept {}
   /// A send that was handed to the kernel has ended: bytes, or a negative errno. From any loop.
-  virtual void sent(int result) noexcept = 0;
+  virtual void sent(int) noexcept {}
+  /// It wants to be told of edges for reading too, besides the tasks that wait for them. Constant.
+  [[nodiscard]] virtual bool wants_readable() const noexcept { return false; }
+  virtual void readable() noexcept {}
+  /// The kernel has found an error on the socket, perhaps while nobody reads or writes: its number,
+  /// or 0 if the socket is to be asked.
+  virtual void failed(int) noexcept {}
   /// The reactor ends: nothing will come any more.
   virtual void reactor_gone() noexcept = 0;
 
@@ -65,8 +71,9 @@ struct kernel_side {
   std::uint16_t operations =
       0;  // in the kernel, or on their way there: the slot is kept until they have ended
   bool receiving = false;
-  bool stopping = false;  // the receiving was told to stop
-  bool retired = false;   // free the slot when operations reaches 0
+  bool stopping = false;     // the receiving was told to stop
+  bool retired = false;      // free the slot when operations reaches 0
+  std::uint16_t polled = 0;  // events that a lasting poll asks for
 };
 
 /// Events, in the bits of epoll and poll.
@@ -99,6 +106,7 @@ class io_source {
   int descriptor = -1;
   atomic<reactor*> home{nullptr};
   source_owner* owner = nullptr;
+  bool tells_readable = false;  // constant in a life, like owner
   io_source* next_free = nullptr;
   kernel_side kernel;
 

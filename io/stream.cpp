@@ -285,10 +285,7 @@ void stream_writer::set_write_limits(std::size_t high, std::size_t low) {
   core_.use().set_limits(high, low);
 }
 address stream_writer::peer_address() const { return core_.use().peer(); }
-address stream_writer::local_address() const {
-  const int d = core_.use().descriptor();
-  return d < 0 ? address() : address::local_of(d);
-}
+address stream_writer::local_address() const { return core_.use().local(); }
 int stream_writer::native_handle() const noexcept {
   return core_.get() ? core_.get()->descriptor() : -1;
 }

@@ -3,19 +3,25 @@
 
 #include <heddle/core/assert.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/executor_hooks.h>
+#include <heddle/core/thread_state.h>
 
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <ctime>
 #include <memory>
 
 namespace heddle::detail {
 namespace {
 
 constexpr std::size_t kept_capacity = 256;
+constexpr std::size_t most_a_turn = 1024 * 1024;  // sent by one call before others have their turn
 
 /// Ends both directions although operations in the kernel keep the socket open, which a close alone
 /// does not.
@@ -30,8 +36,8 @@ void cut_off(int socket, bool reset) noexcept {
 
 }  // namespace
 
-stream_core::stream_core(bool kernel_moves, std::size_t limit, const address& peer)
-    : limit_(limit), kernel_moves_(kernel_moves) {
+stream_core::stream_core(bool kernel_moves, bool pipe, std::size_t limit, const address& peer)
+    : limit_(limit), kernel_moves_(kernel_moves), pipe_(pipe) {
   if (peer.size() <= sizeof short_peer_) {
     short_peer_length_ = static_cast<std::uint8_t>(peer.size());
     std::memcpy(short_peer_, peer.data(), peer.size());
@@ -46,13 +52,30 @@ stream_core::~stream_core() {
 
 stream_core* stream_core::open(fd socket, reactor& home, watched_for purpose, std::size_t limit,
                                const address& peer) {
+  return open_any(std::move(socket), home, purpose, limit, peer, false);
+}
+
+stream_core* stream_core::open_pipe(fd end, reactor& home, watched_for purpose, std::size_t limit) {
+  return open_any(std::move(end), home, purpose, limit, address(), true);
+}
+
+stream_core* stream_core::open_any(fd socket, reactor& home, watched_for purpose, std::size_t limit,
+                                   const address& peer, bool pipe) {
   struct deleter {
     void operator()(stream_core* c) const noexcept { delete c; }
   };
-  std::unique_ptr<stream_core, deleter> core(new stream_core(home.moves_bytes(), limit, peer));
-  core->source_ = &home.watch(socket.get(), core.get(), purpose);
+  std::unique_ptr<stream_core, deleter> core(
+      new stream_core(home.moves_bytes() && !pipe, pipe, limit, peer));
+  core->established_.store(purpose == watched_for::streaming, relaxed);
+  core->descriptor_.store(socket.get(), release);  // pairs with descriptor(); events come at once
+  try {
+    core->source_ = &home.watch(socket.get(), core.get(), purpose);
+  } catch (...) {
+    core->descriptor_.store(-1, relaxed);
+    throw;
+  }
   core->name_ = core->source_->name();
-  core->descriptor_.store(socket.release(), release);  // pairs with descriptor()
+  (void)socket.release();
   return core.release();
 }
 
@@ -68,6 +91,20 @@ bool stream_core::is_connecting() const noexcept {
   socklen_t length = sizeof other;
   return ::getpeername(descriptor(), reinterpret_cast<sockaddr*>(&other), &length) != 0 &&
          errno == ENOTCONN;
+}
+
+address stream_core::local() noexcept {
+  address at;
+  drain_queue_.lock();
+  if (local_length_ != 0) {
+    alignas(8) unsigned char copy[sizeof local_];
+    std::memcpy(copy, local_, sizeof copy);
+    at = address(reinterpret_cast<const sockaddr*>(copy), local_length_);
+  } else if (!finishing_) {
+    at = address::local_of(descriptor());
+  }
+  drain_queue_.unlock();
+  return at;
 }
 
 void stream_core::throw_error() const {
@@ -100,7 +137,8 @@ stream_core::got stream_core::receive() {
     if (is_drained_ && seen == drained_at_) return got::nothing;
     input_.make_room();
     const auto room = input_.room();
-    const auto n = ::recv(descriptor(), input_.tail(), room, MSG_DONTWAIT);
+    const auto n = pipe_ ? ::read(descriptor(), input_.tail(), room)
+                         : ::recv(descriptor(), input_.tail(), room, MSG_DONTWAIT);
     if (n > 0) [[likely]] {
       input_.added(static_cast<std::size_t>(n));
       // A short read has emptied the socket, and an edge will tell of more; but the end of the
@@ -115,6 +153,7 @@ stream_core::got stream_core::receive() {
       eof_ = true;
       const int sent = error_.load(acquire);  // pairs with fail()
       failed_ = sent != 0 && sent != EPIPE;
+      if (pipe_) close();  // nothing can follow; the reader, which has the role, closes it
       return got::end;
     }
     if (code == EINTR) continue;
@@ -124,7 +163,7 @@ stream_core::got stream_core::receive() {
       return got::nothing;
     }
     eof_ = failed_ = true;
-    fail(code, "recv", false);
+    fail(code, "recv", found_by::reader);
     return got::end;
   }
 }
@@ -175,7 +214,7 @@ stream_core::got stream_core::receive_moved() {
     failed_ = sent_error != 0 && sent_error != EPIPE;
   } else {
     failed_ = true;
-    fail(-end, "recv", false);
+    fail(-end, "recv", found_by::reader);
   }
   return got::end;
 }
@@ -260,7 +299,7 @@ void stream_core::sent(int result) noexcept {
     offset_ += static_cast<std::size_t>(result);
   } else if (result != -EINTR && result != -EAGAIN) {
     offset_ = inflight_.size();
-    if (!over) fail(-result, "send", true);
+    if (!over) fail(-result, "send", found_by::sender);
   }
   send_all({});
 }
@@ -269,6 +308,7 @@ void stream_core::sent(int result) noexcept {
 // nothing is left or the kernel takes no more; then gives the role back.
 void stream_core::send_all(std::string_view direct) noexcept {
   bool flagged = false;  // wants_write was set since the last success
+  std::size_t turn = 0;  // sent in this call
   for (;;) {
     const bool from_caller = !direct.empty();
     const std::string_view piece =
@@ -302,7 +342,10 @@ void stream_core::send_all(std::string_view direct) noexcept {
       drain_queue_.unlock();
       todo.settle();
       if (end_direction) {
-        ::shutdown(descriptor(), SHUT_WR);
+        if (pipe_)
+          close();
+        else
+          ::shutdown(descriptor(), SHUT_WR);
         continue;
       }
       if (end_all) finish(reset);
@@ -313,10 +356,12 @@ void stream_core::send_all(std::string_view direct) noexcept {
       if (hand_to_kernel()) return;
       continue;
     }
-    const auto n = ::send(descriptor(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool hands_over = false;
+    const auto n = send_some(piece);
     if (n >= 0) [[likely]] {
       flagged = false;
       const auto sent = static_cast<std::size_t>(n);
+      turn += sent;
       if (from_caller) {
         direct.remove_prefix(sent);
       } else {
@@ -330,17 +375,20 @@ void stream_core::send_all(std::string_view direct) noexcept {
         todo.settle();
         if (aborted) offset_ = inflight_.size();
       }
-      continue;
+      // A peer that reads as fast as we send must not hold this loop: the rest has to queue.
+      hands_over = turn >= most_a_turn && current_runtime_id() != 0 &&
+                   !(from_caller ? direct.empty() : offset_ == inflight_.size());
+      if (!hands_over) continue;
     }
-    const int code = errno;
+    const int code = hands_over ? EAGAIN : errno;
     if (code == EINTR) continue;
     if (code != EAGAIN && code != EWOULDBLOCK) {
       direct = {};
       offset_ = inflight_.size();
-      fail(code, "send", true);
+      fail(code, "send", found_by::sender);
       continue;
     }
-    if (!flagged) {                               // protocol EDGE: once more with the flag up
+    if (!flagged && !hands_over) {                // protocol EDGE: once more with the flag up
       source_->wants_write.store(true, seq_cst);  // pairs with io_source::ready()
       flagged = true;
       continue;
@@ -351,14 +399,14 @@ void stream_core::send_all(std::string_view direct) noexcept {
         offset_ = 0;
       } catch (const std::bad_alloc&) {
         direct = {};
-        fail(ENOMEM, "send", true);
+        fail(ENOMEM, "send", found_by::sender);
         continue;
       }
     }
     drain_queue_.lock();
     if (from_caller) pend(direct.size());
     direct = {};
-    if (look_again_ || aborting_) {
+    if ((look_again_ && !hands_over) || aborting_) {
       look_again_ = false;
       flagged = false;
       if (aborting_) offset_ = inflight_.size();
@@ -366,8 +414,48 @@ void stream_core::send_all(std::string_view direct) noexcept {
       continue;
     }
     sending_ = false;
+    if (hands_over) ref();  // for the continuation: the one that closes may come first
     drain_queue_.unlock();
+    if (hands_over) continue_later();
     return;
+  }
+}
+
+ssize_t stream_core::send_some(std::string_view piece) const noexcept {
+  const int to = descriptor();
+  if (!pipe_) return ::send(to, piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  // A pipe has no MSG_NOSIGNAL. A loop's thread blocks all signals; others do it here.
+  if (current_runtime_id() != 0) return ::write(to, piece.data(), piece.size());
+  sigset_t broken, before, pending;
+  ::sigemptyset(&broken);
+  ::sigaddset(&broken, SIGPIPE);
+  ::sigpending(&pending);
+  ::pthread_sigmask(SIG_BLOCK, &broken, &before);
+  const auto n = ::write(to, piece.data(), piece.size());
+  const int code = errno;
+  if (n < 0 && code == EPIPE && !::sigismember(&pending, SIGPIPE)) {
+    const timespec now{};
+    (void)::sigtimedwait(&broken, nullptr, &now);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = code;
+  return n;
+}
+
+// Takes over a reference. If the runtime ends first, reactor_gone() ends what is left.
+void stream_core::continue_later() noexcept {
+  struct continuation final : callback_base {
+    explicit continuation(stream_core& c) noexcept : core(&c) {}
+    ~continuation() override { core->unref(); }
+    void run() override { core->writable(); }
+    stream_core* const core;
+  };
+  try {
+    auto rest = owned<callback_base>(new continuation(*this));
+    post_callback(current_runtime_id(), this_thread().loop, std::move(rest));
+  } catch (const std::bad_alloc&) {
+    writable();
+    unref();
   }
 }
 
@@ -427,6 +515,18 @@ void stream_core::abort() noexcept {
 
 void stream_core::reactor_gone() noexcept { abort(); }
 
+// Nobody need be reading or writing to learn that the peer has reset the connection. What it sent
+// before that can still be read.
+void stream_core::failed(int code) noexcept {
+  if (pipe_ || !established_.load(acquire)) return;  // pairs with established()
+  drain_queue_.lock();
+  const bool there = !finishing_ && !broken_ && !aborting_;
+  socklen_t length = sizeof code;
+  if (there && code == 0) (void)::getsockopt(descriptor(), SOL_SOCKET, SO_ERROR, &code, &length);
+  drain_queue_.unlock();
+  if (there && code != 0) fail(code, "recv", found_by::bystander);
+}
+
 // Under the output lock, and nobody else sends.
 void stream_core::drop_output() noexcept {
   out_.clear();
@@ -437,7 +537,7 @@ void stream_core::drop_output() noexcept {
 
 // The first error stands. Found by the sender, the receiving direction goes on, since the peer may
 // have answered before it went; found by the reader, nothing is left to do.
-void stream_core::fail(int code, const char* call, bool sender) noexcept {
+void stream_core::fail(int code, const char* call, found_by who) noexcept {
   work_list todo;
   bool finish_now = false;
   drain_queue_.lock();
@@ -446,10 +546,13 @@ void stream_core::fail(int code, const char* call, bool sender) noexcept {
     error_.store(code, release);  // pairs with throw_if_broken()
   }
   broken_ = true;
-  out_.clear();
-  if (sender) {
+  if (who == found_by::sender) {
+    out_.clear();
     pending_ = 0;
+  } else if (who == found_by::bystander) {
+    if (!sending_) drop_output();  // else the sender will
   } else {
+    out_.clear();
     closing_ = true;
     if (sending_) {
       aborting_ = true;
@@ -470,6 +573,16 @@ void stream_core::fail(int code, const char* call, bool sender) noexcept {
 // Closer's role, which is never given back.
 void stream_core::finish(bool reset) noexcept {
   resets_ = reset;
+  drain_queue_.lock();
+  if (!pipe_) {  // it can be asked for afterwards
+    const address ours = address::local_of(descriptor());
+    if (ours.size() <= sizeof local_) {
+      std::memcpy(local_, ours.data(), ours.size());
+      local_length_ = static_cast<std::uint8_t>(ours.size());
+    }
+  }
+  finishing_ = true;
+  drain_queue_.unlock();
   if (reset) {
     const linger at_once{1, 0};
     ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -549,7 +662,18 @@ HEDDLE_NOINLINE bool stream_core::wait_drained(waiter& w, task_record& t) noexce
   return waits;
 }
 
+// Waiting for the end wants to hear of the peer's failure, also if nobody reads.
+void stream_core::listen() noexcept {
+  if (!kernel_moves_) return;
+  source_->readable.lock();
+  const auto& k = source_->kernel;
+  if (source_->generation() == name_.generation && !k.receiving && k.end == 0 && k.bytes < limit_)
+    if (auto* r = mover()) r->receive_more(*source_);
+  source_->readable.unlock();
+}
+
 HEDDLE_NOINLINE bool stream_core::wait_closed(waiter& w, task_record& t) noexcept {
+  listen();
   closed_queue_.lock();
   const bool waits =
       !closed_ && error_.load(acquire) == 0 && closed_queue_.suspend(w, t);  // pairs with fail()

@@ -16,6 +16,8 @@
 #include <string>
 #include <string_view>
 
+#include <sys/types.h>
+
 namespace heddle::detail {
 
 /// Told when a connection has ended (a server counts its connections).
@@ -49,6 +51,9 @@ class stream_core final : public source_owner, public frame_cached {
   /// std::system_error (and closes it).
   static stream_core* open(fd socket, reactor& home, watched_for purpose, std::size_t limit,
                            const address& peer);
+  /// The same for one end of a pipe, non-blocking: `purpose` is reading or writing. It has one
+  /// direction: writing ends with closing, and what was read to its end closes itself.
+  static stream_core* open_pipe(fd end, reactor& home, watched_for purpose, std::size_t limit);
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
@@ -99,10 +104,14 @@ class stream_core final : public source_owner, public frame_cached {
     return descriptor_.load(acquire);
   }  // pairs with close_descriptor()
   [[nodiscard]] address peer() const;
+  /// Where our end is bound; known after the end too.
+  [[nodiscard]] address local() noexcept;
   [[nodiscard]] io_source& source() const noexcept { return *source_; }
   [[nodiscard]] source_name name() const noexcept { return name_; }
   /// A connect() is still on its way.
   [[nodiscard]] bool is_connecting() const noexcept;
+  /// From here on an error on the socket is the connection's, and not the attempt's.
+  void established() noexcept { established_.store(true, release); }  // pairs with failed()
 
   /// Before anybody else knows the stream.
   void tell(std::shared_ptr<stream_listener> listener) noexcept { listener_ = std::move(listener); }
@@ -113,8 +122,10 @@ class stream_core final : public source_owner, public frame_cached {
   static constexpr std::uint8_t reading = 1;
   static constexpr std::uint8_t closing = 2;
 
-  stream_core(bool kernel_moves, std::size_t limit, const address& peer);
+  stream_core(bool kernel_moves, bool pipe, std::size_t limit, const address& peer);
   ~stream_core();
+  static stream_core* open_any(fd socket, reactor& home, watched_for purpose, std::size_t limit,
+                               const address& peer, bool pipe);
 
   // source_owner
   void hold() noexcept override { ref(); }
@@ -122,13 +133,18 @@ class stream_core final : public source_owner, public frame_cached {
   void writable() noexcept override;
   void sent(int result) noexcept override;
   void reactor_gone() noexcept override;
+  void failed(int code) noexcept override;
 
   got receive_moved();
   [[nodiscard]] bool hand_to_kernel() noexcept;
   [[nodiscard]] reactor* mover() const noexcept;
 
   void send_all(std::string_view direct) noexcept;
-  void fail(int code, const char* call, bool sender) noexcept;
+  enum class found_by { sender, reader, bystander };
+  void fail(int code, const char* call, found_by who) noexcept;
+  void listen() noexcept;
+  void continue_later() noexcept;
+  [[nodiscard]] ssize_t send_some(std::string_view piece) const noexcept;
   void finish(bool reset) noexcept;
   void close_descriptor() noexcept;
   void wake_drained(work_list& todo) noexcept;
@@ -148,6 +164,8 @@ class stream_core final : public source_owner, public frame_cached {
   source_name name_;
   std::size_t limit_;
   const bool kernel_moves_;  // bytes are moved by io_uring
+  const bool pipe_;
+  atomic<bool> established_{false};
   input_buffer input_;
 
   wait_queue drain_queue_;
@@ -159,8 +177,9 @@ class stream_core final : public source_owner, public frame_cached {
   bool eof_sent_ = false;
   bool closing_ = false;  // close() or abort() was called
   bool aborting_ = false;
-  bool broken_ = false;  // an error ended the sending direction
-  bool gone_ = false;    // finish() has run
+  bool broken_ = false;     // an error ended the sending direction
+  bool finishing_ = false;  // the descriptor may be closed at any moment
+  bool gone_ = false;       // finish() has run
   std::size_t high_ = 64 * 1024;
   std::size_t low_ = 16 * 1024;
   std::size_t pending_ = 0;
@@ -176,7 +195,9 @@ class stream_core final : public source_owner, public frame_cached {
   std::shared_ptr<stream_listener> listener_;
   std::unique_ptr<address> long_peer_;  // what short_peer_ does not hold
   std::uint8_t short_peer_length_ = 0;
-  unsigned char short_peer_[28];  // IPv4 and IPv6
+  std::uint8_t local_length_ = 0;  // under the output lock, with local_: kept when it closes
+  unsigned char short_peer_[28];   // IPv4 and IPv6
+  unsigned char local_[28];
 };
 
 }  // namespace heddle::detail

@@ -163,6 +163,7 @@ uring_reactor::uring_reactor()
 // The tasks are gone, but closed connections may still be sending what they were given, and the
 // kernel may hold on to their memory: all of it is called off and awaited.
 uring_reactor::~uring_reactor() {
+  end_subscriptions();
   io_source::orphan_all(*this);
   queue_.lock();
   if (io_uring_sqe* e = ::io_uring_get_sqe(&ring_)) {
@@ -350,7 +351,7 @@ void uring_reactor::polled(io_source& s, std::uint32_t generation, const complet
     const bool again = s.generation() == generation && !s.kernel.retired;
     if (again) arm_poll(s, false);
     s.readable.unlock();
-    if (c.result <= 0) s.ready(generation, events::in);
+    if (c.result <= 0) s.ready(generation, events::in | events::out);
   }
   end_operation(s);
 }
@@ -392,8 +393,15 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
     operations_.fetch_sub(1, release);  // pairs with the destructor
   }
   if (alive && !starves) woken = s.told();
+  source_owner* failed = alive && s.kernel.end < 0 ? s.owner : nullptr;
+  if (failed) failed->hold();
+  const int code = -s.kernel.end;
   s.readable.unlock();
   if (woken) schedule(*woken);
+  if (failed) {
+    failed->failed(code);
+    failed->drop();
+  }
   if (chunk) buffers_->give_back(*chunk);
   if (last) s.free_slot();
   if (starves && alive) {
@@ -439,12 +447,13 @@ void uring_reactor::arm_poll(io_source& s, bool once) noexcept {
   operations_.fetch_add(1, relaxed);
   s.kernel.watcher = this;
   const int descriptor = s.descriptor;
+  const unsigned polled = s.kernel.polled;
   const auto name = s.name();
   queue([&](io_uring_sqe* e) {
     if (once)
       io_uring_prep_poll_add(e, descriptor, events::out);
     else
-      io_uring_prep_poll_multishot(e, descriptor, events::in);
+      io_uring_prep_poll_multishot(e, descriptor, polled);
     io_uring_sqe_set_data64(e, mark_of(name, once ? operation::poll_once : operation::poll_each));
   });
 }
@@ -453,6 +462,9 @@ io_source& uring_reactor::watch(int descriptor, source_owner* owner, watched_for
   auto& s = io_source::claim(descriptor, *this, owner);
   if (purpose != watched_for::streaming) {
     s.readable.lock();
+    s.kernel.polled = purpose == watched_for::writing     ? events::out
+                      : purpose == watched_for::both_ways ? events::in | events::out
+                                                          : events::in;
     arm_poll(s, purpose == watched_for::connecting);
     s.readable.unlock();
   }

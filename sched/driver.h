@@ -5,16 +5,21 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/owned.h>
 #include <heddle/core/task_record.h>
+#include <heddle/sched/handler.h>
 
 #include <string>
 
 namespace heddle {
 
+class loop;
 enum class reactor_kind { automatic, epoll, uring };
 
 struct options;
 
 namespace detail {
+
+/// What a loop can be asked to call a handler for, each time it happens.
+enum class occasion { readable, writable, signal };
 
 /// One a loop. `poll` is its owner's alone; `wake` and `rescue` are for other threads.
 class driver {
@@ -35,6 +40,14 @@ class driver {
 
   /// For people and for io itself: "epoll" or "io_uring".
   [[nodiscard]] virtual const char* name() const noexcept = 0;
+
+  /// Calls `what`, as a callback of `home` whose driver `watcher` is, each time `number` (a descriptor, or a signal) is ready; takes the place
+  /// of who was called before. The driver of a runtime's first loop keeps these for all of its loops, and drops them when it ends. From any
+  /// thread. Throws usage_error, bad_value, std::system_error.
+  virtual void subscribe(occasion when, int number, loop& home, driver& watcher,
+                         shared<handler> what);
+  /// False: nobody was to be called. Throws bad_value for what is no signal.
+  virtual bool unsubscribe(occasion when, int number);
 };
 
 /// Defined by io: makes the reactor of loop `index`. `kind` is never automatic (choose_reactor has decided). Throws std::system_error.

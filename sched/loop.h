@@ -6,6 +6,8 @@
 #include <heddle/core/errors.h>
 #include <heddle/core/functional.h>
 #include <heddle/core/memory.h>
+#include <heddle/sched/driver.h>
+#include <heddle/sched/handler.h>
 #include <heddle/sched/timers.h>
 #include <heddle/sched/work.h>
 
@@ -101,6 +103,38 @@ class loop : public detail::executor {
         std::forward<F>(f), std::forward<Args>(args)...);
     return post_at(c, when);
   }
+  /// Calls `f(args...)` on this loop, as a callback, whenever `descriptor` has something to read, or is at its end, until remove_reader:
+  /// again and again while that lasts. In place of the reader that it had, from whatever loop of the runtime; its writer stays.
+  /// Remove both before you close the descriptor. Cost: a poll() more than each call of `f`; for bytes use streams.
+  /// Throws    usage_error for the descriptor of a stream, or after shutdown; std::system_error for what cannot be polled, as a file.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>&, std::decay_t<Args>&...>
+  void add_reader(int descriptor, F&& f, Args&&... args) {
+    subscribe(detail::occasion::readable, descriptor,
+              detail::make_handler(std::forward<F>(f), std::forward<Args>(args)...));
+  }
+  /// It is not called any more: nothing captured is kept, except by a call that is under way. False: there was none. Any loop of the
+  /// runtime removes what any other has added.
+  bool remove_reader(int descriptor) { return unsubscribe(detail::occasion::readable, descriptor); }
+  /// The same for room to write, and errors.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>&, std::decay_t<Args>&...>
+  void add_writer(int descriptor, F&& f, Args&&... args) {
+    subscribe(detail::occasion::writable, descriptor,
+              detail::make_handler(std::forward<F>(f), std::forward<Args>(args)...));
+  }
+  bool remove_writer(int descriptor) { return unsubscribe(detail::occasion::writable, descriptor); }
+  /// Calls `f(args...)` on this loop, as a callback and not in the signal's context, for each signal `number` of the process, in place of the
+  /// handler that the runtime had. The kernel merges equal signals that come faster than they are fetched.
+  /// Throws    bad_value for what is no signal; usage_error for SIGKILL, SIGSTOP and what cannot be caught, or after shutdown.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>&, std::decay_t<Args>&...>
+  void add_signal_handler(int number, F&& f, Args&&... args) {
+    subscribe(detail::occasion::signal, number,
+              detail::make_handler(std::forward<F>(f), std::forward<Args>(args)...));
+  }
+  /// The signal's action is again what it was before. False: there was no handler. The end of the runtime does the same. Throws bad_value.
+  bool remove_signal_handler(int number) { return unsubscribe(detail::occasion::signal, number); }
   /// The loop's clock, in nanoseconds.
   [[nodiscard]] time_point now() const noexcept { return clock::now(); }
   /// Its number in its runtime, from 0.
@@ -114,6 +148,8 @@ class loop : public detail::executor {
  private:
   callback_handle post(detail::callback* c);
   callback_handle post_at(detail::callback* c, time_point when);
+  void subscribe(detail::occasion when, int number, detail::shared<detail::handler> what);
+  bool unsubscribe(detail::occasion when, int number);
 
   runtime* owner_;
   unsigned index_;

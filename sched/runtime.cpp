@@ -373,6 +373,12 @@ main_waiter::main_waiter(runtime_state& s)
 
 // ------------------------------------------------ driver.h, executor_hooks.h
 
+void driver::subscribe(occasion, int, loop&, driver&, shared<handler>) {
+  throw usage_error("this loop watches neither descriptors nor signals");
+}
+
+bool driver::unsubscribe(occasion, int) { return false; }
+
 driver& current_driver() {
   auto* w = this_worker();
   if (!w) throw no_running_loop();
@@ -477,6 +483,20 @@ callback_handle loop::post_at(detail::callback* c, time_point when) {
   w.own_timers().unlock();
   if (first && !ours) w.timer_moved_up();
   return handle;
+}
+
+void loop::subscribe(detail::occasion when, int number, detail::shared<detail::handler> what) {
+  auto& w = static_cast<detail::worker&>(*this);
+  w.check_open("add_reader, add_writer or add_signal_handler");
+  detail::runtime_state::guest inside(w.state());
+  w.state().workers.front()->own_driver().subscribe(when, number, *this, w.own_driver(),
+                                                    std::move(what));
+}
+
+bool loop::unsubscribe(detail::occasion when, int number) {
+  auto& w = static_cast<detail::worker&>(*this);
+  detail::runtime_state::guest inside(w.state());
+  return w.state().workers.front()->own_driver().unsubscribe(when, number);
 }
 
 // ------------------------------------------------------------------- runtime

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// Child processes, as asyncio has them.
+//
+//   h::process_options piped;
+//   piped.stdout = h::stdio::pipe;
+//   auto p = co_await h::create_subprocess_exec(piped, "ls", "-l");
+//   std::string text = co_await p.stdout.read();
+//   int code = co_await p.wait();
+#pragma once
+
+#include <heddle/core/task.h>
+#include <heddle/io/stream.h>
+
+#include <concepts>
+#include <csignal>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace heddle {
+
+namespace detail {
+
+class process_state;
+
+/// A counted pointer to what the handle and the watch of a child share.
+class process_ref {
+ public:
+  process_ref() noexcept = default;
+  explicit process_ref(process_state* adopted) noexcept : state_(adopted) {}
+  process_ref(const process_ref& other) noexcept;
+  process_ref(process_ref&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  process_ref& operator=(process_ref other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~process_ref();
+  [[nodiscard]] process_state* get() const noexcept { return state_; }
+  /// Throws usage_error if it is empty.
+  [[nodiscard]] process_state& use() const;
+
+ private:
+  process_state* state_ = nullptr;
+};
+
+}  // namespace detail
+
+/// Where one of a child's standard streams leads.
+class stdio {
+ public:
+  enum kind {
+    inherit,    // where ours leads
+    pipe,       // to the process object
+    null,       // /dev/null
+    to_stdout,  // stderr only: where the child's stdout leads
+  };
+
+  constexpr stdio(kind k = inherit) noexcept : kind_(k) {}  // NOLINT: a word for what it is
+  /// A descriptor of ours; it stays open here.
+  [[nodiscard]] static constexpr stdio fd(int descriptor) noexcept {
+    stdio s;
+    s.descriptor_ = descriptor;
+    return s;
+  }
+  /// -1 unless made by fd().
+  [[nodiscard]] constexpr int descriptor() const noexcept { return descriptor_; }
+  [[nodiscard]] constexpr kind what() const noexcept { return kind_; }
+
+ private:
+  kind kind_;
+  int descriptor_ = -1;
+};
+
+/// How a child is started. The order of the fields is API: fields are appended, never reordered.
+struct process_options {
+  stdio stdin = stdio::inherit;
+  stdio stdout = stdio::inherit;
+  stdio stderr = stdio::inherit;
+  /// The whole environment, names and values; none: ours.
+  std::optional<std::vector<std::pair<std::string, std::string>>> env = std::nullopt;
+  /// Where it starts; empty: here.
+  std::string cwd = {};
+  /// It leads a session, and so a process group, of its own.
+  bool new_session = false;
+  /// For read_until and read_line on its output, in bytes; at least 1.
+  std::size_t limit = default_stream_limit;
+  /// Nothing but the three standard streams is inherited. False: also what is not closed on exec.
+  bool close_descriptors = true;
+};
+
+/// What communicate() yields: nothing for a stream that was no pipe.
+struct process_output {
+  std::optional<std::string> stdout;
+  std::optional<std::string> stderr;
+};
+
+/// A child process. Destroying the handle of a running child kills it (SIGKILL) and reaps it.
+///
+/// The exit is noticed by the loop (a pidfd; a waiting thread where the kernel has none), whether
+/// anybody waits or not, and nobody else's child is ever reaped. A child that other code of this
+/// program has reaped counts as ended with 255, and that is reported.
+/// Thread-safety  everything but the streams, which are as streams are; made in a task, and used in
+///                tasks of the same runtime.
+class process {
+ public:
+  process() noexcept = default;
+  process(process&&) noexcept = default;
+  process& operator=(process&& other) noexcept;
+  ~process();
+
+  /// Pipes to the child; not valid() if they were not asked for. A child that does not read makes
+  /// stdin.drain() throw EPIPE once it has ended.
+  stream_writer stdin;
+  stream_reader stdout;
+  stream_reader stderr;
+
+  [[nodiscard]] pid_t pid() const;
+  /// The exit code, or the negative number of the signal that ended it; nothing while it runs.
+  [[nodiscard]] std::optional<int> returncode() const;
+
+  /// Waits for the end of the child and yields its returncode(). Any number of tasks may wait.
+  /// With pipes and a child that writes much, read them too, or it never ends: communicate().
+  /// Cancel    the child runs on.
+  [[nodiscard]] task<int> wait() const;
+  /// Writes `input` to stdin, closes it, reads stdout and stderr to their ends and waits for the
+  /// child. That the child does not read its input is no error. This object must outlive it.
+  /// Cancel    what was read is lost; the child runs on.
+  [[nodiscard]] task<process_output> communicate(std::string input);
+  [[nodiscard]] task<process_output> communicate();
+
+  /// Throws no_such_process once it has ended, std::system_error when that is forbidden.
+  void send_signal(int number);
+  /// SIGTERM.
+  void terminate() { send_signal(SIGTERM); }
+  /// SIGKILL.
+  void kill() { send_signal(SIGKILL); }
+  /// Closes the pipes, kills the child if it runs, and sees that it is reaped. Returns at once.
+  void close() noexcept;
+  [[nodiscard]] bool valid() const noexcept { return state_.get() != nullptr; }
+
+ private:
+  friend struct process_access;
+
+  detail::process_ref state_;
+  stream_writer closers_[2];  // the unused halves of stdout and stderr: they close the pipes
+};
+
+/// Starts `command[0]`, looked up in the child's PATH if there is no slash in it, with the rest as
+/// arguments.
+/// Throws    std::system_error naming the program; nothing is left behind then. bad_value for an
+///           empty command and for options that make no sense.
+[[nodiscard]] task<process> create_subprocess_exec(std::vector<std::string> command,
+                                                   process_options options);
+/// Starts `/bin/sh -c command`. Do not build the command from what others sent you.
+[[nodiscard]] task<process> create_subprocess_shell(std::string command, process_options options);
+
+// Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
+// expression.
+[[nodiscard]] inline task<process> create_subprocess_exec(std::vector<std::string> command) {
+  return create_subprocess_exec(std::move(command), process_options());
+}
+[[nodiscard]] inline task<process> create_subprocess_shell(std::string command) {
+  return create_subprocess_shell(std::move(command), process_options());
+}
+/// The command word by word.
+template <class... Words>
+  requires(std::convertible_to<Words, std::string> && ...)
+[[nodiscard]] task<process> create_subprocess_exec(process_options options, std::string program,
+                                                   Words&&... words) {
+  std::vector<std::string> command;
+  command.reserve(1 + sizeof...(words));
+  command.push_back(std::move(program));
+  (command.emplace_back(std::forward<Words>(words)), ...);
+  return create_subprocess_exec(std::move(command), std::move(options));
+}
+template <class... Words>
+  requires(std::convertible_to<Words, std::string> && ...)
+[[nodiscard]] task<process> create_subprocess_exec(std::string program, Words&&... words) {
+  return create_subprocess_exec(process_options(), std::move(program),
+                                std::forward<Words>(words)...);
+}
+
+namespace detail {
+/// Acts as if the kernel had no pidfds, for the test of what is done then.
+void plant_fault_no_pidfd(bool on) noexcept;
+}  // namespace detail
+
+}  // namespace heddle
