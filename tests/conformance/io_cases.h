@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// What the conformance cases of io share.
+#pragma once
+
+#include "conformance.h"
+
+#include <heddle/io/server.h>
+#include <heddle/io/stream.h>
+
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace conformance {
+
+/// Two ends of a TCP connection.
+struct ends {
+  h::connection client;
+  h::connection server;
+};
+
+inline h::task<ends> connect_ends(std::size_t limit = h::default_stream_limit) {
+  auto arrived = std::make_shared<h::promise<h::connection>>();
+  auto future = arrived->get_future();
+  h::server_options so;
+  so.limit = limit;
+  so.reuse_port = false;
+  auto take = [arrived](h::connection c) { arrived->set_value(std::move(c)); };
+  h::server s = co_await h::start_server(take, "127.0.0.1", 0, so);
+  h::connection_options co;
+  co.limit = limit;
+  h::connection mine = co_await h::open_connection("127.0.0.1", s.port(), co);
+  h::connection& theirs = co_await future;
+  ends e{std::move(mine), std::move(theirs)};
+  co_return e;
+}
+
+/// g++ 12 cannot have an initializer list inside an awaited expression.
+template <class... Text>
+std::vector<std::string> words(const Text&... text) {
+  return {std::string(text)...};
+}
+
+/// Writes the pieces one after the other, each only when the reader has the one before.
+inline h::task<> feed(h::connection& to, h::stream_reader& reader, std::vector<std::string> pieces,
+                      bool end) {
+  for (const auto& p : pieces) {
+    const auto had = reader.buffered().size();
+    to.writer.write(p);
+    while (reader.buffered().size() < had + p.size()) (void)co_await reader.fill();
+  }
+  if (end) {
+    to.writer.write_eof();
+    while (co_await reader.fill()) {}
+  }
+}
+
+/// The error that `work` ends with, or null.
+template <class T>
+h::task<std::exception_ptr> error_of(h::task<T> work) {
+  std::exception_ptr e;
+  try {
+    (void)co_await work;
+  } catch (...) { e = std::current_exception(); }
+  co_return e;
+}
+template <>
+inline h::task<std::exception_ptr> error_of(h::task<void> work) {
+  std::exception_ptr e;
+  try {
+    co_await work;
+  } catch (...) { e = std::current_exception(); }
+  co_return e;
+}
+
+/// The errno in a system error; 0 for none, -1 for another error.
+inline int code_of(const std::exception_ptr& e) {
+  if (!e) return 0;
+  try {
+    std::rethrow_exception(e);
+  } catch (const std::system_error& s) { return s.code().value(); } catch (...) {
+    return -1;
+  }
+}
+/// The peer has gone: a reset or a broken pipe.
+inline bool is_broken(const std::exception_ptr& e) {
+  const int code = code_of(e);
+  return code == ECONNRESET || code == EPIPE;
+}
+
+inline h::task<> drain(h::stream_writer& w) { co_await w.drain(); }
+inline h::task<> wait_closed(h::stream_writer& w) { co_await w.wait_closed(); }
+inline h::task<> join(h::task_handle<void> t) { co_await t; }
+
+/// All of it, without keeping it.
+inline h::task<std::size_t> swallow(h::stream_reader& r) {
+  std::size_t n = 0;
+  while (co_await r.fill()) {
+    n += r.buffered().size();
+    r.consume(r.buffered().size());
+  }
+  co_return n;
+}
+
+/// Writes until the kernel takes no more and much is buffered; yields how much was written.
+inline h::task<std::size_t> fill_up(h::stream_writer& w) {
+  const std::string block(256 * 1024, 'f');
+  std::size_t written = 0;
+  std::size_t before = 0;
+  do {
+    before = w.buffered();
+    w.write(block);
+    written += block.size();
+    for (int i = 0; i < 20; ++i) co_await h::sleep(100us);
+  } while (w.buffered() < 4 * block.size() || w.buffered() != before + block.size());
+  co_return written;
+}
+
+inline h::task<> echo(h::stream_reader r, h::stream_writer w) {
+  while (co_await r.fill()) {
+    w.write(r.buffered());
+    r.consume(r.buffered().size());
+    co_await w.drain();
+  }
+}
+
+inline h::task<std::string> ask(std::uint16_t port, std::string line) {
+  auto c = co_await h::open_connection("127.0.0.1", port);
+  c.writer.write(line + "\n");
+  std::string answer = co_await c.reader.read_line();
+  co_return answer;
+}
+
+inline std::size_t open_descriptors() {
+  std::size_t n = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++n;
+  return n;
+}
+
+/// A path for a Unix socket or a file that nothing stands at.
+inline std::string fresh_path(const char* what) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("heddle-case-" + std::to_string(::getpid()) + "-" + what);
+  std::filesystem::remove(path);
+  return path;
+}
+
+/// A connected pair of plain sockets, closed at the end.
+class socket_pair {
+ public:
+  socket_pair() {
+    (void)::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, both_);
+  }
+  socket_pair(const socket_pair&) = delete;
+  ~socket_pair() {
+    close_one(0);
+    close_one(1);
+  }
+  [[nodiscard]] int operator[](int i) const { return both_[i]; }
+  void close_one(int i) {
+    if (both_[i] >= 0) ::close(both_[i]);
+    both_[i] = -1;
+  }
+
+ private:
+  int both_[2] = {-1, -1};
+};
+
+}  // namespace conformance
