@@ -8,7 +8,6 @@
 #include <typeinfo>
 
 namespace heddle {
-namespace {
 
 std::string type_name(const std::type_info& type) {
   int status = 0;
@@ -16,8 +15,6 @@ std::string type_name(const std::type_info& type) {
       abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
   return status == 0 ? name.get() : type.name();
 }
-
-}  // namespace
 
 bool is_cancellation(const std::exception_ptr& error) noexcept {
   return error && *error.__cxa_exception_type() == typeid(cancelled_error);

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -158,6 +159,9 @@ class exception_group : public std::runtime_error {
 
 /// It is a cancelled_error: told by its type, without throwing it.
 bool is_cancellation(const std::exception_ptr& error) noexcept;
+
+/// The name of a type, for people.
+std::string type_name(const std::type_info& type);
 
 /// One line for people: the type's name and the message of any exception, cancellation and fatal errors included.
 std::string describe(const std::exception_ptr& error);

@@ -126,6 +126,7 @@ class eventual {
   static constexpr std::uint8_t retrieved = 1;
   static constexpr std::uint8_t pinned = 2;
   static constexpr std::uint8_t in_round = 4;
+  static constexpr std::uint8_t foreign = 64;
 
   task_word word_;
   atomic<std::uintptr_t> joiners_{0};

@@ -179,7 +179,7 @@ class future_state final : public future_base, public frame_cached {
     switch (s.how_ended()) {
       case outcome::value: slot::destroy(s.storage_); break;
       case outcome::error:
-        if (!s.is_retrieved()) report_unretrieved(s, error_in(s.storage_));
+        if (!s.is_retrieved()) return report_unretrieved(s, error_in(s.storage_));
         std::destroy_at(&error_in(s.storage_));
         break;
       default: break;
@@ -411,6 +411,38 @@ class [[nodiscard]] future {
 
  private:
   detail::future_ref<T> state_;
+};
+
+/// A future seen from outside, whatever its result: for reports. Copyable, counted, perhaps empty.
+class any_future {
+ public:
+  any_future() noexcept = default;
+  /// Takes over one reference.
+  explicit any_future(detail::eventual* f) noexcept : state_(f) {}
+  template <class T>
+  any_future(const future<T>& f) noexcept : state_(f.valid() ? &f.state() : nullptr) {
+    if (state_) state_->ref();
+  }
+  any_future(const any_future& other) noexcept : state_(other.state_) {
+    if (state_) state_->ref();
+  }
+  any_future(any_future&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  any_future& operator=(any_future other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~any_future() {
+    if (state_) state_->unref();
+  }
+  [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+  [[nodiscard]] bool done() const noexcept { return state_ && state_->done(); }
+  [[nodiscard]] bool cancelled() const noexcept {
+    return state_ && state_->how_ended() == detail::outcome::cancelled;
+  }
+  friend bool operator==(const any_future&, const any_future&) = default;
+
+ private:
+  detail::eventual* state_ = nullptr;
 };
 
 /// The side that sets. Move-only. Destroyed before it was set, it gives those who wait a

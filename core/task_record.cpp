@@ -179,7 +179,11 @@ void set_unretrieved_reporter(unretrieved_reporter f) noexcept {
   reporter.store(f, release);
 }  // pairs with report
 void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept {
+  // It lives once more: whoever is told may keep a handle. The last one drops it again, and then it is retrieved.
+  what.mark_retrieved();
+  what.ref();
   if (auto* f = reporter.load(acquire)) f(what.runtime(), what, error);
+  what.unref();
 }
 
 }  // namespace heddle::detail

@@ -107,6 +107,9 @@ class alignas(32) task_record final : public eventual {
   void at_home(executor* e) noexcept { home_.store(e, relaxed); }
   [[nodiscard]] bool is_pinned() const noexcept { return (flags_.load(relaxed) & pinned) != 0; }
   void pin() noexcept { flags_.fetch_or(pinned, relaxed); }
+  /// A foreign thread made it and may wait for it: run, submit.
+  void mark_foreign() noexcept { flags_.fetch_or(foreign, relaxed); }
+  [[nodiscard]] bool is_foreign() const noexcept { return (flags_.load(relaxed) & foreign) != 0; }
   /// Shutdown cancels in rounds; a task is cancelled in one round only.
   [[nodiscard]] bool is_in_round() const noexcept { return (flags_.load(acquire) & in_round) != 0; }
   void put_in_round() noexcept { flags_.fetch_or(in_round, seq_cst); }
@@ -244,10 +247,11 @@ outcome end_task(task_record& t, outcome how, void (*destroy_result)(void*) noex
 using kernel_canceller = void (*)(std::uint16_t runtime, kernel_op op) noexcept;
 void set_kernel_canceller(kernel_canceller f) noexcept;
 void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept;
-/// What becomes of an error that nobody retrieved, found when the last reference is dropped.
+/// What becomes of an error that nobody retrieved, found when the last reference is dropped. The reporter may take references.
 using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,
                                       const std::exception_ptr& error) noexcept;
 void set_unretrieved_reporter(unretrieved_reporter f) noexcept;
+/// From ops.drop, as the last thing: drops it again.
 void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept;
 
 }  // namespace heddle::detail

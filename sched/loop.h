@@ -57,6 +57,7 @@ class bound_callback : public callback {
     ::new (static_cast<void*>(storage_)) held{std::forward<G>(f), {std::forward<As>(args)...}};
   }
   ~bound_callback() override { release_held(); }
+  [[nodiscard]] const std::type_info& function_type() const noexcept override { return typeid(F); }
 
  private:
   struct held {

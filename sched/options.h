@@ -2,21 +2,34 @@
 // How a runtime is set up, and what it reports.
 #pragma once
 
+#include <heddle/core/clock.h>
 #include <heddle/core/functional.h>
+#include <heddle/core/future.h>
+#include <heddle/sched/any_task.h>
 #include <heddle/sched/driver.h>
+#include <heddle/sched/loop.h>
 
 #include <cstdint>
 #include <exception>
+#include <optional>
+#include <source_location>
 #include <string>
 #include <vector>
 
 namespace heddle {
 
-/// What an exception handler is told.
+/// What an exception handler is told. The order of the fields is API: fields are appended, never reordered.
 struct error_context {
-  std::string message;       // what happened, for people
-  std::exception_ptr error;  // may be null
-  std::string task;          // the name of the task, if it was one
+  std::string message;            // what happened, for people
+  std::exception_ptr error = {};  // may be null
+  std::string task = {};          // the name of the task, if it was one
+  class loop* loop = nullptr;     // where it happened; never null in a handler's call
+  any_task origin = {};           // the task, if it was one; it may have ended
+  any_future future = {};         // the future, if it was one
+  callback_handle callback = {};  // the callback, if it was one
+  std::source_location made =
+      {};  // where the task was made, if that is known (debug mode); line 0: it is not
+  std::optional<duration> took = {};  // how long a step or callback took that was too slow
 };
 
 /// Settings of a runtime. The order of the fields is API: fields are appended, never reordered.
@@ -25,14 +38,17 @@ struct options {
   unsigned loops = 0;
   /// epoll, io_uring or the better of what the kernel allows. An explicit choice beats HEDDLE_REACTOR, which beats `automatic`.
   reactor_kind reactor = reactor_kind::automatic;
-  /// Slow: warns of steps over 100 ms and of misuse, remembers where tasks were made. Also HEDDLE_DEBUG=1, if this is not set.
-  bool debug = false;
+  /// Slow: warns of steps that take longer than `slow_callback` and of what was left open, remembers where tasks were made. Not set:
+  /// HEDDLE_DEBUG=1 turns it on. runtime::set_debug changes it later.
+  std::optional<bool> debug = {};
   /// Called for every error that nobody else can get, one call at a time, from the loop's thread. Default: a line on stderr.
   std::function<void(const error_context&)> exception_handler = {};
   /// At most so many threads for to_thread; 0: 5 more than processors, at most 32 (asyncio's rule).
   unsigned threads = 0;
   /// Decides whom to steal from; the same seed makes the same choices. 0: a fixed one.
   std::uint64_t seed = 0;
+  /// In debug mode a step of a task, or a callback, that takes longer is reported.
+  duration slow_callback = std::chrono::milliseconds(100);
 };
 
 /// What one loop did since it was started. Each has one writer; a reader sees each whole, not all of one instant.

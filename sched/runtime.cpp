@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <sstream>
+#include <string_view>
 
 namespace heddle {
 namespace detail {
@@ -76,9 +77,18 @@ unsigned threads_wanted(const options& o) {
   return o.threads ? o.threads : std::min(32u, usable_processors() + 5);
 }
 
+bool debug_wanted(const options& o) {
+  if (o.debug) return *o.debug;
+  const char* said = std::getenv("HEDDLE_DEBUG");
+  return said && *said && std::string_view(said) != "0";
+}
+
 void default_handler(const error_context& what) {
   std::string text = "heddle: " + what.message;
   if (!what.task.empty()) text += " (" + what.task + ")";
+  if (what.made.line() != 0)
+    text +=
+        std::string(", made at ") + what.made.file_name() + ":" + std::to_string(what.made.line());
   if (what.error) text += ": " + describe(what.error);
   std::fprintf(stderr, "%s\n", text.c_str());
 }
@@ -112,9 +122,17 @@ void open_doors() {
     });
     set_unretrieved_reporter(
         [](std::uint16_t runtime, eventual& what, const std::exception_ptr& error) noexcept {
-          error_context context{"an exception was never retrieved", error, {}};
+          error_context context{"an exception was never retrieved", error};
+          what.ref();
           if (what.what() == kind::task) {
-            if (auto* x = static_cast<task_record&>(what).extra_if_any()) context.task = x->name;
+            auto& t = static_cast<task_record&>(what);
+            context.origin = any_task(&t);
+            if (auto* x = t.extra_if_any()) {
+              context.task = x->name;
+              context.made = x->made;
+            }
+          } else {
+            context.future = any_future(&what);
           }
           const bool there = with_runtime(
               runtime, [](runtime_state& s, void* c) { s.report(*static_cast<error_context*>(c)); },
@@ -169,6 +187,7 @@ runtime_state::runtime_state(runtime& f, const options& wish)
       workers.push_back(std::make_unique<worker>(
           facade, *this, i, simulated ? simulated->make_driver() : make_driver(reactor, i),
           (opts.seed + 1) * 1000003 + i));
+    set_debug(debug_wanted(wish));
     for (auto& w : workers) w->start();
   } catch (...) {
     loops_end.store(true, seq_cst);
@@ -180,6 +199,23 @@ runtime_state::runtime_state(runtime& f, const options& wish)
 }
 
 runtime_state::~runtime_state() {
+  end();
+  for (auto& w : workers) w->drop_leftovers();  // what a foreign thread posted while it ended
+}
+
+// The loops and what they share stay in memory until the runtime is destroyed, so that who still has a `loop&` is told, not killed.
+void runtime_state::end() noexcept {
+  bool mine;
+  {
+    const uninterrupted alone;
+    std::lock_guard hold(wait_lock_);
+    mine = !std::exchange(ending_, true);
+    closing_ = true;
+    lifted_ = ~std::uint64_t{0};  // nobody stands still any more
+    standing_still_.store(false, seq_cst);
+    waiters_.notify_all();
+  }
+  if (!mine) return wait([&] { return is_closed(); }, when_stuck::abandoned);
   stopping.store(true, seq_cst);
   while (guests.load(seq_cst) != 0) yield_thread();  // who saw it false has pushed by then
   cancel_everything();
@@ -196,10 +232,27 @@ runtime_state::~runtime_state() {
   while (guests.load(seq_cst) != 0)
     yield_thread();  // a foreign thread is between its push and its wake-up
   for (auto& w : workers) w->drop_leftovers();
+  closed_.store(true, release);  // pairs with is_closed()
+  wake_waiters();
 }
 
-void runtime_state::report(const error_context& what) noexcept {
+void runtime_state::close() {
+  {
+    std::lock_guard hold(wait_lock_);
+    if (callers_ != 0)
+      throw usage_error("close of a runtime while a thread is in its run or run_forever");
+    closing_ = true;
+  }
+  end();
+}
+
+void runtime_state::report(const error_context& told) noexcept {
   const uninterrupted alone;
+  error_context what = told;
+  if (!what.loop && this_runtime() == this) what.loop = this_worker();
+  if (!what.loop && what.origin.valid() && what.origin.record()->runtime() == id)
+    what.loop = static_cast<worker*>(what.origin.record()->home());
+  if (!what.loop) what.loop = workers.front().get();
   std::lock_guard hold(handler_lock_);
   try {
     if (const auto handler = handler_; handler && *handler) {  // kept: it may replace itself
@@ -207,7 +260,7 @@ void runtime_state::report(const error_context& what) noexcept {
       return;
     }
   } catch (...) {
-    default_handler({"the exception handler itself failed", std::current_exception(), {}});
+    default_handler({"the exception handler itself failed", std::current_exception()});
   }
   default_handler(what);
 }
@@ -255,6 +308,22 @@ void runtime_state::round_ended() noexcept {
   }
 }
 
+// All that might have asked for its error has ended too; a handle that lives on elsewhere does not make the report wait.
+void runtime_state::report_failed(const any_task& task) noexcept {
+  auto& t = *task.record();
+  if (t.how_ended() != outcome::error || t.is_retrieved()) return;
+  t.mark_retrieved();
+  error_context what;
+  what.message = "unhandled exception during the shutdown of the runtime";
+  what.error = error_in(t.storage());
+  what.origin = task;
+  if (auto* x = t.extra_if_any()) {
+    what.task = x->name;
+    what.made = x->made;
+  }
+  report(what);
+}
+
 void runtime_state::cancel_everything() {
   // In rounds, each over the tasks there are: a task is cancelled once, and what its cleanup starts lives until the round is over.
   for (;;) {
@@ -296,6 +365,7 @@ void runtime_state::cancel_everything() {
       std::unique_lock hold(wait_lock_);
       while (!waiters_.wait_for(hold, std::chrono::milliseconds(20), over)) (void)look_again();
     }
+    for (const auto& t : round) report_failed(t);
   }
 }
 
@@ -330,20 +400,140 @@ void runtime_state::wake_waiters() noexcept {
   waiters_.notify_all();
 }
 
-void runtime_state::wait_stopped() {
-  const auto told = fatals_told();
-  wait([&] { return stop_asked_ || fatals_ != told; }, when_stuck::throws);
+void runtime_state::enter(const char* what) {
   std::lock_guard hold(wait_lock_);
-  stop_asked_ = false;
+  if (closing_) throw usage_error(std::string(what) + " on a closed runtime");
+  ++callers_;
+}
+
+void runtime_state::leave() noexcept {
+  std::lock_guard hold(wait_lock_);
+  --callers_;
+}
+
+caller::caller(runtime_state& s, const char* what) : state_(&s) { s.enter(what); }
+caller::~caller() { state_->leave(); }
+
+// Protocol STANDSTILL. stop() sends each loop a callback in which it stands still: so what was ready there has run before, and what that
+// added has not. A standstill has a number and is lifted by it, perhaps before its callbacks have had their turn: they then let the loop
+// pass. Nobody stands still while a task from outside has not ended, since some thread may wait for that: its starter counts it, then
+// looks whether they stand; who asks them to stand says so, then looks at the count (both seq_cst, so one sees the other).
+
+// Lock held. The number to post, or 0: they stand already, or may not.
+std::uint64_t runtime_state::ask_to_stand() noexcept {
+  if (closing_) return 0;
+  standing_still_.store(true, seq_cst);
+  if (from_outside_.load(seq_cst) != 0) {  // pairs with starts_from_outside()
+    standing_still_.store(lifted_ < standstills_, seq_cst);
+    return 0;
+  }
+  standing_ = 0;
+  return ++standstills_;
+}
+
+void runtime_state::post_standstill(std::uint64_t number) noexcept {
+  struct standstill final : callback {
+    standstill(runtime_state& s, worker& w, std::uint64_t n) noexcept
+        : state(&s), loop(&w), number(n) {}
+    void invoke() override { state->stand(*loop, number); }
+    void release() noexcept override {}
+    runtime_state* state;
+    worker* loop;
+    std::uint64_t number;
+  };
+  for (auto& w : workers) {
+    try {
+      w->deliver(work(*new standstill(*this, *w, number)));
+    } catch (const std::bad_alloc&) {  // then this one goes on, and nobody waits for it
+      std::lock_guard hold(wait_lock_);
+      ++standing_;
+    }
+  }
+}
+
+void runtime_state::stand(worker& w, std::uint64_t number) noexcept {
+  {
+    const uninterrupted alone;
+    std::lock_guard hold(wait_lock_);
+    if (lifted_ >= number) return;
+    if (number == standstills_) ++standing_;
+    waiters_.notify_all();
+  }
+  w.stands_still(true);
+  wait([&] { return lifted_ >= number; }, when_stuck::abandoned);
+  w.stands_still(false);
+}
+
+void runtime_state::go_on() noexcept {
+  const uninterrupted alone;
+  std::lock_guard hold(wait_lock_);
+  lifted_ = std::max(lifted_, standstills_);
+  standing_still_.store(false, seq_cst);
+  waiters_.notify_all();
+}
+
+void runtime_state::run_forever() {
+  const caller inside(*this, "run_forever");
+  std::uint64_t told, seen, before, number = 0;
+  bool one_pass;
+  {
+    const uninterrupted alone;
+    std::lock_guard hold(wait_lock_);
+    told = fatals_told_;
+    seen = stops_;
+    before = standstills_;
+    one_pass = std::exchange(stop_asked_, false);
+    if (one_pass)
+      number = ask_to_stand();
+    else
+      ++forever_;
+  }
+  if (number != 0) post_standstill(number);
+  {  // they go on, in a single pass to the next standstill
+    const uninterrupted alone;
+    std::lock_guard hold(wait_lock_);
+    lifted_ = std::max(lifted_, before);
+    standing_still_.store(lifted_ < standstills_, seq_cst);
+    waiters_.notify_all();
+  }
+  try {
+    if (!one_pass) wait([&] { return stops_ != seen || fatals_ != told; }, when_stuck::throws);
+  } catch (...) {
+    std::lock_guard hold(wait_lock_);
+    --forever_;
+    throw;
+  }
+  {
+    std::lock_guard hold(wait_lock_);
+    if (!one_pass) {
+      --forever_;
+      number = standstills_;
+    }
+  }
+  wait([&] { return lifted_ >= number || standing_ >= workers.size() || fatals_ != told; },
+       when_stuck::throws);
+  std::lock_guard hold(wait_lock_);
   if (fatals_ == told) return;
   fatals_told_ = fatals_;
   std::rethrow_exception(fatal_);
 }
 
 void runtime_state::stop() noexcept {
-  std::lock_guard hold(wait_lock_);
-  stop_asked_ = true;
-  waiters_.notify_all();
+  std::uint64_t number = 0;
+  {
+    const uninterrupted alone;
+    std::lock_guard hold(wait_lock_);
+    ++stops_;
+    if (forever_ == 0) stop_asked_ = true;
+    if (lifted_ >= standstills_) number = ask_to_stand();
+    waiters_.notify_all();
+  }
+  if (number != 0) post_standstill(number);
+}
+
+void runtime_state::set_debug(bool on) noexcept {
+  debug_.store(on, relaxed);
+  for (auto& w : workers) w->watch(on);
 }
 
 void main_waiter::fired(join_node& node, eventual&, work_list&) noexcept {
@@ -511,6 +701,21 @@ runtime::~runtime() {
                 "a runtime was destroyed by one of its own tasks");
 }
 
+void runtime::close() {
+  check_foreign("close");
+  state_->close();
+}
+
+bool runtime::is_closed() const noexcept { return state_->is_closed(); }
+
+void runtime::set_debug(bool on) noexcept { state_->set_debug(on); }
+bool runtime::debug() const noexcept { return state_->debug(); }
+
+void runtime::check_owner(const detail::eventual& f) const {
+  if (f.runtime() != 0 && f.runtime() != state_->id)
+    throw bad_value("run of a future that belongs to another runtime");
+}
+
 void runtime::check_foreign(const char* what) const {
   if (detail::this_worker())
     throw usage_error(std::string(what) +
@@ -525,8 +730,10 @@ void runtime::launch_foreign(detail::task_record& t) {
   if (s.simulated) (void)s.simulated->number_of(t);
   if (s.is_stopping()) {
     detail::discard_unlaunched(t);
-    throw usage_error("submit to a runtime that has shut down");
+    throw usage_error("run or submit on a closed runtime");
   }
+  t.mark_foreign();
+  s.starts_from_outside();
   s.foreign_created.fetch_add(1, detail::acq_rel);
   s.injection.push(t);
   const unsigned sleeper = s.idle.take_for_search();
@@ -544,7 +751,7 @@ void runtime::wait_for(detail::task_record& t) {
 
 void runtime::run_forever() {
   check_foreign("run_forever");
-  state_->wait_stopped();
+  state_->run_forever();
 }
 
 void runtime::stop() noexcept { state_->stop(); }
@@ -554,6 +761,7 @@ unsigned runtime::loop_count() const noexcept {
 }
 
 class loop& runtime::loop(unsigned i) const {
+  if (is_closed()) throw usage_error("loop() of a closed runtime");
   if (i >= state_->workers.size())
     throw bad_value("loop(" + std::to_string(i) + "): there are " +
                     std::to_string(state_->workers.size()));

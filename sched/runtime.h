@@ -88,13 +88,33 @@ task<> run_for_promise(task<T> work, promise<T> result) {
     result.set_exception(error);
 }
 
+/// A thread is in run: the runtime must not be closed meanwhile. Throws usage_error if it is.
+class caller {
+ public:
+  caller(runtime_state& s, const char* what);
+  caller(const caller&) = delete;
+  ~caller();
+
+ private:
+  runtime_state* state_;
+};
+
+template <class T>
+task<T> end_of(future<T> f) {
+  if constexpr (std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>)
+    co_return co_await f;
+  else
+    co_return co_await std::move(f);
+}
+
 }  // namespace detail
 
 /// The loops, their threads and all that belongs to them. They run from construction to destruction.
 ///
 /// `run` may be called any number of times, one after the other or from several threads; tasks that it leaves go on running until the
-/// runtime is destroyed. The destructor is an orderly shutdown: nothing new is accepted, all tasks are cancelled and awaited (those made
-/// meanwhile too), to_thread jobs are waited for, the loops end. Destroy it from a foreign thread, not from a task of its own.
+/// runtime is closed. close(), which the destructor calls, is an orderly shutdown: nothing new is accepted, all tasks are cancelled and
+/// awaited (those made meanwhile too), to_thread jobs are waited for, the loops end. Destroy it from a foreign thread, not from a task of
+/// its own. After close() everything that would need a loop throws usage_error, also through a `loop&` got before.
 class runtime {
  public:
   /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot be made; usage_error inside a loop.
@@ -103,10 +123,11 @@ class runtime {
   ~runtime();
 
   /// Runs `main` to its end and yields its result. Blocks the calling thread, which must not be a loop's: usage_error.
-  /// Throws what `main` throws, or the first fatal_error of any task or callback.
+  /// Throws what `main` throws, or the first fatal_error of any task or callback; usage_error once closed.
   template <class T>
   T run(task<T> main) {
     check_foreign("run");
+    const detail::caller inside(*state_, "run");
     auto& record = detail::make_root(std::move(main));
     task_handle<T> handle(&record);
     launch_foreign(record);
@@ -115,6 +136,14 @@ class runtime {
       return handle.result();
     else
       return std::move(handle.result());
+  }
+
+  /// The same for something that is under way: waits for `f` and yields its result, moved out if it cannot be copied. Throws bad_value for
+  /// a future of another runtime, and then waits for nothing.
+  template <class T>
+  T run(future<T> f) {
+    check_owner(f.state());
+    return run(detail::end_of(std::move(f)));
   }
 
   /// Starts `t` from any thread; the future's `get()` blocks a foreign thread, `co_await` suspends a task. Cancelling the future
@@ -139,13 +168,24 @@ class runtime {
         std::forward<F>(f), std::forward<Args>(args)...));
   }
 
-  /// Blocks the calling thread until stop() is called. Throws a fatal error.
+  /// Blocks the calling thread until stop() is called; if it was called before, for one pass over what is ready. Throws a fatal error;
+  /// usage_error inside a loop and once closed.
   void run_forever();
-  /// Makes run_forever() return. From any thread or task.
+  /// Makes run_forever() return, or the next one if none runs. Each loop first runs what is ready there; then the loops stand still,
+  /// timers and I/O included, until the next run, run_forever or submit. While a task of run or submit has not ended, somebody may wait
+  /// for it: then they go on. From any thread, task or callback; after close() it does nothing.
   void stop() noexcept;
+  /// The orderly shutdown. Again is harmless. Throws usage_error inside a loop, and while a thread is in run or run_forever; then nothing
+  /// has changed.
+  void close();
+  [[nodiscard]] bool is_closed() const noexcept;
+
+  /// Debug mode (options.debug), for all that begins from now on. From any thread.
+  void set_debug(bool on) noexcept;
+  [[nodiscard]] bool debug() const noexcept;
 
   [[nodiscard]] unsigned loop_count() const noexcept;
-  /// Loop `i`, below loop_count(); bad_value otherwise.
+  /// Loop `i`, below loop_count(); bad_value otherwise, usage_error once closed.
   [[nodiscard]] class loop& loop(unsigned i) const;
   /// What each loop did and has to do. Cheap; from any thread.
   [[nodiscard]] runtime_stats stats() const;
@@ -160,6 +200,7 @@ class runtime {
 
  private:
   void check_foreign(const char* what) const;
+  void check_owner(const detail::eventual& f) const;
   void launch_foreign(detail::task_record& t);
   void wait_for(detail::task_record& t);
 

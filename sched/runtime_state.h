@@ -52,9 +52,29 @@ class runtime_state {
   /// Blocks the calling (foreign) thread until `ended` is set by a call of wake_waiters(), or a fatal error came after the first `told`.
   void wait_until(const atomic<bool>& ended, std::uint64_t told);
   void wake_waiters() noexcept;
-  /// run_forever and its end.
-  void wait_stopped();
+
+  // --- run, run_forever, stop, close ---
+  void enter(const char* what);
+  void leave() noexcept;
+  void run_forever();
   void stop() noexcept;
+  /// From a loop: it stands still until standstill `number` is lifted.
+  void stand(worker& w, std::uint64_t number) noexcept;
+  /// A task from outside is about to be started. Somebody may wait for it, so the loops do not stand still before ended_from_outside().
+  void starts_from_outside() noexcept {
+    from_outside_.fetch_add(1, seq_cst);
+    if (standing_still_.load(seq_cst)) go_on();  // pairs with ask_to_stand()
+  }
+  void ended_from_outside() noexcept { from_outside_.fetch_sub(1, seq_cst); }
+  /// Throws usage_error while some thread is in run or run_forever.
+  void close();
+  /// The shutdown itself, once; whoever comes meanwhile waits for its end.
+  void end() noexcept;
+  [[nodiscard]] bool is_closed() const noexcept { return closed_.load(acquire); }
+
+  // --- debug ---
+  void set_debug(bool on) noexcept;
+  [[nodiscard]] bool debug() const noexcept { return debug_.load(relaxed); }
 
   runtime& facade;
   simulation* const simulated;  // whose virtual threads the loops are, or nullptr
@@ -88,6 +108,10 @@ class runtime_state {
     std::unique_lock hold(wait_lock_);
     waiters_.wait(hold, done);
   }
+  void report_failed(const any_task& task) noexcept;
+  [[nodiscard]] std::uint64_t ask_to_stand() noexcept;
+  void post_standstill(std::uint64_t number) noexcept;
+  void go_on() noexcept;
 
   std::recursive_mutex
       handler_lock_;  // serialises the handler's calls; what it does may lead to another report
@@ -97,7 +121,20 @@ class runtime_state {
   std::exception_ptr fatal_;       // under wait_lock_: the latest
   std::uint64_t fatals_ = 0;       // under wait_lock_: how many came
   std::uint64_t fatals_told_ = 0;  // under wait_lock_: so many were told to some waiter
-  bool stop_asked_ = false;        // under wait_lock_
+  bool stop_asked_ = false;        // under wait_lock_: by a stop() that met no run_forever
+  std::uint64_t stops_ = 0;        // under wait_lock_
+  unsigned callers_ = 0;           // under wait_lock_: threads in run and run_forever
+  unsigned forever_ = 0;           // under wait_lock_: threads in run_forever
+  bool closing_ = false;           // under wait_lock_
+  bool ending_ = false;            // under wait_lock_: some thread is in end()
+  // Standstills are numbered. A loop stands still in a callback (so after all that was ready there) until its number is lifted.
+  std::uint64_t standstills_ = 0;       // under wait_lock_
+  std::uint64_t lifted_ = 0;            // under wait_lock_
+  std::size_t standing_ = 0;            // under wait_lock_: loops that stand in the latest one
+  atomic<bool> standing_still_{false};  // lifted_ < standstills_
+  atomic<std::uint64_t> from_outside_{0};
+  atomic<bool> closed_{false};
+  atomic<bool> debug_{false};
   atomic<std::uint64_t> round_left_{0};
 };
 

@@ -87,7 +87,7 @@ struct root {
       case outcome::value: destroy_result(t.storage()); break;
       case outcome::error: {
         auto& error = error_in(t.storage());
-        if (!t.is_retrieved()) report_unretrieved(t, error);
+        if (!t.is_retrieved()) return report_unretrieved(t, error);
         std::destroy_at(&error);
         break;
       }

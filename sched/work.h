@@ -6,6 +6,7 @@
 #include <heddle/core/task_record.h>
 
 #include <cstdint>
+#include <typeinfo>
 
 namespace heddle::detail {
 
@@ -57,6 +58,10 @@ class callback : public frame_cached {
   [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
   /// Runs it unless it was cancelled. Throws what it throws.
   void run();
+  /// For people: the type of what is called.
+  [[nodiscard]] virtual const std::type_info& function_type() const noexcept {
+    return typeid(*this);
+  }
 
   work next;
 

@@ -25,6 +25,22 @@ constexpr unsigned slot_cap = 16;  // how often in a row the slot may jump the q
 constexpr unsigned most_spins =
     12;  // rounds of searching before parking, when that has paid lately
 
+void report_slow(runtime_state& s, const any_task& task, const callback_handle& callback,
+                 const std::string& what, duration took) noexcept {
+  try {
+    error_context context;
+    if (task.valid()) context.task = task.get_name();
+    context.origin = task;
+    context.callback = callback;
+    context.took = took;
+    context.message =
+        "slow: " + what + " took " +
+        std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(took).count() / 1e6) +
+        " s, and nothing else ran on its loop meanwhile";
+    s.report(context);
+  } catch (const std::bad_alloc&) {}  // a warning less
+}
+
 }  // namespace
 
 worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
@@ -243,8 +259,39 @@ void worker::run_task(task_record& t) {
     self.current = nullptr;
     return;
   }
-  std::coroutine_handle<>::from_address(t.frame()).resume();
+  resume(t);
   self.current = nullptr;  // `t` may be gone, or run elsewhere
+}
+
+void worker::resume(task_record& t) {
+  if (watched_.load(relaxed)) [[unlikely]]
+    return resume_watched(t);
+  std::coroutine_handle<>::from_address(t.frame()).resume();
+}
+
+void worker::resume_watched(task_record& t) {
+  auto& root = t.root();
+  root.ref();
+  const any_task task(&root);  // keeps it for the report
+  const auto began = now();
+  std::coroutine_handle<>::from_address(t.frame()).resume();
+  const auto took = now() - began;
+  if (took > state_->opts.slow_callback) report_slow(*state_, task, {}, "a step of a task", took);
+}
+
+void worker::run_watched(callback& c) {
+  c.ref();
+  const callback_handle handle(&c);
+  const auto name = type_name(c.function_type());
+  const auto began = now();
+  c.run();
+  const auto took = now() - began;
+  if (took > state_->opts.slow_callback)
+    report_slow(*state_, {}, handle, "the callback " + name, took);
+}
+
+void worker::stands_still(bool yes) noexcept {
+  sleep_.store(yes ? sleep_state::parked : sleep_state::awake, seq_cst);
 }
 
 void worker::run_strand(promise_base& strand) {
@@ -265,9 +312,17 @@ void worker::run_callback(callback& c) {
   if (this_world()) [[unlikely]]
     state_->simulated->note("runs a callback", nullptr);
   try {
-    c.run();
+    if (watched_.load(relaxed)) [[unlikely]]
+      run_watched(c);
+    else
+      c.run();
   } catch (const fatal_error&) { state_->fatal(std::current_exception()); } catch (...) {
-    state_->report({"exception in a callback", std::current_exception(), {}});
+    c.ref();
+    error_context what;
+    what.message = "exception in a callback";
+    what.error = std::current_exception();
+    what.callback = callback_handle(&c);
+    state_->report(what);
   }
   c.unref();
 }
@@ -475,7 +530,7 @@ void worker::deliver(work item) noexcept {
 void worker::check_open(const char* what) const {
   if ((this_worker() == this && sealed_) ||
       state_->loops_end.load(acquire))  // pairs with ~runtime_state
-    throw usage_error(std::string(what) + " after the runtime has shut down");
+    throw usage_error(std::string(what) + " on a closed runtime");
 }
 
 void worker::drop_leftovers() noexcept {
@@ -493,6 +548,7 @@ void worker::drop_leftovers() noexcept {
 void worker::ended(task_record& t) noexcept {
   bump(this_worker()->finished_);
   if (t.is_in_round() && t.leave_round()) state_->round_ended();
+  if (t.is_foreign()) state_->ended_from_outside();
 }
 
 loop_stats worker::stats() const noexcept {

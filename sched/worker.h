@@ -92,6 +92,10 @@ class worker final : public loop {
   [[nodiscard]] bool is_sealed() const noexcept { return sealed_; }
   /// Throws usage_error if the runtime has ended, as far as the caller can know.
   void check_open(const char* what) const;
+  /// It waits in a callback for something that only comes from outside; nobody is to take it for hogged. Owner only.
+  void stands_still(bool yes) noexcept;
+  /// Its steps are looked at one by one: debug mode.
+  void watch(bool on) noexcept { watched_.store(on, relaxed); }
   /// Callbacks that never got their turn. After the loop has ended.
   void drop_leftovers() noexcept;
   /// Makes it look at everything soon, if it sleeps. From anybody.
@@ -124,6 +128,9 @@ class worker final : public loop {
   void run_task(task_record& t);
   void run_strand(promise_base& strand);
   void run_callback(callback& c);
+  void resume(task_record& t);
+  HEDDLE_COLD void resume_watched(task_record& t);
+  HEDDLE_COLD void run_watched(callback& c);
   [[nodiscard]] bool drain_inboxes();
   [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
   [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
@@ -146,6 +153,7 @@ class worker final : public loop {
   shared_queue movable_;
   inbox pinned_;
   atomic<sleep_state> sleep_{sleep_state::awake};
+  atomic<bool> watched_{false};
 
   // The owner's.
   local_queue<std::uintptr_t> local_;
