@@ -141,6 +141,7 @@ void task_record::cancel_strands(work_list& todo) noexcept {
 }
 
 void task_record::scan_all(void (*see)(void*, task_record&), void* f) {
+  const uninterrupted alone;  // how many records there are no seed decides
   for (auto* c = slab.chunks.load(acquire); c; c = c->next)  // pairs with carve()
     for (std::uint32_t i = 0; i < record_slab::batch; ++i)
       if (auto* r = c->at(i); r->try_ref()) {

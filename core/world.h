@@ -28,6 +28,8 @@ class world {
   /// Another virtual thread may run here, for as long as it likes. The caller holds no lock of the machine's (std::mutex); a spin lock is
   /// allowed, since who waits for one passes.
   virtual void point() noexcept = 0;
+  /// The same, before an atomic operation, in a build over simulated atomics. True: a compare-exchange may fail for no reason here.
+  virtual bool atomic_point() noexcept = 0;
   /// The caller can do nothing until another one has done something: the others run first.
   virtual void pass() noexcept = 0;
   /// Blocks the calling virtual thread until `ready(argument)`, which is looked at whenever the world looks for somebody to run, or until

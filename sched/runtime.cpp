@@ -102,6 +102,7 @@ struct posted final : callback {
 
 // The doors that core leaves to a scheduler (executor_hooks.h, task_record.h).
 void open_doors() {
+  const uninterrupted alone;
   static const bool once = [] {
     set_callback_poster([](std::uint16_t runtime, executor* home, owned<callback_base> c) noexcept {
       struct parcel {
@@ -247,7 +248,7 @@ void runtime_state::close() {
 }
 
 void runtime_state::report(const error_context& told) noexcept {
-  const uninterrupted alone;
+  const simulation::calm alone(simulated);
   error_context what = told;
   if (!what.loop && this_runtime() == this) what.loop = this_worker();
   if (!what.loop && what.origin.valid() && what.origin.record()->runtime() == id)

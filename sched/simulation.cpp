@@ -82,6 +82,7 @@ simulation::simulation(std::uint64_t seed, std::uint64_t most_steps, bool trace)
   // Some races want many switches, some want one loop to get far ahead of another: the seed decides that too.
   constexpr std::uint32_t habits[] = {1, 1, 2, 2, 4, 8, 32, 128};
   stays_ = habits[random_.below(8)];
+  stays_in_atomics_ = 4 * habits[random_.below(8)];
 }
 
 simulation::~simulation() = default;
@@ -96,6 +97,7 @@ void simulation::mix(std::uint64_t x) noexcept {
 }
 
 std::uint64_t simulation::number_of(const task_record& t) noexcept {
+  const calm alone(this);
   const auto generation = word::generation(t.state().peek());
   auto& k = numbers_[&t];
   if (k.number == 0 || k.generation != generation) k = {generation, ++last_number_};
@@ -103,6 +105,7 @@ std::uint64_t simulation::number_of(const task_record& t) noexcept {
 }
 
 void simulation::note(const char* what, const task_record* t) noexcept {
+  const calm alone(this);
   if (running_ != recorded_) {
     recorded_ = running_;
     mix(running_);
@@ -194,11 +197,10 @@ bool simulation::can_run(virtual_thread& t) noexcept {
 
 /// Somebody who can run, `but` only if nobody else can; nobody if there is none.
 std::size_t simulation::choose(std::size_t but) noexcept {
-  looking_ = true;
+  const calm alone(this);
   candidates_.clear();
   for (const std::size_t i : alive_)
     if (i != but && can_run(*threads_[i])) candidates_.push_back(i);
-  looking_ = false;
   if (candidates_.empty()) return nobody;
   return candidates_[candidates_.size() == 1
                          ? 0
@@ -241,11 +243,19 @@ void simulation::run_another(bool passes) noexcept {
 }
 
 void simulation::point() noexcept {
-  if (looking_) return;
+  if (calm_ != 0) return;
   now_ += duration(random_.below(256));
   if (++steps_ > most_steps_ && !give_up(false)) return;
   if (stays_ != 1 && random_.below(stays_) != 0) return;
   if (const std::size_t next = choose(nobody); next != nobody) switch_to(next);
+}
+
+bool simulation::atomic_point() noexcept {
+  if (calm_ != 0) return false;
+  now_ += duration(random_.below(16));
+  if (random_.below(stays_in_atomics_) != 0) return false;
+  if (const std::size_t next = choose(nobody); next != nobody) switch_to(next);
+  return random_.below(2) == 0;
 }
 
 void simulation::pass() noexcept { run_another(true); }
@@ -262,9 +272,10 @@ bool simulation::block(bool (*ready)(void*), void* argument, time_point deadline
   self.deadline = deadline;
   self.then = then;
   run_another(false);
-  looking_ = true;
-  const bool is_ready = ready(argument);
-  looking_ = false;
+  const bool is_ready = [&] {
+    const calm alone(this);
+    return ready(argument);
+  }();
   self.ready = nullptr;
   if (self.thrown) {
     auto error = std::exchange(self.thrown, nullptr);
@@ -328,7 +339,7 @@ std::string wait_of(simulation& s, task_record& t) {
 }  // namespace
 
 std::string simulation::report(bool stuck) {
-  looking_ = true;
+  const calm alone(this);
   std::string text = (stuck ? "nothing can ever happen again in this simulation"
                             : "this simulation does not come to an end") +
                      std::string(" (seed ") + std::to_string(seed_) + ", " +
@@ -361,7 +372,6 @@ std::string simulation::report(bool stuck) {
     if (t.name.rfind("loop ", 0) == 0 && t.ready) continue;  // parked, as it should be
     text += "\n  thread \"" + t.name + "\" " + (t.ready ? "is blocked" : "runs");
   }
-  looking_ = false;
   return text;
 }
 

@@ -46,6 +46,7 @@ class simulation final : public world {
   // --- world ---
   time_point now() noexcept override { return now_; }
   void point() noexcept override;
+  bool atomic_point() noexcept override;
   void pass() noexcept override;
   bool block(bool (*ready)(void*), void* argument, time_point deadline, when_stuck then) override;
   bool stands_back() noexcept override;
@@ -62,6 +63,21 @@ class simulation final : public world {
   std::uint32_t below(std::uint32_t bound) noexcept { return random_.below(bound); }
   std::uint64_t draw() noexcept { return random_.next(); }
   [[nodiscard]] std::size_t running_thread() const noexcept { return running_; }
+
+  /// While one lives nobody overtakes the caller. Null: nothing.
+  class calm {
+   public:
+    explicit calm(simulation* s) noexcept : s_(s) {
+      if (s_) ++s_->calm_;
+    }
+    calm(const calm&) = delete;
+    ~calm() {
+      if (s_) --s_->calm_;
+    }
+
+   private:
+    simulation* s_;
+  };
 
   // --- what is told of it ---
   void note(const char* what, const task_record* t) noexcept;
@@ -91,6 +107,7 @@ class simulation final : public world {
   const std::uint64_t more_steps_;
   const bool traces_;
   std::uint32_t stays_;  // at a point another one is chosen with a chance of one in so many
+  std::uint32_t stays_in_atomics_;
 
   fiber outside_;
   thread_role outside_role_;
@@ -100,7 +117,8 @@ class simulation final : public world {
   std::vector<std::size_t> ended_;  // whose stacks are not yet given back
   std::size_t running_ = nobody;
   std::size_t recorded_ = nobody;
-  bool looking_ = false;  // the world itself runs: its looks at conditions are no points
+  unsigned calm_ =
+      0;  // not 0: the world itself looks at something, or somebody must not be overtaken
   bool told_ = false;
   bool abandoned_ = false;
   std::exception_ptr error_;

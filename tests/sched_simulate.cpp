@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "simulated.h"
+
 #include <heddle/core/future.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/fork_join.h>
@@ -8,8 +10,6 @@
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/to_thread.h>
 #include <heddle/sched/wait_for.h>
-
-#include <gtest/gtest.h>
 
 #include <set>
 #include <vector>
@@ -237,14 +237,8 @@ TEST(Simulate, LeftTasksAreCancelledAtTheEnd) {
 
 // ------------------------------------------------------ races, a thousand seeds each
 
-constexpr std::uint64_t many = 1000;
-
-#define EXPECT_NO_SEED_FAILS(found) \
-  EXPECT_FALSE(found.has_value()) << "seed " << found->seed << ": " << found->what
-
-void require(bool holds, const char* what) {
-  if (!holds) throw std::logic_error(what);
-}
+constexpr std::uint64_t many = simulated::seeds(1000);
+using simulated::require;
 
 TEST(SimulatedRaces, AFutureIsSetOrCancelledNeverBoth) {
   bool seen_set = false, seen_cancelled = false;
@@ -274,7 +268,7 @@ TEST(SimulatedRaces, AFutureIsSetOrCancelledNeverBoth) {
       require(f.cancelled(), "the waiter was cancelled and the future was not");
     }
   });
-  EXPECT_NO_SEED_FAILS(found);
+  EXPECT_FALSE(found.has_value()) << simulated::told(found);
   EXPECT_TRUE(seen_set && seen_cancelled);
 }
 
@@ -298,7 +292,7 @@ TEST(SimulatedRaces, ATimeoutAndTheEndItGuards) {
     require(h::current_task().cancelling() == 0, "a request was left over");
     co_await h::sleep(1ms);
   });
-  EXPECT_NO_SEED_FAILS(found);
+  EXPECT_FALSE(found.has_value()) << simulated::told(found);
   EXPECT_GT(late, 0);
   EXPECT_GT(in_time, 0);
 }
@@ -328,7 +322,7 @@ TEST(SimulatedRaces, AGatherCancelledWhileItsChildrenEnd) {
     co_await h::sleep(10ms);
     require(ended == 3, "a child is missing");
   });
-  EXPECT_NO_SEED_FAILS(found);
+  EXPECT_FALSE(found.has_value()) << simulated::told(found);
 }
 
 h::task<int> fib(int n) {
@@ -353,7 +347,7 @@ TEST(SimulatedRaces, ForkJoinCancelledInTheMiddle) {
     } catch (const h::cancelled_error&) { cut = true; }
     co_await cancels;
   });
-  EXPECT_NO_SEED_FAILS(found);
+  EXPECT_FALSE(found.has_value()) << simulated::told(found);
   EXPECT_TRUE(whole && cut);
 }
 
@@ -417,7 +411,8 @@ TEST(PlantedFaults, AGroupThatLosesItsLastChildsErrorIsFound) {
   // A failing interleaving is a number.
   EXPECT_THROW(t::simulate(found->seed, {.loops = 2}, [] { return group_program(true); }),
                std::logic_error);
-  EXPECT_NO_SEED_FAILS(t::explore(1, 10'000, {.loops = 2}, [] { return group_program(false); }));
+  NO_SEED_FAILS(
+      t::explore(1, simulated::seeds(10'000), {.loops = 2}, [] { return group_program(false); }));
 }
 
 }  // namespace

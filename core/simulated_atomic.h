@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Atomics for a build of the library in which, in a simulated program, another virtual thread may run before every atomic operation
+// (HEDDLE_ATOMIC_HEADER, core/atomic.h). Outside of a simulation they are std::atomic. Not installed.
+#pragma once
+
+#include <atomic>
+
+namespace heddle::detail {
+
+/// Before an atomic operation: others may run.
+void overtaken_here() noexcept;
+/// A compare-exchange that is allowed to fail for no reason: shall it?
+bool fails_for_no_reason() noexcept;
+void interrupt(bool allowed) noexcept;
+
+struct uninterrupted {
+  uninterrupted() noexcept { interrupt(false); }
+  ~uninterrupted() { interrupt(true); }
+  uninterrupted(const uninterrupted&) = delete;
+};
+
+template <class T>
+class atomic {
+ public:
+  constexpr atomic() noexcept = default;
+  constexpr atomic(T value) noexcept : value_(value) {}  // NOLINT: as std::atomic's
+  atomic(const atomic&) = delete;
+  atomic& operator=(const atomic&) = delete;
+
+  T load(std::memory_order order = std::memory_order_seq_cst) const noexcept {
+    overtaken_here();
+    return value_.load(order);
+  }
+  void store(T value, std::memory_order order = std::memory_order_seq_cst) noexcept {
+    overtaken_here();
+    value_.store(value, order);
+  }
+  T exchange(T value, std::memory_order order = std::memory_order_seq_cst) noexcept {
+    overtaken_here();
+    return value_.exchange(value, order);
+  }
+  bool compare_exchange_strong(T& expected, T desired, std::memory_order done,
+                               std::memory_order failed) noexcept {
+    overtaken_here();
+    return value_.compare_exchange_strong(expected, desired, done, failed);
+  }
+  bool compare_exchange_weak(T& expected, T desired, std::memory_order done,
+                             std::memory_order failed) noexcept {
+    overtaken_here();
+    if (fails_for_no_reason()) {
+      expected = value_.load(failed);
+      return false;
+    }
+    return value_.compare_exchange_strong(expected, desired, done, failed);
+  }
+  template <class By>
+  T fetch_add(By by, std::memory_order order = std::memory_order_seq_cst) noexcept {
+    overtaken_here();
+    return value_.fetch_add(by, order);
+  }
+  template <class By>
+  T fetch_sub(By by, std::memory_order order = std::memory_order_seq_cst) noexcept {
+    overtaken_here();
+    return value_.fetch_sub(by, order);
+  }
+  T fetch_or(T bits, std::memory_order order = std::memory_order_seq_cst) noexcept {
+    overtaken_here();
+    return value_.fetch_or(bits, order);
+  }
+  T fetch_and(T bits, std::memory_order order = std::memory_order_seq_cst) noexcept {
+    overtaken_here();
+    return value_.fetch_and(bits, order);
+  }
+
+ private:
+  std::atomic<T> value_{};
+};
+
+}  // namespace heddle::detail

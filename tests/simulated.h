@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// What tests of simulated programs share.
+#pragma once
+
+#include <heddle/core/config.h>
+#include <heddle/sched/simulate.h>
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <stdexcept>
+
+namespace simulated {
+
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool instrumented = true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool instrumented = true;
+#else
+inline constexpr bool instrumented = HEDDLE_ASAN;
+#endif
+#else
+inline constexpr bool instrumented = HEDDLE_ASAN;
+#endif
+
+/// So many seeds, and fewer where a step costs ten times as much.
+constexpr std::uint64_t seeds(std::uint64_t n) { return instrumented ? n / 20 : n; }
+
+/// A condition that holds whatever the schedule; what it throws ends the simulation, whose seed is then known.
+inline void require(bool holds, const char* what) {
+  if (!holds) throw std::logic_error(what);
+}
+
+inline std::string told(const std::optional<heddle::testing::failing_seed>& found) {
+  return found ? "seed " + std::to_string(found->seed) + ": " + found->what : "no seed";
+}
+
+}  // namespace simulated
+
+#define NO_SEED_FAILS(...)                                       \
+  do {                                                           \
+    const auto found_ = __VA_ARGS__;                             \
+    EXPECT_FALSE(found_.has_value()) << simulated::told(found_); \
+  } while (false)
