@@ -186,8 +186,7 @@ template <class A, class... As>
 [[nodiscard]] auto as_completed(A&& first, As&&... others) {
   std::vector<detail::started_member<std::remove_cvref_t<A>>> all;
   all.reserve(1 + sizeof...(As));
-  all.push_back(
-      detail::completion_member<std::remove_cvref_t<A>>::start(std::forward<A>(first)));
+  all.push_back(detail::completion_member<std::remove_cvref_t<A>>::start(std::forward<A>(first)));
   (all.push_back(
        detail::completion_member<std::remove_cvref_t<As>>::start(std::forward<As>(others))),
    ...);

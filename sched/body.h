@@ -2,6 +2,7 @@
 // The bodies of scopes: callables that return a task, or something else that is awaited, or are plain ones.
 #pragma once
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
@@ -22,6 +23,19 @@ template <class R>
   requires requires(R&& r) { std::forward<R>(r).operator co_await(); }
 struct body_value<R> {
   using type = decltype(std::declval<R>().operator co_await().await_resume());
+  static constexpr bool awaited = true;
+};
+
+/// An awaiter: what the operations of primitives return.
+template <class R>
+concept plain_awaiter = requires(R&& r) {
+  { r.await_ready() } -> std::convertible_to<bool>;
+  r.await_resume();
+};
+template <plain_awaiter R>
+  requires(!requires(R&& r) { std::forward<R>(r).operator co_await(); })
+struct body_value<R> {
+  using type = decltype(std::declval<R>().await_resume());
   static constexpr bool awaited = true;
 };
 

@@ -47,8 +47,15 @@ class timeout_scope : private detail::timer_node {
   void disarm() noexcept;
   static void fired(detail::timer_node& node, detail::work_list& todo) noexcept;
 
+  /// Enclosing blocks of the same task that expired since this one was entered, and whose deadline came after this one's.
+  [[nodiscard]] std::uint32_t expired_after_this() const noexcept;
+  void note_expired() noexcept;
+
   std::optional<time_point> deadline_;
   detail::task_record* task_ = nullptr;
+  timeout_scope* next_expired_ = nullptr;   // protocol EXPIRED (timeout.cpp)
+  std::uint64_t expired_as_ = 0;            // the how many-th
+  std::uint64_t expired_before_entry_ = 0;  // so many had, of any task
   std::uint32_t requests_at_entry_ = 0;
   detail::atomic<bool> expired_{false};
   bool at_once_ = false;  // the deadline was past when it was set: there was no timer
@@ -60,7 +67,8 @@ namespace detail {
 struct scope_access {
   class scope {
    public:
-    explicit scope(std::optional<time_point> deadline) noexcept : scope_(deadline) {}
+    scope(std::optional<time_point> deadline) noexcept : scope_(deadline) {}
+    scope(scope&& other) noexcept : scope_(other.scope_.when()) {}  // on its way into the frame
     timeout_scope& get() noexcept { return scope_; }
     void enter(task_record& t) { scope_.enter(t); }
     [[nodiscard]] bool leave() noexcept { return scope_.leave(); }
@@ -98,10 +106,9 @@ using body_result = decltype(call_body(std::declval<F&>(), std::declval<timeout_
 
 template <class F>
 task<typename body_value<body_result<F>>::type> run_with_deadline(
-    std::optional<time_point> deadline, F body) {
+    scope_access::scope scope, F body) {  // a parameter: it may be asked as long as the frame lives
   using result = body_result<F>;
   using value = typename body_value<result>::type;
-  scope_access::scope scope(deadline);
   enter_scope entry(scope);
   co_await entry;
   bool expired;

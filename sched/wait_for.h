@@ -24,6 +24,11 @@ task<T> wait_for_task(task<T> inner, std::optional<time_point> deadline) {
 template <class A>
 concept shared_awaitable = is_task_handle<A> || is_future<A>;
 
+/// What else can be awaited: a gathering, a shield, an operation of a primitive.
+template <class A>
+concept other_awaitable = !shared_awaitable<std::remove_cvref_t<A>> &&
+                          !is_task<std::remove_cvref_t<A>> && body_value<A&&>::awaited;
+
 }  // namespace detail
 
 /// Awaits `inner` inline, for at most `limit` (std::nullopt: no limit): `auto v = co_await wait_for(fetch(), 2s);`
@@ -49,6 +54,20 @@ template <detail::shared_awaitable A, class D>
   return detail::run_with_deadline(
       detail::deadline_from(limit),
       [kept = std::move(shared)]() mutable -> A&& { return std::move(kept); });
+}
+
+/// The same for whatever else is awaited. What can be moved (a gathering, a shield) is kept if it is an rvalue; anything else, such as an
+/// operation of a primitive, must live until the wait is over: `co_await wait_for(q.get(), 50ms)` does it.
+template <detail::other_awaitable A, class D>
+[[nodiscard]] auto wait_for(A&& awaited, D limit) {
+  if constexpr (!std::is_lvalue_reference_v<A> && std::move_constructible<A>)
+    return detail::run_with_deadline(
+        detail::deadline_from(limit),
+        [kept = std::move(awaited)]() mutable -> A&& { return std::move(kept); });
+  else
+    return detail::run_with_deadline(detail::deadline_from(limit), [place = &awaited]() -> A&& {
+      return static_cast<A&&>(*place);
+    });
 }
 
 }  // namespace heddle

@@ -73,8 +73,7 @@ std::optional<duration> limit_from(const std::optional<std::chrono::duration<Rep
 class many_wait final : private waiter, private timer_node, private ready_await {
  public:
   /// Throws bad_value for no members and for a condition that there is not.
-  many_wait(const std::vector<eventual*>& members, wait_until until,
-            std::optional<duration> limit);
+  many_wait(const std::vector<eventual*>& members, wait_until until, std::optional<duration> limit);
   ~many_wait();
 
   bool await_ready() noexcept;

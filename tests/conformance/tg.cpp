@@ -710,12 +710,14 @@ TEST_P(TG, TG_33_CancellingTheGroupFromAChildOrAnotherTask) {
       EQUAL(own_count(), 0u);
 
       h::task_group g;
+      std::atomic<bool> set{false};
       auto other = h::create_task([&]() -> h::task<> {
-        co_await until_waiting(sleeper);
+        co_await until([&] { return set && waits(sleeper); });
         g.cancel();
       });
       auto again = h::with_task_group(g, [&](h::task_group& g) -> h::task<> {
         sleeper = g.create_task(sleep_long());
+        set = true;
         if (leaving) co_return;
         co_await h::sleep(1h);
       });
