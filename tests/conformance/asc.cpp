@@ -18,7 +18,8 @@ TEST_P(ASC, ASC_01_InTheOrderOfCompletionThoseDoneAlreadyFirst) {
   run([]() -> h::task<> {
     std::vector<h::promise<>> go(3);
     std::vector<h::task<int>> members;
-    for (int i = 0; i < 3; ++i) members.push_back(wait_then(go[static_cast<std::size_t>(i)].get_future(), i));
+    for (int i = 0; i < 3; ++i)
+      members.push_back(wait_then(go[static_cast<std::size_t>(i)].get_future(), i));
     auto all = h::as_completed(std::move(members));
     std::vector<int> order;
     for (const std::size_t i : {2u, 0u, 1u}) {
@@ -145,7 +146,8 @@ TEST_P(ASC, ASC_06_OneMayBreakOffAndGoOn) {
     while (auto next = co_await all.next()) ++n;
     EQUAL(n, 4);
     {
-      auto dropped = h::as_completed(std::vector{h::create_task(settle()), h::create_task(settle())});
+      auto dropped =
+          h::as_completed(std::vector{h::create_task(settle()), h::create_task(settle())});
       auto first = co_await dropped.next();
       HOLDS(first.has_value());
     }

@@ -48,14 +48,18 @@ TEST_P(GATH, GATH_02_TheFirstErrorIsThrownAtOnceAndTheOthersFinish) {
     h::promise<> first;
     h::promise<> second;
     h::promise<> third;
-    auto a = h::create_task([](h::future<> go) -> h::task<int> {
-      co_await go;
-      throw error_e();
-    }, first.get_future());
-    auto b = h::create_task([](h::future<> go) -> h::task<int> {
-      co_await go;
-      throw error_f();
-    }, second.get_future());
+    auto a = h::create_task(
+        [](h::future<> go) -> h::task<int> {
+          co_await go;
+          throw error_e();
+        },
+        first.get_future());
+    auto b = h::create_task(
+        [](h::future<> go) -> h::task<int> {
+          co_await go;
+          throw error_f();
+        },
+        second.get_future());
     auto c = h::create_task(wait_then(third.get_future(), 3));
     auto all = h::gather(a, b, c);
     first.set_value();
@@ -246,12 +250,13 @@ TEST_P(GATH, GATH_19_ChildrenOfTwoRuntimesAreABadValue) {
   std::atomic<bool> end{false};
   h::task_handle<> stranger;
   std::atomic<bool> made{false};
-  auto foreign = other.submit([](h::task_handle<>& out, std::atomic<bool>& made, std::atomic<bool>& end) -> h::task<> {
-    out = h::create_task(sleep_long());
-    made = true;
-    while (!end) co_await h::sleep(1ms);
-    out.cancel();
-  }(stranger, made, end));
+  auto foreign = other.submit(
+      [](h::task_handle<>& out, std::atomic<bool>& made, std::atomic<bool>& end) -> h::task<> {
+        out = h::create_task(sleep_long());
+        made = true;
+        while (!end) co_await h::sleep(1ms);
+        out.cancel();
+      }(stranger, made, end));
   run([&]() -> h::task<> {
     co_await until([&] { return made.load(); });
     THROWS(h::bad_value, h::gather(h::create_task(after(1ms, 1)), stranger));

@@ -109,11 +109,12 @@ TEST_P(SHLD, SHLD_04_ACoroutineRunsToItsEndThoughNobodyHoldsIt) {
     std::atomic<bool> begun{false};
     std::atomic<bool> ended{false};
     auto t = h::create_task([&]() -> h::task<> {
-      auto outer = h::shield([](h::future<> go, std::atomic<bool>& begun, std::atomic<bool>& ended) -> h::task<> {
-        begun = true;
-        co_await go;
-        ended = true;
-      }(go.get_future(), begun, ended));
+      auto outer = h::shield(
+          [](h::future<> go, std::atomic<bool>& begun, std::atomic<bool>& ended) -> h::task<> {
+            begun = true;
+            co_await go;
+            ended = true;
+          }(go.get_future(), begun, ended));
       co_await outer;
     });
     co_await until([&] { return begun && waits(t); });
@@ -194,15 +195,16 @@ TEST_P(SHLD, SHLD_11_ShutdownCancelsAShieldedTask) {
   std::atomic<bool> begun{false};
   run([&]() -> h::task<> {
     auto t = h::create_task([&]() -> h::task<> {
-      auto outer = h::shield([](std::atomic<bool>& begun, std::atomic<bool>& cancelled) -> h::task<> {
-        begun = true;
-        try {
-          co_await h::sleep(1h);
-        } catch (const h::cancelled_error&) {
-          cancelled = true;
-          throw;
-        }
-      }(begun, cancelled));
+      auto outer =
+          h::shield([](std::atomic<bool>& begun, std::atomic<bool>& cancelled) -> h::task<> {
+            begun = true;
+            try {
+              co_await h::sleep(1h);
+            } catch (const h::cancelled_error&) {
+              cancelled = true;
+              throw;
+            }
+          }(begun, cancelled));
       co_await outer;
     });
     co_await until([&] { return begun.load(); });
@@ -218,11 +220,13 @@ TEST_P(SHLD, SHLD_02_ManyShieldsOfOneTaskGivenUpInARace) {
       auto inner = h::create_task(wait_then(go.get_future(), 1));
       std::vector<h::task_handle<>> all;
       for (int i = 0; i < 4; ++i)
-        all.push_back(h::create_task([](h::task_handle<int> inner) -> h::task<> {
-          auto dropped = h::shield(inner);
-          auto outer = h::shield(inner);
-          co_await outer;
-        }, inner));
+        all.push_back(h::create_task(
+            [](h::task_handle<int> inner) -> h::task<> {
+              auto dropped = h::shield(inner);
+              auto outer = h::shield(inner);
+              co_await outer;
+            },
+            inner));
       auto setter = h::create_task([&]() -> h::task<> {
         go.set_value();
         co_return;

@@ -62,7 +62,8 @@ TEST_P(TMO, TMO_03_WhenTellsTheDeadlineAndNoneNeverExpires) {
   run([]() -> h::task<> {
     const auto deadline = h::clock::now() + 1h;
     bool right = false;
-    auto absolute = h::timeout_at(deadline, [&](h::timeout_scope& scope) { right = scope.when() == deadline; });
+    auto absolute =
+        h::timeout_at(deadline, [&](h::timeout_scope& scope) { right = scope.when() == deadline; });
     co_await std::move(absolute);
     HOLDS(right);
     auto never = h::timeout(std::nullopt, [&](h::timeout_scope& scope) -> h::task<> {

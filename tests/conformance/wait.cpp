@@ -44,7 +44,8 @@ TEST_P(WAIT, WAIT_01_AllAreDoneAndAnErrorIsNotThrown) {
     co_await other;
     h::promise<int> f;
     f.set_value(3);
-    auto futures = h::wait(std::vector<h::future<int>>{f.get_future()}, wait_until::all_completed, 1h);
+    auto futures =
+        h::wait(std::vector<h::future<int>>{f.get_future()}, wait_until::all_completed, 1h);
     const auto of_futures = co_await std::move(futures);
     EQUAL(of_futures.done[0].result(), 3);
   });
@@ -158,7 +159,8 @@ TEST_P(WAIT, WAIT_09_CancellingTheTaskLeavesTheMembersAlone) {
     h::promise<> go;
     auto a = h::create_task(wait_then(go.get_future(), 1));
     auto b = h::create_task(wait_then(go.get_future(), 2));
-    for (int i = 0; i < rounds(100); ++i) {  // and no node is left on them: it would fire into a dead frame
+    for (int i = 0; i < rounds(100);
+         ++i) {  // and no node is left on them: it would fire into a dead frame
       auto t = h::create_task(h::wait(std::vector{a, b}));
       if (i % 3 != 0) co_await until_waiting(t);
       t.cancel();
@@ -176,10 +178,12 @@ TEST_P(WAIT, WAIT_11_MembersThatEndTogetherWakeTheWaiterOnce) {
     for (int round = 0; round < rounds(400); ++round) {
       std::vector<h::task_handle<int>> members;
       for (int i = 0; i < 64; ++i)
-        members.push_back(h::create_task([](int i) -> h::task<int> {
-          if (i % 2) co_await h::yield_now();
-          co_return i;
-        }, i));
+        members.push_back(h::create_task(
+            [](int i) -> h::task<int> {
+              if (i % 2) co_await h::yield_now();
+              co_return i;
+            },
+            i));
       int resumed = 0;
       auto first = h::wait(members, wait_until::first_completed);
       const auto result = co_await std::move(first);

@@ -12,7 +12,8 @@ using namespace conformance;
 CASES(WFOR);
 
 /// Notes that it runs, sleeps, and when it is cancelled cleans up for `cleanup`.
-h::task<int> sleeper(std::atomic<bool>& runs, std::atomic<bool>& cleaned, std::chrono::milliseconds cleanup) {
+h::task<int> sleeper(std::atomic<bool>& runs, std::atomic<bool>& cleaned,
+                     std::chrono::milliseconds cleanup) {
   runs = true;
   try {
     co_await h::sleep(1h);
@@ -170,10 +171,12 @@ TEST_P(WFOR, WFOR_09_CancellingTheCallerCancelsTheInnerFirst) {
 TEST_P(WFOR, WFOR_14_AShieldedInnerRunsOn) {
   run([]() -> h::task<> {
     h::promise<> go;
-    auto inner = h::create_task([](h::future<> go) -> h::task<int> {
-      co_await go;
-      co_return 4;
-    }, go.get_future());
+    auto inner = h::create_task(
+        [](h::future<> go) -> h::task<int> {
+          co_await go;
+          co_return 4;
+        },
+        go.get_future());
     EQUAL(co_await ending(h::wait_for(h::shield(inner), 5ms)), "Timeout");
     EQUAL(co_await ending(h::wait_for(h::shield(inner), 0ms)), "Timeout");
     HOLDS(!inner.done());
@@ -227,11 +230,13 @@ TEST_P(WFOR, WFOR_16_ATimeoutOfTheInnerPassesAsItIs) {
 TEST_P(WFOR, WFOR_18_ACoroutineRunsInTheCallersTask) {
   run([]() -> h::task<> {
     const auto me = h::current_task();
-    auto limited = h::wait_for([](h::any_task me) -> h::task<bool> {
-      const bool before = h::current_task() == me;
-      co_await h::yield_now();
-      co_return before && h::current_task() == me;
-    }(me), 1h);
+    auto limited = h::wait_for(
+        [](h::any_task me) -> h::task<bool> {
+          const bool before = h::current_task() == me;
+          co_await h::yield_now();
+          co_return before&& h::current_task() == me;
+        }(me),
+        1h);
     HOLDS(co_await std::move(limited));
   });
 }
