@@ -69,7 +69,12 @@ bool work_list::cancel(eventual& target) noexcept {
     case kind::task:
     case kind::strand: break;
   }
-  switch (target.word_.cancel()) {
+  on_cancel owed;
+  if (target.kind_ != kind::task)
+    owed = target.word_.cancel();
+  else if (!target.word_.cancel_unless(word::strands, owed))
+    owed = static_cast<task_record&>(target).cancel_with_strands(*this);
+  switch (owed) {
     case on_cancel::no: return false;
     case on_cancel::pending: break;
     case on_cancel::owe_leaf: append(target); break;
@@ -81,8 +86,6 @@ bool work_list::cancel(eventual& target) noexcept {
       cancel_in_kernel(target.runtime(), static_cast<task_record&>(target).kernel_wait());
       break;
   }
-  if (target.kind_ == kind::task && (target.word_.load() & word::strands))
-    static_cast<task_record&>(target).cancel_strands(*this);
   return true;
 }
 

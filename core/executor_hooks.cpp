@@ -25,6 +25,8 @@ void post_callback(std::uint16_t runtime, executor* home, owned<callback_base> c
 }
 
 void run_here(owned<callback_base> c) noexcept {
+  context_slot own(std::move(c->context));
+  context_scope inside(&own);
   try {
     c->run();
   } catch (...) {

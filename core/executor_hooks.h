@@ -3,6 +3,7 @@
 // runtime starts.
 #pragma once
 
+#include <heddle/core/context_slot.h>
 #include <heddle/core/frame_cache.h>
 #include <heddle/core/owned.h>
 #include <heddle/core/task_record.h>
@@ -20,6 +21,8 @@ struct callback_base : frame_cached {
   virtual ~callback_base() = default;
   /// Called once. What it throws is reported.
   virtual void run() = 0;
+
+  context_map_ref context;  // in which it runs
 };
 
 /// Runs `c` on `home`, or on any loop of the runtime if that is null; never inside the call. A
@@ -37,6 +40,9 @@ void run_here(owned<callback_base> c) noexcept;
 /// A task gives the processor up by decision of the library: it goes to the end of its loop's run
 /// queue, and this is no cancellation point. Defined by sched.
 void reschedule(task_record& t) noexcept;
+
+/// A join around the strand that begins with `first` has failed. Defined by sched.
+bool strand_abandoned(struct promise_base& first) noexcept;
 
 /// The runtime whose code the calling thread runs now; 0 on a foreign thread.
 HEDDLE_NOINLINE std::uint16_t current_runtime_id() noexcept;

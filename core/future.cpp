@@ -99,6 +99,7 @@ callback_id future_base::add(owned<done_callback> c) {
   const auto id = static_cast<callback_id>(last_id.fetch_add(1, relaxed) + 1);
   c->id = id;
   c->home = this_thread().loop;
+  c->context = inherited_context();
   c->runtime = current_runtime_id();
   if (c->runtime == 0) c->runtime = runtime();
   lock_.lock();

@@ -6,10 +6,9 @@
 namespace heddle::detail {
 
 void promise_base::promote() {
-  auto& task = enclosing();
   promise_base* root = this;  // the strand's own first frame: the one with an end
   while (!root->end) root = &of(root->continuation);
-  auto* own = task_record::make_strand(task.root(), root->end);
+  auto* own = task_record::make_strand(*root);
   own->at_home(this_thread().loop);
   const auto bits = reinterpret_cast<std::uintptr_t>(own);
   for (promise_base* p = this; p != root; p = &of(p->continuation)) p->record = bits;

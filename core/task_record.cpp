@@ -2,6 +2,8 @@
 #include <heddle/core/task_record.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/executor_hooks.h>
+#include <heddle/core/task.h>
 #include <heddle/core/thread_state.h>
 
 #include <cstddef>
@@ -76,10 +78,7 @@ task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uin
 }
 
 void task_record::recycle() noexcept {
-  if (auto* e = extra_.exchange(nullptr, acq_rel)) {
-    if (e->context) e->drop_context(e->context);
-    delete e;
-  }
+  delete extra_.exchange(nullptr, acq_rel);
   auto& own = this_thread().records;
   if (!own.push(this, record_slab::batch)) [[unlikely]]
     own.spill(slab.depot, record_slab::batch);
@@ -95,9 +94,20 @@ task_extra& task_record::extra() {
 
 // Protocol STRAND. A child of fork_join runs under its task's record. When it really suspends it needs a word of its own: it takes an
 // unnamed record, rewrites the record pointers of its own frames (task.cpp), and is listed with the task, so that a cancellation of
-// the task reaches it. The list's lock is a leaf lock: inside it only words are changed. A cancellation that came before the strand
-// was listed is seen as the task's must, by the strand itself, after listing: one of the two always sees the other.
-task_record* task_record::make_strand(task_record& task, void* join) {
+// the task reaches it. The list's lock is a leaf lock: inside it only words are changed.
+//
+// Exactly once. What was asked of the task before the strand was listed is standing in the word of the record that the strand ran under
+// (must), and the strand takes it over when it is listed; what is asked later finds it in the list. Both would be a cancellation
+// delivered twice, neither a lost one, so the two sides agree on an order:
+//   the strand      lock(list); link; set `strands` in the task's word; must -> cancel itself; unlock
+//   the canceller   one compare-exchange that fails if `strands` is set: it precedes the strand's set, which sees the must it made, and it
+//                   never looks at the list. Otherwise lock(list); cancel the task; cancel each strand; unlock: the strand was listed
+//                   before that, and saw none of it, or is listed after it, and sees all of it.
+// A strand inside a strand that has a record ran under that one, which was itself in the list: it takes over from there. `strands` is set
+// by then.
+// A join that fails does the same: failed; set `troubled` in the task's word; lock(list); cancel its strands; unlock. A strand that finds
+// the failure when it is listed cancels itself and is marked: it knows.
+task_record* task_record::make_strand(promise_base& first) {
   static constexpr eventual_ops ops{[](eventual& self) noexcept {
                                       auto& r = static_cast<task_record&>(self);
                                       auto* root = r.strand().root;
@@ -105,9 +115,11 @@ task_record* task_record::make_strand(task_record& task, void* join) {
                                       root->unref();
                                     },
                                     nullptr, nullptr};
+  task_record& under = first.enclosing();
+  task_record& task = under.root();
   auto& shared = task.extra().strands;
   auto* r = make(kind::strand, ops, 1);
-  r->joiners_.store(reinterpret_cast<std::uintptr_t>(join), relaxed);
+  r->joiners_.store(reinterpret_cast<std::uintptr_t>(first.end), relaxed);
   r->belongs_to(task.runtime());
   r->home_.store(task.home(), relaxed);
   if (task.is_pinned()) r->pin();
@@ -117,10 +129,24 @@ task_record* task_record::make_strand(task_record& task, void* join) {
   part->next = shared.head;
   if (part->next) part->next->strand().prev = r;
   shared.head = r;
+  const auto before = task.word_.set_flag(word::strands);
+  if (under.word_.load() & word::must) (void)r->word_.cancel();
+  if ((before & word::troubled) && strand_abandoned(first)) {
+    r->flags_.fetch_or(knows, relaxed);
+    (void)r->word_.cancel();
+  }
   shared.lock.unlock();
-  task.word_.set_flag(word::strands);
-  if (task.word_.load() & word::must) (void)r->word_.cancel();
   return r;
+}
+
+on_cancel task_record::cancel_with_strands(work_list& todo) noexcept {
+  auto& shared = extra_if_any()->strands;  // who set the flag made it
+  shared.lock.lock();
+  const auto owed = word_.cancel();
+  if (owed != on_cancel::no)
+    for (auto* r = shared.head; r; r = r->strand().next) (void)todo.cancel(*r);
+  shared.lock.unlock();
+  return owed;
 }
 
 void task_record::retire_strand() noexcept {
@@ -134,10 +160,6 @@ void task_record::retire_strand() noexcept {
   if (part.next) part.next->strand().prev = part.prev;
   shared.lock.unlock();
   unref();
-}
-
-void task_record::cancel_strands(work_list& todo) noexcept {
-  cancel_strands_if(todo, [](void*) { return true; });
 }
 
 void task_record::scan_all(void (*see)(void*, task_record&), void* f) {

@@ -2,6 +2,7 @@
 // The record of a task: its identity. 64 hot bytes, 96 in all, in memory that keeps its type for the life of the process.
 #pragma once
 
+#include <heddle/core/context_slot.h>
 #include <heddle/core/eventual.h>
 #include <heddle/core/magazine.h>
 #include <heddle/core/memory.h>
@@ -56,14 +57,13 @@ struct strand_list {
 };
 
 /// What is rarely used hangs off the record, made on demand.
-struct task_extra {
+struct task_extra : frame_cached {
   spin_lock lock;  // guards name and message
   std::string name;
   std::string message;        // of the latest cancel(message)
   std::source_location made;  // where it was created
   strand_list strands;
-  void* context = nullptr;  // context_var's; owned
-  void (*drop_context)(void*) noexcept = nullptr;
+  context_slot context;      // what context variables see
   std::uint64_t number = 0;  // for default names
 };
 
@@ -118,6 +118,10 @@ class alignas(32) task_record final : public eventual {
     return (flags_.fetch_and(static_cast<std::uint8_t>(~in_round), seq_cst) & in_round) != 0;
   }
 
+  /// It closes something on behalf of the runtime, which lets it finish: shutdown waits for it, but does not cancel it.
+  void spare() noexcept { flags_.fetch_or(spared, relaxed); }
+  [[nodiscard]] bool is_spared() const noexcept { return (flags_.load(relaxed) & spared) != 0; }
+
   /// The queue link, for whoever has the duty to schedule it.
   [[nodiscard]] task_record* next() const noexcept { return static_cast<task_record*>(next_); }
   void set_next(task_record* n) noexcept { next_ = n; }
@@ -135,24 +139,26 @@ class alignas(32) task_record final : public eventual {
 
   void* storage() noexcept { return storage_; }
 
-  /// The unnamed record of a strand of `root`, registered with it. Throws std::bad_alloc.
-  static task_record* make_strand(task_record& root, void* join);
+  /// The unnamed record of the strand whose first frame is `first`, registered with its task. Throws std::bad_alloc.
+  static task_record* make_strand(struct promise_base& first);
   /// The strand has ended: unregisters and drops it.
   void retire_strand() noexcept;
   /// Strands: the task they belong to; tasks: themselves.
   [[nodiscard]] task_record& root() noexcept {
     return kind_ == kind::strand ? *strand().root : *this;
   }
-  /// Sends a cancellation to all promoted strands. Legal under any lock.
-  void cancel_strands(work_list& todo) noexcept;
-  /// The same for those strands whose join `belongs` says to be concerned; called under the list's lock.
+  /// A task that has strands: cancels it and them (protocol STRAND). What the task itself is owed is left to the caller.
+  on_cancel cancel_with_strands(work_list& todo) noexcept;
+  /// Cancels those promoted strands whose join `belongs` says to be concerned (it is called under the list's lock), but for those that
+  /// learned when they were listed that a join around them had failed.
   template <class Belongs>
   void cancel_strands_if(work_list& todo, Belongs&& belongs) noexcept {
     auto* e = extra_if_any();
     if (!e) return;
     e->strands.lock.lock();
     for (auto* r = e->strands.head; r; r = r->strand().next)
-      if (belongs(r->strand_join())) (void)todo.cancel(*r);
+      if ((r->flags_.load(relaxed) & knows) == 0 && belongs(r->strand_join()))
+        (void)todo.cancel(*r);
     e->strands.lock.unlock();
   }
   /// The join that a strand reports to. A strand has no joiners: that field holds it.

@@ -2,6 +2,7 @@
 // What a thread keeps for itself.
 #pragma once
 
+#include <heddle/core/context_slot.h>
 #include <heddle/core/frame_cache.h>
 #include <heddle/core/task_record.h>
 
@@ -9,9 +10,11 @@ namespace heddle::detail {
 
 /// What the thread does just now: all that changes hands when one OS thread plays several virtual ones (world.h).
 struct thread_role {
-  executor* loop = nullptr;        // the loop that this thread is, if it is one
-  task_record* current = nullptr;  // the task whose code runs now, if any
-  void* forks = nullptr;           // the loop's fork_state (sched)
+  executor* loop = nullptr;             // the loop that this thread is, if it is one
+  task_record* current = nullptr;       // the task whose code runs now, if any
+  context_slot* context = nullptr;      // of a callback or context::run that is going on
+  context_slot* own_context = nullptr;  // of a thread that set something outside of tasks
+  void* forks = nullptr;                // the loop's fork_state (sched)
   bool forced_yields =
       false;  // this thread is one of several loops: a task that never waits is made to yield
   std::uint32_t ready_awaits = 0;  // counted by budget.h

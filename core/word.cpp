@@ -4,12 +4,19 @@
 namespace heddle::detail {
 
 on_cancel task_word::cancel() noexcept {
+  on_cancel owed;
+  (void)cancel_unless(0, owed);
+  return owed;
+}
+
+bool task_word::cancel_unless(std::uint64_t flags, on_cancel& owed) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
+    if (w & flags) return false;
     std::uint64_t next = word::one_more_request(w);
-    on_cancel owed = on_cancel::pending;
+    owed = on_cancel::pending;
     switch (word::state(w)) {
-      case task_state::done: return on_cancel::no;
+      case task_state::done: owed = on_cancel::no; return true;
       case task_state::active: next |= word::must; break;
       case task_state::leaf:
         next = word::with_state(next, task_state::active) | word::interrupted;
@@ -26,7 +33,7 @@ on_cancel task_word::cancel() noexcept {
         break;
     }
     if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
-      return owed;  // pairs with begin(): the node is visible
+      return true;  // pairs with begin(): the node is visible
   }
 }
 

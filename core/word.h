@@ -108,6 +108,8 @@ class task_word {
   // --- cancelling (anyone, under any lock) ---
 
   on_cancel cancel() noexcept;
+  /// The same unless one of `flags` is set: then false, and nothing has changed.
+  [[nodiscard]] bool cancel_unless(std::uint64_t flags, on_cancel& owed) noexcept;
   /// Lowers requests; at `floor` or less an undelivered `must` is withdrawn. Returns what is left. A scope that takes its own request
   /// back gives the count that it was entered with: nobody else asked since.
   std::uint32_t uncancel(std::uint32_t floor = 0) noexcept;
@@ -152,7 +154,8 @@ class task_word {
   /// For futures: active -> done, once. False: it was done already.
   [[nodiscard]] bool settle_once(outcome how) noexcept;
 
-  void set_flag(std::uint64_t flag) noexcept { bits_.fetch_or(flag, acq_rel); }
+  /// Returns the word before.
+  std::uint64_t set_flag(std::uint64_t flag) noexcept { return bits_.fetch_or(flag, acq_rel); }
 
  private:
   bool begin(task_state s) noexcept {

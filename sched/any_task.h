@@ -2,6 +2,7 @@
 // A task seen from outside, whatever its result.
 #pragma once
 
+#include <heddle/core/context.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/task_record.h>
 
@@ -45,6 +46,9 @@ class any_task {
   [[nodiscard]] unsigned cancelling() const { return detail::word::requests(at().state().load()); }
   /// Takes one request back; at none a cancellation not yet delivered is withdrawn. Returns how many are left.
   unsigned uncancel() const { return at().state().uncancel(); }
+
+  /// The context that it runs in: what is set there is seen by both sides.
+  [[nodiscard]] context get_context() const;
 
   /// Given or default ("task-7"; defaults are unique and increasing in the order they are asked for).
   [[nodiscard]] std::string get_name() const;

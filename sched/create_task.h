@@ -62,8 +62,11 @@ class handle_awaiter : public join_wait, private ready_await {
     return join_wait::suspend(t);
   }
   auto await_resume() -> std::conditional_t<Move, T, typename result_access<T>::reference> {
+    const auto how = handle_.record()->how_ended();
+    if (how == outcome::error)
+      handle_.record()->mark_retrieved();  // also if a cancellation of the task takes its place
     check_cancel();
-    if (handle_.record()->how_ended() == outcome::cancelled) [[unlikely]]
+    if (how == outcome::cancelled) [[unlikely]]
       throw_target_cancelled(*handle_.record(), cancelled_through());
     if constexpr (Move && !std::is_void_v<T> && !std::is_reference_v<T>)
       return std::move(result_access<T>::of(*handle_.record()));
@@ -175,6 +178,7 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
   auto& t = at();
   const auto where = detail::callback_loop(t);
   auto* c = new detail::done_callback_of<std::decay_t<F>, T>(std::forward<F>(f), where, *this);
+  c->context = detail::inherited_context();
   c->ref();
   callback_handle handle(c);
   if (!t.add_joiner(*c)) detail::deliver_callback(where, *c);

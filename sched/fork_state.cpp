@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/fork_state.h>
 
+#include <heddle/core/executor_hooks.h>
+
 namespace heddle::detail {
 
 template class deque<promise_base*>;
@@ -65,11 +67,14 @@ bool join_block::abandoned(promise_base& p) noexcept {
   }
 }
 
+bool strand_abandoned(promise_base& first) noexcept { return join_block::abandoned(first); }
+
 void join_block::child_failed(promise_base& child) noexcept {
   join_block& j = of(child);
   if (j.failed.exchange(true, acq_rel)) return;
   task_record& root = child.enclosing().root();
-  root.state().set_flag(word::troubled);
+  if ((root.state().set_flag(word::troubled) & word::strands) == 0)
+    return;  // who is listed after that sees `troubled` then (protocol STRAND)
   // Strands of this join that wait in a record of their own are cancelled; those that compute see `troubled` at their next fork.
   work_list todo;
   root.cancel_strands_if(todo, [&](void* join) {

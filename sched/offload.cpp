@@ -9,6 +9,8 @@ void offload_job::execute() noexcept {
   auto expected = state::queued;
   if (state_.compare_exchange_strong(expected, state::running, acq_rel,
                                      relaxed)) {  // pairs with cancel()
+    context_slot own(std::move(context));
+    context_scope inside(&own);
     try {
       invoke();
     } catch (...) { error_ = std::current_exception(); }
@@ -40,6 +42,7 @@ runtime_state& runtime_here() {
 }  // namespace
 
 void submit_to_pool(offload_job& j) {
+  j.context = inherited_context();
   j.ref();  // the thread's
   try {
     runtime_here().pool.submit(j);

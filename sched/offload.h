@@ -28,7 +28,8 @@ class offload_job : public frame_cached {
   }
   /// On the thread: runs it, unless it was cancelled, and wakes who waits. Drops the thread's reference.
   void execute() noexcept;
-  bool in_arena = false;  // the pool thread enters the oneTBB arena for it
+  context_map_ref context;  // a copy of the caller's, in which it runs
+  bool in_arena = false;    // the pool thread enters the oneTBB arena for it
   /// True: it had not begun and never will.
   bool cancel() noexcept {
     auto expected = state::queued;

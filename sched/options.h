@@ -18,6 +18,8 @@
 
 namespace heddle {
 
+struct task_options;
+
 /// What an exception handler is told. The order of the fields is API: fields are appended, never reordered.
 struct error_context {
   std::string message;            // what happened, for people
@@ -49,6 +51,10 @@ struct options {
   std::uint64_t seed = 0;
   /// In debug mode a step of a task, or a callback, that takes longer is reported.
   duration slow_callback = std::chrono::milliseconds(100);
+  /// Called for every task before it is made, with the options it was asked for (name, context, loop, eager): it may look at them, change
+  /// them (`o.eager = true` is asyncio's eager_task_factory), or throw, which refuses the task. Runs in the thread that makes the task, on
+  /// several at once. In the main task of `run` and in what `submit` starts nobody is there to run the first step: `eager` is ignored.
+  std::function<void(task_options&)> task_factory = {};
 };
 
 /// What one loop did since it was started. Each has one writer; a reader sees each whole, not all of one instant.

@@ -94,7 +94,9 @@ void default_handler(const error_context& what) {
 }
 
 struct posted final : callback {
-  explicit posted(owned<callback_base> c) : inner(std::move(c)) {}
+  explicit posted(owned<callback_base> c) : inner(std::move(c)) {
+    context = std::move(inner->context);
+  }
   void invoke() override { inner->run(); }
   void release() noexcept override { inner.reset(); }
   owned<callback_base> inner;
@@ -121,25 +123,26 @@ void open_doors() {
           &p);
       if (!there) run_here(std::move(p.c));
     });
-    set_unretrieved_reporter(
-        [](std::uint16_t runtime, eventual& what, const std::exception_ptr& error) noexcept {
-          error_context context{"an exception was never retrieved", error};
-          what.ref();
-          if (what.what() == kind::task) {
-            auto& t = static_cast<task_record&>(what);
-            context.origin = any_task(&t);
-            if (auto* x = t.extra_if_any()) {
-              context.task = x->name;
-              context.made = x->made;
-            }
-          } else {
-            context.future = any_future(&what);
-          }
-          const bool there = with_runtime(
-              runtime, [](runtime_state& s, void* c) { s.report(*static_cast<error_context*>(c)); },
-              &context);
-          if (!there) default_handler(context);
-        });
+    set_unretrieved_reporter([](std::uint16_t runtime, eventual& what,
+                                const std::exception_ptr& error) noexcept {
+      error_context context{"an exception was never retrieved", error};
+      context_slot* its = nullptr;
+      what.ref();
+      if (what.what() == kind::task) {
+        auto& t = static_cast<task_record&>(what);
+        context.origin = any_task(&t);
+        if (auto* x = t.extra_if_any()) {
+          context.task = x->name;
+          its = &x->context;
+          context.made = x->made;
+        }
+      } else {
+        context.future = any_future(&what);
+      }
+      context_slot empty;  // the handler sees what the task saw, not what who dropped it last sees
+      context_scope inside(its ? its : &empty);
+      report_to(runtime, context);
+    });
     return true;
   }();
   (void)once;
@@ -166,6 +169,13 @@ bool with_runtime(std::uint16_t id, void (*f)(runtime_state&, void*), void* argu
   return true;
 }
 
+void report_to(std::uint16_t id, const error_context& what) noexcept {
+  error_context copy = what;
+  const bool there = with_runtime(
+      id, [](runtime_state& s, void* c) { s.report(*static_cast<error_context*>(c)); }, &copy);
+  if (!there) default_handler(copy);
+}
+
 runtime_state* this_runtime() noexcept {
   auto* w = this_worker();
   return w ? &w->state() : nullptr;
@@ -178,8 +188,11 @@ runtime_state::runtime_state(runtime& f, const options& wish)
       reactor(simulated ? reactor_kind::automatic : choose_reactor(wish.reactor, reactor_note)),
       idle(loops_wanted(wish)),
       pool(threads_wanted(wish), loops_wanted(wish)),
+      generators(loops_wanted(wish)),
+      main_context(copy_context()),
       handler_(std::make_shared<const std::function<void(const error_context&)>>(
           wish.exception_handler)) {
+  set_task_factory(wish.task_factory);
   open_doors();
   register_runtime(*this);
   const unsigned n = loops_wanted(wish);
@@ -220,6 +233,8 @@ void runtime_state::end() noexcept {
   stopping.store(true, seq_cst);
   while (guests.load(seq_cst) != 0) yield_thread();  // who saw it false has pushed by then
   cancel_everything();
+  shut_generators();
+  cancel_everything();  // what their cleanup has started
   pool.shutdown();
   seal_loops();
   cancel_everything();  // what a late callback or job may have started
@@ -273,6 +288,23 @@ void runtime_state::set_handler(std::function<void(const error_context&)> handle
   handler_.swap(shared);
 }
 
+void runtime_state::set_task_factory(std::function<void(task_options&)> factory) {
+  auto shared = std::make_shared<const std::function<void(task_options&)>>(std::move(factory));
+  std::lock_guard hold(factory_lock_);
+  has_factory_.store(static_cast<bool>(*shared), release);  // pairs with has_task_factory()
+  factory_.swap(shared);
+}
+
+void runtime_state::ask_task_factory(task_options& o) {
+  if (!has_task_factory()) return;
+  std::shared_ptr<const std::function<void(task_options&)>> factory;
+  {
+    std::lock_guard hold(factory_lock_);
+    factory = factory_;  // kept: it may replace itself
+  }
+  if (*factory) (*factory)(o);
+}
+
 void runtime_state::fatal(std::exception_ptr error) noexcept {
   std::lock_guard hold(wait_lock_);
   if (fatal_ && fatals_ != fatals_told_) return;  // the first one counts
@@ -291,6 +323,42 @@ std::exception_ptr runtime_state::fatal_since(std::uint64_t told) {
 std::uint64_t runtime_state::fatals_told() {
   std::lock_guard hold(wait_lock_);
   return fatals_told_;
+}
+
+void runtime_state::inject(task_record& t) {
+  foreign_created.fetch_add(1, acq_rel);
+  injection.push(t);
+  const unsigned sleeper = idle.take_for_search();
+  if (sleeper != idle_set::nobody)
+    workers[sleeper]->wake();
+  else
+    for (auto& w : workers)
+      w->wake();  // wakes those that are parked or about to: somebody will look
+}
+
+// Like everybody who awaits a task; what is fatal meanwhile is told to nobody, since the runtime ends.
+void runtime_state::shut_generators() {
+  auto all = generators.shut();
+  if (all.empty()) return;
+  struct ending final : join_node {
+    explicit ending(runtime_state& s) noexcept : join_node(&fired), state(&s) {}
+    static void fired(join_node& node, eventual&, work_list&) noexcept {
+      auto& self = static_cast<ending&>(node);
+      std::lock_guard hold(self.state->wait_lock_);
+      self.ended = true;
+      self.state->waiters_.notify_all();
+    }
+    runtime_state* state;
+    bool ended = false;  // under wait_lock_
+  };
+  auto& t = make_root(close_generators(std::move(all)));
+  task_handle<> handle(&t);
+  ending end(*this);
+  (void)t.add_joiner(end);
+  launch_closing_from_outside(*this, t);
+  wait([&] { return end.ended; }, when_stuck::abandoned);
+  (void)t.remove_joiner(
+      end);  // nobody touches it after that: firing and removing take the same lock
 }
 
 std::uint64_t runtime_state::live_tasks() const noexcept {
@@ -327,17 +395,24 @@ void runtime_state::report_failed(const any_task& task) noexcept {
 
 void runtime_state::cancel_everything() {
   // In rounds, each over the tasks there are: a task is cancelled once, and what its cleanup starts lives until the round is over.
+  unsigned looks = 0;
   for (;;) {
     std::vector<any_task> round;
     round_left_.store(1, relaxed);  // so that it does not reach 0 while we count
     task_record::scan([&](task_record& r) {
-      if (r.what() != kind::task || r.runtime() != id || r.done() || r.is_in_round()) return;
+      if (r.what() != kind::task || r.runtime() != id || r.done() || r.is_in_round() ||
+          r.is_spared())
+        return;
       r.ref();
       round.emplace_back(&r);
     });
     if (round.empty()) {
       if (live_tasks() == 0) return;
-      yield_thread();  // the last ones are between their end and their count
+      // The last ones are between their end and their count, or close a generator.
+      if (simulated || ++looks < 100)
+        yield_thread();
+      else
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
       continue;
     }
     if (simulated)  // not by their places in memory, which no seed decides
@@ -630,6 +705,7 @@ callback_handle loop::post(detail::callback* c) {
   auto& w = static_cast<detail::worker&>(*this);
   callback_handle handle(c);
   w.check_open("call_soon");
+  c->context = detail::inherited_context();
   c->ref();
   w.deliver(detail::work(*c));
   return handle;
@@ -663,15 +739,18 @@ callback_handle loop::post_at(detail::callback* c, time_point when) {
   auto& w = static_cast<detail::worker&>(*this);
   callback_handle handle(c);
   w.check_open("call_at");
+  c->context = detail::inherited_context();
   auto timer = std::make_unique<detail::timed_callback>(w, *c);
   const bool ours = detail::this_worker() == &w;
   detail::runtime_state::guest inside(w.state());
-  w.own_timers().lock();
-  const bool first = w.own_timers().arm(*timer, when);
-  c->ref();
-  (void)timer.release();
-  if (first && !ours) w.own_timers().announce();
-  w.own_timers().unlock();
+  bool first;
+  {
+    std::lock_guard hold(w.own_timers());
+    first = w.own_timers().arm(*timer, when);
+    c->ref();
+    (void)timer.release();
+    if (first && !ours) w.own_timers().announce();
+  }
   if (first && !ours) w.timer_moved_up();
   return handle;
 }
@@ -723,26 +802,48 @@ void runtime::check_foreign(const char* what) const {
                       " inside a running loop: a loop's thread must not block; co_await instead");
 }
 
-void runtime::launch_foreign(detail::task_record& t) {
+context runtime::main_context() const noexcept { return state_->main_context; }
+
+void runtime::set_task_factory(std::function<void(task_options&)> factory) {
+  state_->set_task_factory(std::move(factory));
+}
+
+void runtime::ask_task_factory(task_options& o) { state_->ask_task_factory(o); }
+
+std::exception_ptr runtime::refused_by_factory(task_options& o) noexcept {
+  try {
+    state_->ask_task_factory(o);
+    return nullptr;
+  } catch (...) {
+    auto error = std::current_exception();
+    report({"the task factory refused a submitted task", error, o.name});
+    return error;
+  }
+}
+
+void runtime::launch_foreign(detail::task_record& t, const task_options& o) {
   auto& s = *state_;
   detail::runtime_state::guest inside(s);
   t.at_home(s.workers.front().get());
   t.belongs_to(s.id);
   if (s.simulated) (void)s.simulated->number_of(t);
-  if (s.is_stopping()) {
+  try {
+    if (s.is_stopping()) throw usage_error("run or submit on a closed runtime");
+    if (o.loop && &o.loop->owner() != this)
+      throw usage_error("the task factory asks for a loop of another runtime");
+    detail::apply_options(t, o);
+  } catch (...) {
     detail::discard_unlaunched(t);
-    throw usage_error("run or submit on a closed runtime");
+    throw;
   }
   t.mark_foreign();
   s.starts_from_outside();
+  if (!o.loop) return s.inject(t);
   s.foreign_created.fetch_add(1, detail::acq_rel);
-  s.injection.push(t);
-  const unsigned sleeper = s.idle.take_for_search();
-  if (sleeper != detail::idle_set::nobody)
-    s.workers[sleeper]->wake();
-  else
-    for (auto& w : s.workers)
-      w->wake();  // wakes those that are parked or about to: somebody will look
+  auto* target = static_cast<detail::worker*>(o.loop);
+  t.pin();
+  t.at_home(target);
+  target->deliver(detail::work(t));
 }
 
 void runtime::wait_for(detail::task_record& t) {
@@ -783,6 +884,10 @@ const std::string& runtime::reactor_note() const noexcept { return state_->react
 
 void runtime::set_exception_handler(std::function<void(const error_context&)> handler) {
   state_->set_handler(std::move(handler));
+}
+
+task<> runtime::shutdown_async_generators() {
+  return detail::close_generators(state_->generators.shut());
 }
 
 void runtime::report(const error_context& what) noexcept { state_->report(what); }

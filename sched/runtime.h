@@ -52,9 +52,27 @@ struct own_record {
   task_record& await_resume() const noexcept { return *record; }
 };
 
+/// The promise of a submitted task. When the task is cancelled before its first step nothing of it runs, and all that can tell the
+/// future is this object's end.
 template <class T>
-task<> run_for_promise(task<T> work, promise<T> result) {
-  task_record& self = co_await own_record{};
+class submitted_promise {
+ public:
+  explicit submitted_promise(promise<T> p) noexcept : promise_(std::move(p)) {}
+  submitted_promise(submitted_promise&&) noexcept = default;
+  ~submitted_promise() {
+    if (promise_.valid()) (void)promise_.get_future().cancel();
+  }
+  promise<T> take() noexcept { return std::move(promise_); }
+
+ private:
+  promise<T> promise_;
+};
+
+template <class T>
+task<> run_for_promise(task<T> work, submitted_promise<T> submitted) {
+  own_record asks;
+  task_record& self = co_await asks;
+  auto result = submitted.take();
   auto future = result.get_future();
   cancel_link link;
   link.task = &self;
@@ -122,15 +140,19 @@ class runtime {
   runtime(const runtime&) = delete;
   ~runtime();
 
-  /// Runs `main` to its end and yields its result. Blocks the calling thread, which must not be a loop's: usage_error.
+  /// Runs `main` to its end and yields its result. All main tasks of a runtime share one context, which begins as a copy of that in which
+  /// the runtime was made: what one sets is there for the next. Blocks the calling thread, which must not be a loop's: usage_error.
   /// Throws what `main` throws, or the first fatal_error of any task or callback; usage_error once closed.
   template <class T>
   T run(task<T> main) {
     check_foreign("run");
     const detail::caller inside(*state_, "run");
+    task_options o;
+    o.context = main_context();
+    ask_task_factory(o);
     auto& record = detail::make_root(std::move(main));
     task_handle<T> handle(&record);
-    launch_foreign(record);
+    launch_foreign(record, o);
     wait_for(record);
     if constexpr (std::is_void_v<T> || std::is_reference_v<T>)
       return handle.result();
@@ -146,15 +168,23 @@ class runtime {
     return run(detail::end_of(std::move(f)));
   }
 
-  /// Starts `t` from any thread; the future's `get()` blocks a foreign thread, `co_await` suspends a task. Cancelling the future
-  /// cancels the task. Throws usage_error after shutdown.
+  /// Starts `t` from any thread, in a copy of the caller's context; the future's `get()` blocks a foreign thread, `co_await` suspends a
+  /// task. Cancelling the future cancels the task; a task that was cancelled before it began cancels the future. What a task factory throws
+  /// is reported and comes out of the future. Throws usage_error after shutdown.
   template <class T>
   future<T> submit(task<T> t) {
     promise<T> result;
     auto f = result.get_future();
-    auto& record = detail::make_root(detail::run_for_promise<T>(std::move(t), std::move(result)));
+    task_options o;
+    if (auto error = refused_by_factory(o)) {
+      f.state().mark_retrieved();  // it was reported
+      result.set_exception(std::move(error));
+      return f;
+    }
+    auto& record = detail::make_root(
+        detail::run_for_promise<T>(std::move(t), detail::submitted_promise<T>(std::move(result))));
     task_handle<void> handle(&record);
-    launch_foreign(record);
+    launch_foreign(record, o);
     return f;
   }
   /// The same for a callable and its arguments, which are kept while the task lives.
@@ -195,13 +225,22 @@ class runtime {
   [[nodiscard]] const std::string& reactor_note() const noexcept;
   /// Replaces the exception handler; an empty one restores the default. From any thread.
   void set_exception_handler(std::function<void(const error_context&)> handler);
+  /// Replaces the task factory (options.task_factory); an empty one restores the default. From any thread.
+  void set_task_factory(std::function<void(task_options&)> factory);
+  /// Closes all async generators that stand at a yield, as the end of the runtime does, and awaits that. Those that begin later are
+  /// reported, and not closed.
+  [[nodiscard]] task<> shutdown_async_generators();
   /// Hands an error to the exception handler, as the library does for those that nobody else can get.
   void report(const error_context& what) noexcept;
 
  private:
   void check_foreign(const char* what) const;
   void check_owner(const detail::eventual& f) const;
-  void launch_foreign(detail::task_record& t);
+  void launch_foreign(detail::task_record& t, const task_options& o);
+  [[nodiscard]] context main_context() const noexcept;
+  void ask_task_factory(task_options& o);
+  /// What the factory throws, reported; null if it lets the task pass.
+  std::exception_ptr refused_by_factory(task_options& o) noexcept;
   void wait_for(detail::task_record& t);
 
   detail::owned<detail::runtime_state> state_;

@@ -2,6 +2,8 @@
 // A runtime from inside: its loops and what they share. Not a public header.
 #pragma once
 
+#include <heddle/core/context.h>
+#include <heddle/sched/generators.h>
 #include <heddle/sched/simulation.h>
 #include <heddle/sched/thread_pool.h>
 #include <heddle/sched/worker.h>
@@ -29,6 +31,12 @@ class runtime_state {
   [[nodiscard]] std::exception_ptr fatal_since(std::uint64_t told);
   [[nodiscard]] std::uint64_t fatals_told();
 
+  // --- the task factory ---
+  [[nodiscard]] bool has_task_factory() const noexcept { return has_factory_.load(acquire); }
+  void set_task_factory(std::function<void(task_options&)> factory);
+  /// Shows `o` to the factory, if there is one. Throws what it throws.
+  void ask_task_factory(task_options& o);
+
   // --- entering from foreign threads ---
   /// While one lives the runtime is not torn down. A foreign thread holds one from before its push to after its wake-up: the task it
   /// pushed may run, end, and be the last, before the wake-up is made.
@@ -41,6 +49,9 @@ class runtime_state {
    private:
     runtime_state* s_;
   };
+
+  /// A new task from outside: whichever loop is free takes it.
+  void inject(task_record& t);
 
   // --- the life of tasks ---
   [[nodiscard]] std::uint64_t live_tasks() const noexcept;
@@ -91,9 +102,12 @@ class runtime_state {
   atomic<std::uint32_t> guests{0};
   atomic<std::uint64_t> foreign_created{0};
   thread_pool pool;
+  generator_registry generators;
+  const context main_context;  // of all main tasks: a copy of that in which the runtime was made
 
  private:
   void seal_loops();
+  void shut_generators();
   /// Blocks a foreign thread until `done()`, which is called under wait_lock_, after some notify_all().
   template <class Done>
   void wait(Done done, when_stuck then) {
@@ -116,6 +130,9 @@ class runtime_state {
   std::recursive_mutex
       handler_lock_;  // serialises the handler's calls; what it does may lead to another report
   std::shared_ptr<const std::function<void(const error_context&)>> handler_;
+  std::mutex factory_lock_;
+  std::shared_ptr<const std::function<void(task_options&)>> factory_;  // under factory_lock_
+  atomic<bool> has_factory_{false};
   std::mutex wait_lock_;
   std::condition_variable waiters_;
   std::exception_ptr fatal_;       // under wait_lock_: the latest
@@ -140,6 +157,9 @@ class runtime_state {
 
 /// Runtimes by number, for those who may come late: calls `f` with it while it is kept alive; false if it is gone.
 bool with_runtime(std::uint16_t id, void (*f)(runtime_state&, void*), void* argument) noexcept;
+
+/// Reports to the exception handler of runtime `id`; a line on stderr if that is gone.
+void report_to(std::uint16_t id, const error_context& what) noexcept;
 
 /// The runtime of the calling loop, or nullptr.
 HEDDLE_NOINLINE runtime_state* this_runtime() noexcept;

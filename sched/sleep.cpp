@@ -4,6 +4,8 @@
 #include <heddle/core/budget.h>
 #include <heddle/sched/worker.h>
 
+#include <mutex>
+
 namespace heddle::detail {
 
 timers& timers_of_this_loop() {
@@ -27,14 +29,14 @@ bool sleep_awaiter::suspend(task_record& t) {
   t.waits_in(this);
   armed_in =
       &wheel;  // before the word changes: a canceller reads it on the word's strength, and only then takes the lock
-  wheel.lock();
+  std::lock_guard hold(wheel);
+  wheel
+      .make_room();  // what may throw comes before the word changes: from then on somebody may claim the wait
   if (!t.state().begin_leaf()) {
-    wheel.unlock();
     refused_ = true;
     return false;
   }
   wheel.arm(*this, time_point(duration(static_cast<std::int64_t>(sequence))));
-  wheel.unlock();
   return true;
 }
 

@@ -60,22 +60,47 @@ void discard_unlaunched(task_record& t) noexcept {
 }
 
 void apply_options(task_record& t, const task_options& o) {
-  if (o.name.empty()) return;
-  auto& x = t.extra();
-  x.lock.lock();
-  x.name = o.name;
-  x.lock.unlock();
+  if (!o.name.empty()) {
+    auto& x = t.extra();
+    x.lock.lock();
+    x.name = o.name;
+    x.lock.unlock();
+  }
+  if (o.context)
+    t.extra().context.share(o.context->state());
+  else if (auto map = inherited_context())
+    t.extra().context.begin_with(std::move(map));
 }
 
-void launch(task_record& t, const task_options& o) {
-  worker* here = this_worker();
+namespace {
+
+/// Nothing but a plain task: no name, and nothing set in the creator's context.
+bool is_plain(const task_options& o, const thread_state& creator) noexcept {
+  return o.name.empty() && !o.context && !creator.context &&
+         (!creator.current || !creator.current->root().extra_if_any());
+}
+
+// The first step runs here and now, under its own identity and context, on the creator's stack; the creator goes on when it suspends.
+void run_first_step(task_record& t) {
+  auto* creator = std::exchange(this_thread().current, &t);
+  {
+    context_scope its_own(nullptr);
+    if (t.state().peek() & word::must) [[unlikely]]  // by the group that it was made in
+      end_unstarted(t);
+    else
+      std::coroutine_handle<>::from_address(t.frame()).resume();
+  }
+  this_thread().current = creator;
+}
+
+void launch_as(const thread_state& creator, task_record& t, const task_options& o) {
+  auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
   auto* target = static_cast<worker*>(o.loop);
   try {
-    if (!here) throw no_running_loop();
     if (target && &target->state() != &here->state())
       throw usage_error("create_task: the loop belongs to another runtime");
-    if (here->is_sealed()) throw usage_error("create_task after the runtime has shut down");
-    apply_options(t, o);
+    if (!is_plain(o, creator)) [[unlikely]]
+      apply_options(t, o);
   } catch (...) {
     discard_unlaunched(t);
     throw;
@@ -93,16 +118,55 @@ void launch(task_record& t, const task_options& o) {
       return;
     }
   }
-  if (o.eager) {
-    auto& self = this_thread();
-    auto* creator = self.current;
-    self.current = &t;
-    std::coroutine_handle<>::from_address(t.frame()).resume();
-    this_thread().current = creator;
-    return;
-  }
+  if (o.eager) return run_first_step(t);
   here->push_back(t);
   here->look_for_sleepers();
+}
+
+HEDDLE_COLD void launch_by_factory(worker& here, task_record& t, const task_options& given) {
+  task_options o;
+  try {
+    o = given;
+    here.state().ask_task_factory(o);
+  } catch (...) {
+    discard_unlaunched(t);
+    throw;
+  }
+  launch_as(this_thread(), t, o);
+}
+
+}  // namespace
+
+void launch_closing(task_record& t, bool eager) noexcept {
+  auto* here = this_worker();
+  t.spare();
+  t.at_home(here);
+  t.belongs_to(here->state().id);
+  here->count_created();
+  if (eager) return run_first_step(t);
+  here->push_back(t);
+  here->look_for_sleepers();
+}
+
+void launch_closing_from_outside(runtime_state& s, task_record& t) {
+  t.spare();
+  t.at_home(s.workers.front().get());
+  t.belongs_to(s.id);
+  if (s.simulated) (void)s.simulated->number_of(t);
+  s.inject(t);
+}
+
+void launch(task_record& t, const task_options& o) {
+  const auto& creator = this_thread();
+  auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
+  if (!here || here->is_sealed()) [[unlikely]] {
+    discard_unlaunched(t);
+    if (!here) throw no_running_loop();
+    throw usage_error("create_task after the runtime has shut down");
+  }
+  if (here->state().has_task_factory()) [[unlikely]]
+    return launch_by_factory(*here, t, o);
+  launch_as(creator, t, o);
 }
 
 void check_joinable(task_record& waiting, eventual& target) {
@@ -166,6 +230,8 @@ bool any_task::cancel(std::string_view message) const {
   }
   return detail::cancel_now(t);
 }
+
+context any_task::get_context() const { return context(at().extra().context.shared()); }
 
 std::string any_task::get_name() const {
   auto& x = at().extra();

@@ -2,10 +2,12 @@
 // From a frame to a task: the record, the first queue entry, the end.
 #pragma once
 
+#include <heddle/core/context.h>
 #include <heddle/core/task.h>
 #include <heddle/core/thread_state.h>
 #include <heddle/sched/loop.h>
 
+#include <optional>
 #include <string>
 
 namespace heddle {
@@ -16,6 +18,8 @@ struct task_options {
   std::string name = {};
   /// Pins the task to this loop: it runs nowhere else, and nothing else of that loop runs between its awaits. nullptr: movable.
   class loop* loop = nullptr;
+  /// The context it runs in, shared with whoever else has it; nullopt: a copy of the creator's.
+  std::optional<class context> context = std::nullopt;
   /// Runs the first step inside create_task, up to the first suspension.
   bool eager = false;
 };
@@ -35,6 +39,10 @@ void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noex
 void end_unstarted(task_record& t) noexcept;
 /// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime shuts down from outside.
 void launch(task_record& t, const task_options& o);
+/// Starts a task of the library's own that closes something: no task factory sees it, and shutdown lets it finish. Eager, or queued.
+void launch_closing(task_record& t, bool eager) noexcept;
+/// The same from a thread that is none of its loops. The runtime must not be able to end before this returns.
+void launch_closing_from_outside(class runtime_state& s, task_record& t);
 /// A new task that could not be launched: its body never runs.
 void discard_unlaunched(task_record& t) noexcept;
 /// Its name and the other rare things.

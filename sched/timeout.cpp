@@ -3,6 +3,8 @@
 
 #include <heddle/sched/worker.h>
 
+#include <mutex>
+
 namespace heddle {
 
 using detail::timers;
@@ -59,9 +61,8 @@ void timeout_scope::arm(time_point deadline) {
   }
   timers& wheel = detail::timers_of_this_loop();
   armed_in = &wheel;
-  wheel.lock();
+  std::lock_guard hold(wheel);
   wheel.arm(*this, deadline);
-  wheel.unlock();
 }
 
 void timeout_scope::disarm() noexcept {

@@ -5,6 +5,10 @@
 
 namespace heddle::detail {
 
+void timers::make_room() {
+  if (heap_.size() == heap_.capacity()) heap_.reserve(heap_.empty() ? 16 : 2 * heap_.size());
+}
+
 bool timers::arm(timer_node& node, time_point deadline) {
   HEDDLE_DEBUG_ASSERT(node.place == timer_node::not_armed, "a timer was armed twice");
   heap_.emplace_back();

@@ -44,6 +44,8 @@ class timers {
   void lock() noexcept { lock_.lock(); }
   void unlock() noexcept { lock_.unlock(); }
 
+  /// Lock held. Makes sure that the next arm() needs no memory. Throws std::bad_alloc.
+  void make_room();
   /// Lock held. True: it is now the first. Throws std::bad_alloc (before anything changed).
   bool arm(timer_node& node, time_point deadline);
   /// Lock held. What was armed is the first, and the owner of these timers may be about to sleep: to be called before one looks whether he

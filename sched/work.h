@@ -2,6 +2,7 @@
 // What a loop runs: a task's next step or a callback.
 #pragma once
 
+#include <heddle/core/context_slot.h>
 #include <heddle/core/frame_cache.h>
 #include <heddle/core/task_record.h>
 
@@ -64,6 +65,7 @@ class callback : public frame_cached {
   }
 
   work next;
+  context_map_ref context;  // in which it runs: a copy of that in which it was given to the loop
 
  protected:
   virtual void invoke() = 0;

@@ -311,6 +311,8 @@ void worker::run_callback(callback& c) {
   this_thread().step_started = 0;
   if (this_world()) [[unlikely]]
     state_->simulated->note("runs a callback", nullptr);
+  context_slot own(std::move(c.context));
+  context_scope inside(&own);  // also for the exception handler
   try {
     if (watched_.load(relaxed)) [[unlikely]]
       run_watched(c);

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/context.h>
+
+#include <heddle/core/thread_state.h>
+
+#include <algorithm>
+
+namespace heddle {
+namespace detail {
+namespace {
+
+constinit atomic<std::uint64_t> last_number{0};
+
+/// What a foreign thread, which has no task, has set.
+struct thread_context {
+  context_slot slot;
+  ~thread_context() { this_thread().own_context = nullptr; }
+};
+
+context_slot& own_context() {
+  flush_caches_at_thread_exit();  // first, so that what the context frees at the end is flushed too
+  thread_local thread_context own;
+  this_thread().own_context = &own.slot;
+  return own.slot;
+}
+
+}  // namespace
+
+std::uint64_t next_context_number() noexcept { return last_number.fetch_add(1, relaxed) + 1; }
+
+context_map_ref context_map::with(const context_map* from, std::uint64_t variable,
+                                  context_value_ref value) {
+  const std::size_t n = from ? from->size_ : 0;
+  std::size_t at = 0;
+  while (at < n && from->entries_[at].variable < variable) ++at;
+  const bool there = at < n && from->entries_[at].variable == variable;
+  context_map_ref made(new context_map(n - (there ? 1 : 0) + (value ? 1 : 0)));
+  entry* out = made->entries_;
+  for (std::size_t i = 0; i < at; ++i) *out++ = from->entries_[i];
+  if (value) *out++ = entry{variable, std::move(value)};
+  for (std::size_t i = at + (there ? 1 : 0); i < n; ++i) *out++ = from->entries_[i];
+  return made;
+}
+
+context_value_ref context_map::find(std::uint64_t variable) const noexcept {
+  const entry* last = entries_ + size_;
+  const entry* at =
+      std::lower_bound(static_cast<const entry*>(entries_), last, variable,
+                       [](const entry& e, std::uint64_t wanted) { return e.variable < wanted; });
+  return at != last && at->variable == variable ? at->value : context_value_ref();
+}
+
+context_slot::~context_slot() = default;
+
+void context_slot::share(counted_ptr<context_state> state) noexcept { shared_ = std::move(state); }
+
+// The slot whose map counts, locked. What is shared is no task's slot, so it shares nothing in turn; and it stays for as long as this slot.
+context_slot& context_slot::lock_target() noexcept {
+  lock_.lock();
+  if (!shared_) return *this;
+  auto& target = shared_->slot;
+  lock_.unlock();
+  target.lock_.lock();
+  return target;
+}
+
+context_map_ref context_slot::copy() noexcept {
+  auto& t = lock_target();
+  auto map = t.map_;
+  t.lock_.unlock();
+  return map;
+}
+
+context_value_ref context_slot::find(std::uint64_t variable) noexcept {
+  auto& t = lock_target();
+  auto value = t.map_ ? t.map_->find(variable) : context_value_ref();
+  t.lock_.unlock();
+  return value;
+}
+
+// The new map is made outside of the lock, from the one that is there; if another took its place meanwhile, again from that one.
+context_value_ref context_slot::replace(std::uint64_t variable, context_value_ref value) {
+  for (;;) {
+    const auto before = copy();
+    auto after = context_map::with(before.get(), variable, value);
+    auto& t = lock_target();
+    const bool same = t.map_.get() == before.get();
+    if (same) std::swap(t.map_, after);
+    t.lock_.unlock();
+    if (same) return before ? before->find(variable) : context_value_ref();
+  }
+}
+
+counted_ptr<context_state> context_slot::shared() {
+  auto fresh = context_ref(new context_state);
+  lock_.lock();
+  if (!shared_) {
+    fresh->slot.map_ = std::move(map_);
+    fresh->slot.identity_ = identity_;
+    shared_ = std::move(fresh);
+  }
+  auto result = shared_;
+  lock_.unlock();
+  return result;
+}
+
+std::uint64_t context_slot::identity() noexcept {
+  auto& t = lock_target();
+  if (t.identity_ == 0) t.identity_ = next_context_number();
+  const auto id = t.identity_;
+  t.lock_.unlock();
+  return id;
+}
+
+context_slot* current_context(bool make) {
+  auto& self = this_thread();
+  if (self.context) return self.context;
+  if (self.current) {
+    auto& task = self.current->root();
+    if (auto* x = task.extra_if_any()) return &x->context;
+    return make ? &task.extra().context : nullptr;
+  }
+  if (self.own_context || !make) return self.own_context;
+  return &own_context();
+}
+
+context_map_ref inherited_context() noexcept {
+  auto* slot = current_context(false);
+  return slot ? slot->copy() : context_map_ref();
+}
+
+context_scope::context_scope(context_slot* slot) noexcept
+    : before_(std::exchange(this_thread().context, slot)) {}
+
+context_scope::~context_scope() { this_thread().context = before_; }
+
+std::pair<context_slot*, std::uint64_t> context_to_change() {
+  auto* slot = current_context(true);
+  return {slot, slot->identity()};
+}
+
+void throw_not_set(const std::string& name) {
+  throw usage_error("the context variable '" + name + "' is not set here and has no default");
+}
+
+void check_token(bool used, std::uint64_t variable, std::uint64_t of, std::uint64_t made_in) {
+  if (used) throw usage_error("context_var::reset with a token that was used before");
+  if (variable != of) throw bad_value("context_var::reset with the token of another variable");
+  if (made_in != 0)
+    throw bad_value("context_var::reset with a token that was made in another context");
+}
+
+}  // namespace detail
+
+context copy_context() {
+  return context(detail::context_ref(new detail::context_state(detail::inherited_context())));
+}
+
+}  // namespace heddle
