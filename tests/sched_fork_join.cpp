@@ -381,6 +381,64 @@ TEST_P(ForkJoin, ACancellationThatArrivesWhileStrandsAreBeingPromotedIsNeverLost
   }());
 }
 
+TEST_P(ForkJoin, ACancellationThatArrivesWhileStrandsAreBeingPromotedIsDeliveredToEachOnce) {
+  run([]() -> h::task<> {
+    for (int i = 0; i < support::rounds(2000); ++i) {
+      std::atomic<bool> go{false};
+      std::atomic<int> most{0};
+      auto strand = [](std::atomic<bool>& go, std::atomic<int>& most, int spins) -> h::task<> {
+        int delivered = 0;
+        go = true;
+        for (int spin = 0; spin < spins; ++spin) h::detail::cpu_relax();
+        for (int turn = 0; turn < 4; ++turn) {
+          try {
+            co_await h::yield_now();
+          } catch (const h::cancelled_error&) { ++delivered; }
+        }
+        if (delivered > most) most = delivered;
+      };
+      auto body = [strand](std::atomic<bool>& go, std::atomic<int>& most, int spins) -> h::task<> {
+        co_await h::fork_join(strand(go, most, spins), strand(go, most, 0), strand(go, most, 7));
+      };
+      auto t = h::create_task(body, std::ref(go), std::ref(most), i % 32);
+      co_await until([&] { return go.load(); });
+      for (int spin = 0; spin < i % 64; ++spin) h::detail::cpu_relax();
+      t.cancel();
+      (void)co_await error_of([&] { return t; });
+      EXPECT_LE(most, 1);
+    }
+  }());
+}
+
+TEST_P(ForkJoin, AFailureReachesAStrandThatComputesNowAndWaitsLater) {
+  h::runtime rt(with());
+  if (rt.loop_count() == 1) return;  // the two have to run at the same time
+  rt.run([]() -> h::task<> {
+    for (int i = 0; i < support::rounds(300); ++i) {
+      std::atomic<bool> computes{false}, fails{false};
+      auto failing = [](std::atomic<bool>& computes, std::atomic<bool>& fails) -> h::task<> {
+        while (!computes) std::this_thread::yield();
+        fails = true;
+        throw std::runtime_error("E");
+        co_return;
+      };
+      auto waiting = [](std::atomic<bool>& computes, std::atomic<bool>& fails,
+                        int spins) -> h::task<> {
+        computes = true;
+        while (!fails) h::detail::cpu_relax();
+        for (int spin = 0; spin < spins * 50; ++spin) h::detail::cpu_relax();
+        co_await h::sleep(1h);
+      };
+      auto body = [failing, waiting](std::atomic<bool>& computes, std::atomic<bool>& fails,
+                                     int spins) -> h::task<> {
+        co_await h::fork_join(failing(computes, fails), waiting(computes, fails, spins));
+      };
+      auto t = h::create_task(body, std::ref(computes), std::ref(fails), i % 64);
+      EXPECT_EQ(co_await error_of([&] { return t; }), "E");
+    }
+  }());
+}
+
 TEST_P(ForkJoin, ATimeoutAroundAJoinInterruptsItsStrands) {
   run([]() -> h::task<> {
     for (int i = 0; i < 5; ++i) {

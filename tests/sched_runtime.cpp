@@ -215,6 +215,37 @@ TEST_P(Submit, CancellingTheFutureCancelsTheTask) {
   }
 }
 
+TEST_P(Submit, OneThatIsCancelledBeforeItBeginsCancelsItsFuture) {
+  h::runtime rt(with());
+  // All loops are busy until it is cancelled.
+  std::atomic<unsigned> busy{0};
+  std::atomic<bool> go_on{false};
+  std::vector<h::future<void>> hogs;
+  for (unsigned i = 0; i < rt.loop_count(); ++i)
+    hogs.push_back(rt.submit(
+        [](std::atomic<unsigned>& busy, std::atomic<bool>& go_on) -> h::task<> {
+          ++busy;
+          while (!go_on) std::this_thread::yield();
+          co_return;
+        },
+        std::ref(busy), std::ref(go_on)));
+  while (busy != rt.loop_count()) std::this_thread::yield();
+  bool ran = false;
+  auto body = [](bool& ran) -> h::task<int> {
+    ran = true;
+    co_return 1;
+  };
+  auto f = rt.submit(body(ran));
+  h::detail::task_record::scan([](h::detail::task_record& r) {
+    if (!r.done() && r.is_unstarted() && r.frame()) (void)h::detail::cancel_now(r);
+  });
+  go_on = true;
+  for (auto& hog : hogs) hog.wait();
+  EXPECT_THROW((void)f.get(), h::cancelled_error);
+  EXPECT_TRUE(f.cancelled());
+  EXPECT_FALSE(ran);
+}
+
 TEST_P(Submit, BlockingInALoopsThreadIsAUsageError) {
   h::runtime rt(with());
   auto f = rt.submit([]() -> h::task<> { co_await h::sleep(1h); });
