@@ -29,7 +29,8 @@ class GroupsStress : public support::at_loops {
   template <class T>
   static T run(h::task<T> main) {
     auto o = with();
-    o.exception_handler = [](const h::error_context&) {};  // what a faulty one loses is not worth a line
+    o.exception_handler = [](const h::error_context&) {
+    };  // what a faulty one loses is not worth a line
     return h::run(std::move(main), o);
   }
   /// Tries until the fault shows.
@@ -166,8 +167,9 @@ h::task<bool> crowds_end(std::uint64_t seed) {
     std::size_t in_group = 0;
     try {
       if (error) std::rethrow_exception(error);
-    } catch (const h::exception_group& g) { in_group = g.exceptions().size(); } catch (
-        const h::cancelled_error&) {
+    } catch (const h::exception_group& g) {
+      in_group = g.exceptions().size();
+    } catch (const h::cancelled_error&) {
       // from outside
     }
     if (in_group != static_cast<std::size_t>(c->failed.load())) right = false;
@@ -203,14 +205,16 @@ TEST_P(GroupsStress, ABlockIsLeftWhenAllAreOverAndWithWhatFailed) {
   always(200, [](std::uint64_t seed) { return crowds_end<real_group>(seed); });
 }
 TEST_P(GroupsStress, AGroupThatDoesNotAwaitAgainIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) { return crowds_end<group_that_does_not_await_again>(seed); }));
+  EXPECT_TRUE(noticed(
+      [](std::uint64_t seed) { return crowds_end<group_that_does_not_await_again>(seed); }));
 }
 
 // --------------------------------------------------------------------- wait
 
 struct real_wait {
   template <class A>
-  static h::task<h::wait_result<A>> of(std::vector<A> members, h::wait_until until, h::duration limit) {
+  static h::task<h::wait_result<A>> of(std::vector<A> members, h::wait_until until,
+                                       h::duration limit) {
     return h::wait(std::move(members), until, limit);
   }
 };
@@ -337,7 +341,8 @@ TEST_P(GroupsStress, WhatHasEndedComesOutOnceWhoeverIsCancelled) {
   always(200, [](std::uint64_t seed) { return completions_are_kept<real_next>(seed); });
 }
 TEST_P(GroupsStress, AnElementThatIsKeptByACancelledTaskIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) { return completions_are_kept<next_that_keeps>(seed); }));
+  EXPECT_TRUE(
+      noticed([](std::uint64_t seed) { return completions_are_kept<next_that_keeps>(seed); }));
 }
 
 // ------------------------------------------------------------------- shield
@@ -357,11 +362,13 @@ template <class Shield>
 h::task<bool> inners_survive(std::uint64_t seed) {
   random_source random(seed);
   const auto yields = random.below(6);
-  auto inner = h::create_task([](std::uint32_t yields) -> h::task<int> {
-    auto some = some_yields(yields);
-    co_await std::move(some);
-    co_return 7;
-  }, yields);
+  auto inner = h::create_task(
+      [](std::uint32_t yields) -> h::task<int> {
+        auto some = some_yields(yields);
+        co_await std::move(some);
+        co_return 7;
+      },
+      yields);
   std::atomic<bool> right{true};
   std::vector<h::task_handle<>> waiting;
   for (int i = 0; i < 5; ++i)

@@ -9,6 +9,12 @@ using namespace conformance;
 
 CASES(ASC);
 
+/// g++ 12 has no initializer lists in coroutines.
+template <class A, class... As>
+std::vector<A> list(A first, As... others) {
+  return {first, others...};
+}
+
 h::task<int> wait_then(h::future<> go, int value) {
   co_await go;
   co_return value;
@@ -38,7 +44,7 @@ TEST_P(ASC, ASC_01_InTheOrderOfCompletionThoseDoneAlreadyFirst) {
     auto pending = h::create_task(wait_then(later.get_future(), 1));
     auto done = h::create_task([]() -> h::task<int> { co_return 2; });
     co_await until_done(done);
-    auto mixed = h::as_completed(std::vector{pending, done});
+    auto mixed = h::as_completed(list(pending, done));
     auto first = co_await mixed.next();
     HOLDS(*first == done);
     later.set_value();
@@ -91,7 +97,7 @@ TEST_P(ASC, ASC_04_WhenTheTimeIsOverEachMissingOneIsATimeout) {
     auto a = h::create_task(sleep_long());
     auto b = h::create_task(sleep_long());
     auto quick = h::create_task([]() -> h::task<> { co_return; });
-    auto all = h::as_completed(std::vector{a, quick, b}, 10ms);
+    auto all = h::as_completed(list(a, quick, b), 10ms);
     auto first = co_await all.next();
     HOLDS(*first == quick);
     int late = 0;
@@ -115,7 +121,7 @@ TEST_P(ASC, ASC_05_OneListedTwiceComesOutOnce) {
   run([]() -> h::task<> {
     auto a = h::create_task([]() -> h::task<int> { co_return 1; });
     auto b = h::create_task([]() -> h::task<int> { co_return 2; });
-    auto all = h::as_completed(std::vector{a, b, a, b, b});
+    auto all = h::as_completed(list(a, b, a, b, b));
     int n = 0;
     int sum = 0;
     while (auto next = co_await all.next()) {
@@ -146,8 +152,7 @@ TEST_P(ASC, ASC_06_OneMayBreakOffAndGoOn) {
     while (auto next = co_await all.next()) ++n;
     EQUAL(n, 4);
     {
-      auto dropped =
-          h::as_completed(std::vector{h::create_task(settle()), h::create_task(settle())});
+      auto dropped = h::as_completed(list(h::create_task(settle()), h::create_task(settle())));
       auto first = co_await dropped.next();
       HOLDS(first.has_value());
     }
@@ -184,7 +189,7 @@ TEST_P(ASC, ASC_09_CancellingTheTaskThatIterates) {
       h::promise<> go;
       auto a = h::create_task(wait_then(go.get_future(), 1));
       auto b = h::create_task(wait_then(go.get_future(), 2));
-      auto all = h::as_completed(std::vector{a, b});
+      auto all = h::as_completed(list(a, b));
       std::atomic<int> got{0};
       auto t = h::create_task([&]() -> h::task<> {
         while (auto next = co_await all.next()) ++got;

@@ -10,6 +10,12 @@ using h::wait_until;
 
 CASES(WAIT);
 
+/// g++ 12 has no initializer lists in coroutines.
+template <class A, class... As>
+std::vector<A> list(A first, As... others) {
+  return {first, others...};
+}
+
 h::task<int> wait_then(h::future<> go, int value) {
   co_await go;
   co_return value;
@@ -22,8 +28,8 @@ h::task<int> fail_after(h::future<> go) {
 TEST_P(WAIT, WAIT_01_AllAreDoneAndAnErrorIsNotThrown) {
   run([]() -> h::task<> {
     h::promise<> go;
-    std::vector<h::task_handle<int>> members{h::create_task(wait_then(go.get_future(), 1)),
-                                             h::create_task(fail_after(go.get_future()))};
+    auto members = list(h::create_task(wait_then(go.get_future(), 1)),
+                        h::create_task(fail_after(go.get_future())));
     auto all = h::create_task(h::wait(members));
     co_await until_waiting(all);
     go.set_value();
@@ -44,8 +50,7 @@ TEST_P(WAIT, WAIT_01_AllAreDoneAndAnErrorIsNotThrown) {
     co_await other;
     h::promise<int> f;
     f.set_value(3);
-    auto futures =
-        h::wait(std::vector<h::future<int>>{f.get_future()}, wait_until::all_completed, 1h);
+    auto futures = h::wait(list(f.get_future()), wait_until::all_completed, 1h);
     const auto of_futures = co_await std::move(futures);
     EQUAL(of_futures.done[0].result(), 3);
   });
@@ -56,7 +61,7 @@ TEST_P(WAIT, WAIT_02_TheFirstThatEndsAndThePendingOneGoesOn) {
   run([]() -> h::task<> {
     auto slow = h::create_task(sleep_long());
     auto fast = h::create_task([]() -> h::task<> { co_await h::sleep(1ms); });
-    auto first = h::wait(std::vector{slow, fast}, wait_until::first_completed);
+    auto first = h::wait(list(slow, fast), wait_until::first_completed);
     const auto result = co_await std::move(first);
     EQUAL(result.done.size(), 1u);
     EQUAL(result.pending.size(), 1u);
@@ -80,7 +85,7 @@ TEST_P(WAIT, WAIT_03_TheFirstFailureOrAll) {
     auto fails = h::create_task(fail_after(go.get_future()));
     h::promise<> late;
     auto stays = h::create_task(wait_then(late.get_future(), 3));
-    std::vector<h::task_handle<int>> members{stays, ends, cancelled, fails};
+    auto members = list(stays, ends, cancelled, fails);
     auto t = h::create_task(h::wait(members, wait_until::first_exception));
     co_await until_done(ends);
     co_await until_waiting(t);
@@ -95,7 +100,7 @@ TEST_P(WAIT, WAIT_03_TheFirstFailureOrAll) {
     const auto failed_before = co_await std::move(again);
     EQUAL(failed_before.pending.size(), 1u);
     late.set_value();
-    auto without = h::wait(std::vector{stays, ends}, wait_until::first_exception);
+    auto without = h::wait(list(stays, ends), wait_until::first_exception);
     const auto all = co_await std::move(without);
     EQUAL(all.done.size(), 2u);
     EQUAL(name_of(fails.exception()), "E");
@@ -106,7 +111,7 @@ TEST_P(WAIT, WAIT_05_WhenTheTimeIsOverNothingIsThrownOrCancelled) {
   run([]() -> h::task<> {
     auto slow = h::create_task(sleep_long());
     auto fast = h::create_task(settle());
-    auto limited = h::wait(std::vector{slow, fast}, wait_until::all_completed, 20ms);
+    auto limited = h::wait(list(slow, fast), wait_until::all_completed, 20ms);
     const auto begun = h::clock::now();
     const auto result = co_await std::move(limited);
     HOLDS(h::clock::now() - begun >= 20ms);
@@ -118,13 +123,13 @@ TEST_P(WAIT, WAIT_05_WhenTheTimeIsOverNothingIsThrownOrCancelled) {
       others_ran = true;
       co_return;
     });
-    auto none = h::wait(std::vector{slow}, wait_until::all_completed, 0ms);
+    auto none = h::wait(list(slow), wait_until::all_completed, 0ms);
     const auto at_once = co_await std::move(none);
     EQUAL(at_once.pending.size(), 1u);
     HOLDS(at_once.done.empty());
     if (one_loop()) HOLDS(!others_ran);
     co_await other;
-    auto unlimited = h::wait(std::vector{other}, wait_until::all_completed, std::nullopt);
+    auto unlimited = h::wait(list(other), wait_until::all_completed, std::nullopt);
     (void)co_await std::move(unlimited);
     slow.cancel();
     (void)co_await ending(slow);
@@ -138,7 +143,7 @@ TEST_P(WAIT, WAIT_07_AMemberListedTwiceIsOne) {
   run([]() -> h::task<> {
     auto a = h::create_task([]() -> h::task<> { co_await h::sleep(1ms); });
     auto b = h::create_task([]() -> h::task<> { co_await h::sleep(1ms); });
-    auto twice = h::wait(std::vector{a, b, a, a, b});
+    auto twice = h::wait(list(a, b, a, a, b));
     const auto result = co_await std::move(twice);
     EQUAL(result.done.size(), 2u);
     HOLDS(result.done[0] == a && result.done[1] == b);
@@ -149,7 +154,7 @@ TEST_P(WAIT, WAIT_08_NothingToWaitForAndAnUnknownConditionAreBadValues) {
   run([]() -> h::task<> {
     EQUAL(co_await ending(h::wait(std::vector<h::task_handle<>>())), "BadValue");
     auto t = h::create_task(settle());
-    EQUAL(co_await ending(h::wait(std::vector{t}, static_cast<wait_until>(17))), "BadValue");
+    EQUAL(co_await ending(h::wait(list(t), static_cast<wait_until>(17))), "BadValue");
     co_await t;
   });
 }
@@ -161,7 +166,7 @@ TEST_P(WAIT, WAIT_09_CancellingTheTaskLeavesTheMembersAlone) {
     auto b = h::create_task(wait_then(go.get_future(), 2));
     for (int i = 0; i < rounds(100);
          ++i) {  // and no node is left on them: it would fire into a dead frame
-      auto t = h::create_task(h::wait(std::vector{a, b}));
+      auto t = h::create_task(h::wait(list(a, b)));
       if (i % 3 != 0) co_await until_waiting(t);
       t.cancel();
       EQUAL(co_await ending(t), "Cancelled");
