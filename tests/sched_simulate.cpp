@@ -277,7 +277,8 @@ TEST(SimulatedRaces, ATimeoutAndTheEndItGuards) {
   const auto found = t::explore(1, many, {.loops = 2}, [&]() -> h::task<> {
     const auto when = h::clock::now() + 10ms;
     auto child = h::create_task([when]() -> h::task<int> {
-      co_await h::sleep(when - h::clock::now());
+      const auto early = t::choose(2) * 3us;
+      co_await h::sleep(when - h::clock::now() - early);
       co_return 1;
     });
     co_await h::sleep(1ms);
@@ -297,21 +298,22 @@ TEST(SimulatedRaces, ATimeoutAndTheEndItGuards) {
   EXPECT_GT(in_time, 0);
 }
 
+h::task<int> counted_child(int& ended) {
+  try {
+    co_await h::sleep(1ms);
+  } catch (...) {
+    ++ended;
+    throw;
+  }
+  ++ended;
+  co_return 1;
+}
+
 TEST(SimulatedRaces, AGatherCancelledWhileItsChildrenEnd) {
   const auto found = t::explore(1, many, {.loops = 3}, []() -> h::task<> {
     int ended = 0;
     auto outer = h::create_task([&ended]() -> h::task<> {
-      auto child = [&ended]() -> h::task<int> {
-        try {
-          co_await h::sleep(1ms);
-        } catch (...) {
-          ++ended;
-          throw;
-        }
-        ++ended;
-        co_return 1;
-      };
-      auto all = h::gather(child(), child(), child());
+      auto all = h::gather(counted_child(ended), counted_child(ended), counted_child(ended));
       co_await all;
     });
     co_await h::sleep(1ms);
