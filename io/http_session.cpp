@@ -198,6 +198,22 @@ task<client_response> session::request(method m, std::string address, request_op
   return wait_for(std::move(work), *limit);
 }
 
+task<client_response> session::request(method m, std::string address) {
+  return request(std::move(m), std::move(address), request_options());
+}
+
+task<client_response> session::get(std::string address) {
+  return request(method::get, std::move(address), request_options());
+}
+
+task<client_response> session::head(std::string address) {
+  return request(method::head, std::move(address), request_options());
+}
+
+task<client_response> session::post(std::string address, std::string body) {
+  return post(std::move(address), std::move(body), request_options());
+}
+
 task<client_response> session::get(std::string address, request_options options) {
   return request(method::get, std::move(address), std::move(options));
 }

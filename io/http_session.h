@@ -83,12 +83,16 @@ class session {
   session& operator=(session&&) noexcept;
   ~session();
 
-  [[nodiscard]] task<client_response> get(std::string url, request_options options = {});
-  [[nodiscard]] task<client_response> head(std::string url, request_options options = {});
+  // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside a co_await expression.
+  [[nodiscard]] task<client_response> get(std::string url);
+  [[nodiscard]] task<client_response> get(std::string url, request_options options);
+  [[nodiscard]] task<client_response> head(std::string url);
+  [[nodiscard]] task<client_response> head(std::string url, request_options options);
+  [[nodiscard]] task<client_response> post(std::string url, std::string body);
   [[nodiscard]] task<client_response> post(std::string url, std::string body,
-                                           request_options options = {});
-  [[nodiscard]] task<client_response> request(method m, std::string url,
-                                              request_options options = {});
+                                           request_options options);
+  [[nodiscard]] task<client_response> request(method m, std::string url);
+  [[nodiscard]] task<client_response> request(method m, std::string url, request_options options);
 
   /// Connections that wait for the next request.
   [[nodiscard]] std::size_t kept_connections() const;

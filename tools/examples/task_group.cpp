@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 h::task<int> square(int n) {
   co_await h::sleep(1ms);
-  co_return n * n;
+  co_return n* n;
 }
 h::task<> fail() {
   co_await h::sleep(1ms);
