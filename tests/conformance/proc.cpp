@@ -253,7 +253,7 @@ TEST_P(PROC, PROC_13_AFailedStartLeavesNothingBehind) {
     EQUAL(code_of(co_await error_of(start(nowhere, words("true")))), ENOENT);
     const auto empty = co_await error_of(start(piped(true, false), {}));
     EQUAL(name_of(empty), "BadValue");
-    EQUAL(open_descriptors(), before);
+    HOLDS(open_descriptors() <= before);  // what warmed up may still be closing
     int status = 0;
     HOLDS(::waitpid(-1, &status, WNOHANG) == -1);  // and no child
   });
