@@ -191,19 +191,20 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
 /// Cancel    none here. The task is not the caller's child: cancel it by its handle, or use a task group.
 /// Thread-safety  call it from a task or callback; from foreign threads use runtime::submit.
 template <class T>
-task_handle<T> create_task(task<T> t, const task_options& options) {
+task_handle<T> create_task(task<T> t, const task_options& options,
+                           std::source_location made = std::source_location::current()) {
   auto& record = detail::make_root(std::move(t));
   task_handle<T> handle(&record);
-  detail::launch(record, options);
+  detail::launch(record, options, made);
   return handle;
 }
 
 // An overload and not a default argument: g++ 12 miscompiles an aggregate temporary inside a co_await expression, and
 // `co_await create_task(f())` shall be safe.
 template <class T>
-task_handle<T> create_task(task<T> t) {
+task_handle<T> create_task(task<T> t, std::source_location made = std::source_location::current()) {
   const task_options plain;
-  return create_task(std::move(t), plain);
+  return create_task(std::move(t), plain, made);
 }
 
 /// The same for a callable and its arguments, which are kept (decayed, like std::thread's) for as long as the task lives: the way to give

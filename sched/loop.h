@@ -41,6 +41,7 @@ class callback_handle {
     if (callback_) (void)callback_->cancel();
   }
   [[nodiscard]] bool cancelled() const noexcept { return callback_ && callback_->cancelled(); }
+  friend bool operator==(const callback_handle&, const callback_handle&) = default;
 
  private:
   detail::callback* callback_ = nullptr;

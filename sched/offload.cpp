@@ -2,6 +2,7 @@
 #include <heddle/sched/offload.h>
 
 #include <heddle/sched/runtime_state.h>
+#include <heddle/sched/to_thread.h>
 
 namespace heddle::detail {
 
@@ -60,3 +61,26 @@ void submit_to_arena(offload_job& j) {
 }
 
 }  // namespace heddle::detail
+
+namespace heddle {
+
+thread_pool::thread_pool(unsigned threads) : pool_(nullptr) {
+  if (threads == 0) throw bad_value("a thread_pool without threads");
+  pool_ = new detail::thread_pool(threads, threads);
+}
+thread_pool::~thread_pool() { delete pool_; }
+
+void thread_pool::give(void* pool, detail::offload_job& j) {
+  j.ref();  // the thread's
+  try {
+    static_cast<detail::thread_pool*>(pool)->submit(j);
+  } catch (...) {
+    j.unref();
+    throw;
+  }
+}
+
+void thread_pool::shutdown() noexcept { (void)pool_->shutdown(); }
+bool thread_pool::shutdown_until(time_point limit) noexcept { return pool_->shutdown(limit); }
+
+}  // namespace heddle

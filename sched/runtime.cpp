@@ -235,7 +235,7 @@ void runtime_state::end() noexcept {
   cancel_everything();
   shut_generators();
   cancel_everything();  // what their cleanup has started
-  pool.shutdown();
+  (void)pool.shutdown();
   seal_loops();
   cancel_everything();  // what a late callback or job may have started
   loops_end.store(true, seq_cst);
@@ -784,6 +784,36 @@ runtime::~runtime() {
 void runtime::close() {
   check_foreign("close");
   state_->close();
+}
+
+void runtime::give(void* state, detail::offload_job& j) {
+  auto& s = *static_cast<detail::runtime_state*>(state);
+  j.ref();  // the thread's
+  try {
+    s.pool.submit(j);
+  } catch (...) {
+    j.unref();
+    throw;
+  }
+}
+
+task<bool> runtime::shutdown_default_executor(duration limit) {
+  auto result = std::make_shared<promise<bool>>();
+  auto end = result->get_future();
+  state_->pool.shutdown_beside(saturating_add(clock::now(), limit), [result](bool ended) {
+    try {
+      if (!result->done()) result->set_value(ended);
+    } catch (const invalid_state_error&) {}  // who waited was cancelled
+  });
+  const bool ended = co_await std::move(end);
+  if (!ended) {
+    error_context what;
+    what.message = "the threads of to_thread did not end within " +
+                   std::to_string(static_cast<double>(limit.count()) / 1e9) +
+                   " s: what runs there is left alone";
+    report(what);
+  }
+  co_return ended;
 }
 
 bool runtime::is_closed() const noexcept { return state_->is_closed(); }

@@ -7,6 +7,7 @@
 #include <heddle/core/owned.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/options.h>
+#include <heddle/sched/to_thread.h>
 
 namespace heddle {
 
@@ -198,6 +199,18 @@ class runtime {
         std::forward<F>(f), std::forward<Args>(args)...));
   }
 
+  /// Calls `f(args...)` on a thread of the pool behind to_thread, from any thread. Cancelling the future: a job that has not started never
+  /// runs. Throws usage_error once closed, and after shutdown_default_executor.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+  auto run_in_executor(F&& f, Args&&... args) {
+    return detail::submit_promised(&give, state_.get(), std::forward<F>(f),
+                                   std::forward<Args>(args)...);
+  }
+  /// Ends the pool behind to_thread: no new jobs; waits for those there are. Awaited by a task. False: they did not end within `limit`; a
+  /// warning goes to the exception handler, and what still runs is not waited for, by close() neither: it must not use what ends before it.
+  [[nodiscard]] task<bool> shutdown_default_executor(duration limit = duration::max());
+
   /// Blocks the calling thread until stop() is called; if it was called before, for one pass over what is ready. Throws a fatal error;
   /// usage_error inside a loop and once closed.
   void run_forever();
@@ -235,6 +248,7 @@ class runtime {
 
  private:
   void check_foreign(const char* what) const;
+  static void give(void* state, detail::offload_job& j);
   void check_owner(const detail::eventual& f) const;
   void launch_foreign(detail::task_record& t, const task_options& o);
   [[nodiscard]] context main_context() const noexcept;

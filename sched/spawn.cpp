@@ -156,13 +156,18 @@ void launch_closing_from_outside(runtime_state& s, task_record& t) {
   s.inject(t);
 }
 
-void launch(task_record& t, const task_options& o) {
+void launch(task_record& t, const task_options& o, std::source_location made) {
   const auto& creator = this_thread();
   auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
   if (!here || here->is_sealed()) [[unlikely]] {
     discard_unlaunched(t);
     if (!here) throw no_running_loop();
     throw usage_error("create_task after the runtime has shut down");
+  }
+  if (here->is_watched() && made.line() != 0) [[unlikely]] {
+    try {
+      t.extra().made = made;
+    } catch (const std::bad_alloc&) {}  // then it is not known
   }
   if (here->state().has_task_factory()) [[unlikely]]
     return launch_by_factory(*here, t, o);

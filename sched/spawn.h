@@ -8,6 +8,7 @@
 #include <heddle/sched/loop.h>
 
 #include <optional>
+#include <source_location>
 #include <string>
 
 namespace heddle {
@@ -38,7 +39,8 @@ void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noex
 /// A task that was cancelled before its first step: its body never runs.
 void end_unstarted(task_record& t) noexcept;
 /// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime shuts down from outside.
-void launch(task_record& t, const task_options& o);
+/// In debug mode `made` is remembered.
+void launch(task_record& t, const task_options& o, std::source_location made = {});
 /// Starts a task of the library's own that closes something: no task factory sees it, and shutdown lets it finish. Eager, or queued.
 void launch_closing(task_record& t, bool eager) noexcept;
 /// The same from a thread that is none of its loops. The runtime must not be able to end before this returns.

@@ -2,6 +2,8 @@
 // The threads behind to_thread: made on demand, up to a cap; they end when idle for long. Not a public header.
 #pragma once
 
+#include <heddle/core/clock.h>
+#include <heddle/core/functional.h>
 #include <heddle/sched/offload.h>
 
 #include <cstddef>
@@ -25,22 +27,19 @@ class thread_pool {
   /// Runs `j` on some thread and takes over its thread's reference. Throws usage_error after shutdown, std::system_error if the first thread
   /// cannot be made; then the reference is still the caller's.
   void submit(offload_job& j);
-  /// No new jobs; waits for all that were given. Again is harmless.
-  void shutdown() noexcept;
+  /// No new jobs; waits for all that were given, at most until `limit`. Again is harmless. False: some did not end in time; their threads
+  /// are on their own from now on, and a later shutdown does not wait for them.
+  bool shutdown(time_point limit = time_point::max()) noexcept;
+  /// The same by a thread of its own, which then calls `done`.
+  void shutdown_beside(time_point limit, std::function<void(bool)> done);
   [[nodiscard]] unsigned threads() const noexcept;
 
  private:
   struct parts;
   void submit_simulated(offload_job& j);
-  void main(std::uint64_t number) noexcept;
-  void start_thread();
-  void run(offload_job& j) noexcept;
 
-  const unsigned most_;
-  const unsigned arena_slots_;
   simulation* const simulated_;
-  std::unique_ptr<parts> parts_;
-  atomic<std::int64_t> idle_{0};
+  std::shared_ptr<parts> parts_;  // the threads' too: one that was given up goes on with them
 };
 
 }  // namespace heddle::detail

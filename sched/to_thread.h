@@ -2,11 +2,15 @@
 // to_thread and to_arena: work that would hog a loop, done elsewhere.
 #pragma once
 
+#include <heddle/core/clock.h>
 #include <heddle/core/functional.h>
+#include <heddle/core/future.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/offload.h>
 
 #include <concepts>
+#include <exception>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -43,7 +47,138 @@ auto make_job(F&& f, Args&&... args) {
   return job_ref<job>(new job(std::forward<F>(f), std::forward<Args>(args)...));
 }
 
+/// A job whose result goes to a future. Cancelled before it started, it does nothing.
+template <class R, class F, class... Args>
+class promised_job final : public offload_job {
+ public:
+  template <class G, class... As>
+  explicit promised_job(G&& f, As&&... args)
+      : function_(std::forward<G>(f)), arguments_(std::forward<As>(args)...) {
+    promise_.state().belongs_to(0);  // to be awaited in any runtime, and by threads
+  }
+  [[nodiscard]] future<R> result() const { return promise_.get_future(); }
+
+ private:
+  void invoke() override {
+    if (promise_.done()) return;
+    std::exception_ptr error;
+    try {
+      if constexpr (std::is_void_v<R>) {
+        std::apply(std::move(function_), std::move(arguments_));
+        if (!promise_.done()) promise_.set_value();
+      } else {
+        R value = std::apply(std::move(function_), std::move(arguments_));
+        if (!promise_.done()) promise_.set_value(std::forward<R>(value));
+      }
+      return;
+    } catch (const invalid_state_error&) {
+      if (promise_.done()) return;  // cancelled meanwhile: nobody wants it
+      error = std::current_exception();
+    } catch (...) { error = std::current_exception(); }
+    try {
+      promise_.set_exception(error);
+    } catch (const invalid_state_error&) {}  // cancelled meanwhile
+  }
+
+  F function_;
+  std::tuple<Args...> arguments_;
+  promise<R> promise_;
+};
+
+template <class F, class... Args>
+future<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> submit_promised(
+    void (*submit)(void* pool, offload_job&), void* pool, F&& f, Args&&... args) {
+  using result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+  using job_type = promised_job<result, std::decay_t<F>, std::decay_t<Args>...>;
+  job_ref<job_type> job(new job_type(std::forward<F>(f), std::forward<Args>(args)...));
+  auto end = job->result();
+  submit(pool, *job);
+  return end;
+}
+
+class thread_pool;
+
 }  // namespace detail
+
+/// Threads of one's own for blocking calls (asyncio's ThreadPoolExecutor). They start on demand. It belongs to no runtime, and none shuts
+/// it down.
+/// Thread-safety  from any thread; the destructor waits for all jobs.
+class thread_pool {
+ public:
+  /// At most `threads` of them. Throws bad_value for 0.
+  explicit thread_pool(unsigned threads);
+  thread_pool(const thread_pool&) = delete;
+  ~thread_pool();
+
+  /// Calls `f(args...)` (kept, like std::thread's) on one of the threads. Any task of any runtime may await the future, and a thread get() it.
+  /// Cancelling the future: a job that has not started never runs; of one that runs the result is dropped.
+  /// Throws usage_error after shutdown; std::system_error if there can be no thread.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+  auto submit(F&& f, Args&&... args) {
+    return detail::submit_promised(&give, pool_, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  /// No new jobs; blocks until those there are have ended. Again is harmless.
+  void shutdown() noexcept;
+  /// The same, at most for `limit`. False: some run on, on threads of which nobody knows any more.
+  template <class Rep, class Period>
+  bool shutdown(std::chrono::duration<Rep, Period> limit) noexcept {
+    return shutdown_until(saturating_add(clock::now(), to_duration(limit)));
+  }
+
+ private:
+  static void give(void* pool, detail::offload_job& j);
+  bool shutdown_until(time_point limit) noexcept;
+
+  detail::thread_pool* pool_;
+};
+
+namespace detail {
+template <class R, class F, class... Args>
+task<R> await_submitted(heddle::thread_pool& pool, F f, Args... args) {
+  auto end = pool.submit(std::move(f), std::move(args)...);
+  co_return co_await std::move(end);
+}
+}  // namespace detail
+
+/// Calls `f(args...)` on a thread of `pool`, which outlives the call, and yields what it returns.
+/// Throws, Cancel  as below; usage_error if the pool was shut down.
+template <class F, class... Args>
+  requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+[[nodiscard]] auto to_thread(thread_pool& pool, F&& f, Args&&... args) {
+  using result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+  return detail::await_submitted<result, std::decay_t<F>, std::decay_t<Args>...>(
+      pool, std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+/// A future of the calling runtime chained with `source`, which may belong to another one or to none: it ends as `source` does (the value
+/// copied, or moved if it cannot be copied), and cancelling it cancels `source`.
+/// Cost  two done-callbacks, each a turn of a loop.   Throws usage_error for an empty future.
+template <class T>
+[[nodiscard]] future<T> wrap_future(future<T> source) {
+  promise<T> result;
+  auto wrapped = result.get_future();
+  wrapped.add_done_callback([source](const future<T>& end) {
+    if (end.cancelled()) (void)source.cancel();
+  });
+  source.add_done_callback([p = std::move(result)](const future<T>& end) mutable {
+    if (p.done()) return;
+    try {
+      if (end.cancelled()) {
+        (void)p.cancel();
+      } else if (auto error = end.exception()) {
+        p.set_exception(error);
+      } else if constexpr (std::is_void_v<T>) {
+        p.set_value();
+      } else if constexpr (std::is_reference_v<T> || std::is_copy_constructible_v<T>) {
+        p.set_value(end.result());
+      } else {
+        p.set_value(std::move(end.result()));
+      }
+    } catch (const invalid_state_error&) {}  // cancelled meanwhile
+  });
+  return wrapped;
+}
 
 /// Calls `f(args...)` on a thread of the runtime's pool and yields what it returns; the loops stay responsive. For blocking calls.
 ///

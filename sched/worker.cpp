@@ -29,7 +29,10 @@ void report_slow(runtime_state& s, const any_task& task, const callback_handle& 
                  const std::string& what, duration took) noexcept {
   try {
     error_context context;
-    if (task.valid()) context.task = task.get_name();
+    if (task.valid()) {
+      context.task = task.get_name();
+      context.made = task.record()->extra().made;
+    }
     context.origin = task;
     context.callback = callback;
     context.took = took;

@@ -96,6 +96,7 @@ class worker final : public loop {
   void stands_still(bool yes) noexcept;
   /// Its steps are looked at one by one: debug mode.
   void watch(bool on) noexcept { watched_.store(on, relaxed); }
+  [[nodiscard]] bool is_watched() const noexcept { return watched_.load(relaxed); }
   /// Callbacks that never got their turn. After the loop has ended.
   void drop_leftovers() noexcept;
   /// Makes it look at everything soon, if it sleeps. From anybody.
