@@ -558,11 +558,15 @@ void runtime_state::run_forever() {
     told = fatals_told_;
     seen = stops_;
     before = standstills_;
-    one_pass = std::exchange(stop_asked_, false);
-    if (one_pass)
+    const auto early = std::exchange(early_stop_, early_stop::none);
+    one_pass = early != early_stop::none;
+    if (early == early_stop::outside) {
       number = ask_to_stand();
-    else
+    } else if (early == early_stop::inside) {
+      before = 0;
+    } else {
       ++forever_;
+    }
   }
   if (number != 0) post_standstill(number);
   {  // they go on, in a single pass to the next standstill
@@ -581,10 +585,8 @@ void runtime_state::run_forever() {
   }
   {
     std::lock_guard hold(wait_lock_);
-    if (!one_pass) {
-      --forever_;
-      number = standstills_;
-    }
+    if (!one_pass) --forever_;
+    if (number == 0) number = standstills_;
   }
   wait([&] { return lifted_ >= number || standing_ >= workers.size() || fatals_ != told; },
        when_stuck::throws);
@@ -600,7 +602,8 @@ void runtime_state::stop() noexcept {
     const uninterrupted alone;
     std::lock_guard hold(wait_lock_);
     ++stops_;
-    if (forever_ == 0) stop_asked_ = true;
+    if (forever_ == 0 && early_stop_ == early_stop::none)
+      early_stop_ = this_runtime() == this ? early_stop::inside : early_stop::outside;
     if (lifted_ >= standstills_) number = ask_to_stand();
     waiters_.notify_all();
   }

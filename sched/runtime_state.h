@@ -138,12 +138,14 @@ class runtime_state {
   std::exception_ptr fatal_;       // under wait_lock_: the latest
   std::uint64_t fatals_ = 0;       // under wait_lock_: how many came
   std::uint64_t fatals_told_ = 0;  // under wait_lock_: so many were told to some waiter
-  bool stop_asked_ = false;        // under wait_lock_: by a stop() that met no run_forever
-  std::uint64_t stops_ = 0;        // under wait_lock_
-  unsigned callers_ = 0;           // under wait_lock_: threads in run and run_forever
-  unsigned forever_ = 0;           // under wait_lock_: threads in run_forever
-  bool closing_ = false;           // under wait_lock_
-  bool ending_ = false;            // under wait_lock_: some thread is in end()
+  // Under wait_lock_: a stop() met no run_forever. One from outside is for the next run_forever, which makes a pass; one by a callback or
+  // task of ours ended the pass that was going on, and the next run_forever finds it done.
+  enum class early_stop { none, outside, inside } early_stop_ = early_stop::none;
+  std::uint64_t stops_ = 0;  // under wait_lock_
+  unsigned callers_ = 0;     // under wait_lock_: threads in run and run_forever
+  unsigned forever_ = 0;     // under wait_lock_: threads in run_forever
+  bool closing_ = false;     // under wait_lock_
+  bool ending_ = false;      // under wait_lock_: some thread is in end()
   // Standstills are numbered. A loop stands still in a callback (so after all that was ready there) until its number is lifted.
   std::uint64_t standstills_ = 0;       // under wait_lock_
   std::uint64_t lifted_ = 0;            // under wait_lock_
