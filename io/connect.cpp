@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 
 namespace heddle {
@@ -64,11 +65,13 @@ task<connection> connect_to(address to, connection_options options) {
   co_return c;
 }
 
+}  // namespace
+
 void check_limit(std::size_t limit) {
-  if (limit == 0) throw bad_value("a stream's limit must be at least one byte");
+  if (limit == 0 || limit > PTRDIFF_MAX)
+    throw bad_value("a stream's limit must be at least one byte");
 }
 
-}  // namespace
 }  // namespace detail
 
 task<connection> open_connection(std::string host, std::uint16_t port, connection_options options) {
@@ -76,14 +79,15 @@ task<connection> open_connection(std::string host, std::uint16_t port, connectio
   resolve_options how;
   how.family = options.family;
   const std::vector<address> addresses = co_await resolve(host, port, how);
-  std::exception_ptr last;
+  std::vector<std::exception_ptr> failures;
   for (const auto& to : addresses) {
     try {
       connection c = co_await detail::connect_to(to, options);
       co_return c;
-    } catch (const std::system_error&) { last = std::current_exception(); }
+    } catch (const std::system_error&) { failures.push_back(std::current_exception()); }
   }
-  std::rethrow_exception(last);
+  if (options.all_errors) throw exception_group("connecting to " + host, std::move(failures));
+  std::rethrow_exception(failures.back());
 }
 
 task<connection> open_unix_connection(std::string path, connection_options options) {

@@ -106,6 +106,7 @@ struct engine_handle {
 class engine : public std::enable_shared_from_this<engine> {
  public:
   explicit engine(server_options o) : options(std::move(o)) {}
+  ~engine() { timer_.cancel(); }
 
   static task<> serve(std::shared_ptr<engine> self, connection c);
   static task<> hang_up(connection c);

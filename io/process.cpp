@@ -406,7 +406,7 @@ task<process_output> process::communicate() {
 }
 
 task<process> create_subprocess_exec(std::vector<std::string> command, process_options options) {
-  if (options.limit == 0) throw bad_value("a stream's limit must be at least one byte");
+  detail::check_limit(options.limit);
   process p = process_access::make(detail::spawn_child(command, options), options.limit);
   co_return p;
 }

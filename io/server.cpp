@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <exception>
@@ -344,16 +345,24 @@ accepted server_core::accept_some(listener& l) {
     const address from(reinterpret_cast<const sockaddr*>(&peer), length);
     stream_core* core = stream_core::open(std::move(socket), current_reactor(),
                                           watched_for::streaming, options_.limit, from);
-    core->tell(shared_from_this());
     changed_.lock();
-    ++live_;
-    core->next = first_;
-    if (first_) first_->previous = core;
-    first_ = core;
+    const bool late = closed_;  // and who closed it may have closed its clients, too
+    if (!late) {
+      core->tell(shared_from_this());
+      ++live_;
+      core->next = first_;
+      if (first_) first_->previous = core;
+      first_ = core;
+    }
     changed_.unlock();
+    connection both = make_connection(core);
+    if (late) {
+      both.writer.abort();
+      return accepted::ended;
+    }
     task_options named;
     named.name = options_.name;
-    create_task(run_connection(shared_from_this(), make_connection(core)), named);
+    create_task(run_connection(shared_from_this(), std::move(both)), named);
   }
   return accepted::more;
 }
@@ -438,7 +447,7 @@ task<> run_forever(std::shared_ptr<server_core> s) {
 
 void check_options(const server_options& o) {
   if (o.backlog < 1) throw bad_value("a server's backlog must be at least 1");
-  if (o.limit < 1) throw bad_value("a stream's limit must be at least one byte");
+  check_limit(o.limit);
 }
 
 }  // namespace
@@ -503,11 +512,23 @@ std::size_t server::connections() const noexcept { return core_ ? core_->core->l
 
 task<server> start_server_erased(detail::connection_handler handler, std::string host,
                                  std::uint16_t port, server_options options) {
+  std::vector<std::string> one;
+  one.push_back(std::move(host));
+  return start_server_erased(std::move(handler), std::move(one), port, std::move(options));
+}
+
+task<server> start_server_erased(detail::connection_handler handler, std::vector<std::string> hosts,
+                                 std::uint16_t port, server_options options) {
   detail::check_options(options);
   resolve_options how;
   how.passive = true;
-  if (host == "*") host.clear();
-  const std::vector<address> at = co_await resolve(host, port, how);
+  std::vector<address> at;
+  for (auto& host : hosts) {
+    if (host == "*") host.clear();
+    const std::vector<address> some = co_await resolve(host, port, how);
+    for (const auto& a : some)
+      if (std::find(at.begin(), at.end(), a) == at.end()) at.push_back(a);
+  }
   const bool at_once = options.start_serving;
   auto core = std::make_shared<detail::server_core>(std::move(handler), std::move(options));
   server s = detail::server_handle::make(core);

@@ -129,6 +129,9 @@ class server {
 /// For wrappers that have erased their handler's type already.
 [[nodiscard]] task<server> start_server_erased(detail::connection_handler handler, std::string host,
                                                std::uint16_t port, server_options options);
+[[nodiscard]] task<server> start_server_erased(detail::connection_handler handler,
+                                               std::vector<std::string> hosts, std::uint16_t port,
+                                               server_options options);
 [[nodiscard]] task<server> start_unix_server_erased(detail::connection_handler handler,
                                                     std::string path, server_options options);
 
@@ -142,6 +145,13 @@ template <class F>
                                         server_options options) {
   return start_server_erased(detail::make_connection_handler(std::forward<F>(handler)),
                              std::move(host), port, std::move(options));
+}
+/// The same at each of several hosts: at all of them, or, if one fails, at none.
+template <class F>
+[[nodiscard]] task<server> start_server(F&& handler, std::vector<std::string> hosts,
+                                        std::uint16_t port, server_options options) {
+  return start_server_erased(detail::make_connection_handler(std::forward<F>(handler)),
+                             std::move(hosts), port, std::move(options));
 }
 /// Listens at a Unix socket. A stale socket at the path is replaced; anything else there is an
 /// error.
@@ -157,6 +167,11 @@ template <class F>
 template <class F>
 [[nodiscard]] task<server> start_server(F&& handler, std::string host, std::uint16_t port) {
   return start_server(std::forward<F>(handler), std::move(host), port, server_options());
+}
+template <class F>
+[[nodiscard]] task<server> start_server(F&& handler, std::vector<std::string> hosts,
+                                        std::uint16_t port) {
+  return start_server(std::forward<F>(handler), std::move(hosts), port, server_options());
 }
 template <class F>
 [[nodiscard]] task<server> start_unix_server(F&& handler, std::string path) {

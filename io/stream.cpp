@@ -2,6 +2,7 @@
 #include <heddle/io/stream.h>
 
 #include <heddle/io/stream_core.h>
+#include <heddle/sched/runtime_state.h>
 
 #include <algorithm>
 #include <vector>
@@ -59,6 +60,17 @@ void closed_wait::await_resume() {
 
 namespace {
 
+void warn_unless_closed(stream_core& core, runtime_state& runtime) noexcept {
+  if (core.is_closing() || !core.is_established()) return;
+  try {
+    error_context what;
+    what.message = "a stream_writer was destroyed without close(): " + core.peer().to_string();
+    runtime.report(what);
+  } catch (const std::bad_alloc&) {
+    // A warning less.
+  }
+}
+
 /// Holds the reader's role for one read.
 class reading {
  public:
@@ -78,6 +90,7 @@ std::string take(input_buffer& in, std::size_t n) {
 
 task<std::string> read_some(stream_core& core, std::size_t most) {
   const reading role(core);
+  if (most == 0) co_return std::string();
   auto& in = core.input();
   while (in.empty()) {
     fill_wait more(core, false);
@@ -254,7 +267,11 @@ std::size_t stream_reader::limit() const { return core_.use().limit(); }
 // --- writer ---
 
 stream_writer::~stream_writer() {
-  if (core_.get()) core_.get()->close();
+  auto* core = core_.get();
+  if (!core) return;
+  if (auto* runtime = detail::this_runtime(); runtime && runtime->debug()) [[unlikely]]
+    detail::warn_unless_closed(*core, *runtime);
+  core->close();
 }
 
 stream_writer& stream_writer::operator=(stream_writer&& other) noexcept {

@@ -178,7 +178,7 @@ class stream_reader {
 ///
 /// `write` sends at once what the kernel takes and buffers the rest; `drain` is where a producer
 /// waits for a slow peer. Destroying an open writer closes the connection (what is buffered is
-/// still sent).
+/// still sent); with options.debug that is reported, as a resource that nobody closed.
 /// Throws    write after write_eof: usage_error. What is written to a closed or broken connection
 ///           is dropped; drain and wait_closed tell (std::system_error, with the peer in the
 ///           message).
@@ -246,9 +246,14 @@ struct connection_options {
   std::uint16_t local_port = 0;
   /// Only these addresses: AF_INET or AF_INET6; 0 (AF_UNSPEC): both.
   int family = 0;
+  /// When no address can be connected to: an exception_group of all the failures, and not the last
+  /// one alone.
+  bool all_errors = false;
 };
 
 namespace detail {
+/// Throws bad_value for a reader's limit that is 0, or was negative before it was converted.
+void check_limit(std::size_t limit);
 /// The two halves of a fresh core, whose references they take over.
 connection make_connection(stream_core* core);
 }  // namespace detail

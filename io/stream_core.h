@@ -111,6 +111,7 @@ class stream_core final : public source_owner, public frame_cached {
   /// A connect() is still on its way.
   [[nodiscard]] bool is_connecting() const noexcept;
   /// From here on an error on the socket is the connection's, and not the attempt's.
+  [[nodiscard]] bool is_established() const noexcept { return established_.load(acquire); }
   void established() noexcept { established_.store(true, release); }  // pairs with failed()
 
   /// Before anybody else knows the stream.

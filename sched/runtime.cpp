@@ -5,8 +5,11 @@
 #include <heddle/core/thread_state.h>
 #include <heddle/sched/runtime_state.h>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -102,6 +105,28 @@ struct posted final : callback {
   owned<callback_base> inner;
 };
 
+/// A forked child has the memory of the loops, but not their threads: nothing of them is known there. Its one thread may have been a loop:
+/// then it ends to be one, and takes signals again.
+void forget_loops_in_children() {
+  static const int once =
+      ::pthread_atfork([] { registry_lock.lock(); }, [] { registry_lock.unlock(); },
+                       [] {
+                         registry().clear();
+                         registry_lock.unlock();
+                         auto& self = this_thread();
+                         if (!self.loop) return;
+                         self.loop = nullptr;
+                         self.forks = nullptr;
+                         self.current = nullptr;
+                         self.runtime = 0;
+                         self.forced_yields = false;
+                         sigset_t none;
+                         sigemptyset(&none);
+                         pthread_sigmask(SIG_SETMASK, &none, nullptr);
+                       });
+  (void)once;
+}
+
 // The doors that core leaves to a scheduler (executor_hooks.h, task_record.h).
 void open_doors() {
   const uninterrupted alone;
@@ -194,6 +219,7 @@ runtime_state::runtime_state(runtime& f, const options& wish)
           wish.exception_handler)) {
   set_task_factory(wish.task_factory);
   open_doors();
+  forget_loops_in_children();
   register_runtime(*this);
   const unsigned n = loops_wanted(wish);
   try {
@@ -311,6 +337,7 @@ void runtime_state::fatal(std::exception_ptr error) noexcept {
   fatal_ = std::move(error);
   ++fatals_;
   waiters_.notify_all();
+  changed.ring();
 }
 
 std::exception_ptr runtime_state::fatal_since(std::uint64_t told) {
@@ -474,6 +501,7 @@ void runtime_state::seal_loops() {
 void runtime_state::wake_waiters() noexcept {
   std::lock_guard hold(wait_lock_);
   waiters_.notify_all();
+  changed.ring();
 }
 
 void runtime_state::enter(const char* what) {
@@ -623,11 +651,21 @@ void main_waiter::fired(join_node& node, eventual&, work_list&) noexcept {
   s.wake_waiters();
 }
 
-void main_waiter::wait(task_record& t) {
+void main_waiter::wait(task_record& t, const interrupt_watch& interrupts) {
   if (t.add_joiner(*this)) {
     // Nobody touches this object after it is removed, since firing and removing take the same lock.
     try {
-      state_->wait_until(ended_, told_);
+      unsigned seen = 0;
+      const auto look = [&] {
+        const unsigned came = interrupts.count();
+        if (came == seen) return;
+        if (std::exchange(seen, came) == 0) (void)cancel_now(t);
+        if (came > 1) state_->fatal(std::make_exception_ptr(interrupted_error()));
+      };
+      if (interrupts.armed())
+        state_->wait_interruptibly(ended_, told_, look);
+      else
+        state_->wait_until(ended_, told_);
     } catch (...) {  // a simulated program is stuck
       (void)t.remove_joiner(*this);
       throw;
@@ -879,9 +917,15 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o) {
   target->deliver(detail::work(t));
 }
 
-void runtime::wait_for(detail::task_record& t) {
+void runtime::run_foreign(detail::task_record& t, const task_options& o) {
+  const detail::interrupt_watch interrupts(state_->changed);
+  launch_foreign(t, o);
   detail::main_waiter waiter(*state_);
-  waiter.wait(t);
+  waiter.wait(t, interrupts);
+  // Cancelled by the interrupt alone: that is what the caller is told.
+  if (interrupts.count() != 0 && t.how_ended() == detail::outcome::cancelled &&
+      detail::word::requests(t.state().load()) <= 1)
+    throw interrupted_error();
 }
 
 void runtime::run_forever() {

@@ -12,14 +12,16 @@
 namespace heddle {
 
 namespace detail {
+class interrupt_watch;
 class runtime_state;
 
 /// Holds a foreign thread until its main task ends, or something fatal happens.
 class main_waiter : public join_node {
  public:
   explicit main_waiter(runtime_state& s);
-  /// Returns when `t` is done; throws the fatal error, if one came first.
-  void wait(task_record& t);
+  /// Returns when `t` is done; throws the fatal error, if one came first. The first SIGINT that `interrupts` counts meanwhile cancels `t`,
+  /// the second is a fatal error.
+  void wait(task_record& t, const interrupt_watch& interrupts);
 
  private:
   static void fired(join_node& node, eventual&, work_list&) noexcept;
@@ -144,6 +146,9 @@ class runtime {
   /// Runs `main` to its end and yields its result. All main tasks of a runtime share one context, which begins as a copy of that in which
   /// the runtime was made: what one sets is there for the next. Blocks the calling thread, which must not be a loop's: usage_error.
   /// Throws what `main` throws, or the first fatal_error of any task or callback; usage_error once closed.
+  ///
+  /// Called in the main thread while SIGINT has its default action, it takes SIGINT for its time: the first one cancels `main`, and if
+  /// `main` then ends cancelled, interrupted_error is thrown; the second one leaves at once with it.
   template <class T>
   T run(task<T> main) {
     check_foreign("run");
@@ -153,8 +158,7 @@ class runtime {
     ask_task_factory(o);
     auto& record = detail::make_root(std::move(main));
     task_handle<T> handle(&record);
-    launch_foreign(record, o);
-    wait_for(record);
+    run_foreign(record, o);
     if constexpr (std::is_void_v<T> || std::is_reference_v<T>)
       return handle.result();
     else
@@ -255,7 +259,7 @@ class runtime {
   void ask_task_factory(task_options& o);
   /// What the factory throws, reported; null if it lets the task pass.
   std::exception_ptr refused_by_factory(task_options& o) noexcept;
-  void wait_for(detail::task_record& t);
+  void run_foreign(detail::task_record& t, const task_options& o);
 
   detail::owned<detail::runtime_state> state_;
 };

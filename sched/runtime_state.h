@@ -4,6 +4,7 @@
 
 #include <heddle/core/context.h>
 #include <heddle/sched/generators.h>
+#include <heddle/sched/interrupt.h>
 #include <heddle/sched/simulation.h>
 #include <heddle/sched/thread_pool.h>
 #include <heddle/sched/worker.h>
@@ -62,6 +63,25 @@ class runtime_state {
 
   /// Blocks the calling (foreign) thread until `ended` is set by a call of wake_waiters(), or a fatal error came after the first `told`.
   void wait_until(const atomic<bool>& ended, std::uint64_t told);
+  /// The same, and calls `rung()` each time something may have happened, an interrupt among it.
+  template <class Rung>
+  void wait_interruptibly(const atomic<bool>& ended, std::uint64_t told, Rung rung) {
+    struct listener {
+      bell& b;
+      explicit listener(bell& it) noexcept : b(it) { b.listen(true); }
+      ~listener() { b.listen(false); }
+    } listening(changed);
+    for (;;) {
+      const auto seen = changed.seen();
+      if (ended.load(acquire)) return;
+      {
+        std::lock_guard hold(wait_lock_);
+        if (fatals_ != told) return;
+      }
+      rung();
+      changed.sleep(seen);
+    }
+  }
   void wake_waiters() noexcept;
 
   // --- run, run_forever, stop, close ---
@@ -104,6 +124,7 @@ class runtime_state {
   thread_pool pool;
   generator_registry generators;
   const context main_context;  // of all main tasks: a copy of that in which the runtime was made
+  bell changed;  // rings with every wake_waiters() and fatal()
 
  private:
   void seal_loops();

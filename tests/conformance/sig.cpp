@@ -116,4 +116,71 @@ TEST_P(SIG, SIG_05_TheEndOfTheRuntimeRemovesAll) {
   EQUAL(open_descriptors(), before);
 }
 
+/// Runs `body` in a forked child and yields what it returns; 255 if the child ended otherwise.
+template <class F>
+int in_a_child(F body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+TEST_P(SIG, SIG_07_AForkedChildHasNeitherTheLoopsNorTheHandlers) {
+  static std::atomic<int> childs{0};
+  run([]() -> h::task<> {
+    std::atomic<int> ours{0};
+    h::current_loop().add_signal_handler(SIGUSR1, [&] { ++ours; });
+    const int looked = in_a_child([&] {
+      if (h::current_loop_if_any()) return 1;
+      if (!has_default_action(SIGUSR1)) return 2;
+      // Its own handler gets its own signal, once.
+      (void)std::signal(SIGUSR1, [](int) { ++childs; });
+      (void)std::raise(SIGUSR1);
+      if (childs.load() != 1 || ours.load() != 0) return 3;
+      return 0;
+    });
+    EQUAL(looked, 0);
+    co_await settle();
+    EQUAL(ours.load(), 0);
+    // What comes to us does not come to a child.
+    ::kill(::getpid(), SIGUSR1);
+    co_await until([&] { return ours.load() == 1; });
+    EQUAL(ours.load(), 1);
+    HOLDS(h::current_loop().remove_signal_handler(SIGUSR1));
+  });
+}
+
+TEST_P(SIG, SIG_07_AForkedChildMayHaveALoopOfItsOwn) {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "ThreadSanitizer allows no threads in a forked child";
+#endif
+#endif
+  run(
+      [](unsigned loops) -> h::task<> {
+        std::atomic<int> ours{0};
+        h::current_loop().add_signal_handler(SIGUSR1, [&] { ++ours; });
+        const int code = in_a_child([&] {
+          h::options o;
+          o.loops = loops;
+          auto main = [&]() -> h::task<int> {
+            h::signal_set mine{SIGUSR1};
+            ::kill(::getpid(), SIGUSR1);
+            const int number = co_await mine.wait();
+            co_await h::sleep(1ms);
+            co_return number == SIGUSR1&& ours.load() == 0 ? 0 : 4;
+          };
+          try {
+            return h::run(main(), o);
+          } catch (...) { return 5; }
+        });
+        EQUAL(code, 0);
+        co_await settle();
+        EQUAL(ours.load(), 0);
+        HOLDS(h::current_loop().remove_signal_handler(SIGUSR1));
+      },
+      loops());
+}
+
 }  // namespace
