@@ -124,7 +124,7 @@ class runtime_state {
   thread_pool pool;
   generator_registry generators;
   const context main_context;  // of all main tasks: a copy of that in which the runtime was made
-  bell changed;  // rings with every wake_waiters() and fatal()
+  bell changed;                // rings with every wake_waiters() and fatal()
 
  private:
   void seal_loops();
