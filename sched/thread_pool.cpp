@@ -87,7 +87,7 @@ thread_pool::~thread_pool() {
 // A virtual thread for each job, as many as there may be threads; one that ends a job takes the next.
 void thread_pool::submit_simulated(offload_job& j) {
   auto& p = *parts_;
-  if (p.closed) throw_closed();
+  if (p.closed.load(relaxed)) throw_closed();
   p.waiting.push_back(&j);
   if (p.running >= p.most) return;
   ++p.running;
@@ -111,7 +111,7 @@ void thread_pool::submit(offload_job& j) {
   if (p.idle.load(relaxed) <=
       0) {  // likely to need a thread: find out before the job is given away whether there can be one
     std::lock_guard hold(p.lock);
-    if (p.closed) throw_closed();
+    if (p.closed.load(relaxed)) throw_closed();
     if (p.threads.empty()) p.start_thread(parts_);
   }
   p.queue.enqueue(&j);
@@ -123,7 +123,7 @@ void thread_pool::submit(offload_job& j) {
   }
   if (promised) return;
   std::lock_guard hold(p.lock);
-  if (p.threads.size() >= p.most || p.idle.load(relaxed) >= 0 || p.closed) return;
+  if (p.threads.size() >= p.most || p.idle.load(relaxed) >= 0 || p.closed.load(relaxed)) return;
   try {
     p.start_thread(parts_);
   } catch (const std::system_error&) {
@@ -194,7 +194,7 @@ void thread_pool::parts::work(std::uint64_t number) noexcept {
     while (n > 0 && !off) off = idle.compare_exchange_weak(n, n - 1, acq_rel, relaxed);
     if (!off) continue;  // a job is promised to this thread
     std::lock_guard hold(lock);
-    if (closed) return;  // shutdown() joins it
+    if (closed.load(relaxed)) return;  // shutdown() joins it
     auto self = threads.find(number);
     ended.push_back(std::move(self->second));
     threads.erase(self);
@@ -238,7 +238,7 @@ bool thread_pool::parts::shutdown(time_point limit) noexcept {
 bool thread_pool::shutdown(time_point limit) noexcept {
   if (!simulated_) return parts_->shutdown(limit);
   auto& p = *parts_;
-  p.closed = true;
+  p.closed.store(true, relaxed);
   return block_until(*simulated_, limit, [&] { return p.running == 0; }, when_stuck::abandoned);
 }
 

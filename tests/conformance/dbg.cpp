@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
+#include "io_cases.h"
 
 #include <atomic>
 #include <cstdlib>
@@ -122,6 +123,24 @@ TEST_P(DBG, DBG_03_TheArgumentBeatsTheEnvironmentAndTheSetterActsAtOnce) {
   }
   EQUAL(slow, 1);
   EQUAL(slow_too, 0);
+}
+
+// A runtime's destructor is its close, so there is nothing to warn of where one is destroyed; what it held is given back.
+TEST_P(DBG, DBG_06_WhatIsDestroyedUnclosedIsToldOnceAndFreed) {
+  options.debug = true;
+  run([]() -> h::task<> { co_return; });  // what is opened once for all is open now
+  const auto before = open_descriptors();
+  {
+    h::runtime rt(with());
+    rt.run([]() -> h::task<> {
+      auto e = co_await connect_ends();
+      { const h::stream_writer gone = std::move(e.client.writer); }
+      (void)co_await e.server.reader.read();
+      e.server.writer.close();
+    }());
+  }
+  EQUAL(report_count(), 1u);
+  EQUAL(open_descriptors(), before);
 }
 
 }  // namespace

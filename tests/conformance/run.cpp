@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
 
+#include <heddle/core/context.h>
+#include <heddle/sched/async_generator.h>
 #include <heddle/sched/to_thread.h>
 #include <heddle/sync/event.h>
 #include <heddle/sync/mutex.h>
@@ -163,6 +165,59 @@ TEST_P(RUN, RUN_06_WhatSwallowsItsCancellationIsWaitedFor) {
       },
       ended);
   HOLDS(ended);
+}
+
+TEST_P(RUN, RUN_07_AnErrorOfMainLeavesAndGeneratorsAreClosedAllTheSame) {
+  std::atomic<bool> closed{false};
+  h::task_handle<> kept;
+  auto main = [](std::atomic<bool>& closed, h::task_handle<>& kept) -> h::task<> {
+    auto values = [](std::atomic<bool>& closed) -> h::async_generator<int> {
+      struct at_end {
+        std::atomic<bool>* flag;
+        ~at_end() { *flag = true; }
+      } const mark{&closed};
+      co_yield 1;
+      co_await h::sleep(1h);
+      co_yield 2;
+    };
+    auto inside = [values](std::atomic<bool>& closed) -> h::task<> {
+      auto gen = values(closed);
+      try {
+        while (co_await gen.next()) {}
+      } catch (const h::cancelled_error&) { throw error_f(); }
+    };
+    kept = h::create_task(inside, std::ref(closed));
+    co_await until_waiting(kept);
+    throw error_e();
+  };
+  EQUAL(name_of([&] {
+          try {
+            run(main, closed, kept);
+          } catch (...) { return std::current_exception(); }
+          return std::exception_ptr();
+        }()),
+        "E");
+  HOLDS(kept.done());
+  EQUAL(name_of(kept.exception()), "F");
+  HOLDS(closed);
+}
+
+TEST_P(RUN, RUN_08_TheSecondRunSeesWhatTheFirstOneSet) {
+  static h::context_var<int> number("number", 0);
+  h::runtime rt(with());
+  auto* first = rt.run([]() -> h::task<h::loop*> {
+    number.set(7);
+    co_return &h::current_loop();
+  }());
+  auto [second, seen] = rt.run([]() -> h::task<std::pair<h::loop*, int>> {
+    co_return std::pair<h::loop*, int>(&h::current_loop(), number.get());
+  }());
+  EQUAL(seen, 7);
+  HOLDS(&first->owner() == &second->owner());
+  if (one_loop()) HOLDS(first == second);
+  rt.close();
+  HOLDS(rt.is_closed());
+  EQUAL(number.get(), 0);
 }
 
 TEST_P(RUN, RUN_09_AClosedRuntimeRefusesAndMayBeClosedAgain) {
