@@ -47,7 +47,8 @@ void bell::ring() noexcept {
   if (listeners_.load(seq_cst) != 0) (void)futex(&rings_, FUTEX_WAKE_PRIVATE, 0x7fffffff);
 }
 
-interrupt_watch::interrupt_watch(bell& b) noexcept {
+interrupt_watch::interrupt_watch(bell& b, bool wanted) noexcept {
+  if (!wanted) return;
   if (::gettid() != ::getpid() || told.load(relaxed)) return;
   struct sigaction now{};
   if (::sigaction(SIGINT, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 ||

@@ -28,7 +28,8 @@ class bell {
 /// user's is left alone; one that he installs meanwhile stays.
 class interrupt_watch {
  public:
-  explicit interrupt_watch(bell& b) noexcept;
+  /// `wanted` false: it does nothing. A simulated program's time stands still for signals.
+  interrupt_watch(bell& b, bool wanted) noexcept;
   interrupt_watch(const interrupt_watch&) = delete;
   ~interrupt_watch();
 

@@ -918,7 +918,7 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o) {
 }
 
 void runtime::run_foreign(detail::task_record& t, const task_options& o) {
-  const detail::interrupt_watch interrupts(state_->changed);
+  const detail::interrupt_watch interrupts(state_->changed, state_->simulated == nullptr);
   launch_foreign(t, o);
   detail::main_waiter waiter(*state_);
   waiter.wait(t, interrupts);
