@@ -332,6 +332,7 @@ void runtime_state::ask_task_factory(task_options& o) {
 }
 
 void runtime_state::fatal(std::exception_ptr error) noexcept {
+  const uninterrupted alone;
   std::lock_guard hold(wait_lock_);
   if (fatal_ && fatals_ != fatals_told_) return;  // the first one counts
   fatal_ = std::move(error);
@@ -499,6 +500,7 @@ void runtime_state::seal_loops() {
 }
 
 void runtime_state::wake_waiters() noexcept {
+  const uninterrupted alone;
   std::lock_guard hold(wait_lock_);
   waiters_.notify_all();
   changed.ring();
