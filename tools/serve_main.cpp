@@ -228,6 +228,9 @@ h::task<> serve_until_told(settings s) {
   auto stopping = server.stop(h::to_duration(std::chrono::duration<double>(s.grace)));
   co_await stopping;
   impatient.cancel();
+  try {
+    co_await impatient;  // it waits in `signals`, which ends with this frame
+  } catch (const h::cancelled_error&) {}
   fmt::print("stopped after {} requests\n", server.stats().requests);
 }
 
