@@ -16,7 +16,6 @@
 #include <heddle/sched/runtime.h>
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
