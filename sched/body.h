@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <coroutine>
 #include <type_traits>
 #include <utility>
 
@@ -38,5 +39,31 @@ struct body_value<R> {
   using type = decltype(std::declval<R>().await_resume());
   static constexpr bool awaited = true;
 };
+
+/// Awaits an awaiter where it stands.
+template <class A>
+class awaiter_reference {
+ public:
+  explicit awaiter_reference(A& of) noexcept : of_(of) {}
+  bool await_ready() { return of_.await_ready(); }
+  template <class P>
+  auto await_suspend(std::coroutine_handle<P> h) {
+    return of_.await_suspend(h);
+  }
+  decltype(auto) await_resume() { return of_.await_resume(); }
+
+ private:
+  A& of_;
+};
+
+/// `co_await in_place<R>(r)` is `co_await std::forward<R>(r)` with r, a local of type R, awaited where it stands: of what a call
+/// yields by reference g++ 12 makes a copy, which the awaiters of primitives do not have.
+template <class R>
+auto in_place(std::remove_reference_t<R>& r) {
+  if constexpr (requires { std::forward<R>(r).operator co_await(); })
+    return std::forward<R>(r).operator co_await();
+  else
+    return awaiter_reference<std::remove_reference_t<R>>(r);
+}
 
 }  // namespace heddle::detail

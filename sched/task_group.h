@@ -207,10 +207,10 @@ run_group(Holder holder, F body) {
     if constexpr (body_value<result>::awaited) {
       result inner = detail::invoke(body, group);
       if constexpr (yields) {
-        auto&& v = co_await std::forward<result>(inner);
+        auto&& v = co_await in_place<result>(inner);
         yielded.emplace(std::forward<decltype(v)>(v));
       } else {
-        co_await std::forward<result>(inner);
+        co_await in_place<result>(inner);
       }
     } else if constexpr (yields) {
       yielded.emplace(detail::invoke(body, group));

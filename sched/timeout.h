@@ -127,11 +127,11 @@ task<typename body_value<body_result<F>>::type> run_with_deadline(
     } else {
       result inner = call_body(body, scope.get());
       if constexpr (std::is_void_v<value>) {
-        co_await std::forward<result>(inner);
+        co_await in_place<result>(inner);
         (void)scope.leave();
         co_return;
       } else {
-        value v = co_await std::forward<result>(inner);
+        value v = co_await in_place<result>(inner);
         (void)scope.leave();
         co_return std::forward<value>(v);
       }

@@ -4,6 +4,7 @@
 
 #include <heddle/core/functional.h>
 #include <heddle/core/task.h>
+#include <heddle/sched/body.h>
 
 #include <concepts>
 #include <exception>
@@ -46,22 +47,9 @@ struct with_body<F, void> {
   using result = decltype(detail::invoke(std::declval<F&>()));
 };
 
-template <class R>
-struct body_yield {
-  using type = std::remove_cvref_t<R>;
-};
-template <>
-struct body_yield<void> {
-  using type = void;
-};
-template <class T>
-struct body_yield<task<T>> {
-  using type = T;
-};
-
 template <class M, class F>
-using with_value = typename body_yield<
-    typename with_body<F, entered_value<std::remove_reference_t<M>>>::result>::type;
+using with_value = std::remove_cvref_t<typename body_value<
+    typename with_body<F, entered_value<std::remove_reference_t<M>>>::result>::type>;
 /// What the whole yields: nothing where the body yields nothing; an optional where the error may have been swallowed.
 template <class M, class F>
 using with_result =
@@ -77,18 +65,18 @@ task<with_value<M, F>> enter_and_run(M& manager, F& body, bool& entered) {
   if constexpr (std::is_void_v<value>) {
     co_await std::move(entry);
     entered = true;
-    if constexpr (is_task<std::remove_cvref_t<result>>) {
-      auto running = detail::invoke(body);
-      co_return co_await std::move(running);
+    if constexpr (body_value<result>::awaited) {
+      result running = detail::invoke(body);
+      co_return co_await in_place<result>(running);
     } else {
       co_return detail::invoke(body);
     }
   } else {
     value got = co_await std::move(entry);
     entered = true;
-    if constexpr (is_task<std::remove_cvref_t<result>>) {
-      auto running = with_body<F, value>::call(body, got);
-      co_return co_await std::move(running);
+    if constexpr (body_value<result>::awaited) {
+      result running = with_body<F, value>::call(body, got);
+      co_return co_await in_place<result>(running);
     } else {
       co_return with_body<F, value>::call(body, got);
     }
@@ -136,7 +124,7 @@ task<with_result<M, F>> with_manager(M manager, F body) {
 
 }  // namespace detail
 
-/// `async with`: awaits `manager.enter()`, calls `body` with what that yields (or with nothing), awaits the body if it is a task, and then
+/// `async with`: awaits `manager.enter()`, calls `body` with what that yields (or with nothing), awaits the body if it can be awaited, and then
 /// `manager.exit(error)`, however the body ended: null, or what it threw, a cancellation included.
 ///
 ///   co_await h::with(session, [&](connection& c) -> h::task<> { co_await c.send("hello"); });

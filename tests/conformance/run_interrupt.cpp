@@ -40,7 +40,7 @@ TEST_P(RUN_SIGINT, RUN_11_TheFirstSigintCancelsMainOnce) {
         for (;;) {
           // A yield is no wait; a sleep of nothing is the point where a cancellation is delivered.
           auto turn = h::sleep(0s);
-          co_await std::move(turn);
+          co_await turn;
         }
       } catch (const h::cancelled_error&) { ++n; }
       // Once only: it may wait again.
