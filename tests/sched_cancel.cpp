@@ -457,7 +457,7 @@ TEST_P(Cancel, AJoinWaitsForTheTargetsCleanup) {
           }
         },
         inner, std::ref(cleaned), std::ref(cleaned_first));
-    co_await until([&] { return started.load(); });
+    co_await until([&] { return started && outer.state().starts_with("waiting"); });
     outer.cancel();
     EXPECT_EQ(co_await end_of(outer), "cancelled");
     EXPECT_TRUE(inner.cancelled());

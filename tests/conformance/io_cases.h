@@ -125,7 +125,9 @@ inline h::task<std::size_t> fill_up(h::stream_writer& w) {
 }
 
 inline h::task<> echo(h::stream_reader r, h::stream_writer w) {
-  while (co_await r.fill()) {
+  for (;;) {
+    const bool more = co_await r.fill();
+    if (!more) break;
     w.write(r.buffered());
     r.consume(r.buffered().size());
     co_await w.drain();
