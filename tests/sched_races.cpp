@@ -26,7 +26,7 @@ using simulated::seeds;
 
 namespace {
 
-constexpr std::uint64_t many = seeds(1000);
+const std::uint64_t many = seeds(1000);
 
 h::task<> dawdle(std::uint32_t most) {
   for (auto n = t::choose(most); n > 0; --n) co_await h::yield_now();

@@ -237,7 +237,7 @@ TEST(Simulate, LeftTasksAreCancelledAtTheEnd) {
 
 // ------------------------------------------------------ races, a thousand seeds each
 
-constexpr std::uint64_t many = simulated::seeds(1000);
+const std::uint64_t many = simulated::seeds(1000);
 using simulated::require;
 
 TEST(SimulatedRaces, AFutureIsSetOrCancelledNeverBoth) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The primitives under simulation: cancelling against waking, a thousand seeds each; and faults that must be found.
+// The primitives under simulation: cancelling against waking, ten thousand seeds each; and faults that must be found.
 #include "simulated.h"
 
 #include <heddle/core/future.h>
@@ -136,11 +136,11 @@ h::task<> one_waiter_cancelled() {
 }
 
 TEST(SimulatedMutex, WaitersAreCancelledWhileTheLockIsHandedOver) {
-  NO_SEED_FAILS(t::explore(1, seeds(2000), {.loops = 3}, one_waiter_cancelled<h::mutex>));
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, one_waiter_cancelled<h::mutex>));
 }
 
 TEST(SimulatedMutex, NeverTwoInside) {
-  NO_SEED_FAILS(t::explore(1, seeds(1000), {.loops = 3}, []() -> h::task<> {
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, []() -> h::task<> {
     h::mutex m;
     shared_counter c;
     std::vector<h::task_handle<void>> tasks;
@@ -153,7 +153,7 @@ TEST(SimulatedMutex, NeverTwoInside) {
 
 TEST(SimulatedMutex, LockWithATimeout) {
   int late = 0, in_time = 0;
-  NO_SEED_FAILS(t::explore(1, seeds(1000), {.loops = 2}, [&]() -> h::task<> {
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 2}, [&]() -> h::task<> {
     h::mutex m;
     const auto when = h::clock::now() + 10ms;
     co_await m.lock();
@@ -278,7 +278,7 @@ h::task<> one_getter_cancelled() {
 }
 
 TEST(SimulatedQueue, AGetterIsCancelledWhileItIsWoken) {
-  NO_SEED_FAILS(t::explore(1, seeds(2000), {.loops = 3}, one_getter_cancelled<h::queue<int>>));
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, one_getter_cancelled<h::queue<int>>));
 }
 
 TEST(PlantedFaults, AQueueThatDropsTheWakeOfACancelledGetterIsFound) {
@@ -290,7 +290,7 @@ TEST(PlantedFaults, AQueueThatDropsTheWakeOfACancelledGetterIsFound) {
 }
 
 TEST(SimulatedQueue, WhatIsPutIsGotOnceThoughPuttersAndGettersAreCancelled) {
-  NO_SEED_FAILS(t::explore(1, seeds(1000), {.loops = 3}, []() -> h::task<> {
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, []() -> h::task<> {
     h::queue<int> q(1);
     int put = 0, got = 0;
     std::vector<h::task_handle<void>> tasks;
@@ -321,7 +321,7 @@ TEST(SimulatedQueue, WhatIsPutIsGotOnceThoughPuttersAndGettersAreCancelled) {
 // --------------------------------------------------------------- the others
 
 TEST(SimulatedSemaphore, PermitsAreNeitherLostNorMade) {
-  NO_SEED_FAILS(t::explore(1, seeds(1000), {.loops = 3}, []() -> h::task<> {
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, []() -> h::task<> {
     h::semaphore s(2);
     int inside = 0;
     std::vector<h::task_handle<void>> tasks;
@@ -350,7 +350,7 @@ TEST(SimulatedSemaphore, PermitsAreNeitherLostNorMade) {
 }
 
 TEST(SimulatedCondition, ACancelledWaiterPassesItsNotificationOn) {
-  NO_SEED_FAILS(t::explore(1, seeds(1000), {.loops = 3}, []() -> h::task<> {
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, []() -> h::task<> {
     h::condition c;
     int ready = 0, seen = 0;
     std::vector<h::task_handle<void>> tasks;
@@ -379,7 +379,7 @@ TEST(SimulatedCondition, ACancelledWaiterPassesItsNotificationOn) {
 }
 
 TEST(SimulatedEvent, AllWhoWaitGoOn) {
-  NO_SEED_FAILS(t::explore(1, seeds(1000), {.loops = 3}, []() -> h::task<> {
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, []() -> h::task<> {
     h::event e;
     int went_on = 0, cancelled = 0;
     std::vector<h::task_handle<void>> tasks;
@@ -403,7 +403,7 @@ TEST(SimulatedEvent, AllWhoWaitGoOn) {
 }
 
 TEST(SimulatedSharedMutex, ReadersOrOneWriter) {
-  NO_SEED_FAILS(t::explore(1, seeds(1000), {.loops = 3}, []() -> h::task<> {
+  NO_SEED_FAILS(t::explore(1, seeds(10'000), {.loops = 3}, []() -> h::task<> {
     h::shared_mutex m;
     int readers = 0, writers = 0;
     std::vector<h::task_handle<void>> tasks;
