@@ -13,17 +13,22 @@ using namespace io_test;
 class StreamWriter : public on_each_reactor {};
 INSTANTIATE_TEST_SUITE_P(, StreamWriter, testing::ValuesIn(all_setups()), name_of);
 
-/// Writes until the kernel takes no more: more than the high mark is pending.
+/// Writes until the kernel takes no more and more than the high mark is pending; yields how much was written.
 h::task<std::size_t> fill_up(h::stream_writer& w) {
   const std::string block(256 * 1024, 'f');
   std::size_t written = 0;
-  std::size_t before = 0;
-  do {
-    before = w.buffered();
-    w.write(block);
-    written += block.size();
-    for (int i = 0; i < 20; ++i) co_await h::sleep(100us);
-  } while (w.buffered() < 4 * block.size() || w.buffered() != before + block.size());
+  // The kernel takes no more when what is pending stays the same for a long time: two hundred looks, since the thread that writes, or
+  // the peer's end in the kernel, may be held for a while.
+  for (int same = 0; same < 200;) {
+    if (w.buffered() < 4 * block.size()) {
+      w.write(block);
+      written += block.size();
+      same = 0;
+    }
+    const auto before = w.buffered();
+    co_await h::sleep(100us);
+    same = w.buffered() == before && before >= 4 * block.size() ? same + 1 : 0;
+  }
   co_return written;
 }
 
@@ -91,7 +96,7 @@ TEST_P(StreamWriter, ThrowsFromADrainWhenThePeerResets) {
     auto e = co_await connect_ends();
     co_await fill_up(e.client.writer);
     auto draining = h::create_task(error_of(drain(e.client.writer)));
-    co_await h::yield_now();
+    co_await until([&] { return waits(draining); });
     e.server.writer.abort();
     const auto error = co_await draining;
     EXPECT_TRUE(code_of(error) == ECONNRESET || code_of(error) == EPIPE) << h::describe(error);
@@ -138,7 +143,7 @@ TEST_P(StreamWriter, DropsTheRestWhenAborted) {
     auto e = co_await connect_ends();
     const std::size_t written = co_await fill_up(e.client.writer);
     auto draining = h::create_task(error_of(drain(e.client.writer)));
-    co_await h::yield_now();
+    co_await until([&] { return waits(draining); });
     e.client.writer.abort();
     co_await e.client.writer.wait_closed();
     EXPECT_NE(co_await draining, nullptr);

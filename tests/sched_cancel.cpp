@@ -589,7 +589,10 @@ TEST_P(Cancel, TwoThatAwaitEachOtherCanBothBeCancelled) {
         },
         f, std::ref(a));
     go.set_value();
-    co_await h::sleep(1ms);
+    co_await until([&] {
+      return a.state().starts_with("waiting for a task") &&
+             b.state().starts_with("waiting for a task");
+    });
     a.cancel();
     EXPECT_EQ(co_await end_of(a), "cancelled");
     EXPECT_EQ(co_await end_of(b), "cancelled");

@@ -92,14 +92,31 @@ TEST_P(Gather, TheFirstErrorIsThrownAtOnceAndTheOthersRunOn) {
   seen.install(o);
   h::run(
       []() -> h::task<> {
-        auto slow = h::create_task(after(3ms, 3));
-        auto second = h::create_task(fail_after(1500us, "second"));
+        // The second fails and the slow one ends only when they are told to: after the gather has thrown.
+        h::promise<> may_fail, may_end;
+        auto slow = h::create_task(
+            [](h::future<> gate) -> h::task<int> {
+              co_await gate;
+              co_return 3;
+            },
+            may_end.get_future());
+        auto second = h::create_task(
+            [](h::future<> gate) -> h::task<int> {
+              co_await gate;
+              throw std::runtime_error("second");
+            },
+            may_fail.get_future());
         EXPECT_EQ(
             co_await error_of([&] { return h::gather(fail_after(500us, "first"), second, slow); }),
             "first");
-        EXPECT_FALSE(slow.cancelled());
-        EXPECT_EQ(co_await slow, 3);
+        EXPECT_FALSE(slow.done());
+        EXPECT_FALSE(second.done());
+        EXPECT_EQ(slow.cancelling(), 0u);
+        EXPECT_EQ(second.cancelling(), 0u);
+        may_fail.set_value();
         co_await until_later([&] { return second.done(); });
+        may_end.set_value();
+        EXPECT_EQ(co_await slow, 3);
         EXPECT_EQ(slow.cancelling(), 0u);
       }(),
       o);

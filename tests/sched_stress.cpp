@@ -511,6 +511,7 @@ class permits {
     queue_.unlock();
     return n;
   }
+  std::atomic<int> taken{0};  // how often; for who looks whether anything still happens
 
  private:
   bool wait_in(waiter& w, task_record& t) noexcept {
@@ -539,6 +540,7 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
         [](permits<Policy>& pool) -> h::task<> {
           for (int k = 0; k < 5; ++k) {
             co_await pool.take();
+            ++pool.taken;
             struct at_end {
               permits<Policy>& pool;
               ~at_end() { pool.give(); }
@@ -558,12 +560,18 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
         },
         std::ref(takers), seed * 10 + static_cast<std::uint64_t>(c)));
   for (auto& c : cancellers) co_await c;
-  // With a permit lost for good the takers left over would wait for ever: so they are cancelled after a while.
-  for (int waited = 0; waited < 2000; ++waited) {
-    bool all = true;
-    for (auto& t : takers) all = all && t.done();
-    if (all) break;
-    if (waited > 200 && pool.free() == 0) break;
+  // With a permit lost for good the takers left over wait for ever: so they are cancelled then. All of them wait, at two looks between
+  // which nobody took one: who is given one is awake at the second look, or has taken it.
+  for (int same = 0, taken = -1; same < 2;) {
+    bool ended = true, all_wait = true;
+    const int now = pool.taken;
+    for (auto& t : takers) {
+      ended = ended && t.done();
+      all_wait = all_wait && (t.done() || t.state().starts_with("waiting"));
+    }
+    if (ended) break;
+    same = all_wait && now == taken ? same + 1 : 0;
+    taken = now;
     co_await h::sleep(std::chrono::microseconds(100));
   }
   bool stuck = false;

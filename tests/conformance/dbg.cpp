@@ -59,9 +59,9 @@ TEST_P(DBG, DBG_01_AStepThatTakesTooLongIsNamedWithItsTimeInDebugModeOnly) {
       const auto& r = all[i];
       if (!r.took) continue;
       HOLDS(*r.took > 10ms);
-      if (r.task == "the hog") {  // other steps may be slow too, on a busy machine
+      if (r.task == "the hog" &&
+          *r.took >= 20ms) {  // other steps may be slow too, on a busy machine
         task_seen = true;
-        HOLDS(*r.took >= 20ms);
         HOLDS(r.origin.valid());
         EQUAL(r.made.line(), static_cast<unsigned>(line));
         HOLDS(r.message.find(" s,") != std::string::npos);

@@ -114,13 +114,18 @@ inline h::task<std::size_t> swallow(h::stream_reader& r) {
 inline h::task<std::size_t> fill_up(h::stream_writer& w) {
   const std::string block(256 * 1024, 'f');
   std::size_t written = 0;
-  std::size_t before = 0;
-  do {
-    before = w.buffered();
-    w.write(block);
-    written += block.size();
-    for (int i = 0; i < 20; ++i) co_await h::sleep(100us);
-  } while (w.buffered() < 4 * block.size() || w.buffered() != before + block.size());
+  // The kernel takes no more when what is pending stays the same for a long time: two hundred looks, since the thread that writes, or
+  // the peer's end in the kernel, may be held for a while.
+  for (int same = 0; same < 200;) {
+    if (w.buffered() < 4 * block.size()) {
+      w.write(block);
+      written += block.size();
+      same = 0;
+    }
+    const auto before = w.buffered();
+    co_await h::sleep(100us);
+    same = w.buffered() == before && before >= 4 * block.size() ? same + 1 : 0;
+  }
   co_return written;
 }
 

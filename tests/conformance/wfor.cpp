@@ -121,7 +121,9 @@ TEST_P(WFOR, WFOR_07_WhatIsThrownWhileCancelledWins) {
         co_await h::sleep(1h);
       } catch (const h::cancelled_error&) { throw error_f(); }
     };
-    EQUAL(co_await ending(h::wait_for(h::create_task(body()), 5ms)), "F");
+    auto t = h::create_task(body());
+    co_await until_waiting(t);
+    EQUAL(co_await ending(h::wait_for(t, 5ms)), "F");
     EQUAL(co_await ending(h::wait_for(body(), 5ms)), "F");
     EQUAL(h::current_task().cancelling(), 0u);
     co_await h::sleep(1ms);
