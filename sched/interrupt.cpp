@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 
 namespace heddle::detail {
 namespace {
@@ -34,13 +35,32 @@ void on_interrupt(int signal) {
   errno = saved;
 }
 
-long futex(const void* word, int operation, std::uint32_t value) noexcept {
-  return ::syscall(SYS_futex, word, operation, value, nullptr, nullptr, 0);
+long futex(const void* word, int operation, std::uint32_t value,
+           const timespec* limit = nullptr) noexcept {
+  return ::syscall(SYS_futex, word, operation, value, limit, nullptr, 0);
 }
+
+#if defined(__SANITIZE_THREAD__)
+constexpr bool signals_wait_for_calls = true;
+#elif defined(__has_feature)
+constexpr bool signals_wait_for_calls = __has_feature(thread_sanitizer);
+#else
+constexpr bool signals_wait_for_calls = false;
+#endif
 
 }  // namespace
 
-void bell::sleep(std::uint32_t seen) noexcept { (void)futex(&rings_, FUTEX_WAIT_PRIVATE, seen); }
+void bell::sleep(std::uint32_t seen) noexcept {
+  if constexpr (signals_wait_for_calls) {
+    // ThreadSanitizer keeps a handler back until its thread calls something that it knows, which a bare system call is not: the thread that
+    // signals are left to would sleep on, and no handler would ever run.
+    const timespec slice{0, 10'000'000};
+    (void)futex(&rings_, FUTEX_WAIT_PRIVATE, seen, &slice);
+    ::usleep(1);
+  } else {
+    (void)futex(&rings_, FUTEX_WAIT_PRIVATE, seen);
+  }
+}
 
 void bell::ring() noexcept {
   rings_.fetch_add(1, seq_cst);
