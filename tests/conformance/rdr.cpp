@@ -333,7 +333,7 @@ h::task<> pour(h::stream_writer& w, std::size_t total, unsigned seed) {
 
 TEST_P(RDR, RDR_24_EveryByteArrivesInOrderThroughAnEcho) {
   run([]() -> h::task<> {
-    const std::size_t total = (sanitized ? 8u : 64u) * 1024 * 1024;
+    const std::size_t total = sized(sanitized ? 8u : 64u, 1024u) * 1024 * 1024;
     auto s = co_await h::start_server(echo, std::string("127.0.0.1"), 0);
     auto c = co_await h::open_connection("127.0.0.1", s.port());
     auto pouring = h::create_task(pour, std::ref(c.writer), total, 42u);
