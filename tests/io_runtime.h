@@ -13,6 +13,8 @@
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>
 
+#include <support/waiting.h>
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -29,6 +31,8 @@ namespace io_test {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
+using support::until;
+using support::waits;
 
 struct setup {
   h::reactor_kind reactor;
@@ -141,20 +145,11 @@ inline std::size_t open_descriptors() {
   return n;
 }
 
-/// It is suspended in some wait.
-inline bool waits(const h::any_task& t) { return t.state().starts_with("waiting"); }
-
 /// Nothing runs but the caller.
 inline bool everybody_else_waits() {
   for (const auto& t : h::all_tasks())
     if (t != h::current_task() && !waits(t)) return false;
   return true;
-}
-
-/// Lets the others run until `condition` holds. No time is waited for: it yields.
-template <class F>
-h::task<> until(F condition) {
-  while (!condition()) co_await h::sleep(100us);
 }
 
 }  // namespace io_test

@@ -7,6 +7,7 @@
 #include <heddle/sched/wait_for.h>
 
 #include <support/loops.h>
+#include <support/threads.h>
 
 #include <gtest/gtest.h>
 
@@ -20,23 +21,12 @@
 namespace {
 
 namespace h = heddle;
+using support::gate;
 using namespace std::chrono_literals;
 using support::until;
 using support::until_later;
 
 class Offload : public support::at_loops {};
-
-/// A gate for threads.
-class gate {
- public:
-  void open() { open_ = true; }
-  void pass() const {
-    while (!open_) std::this_thread::yield();
-  }
-
- private:
-  std::atomic<bool> open_{false};
-};
 
 TEST_P(Offload, RunsOnceOnAnotherThreadAndYieldsTheValue) {
   run([]() -> h::task<> {

@@ -21,35 +21,6 @@ h::task<> wait_and_note(h::event& e, std::atomic<int>& order, int& mine) {
   mine = ++order;
 }
 
-TEST_P(Event, EVT_01_SetLetsAllGoWhoWait) {
-  const bool strict = one_loop();
-  run([strict]() -> h::task<> {
-    h::event e;
-    std::atomic<int> order{0};
-    int place[3] = {};
-    std::vector<h::task_handle<void>> all;
-    for (int& p : place) {
-      all.push_back(h::create_task(wait_and_note(e, order, p)));
-      co_await until_waiting(all.back());
-    }
-    EXPECT_FALSE(e.is_set());
-    e.set();
-    for (auto& t : all) co_await t;
-    for (int i = 0; strict && i < 3; ++i) EXPECT_EQ(place[i], i + 1);
-    EXPECT_EQ(order, 3);
-  });
-}
-
-TEST_P(Event, EVT_02_WaitingForASetEventDoesNotSuspend) {
-  run([]() -> h::task<> {
-    h::event e;
-    e.set();
-    EXPECT_TRUE(co_await e.wait());
-    e.clear();
-    EXPECT_FALSE(e.is_set());
-  });
-}
-
 TEST_P(Event, SetAndClearAtOnceStillLetsThoseGoWhoWaited) {
   run([]() -> h::task<> {
     h::event e;
@@ -61,44 +32,6 @@ TEST_P(Event, SetAndClearAtOnceStillLetsThoseGoWhoWaited) {
     e.clear();
     co_await t;
     EXPECT_EQ(order, 1);
-  });
-}
-
-TEST_P(Event, EVT_04_ACancelledWaiterLeavesAndTheEventIsAsItWas) {
-  run([]() -> h::task<> {
-    h::event e;
-    std::atomic<int> order{0};
-    int place = 0;
-    auto t = h::create_task(wait_and_note(e, order, place));
-    co_await until_waiting(t);
-    t.cancel();
-    EXPECT_EQ(co_await ending(t), "cancelled");
-    EXPECT_FALSE(e.is_set());
-
-    auto u = h::create_task(wait_and_note(e, order, place));
-    co_await until_waiting(u);
-    e.set();
-    if (u.cancel()) { EXPECT_EQ(co_await ending(u), "cancelled"); }
-    EXPECT_TRUE(e.is_set());
-  });
-}
-
-TEST_P(Event, EVT_05_NobodySleepsOnASetEvent) {
-  run([]() -> h::task<> {
-    auto waiter = [](h::event& e) -> h::task<> { co_await e.wait(); };
-    auto setter = [](h::event& e) -> h::task<> {
-      e.set();
-      co_return;
-    };
-    for (int i = 0; i < 2'000; ++i) {
-      h::event e;
-      auto a = h::create_task(waiter(e));
-      auto s = h::create_task(setter(e));
-      auto b = h::create_task(waiter(e));
-      co_await a;
-      co_await b;
-      co_await s;
-    }
   });
 }
 

@@ -22,6 +22,8 @@
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>
 
+#include <support/waiting.h>
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -39,6 +41,14 @@ namespace conformance {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
+using support::journal;
+using support::rounds;
+using support::sanitized;
+using support::settle;
+using support::until;
+using support::until_done;
+using support::until_waiting;
+using support::waits;
 
 inline std::atomic<std::size_t> assertions{0};
 inline bool asked(bool held) {
@@ -121,35 +131,6 @@ class cases : public testing::TestWithParam<unsigned> {
   INSTANTIATE_TEST_SUITE_P(Loops, group, ::testing::Values(1u, 2u, 8u), \
                            [](const auto& p) { return std::to_string(p.param); })
 
-/// Lets others run until `condition()` holds. Half a minute without it is a failure: something hangs.
-template <class F>
-h::task<> until(F condition) {
-  const auto limit = h::clock::now() + 30s;
-  for (int i = 0; !condition(); ++i) {
-    if (h::clock::now() > limit)
-      throw std::runtime_error("what the case waits for does not happen");
-    // Yields first; later lets the processor go, for what needs time.
-    if (i < 200)
-      co_await h::yield_now();
-    else
-      co_await h::sleep(100us);
-  }
-}
-/// It stands in a wait that a cancellation can claim, and so in the queue of what it waits for; or it has ended.
-[[nodiscard]] inline bool waits(const h::any_task& t) { return t.state().starts_with("waiting"); }
-inline h::task<> until_waiting(h::any_task t) {
-  auto wait = until([t] { return t.done() || waits(t); });
-  co_await std::move(wait);
-}
-inline h::task<> until_done(h::any_task t) {
-  auto wait = until([t] { return t.done(); });
-  co_await std::move(wait);
-}
-/// Yields until all that is ready on one loop has run; on several, gives the others a chance.
-inline h::task<> settle() {
-  for (int i = 0; i < 20; ++i) co_await h::yield_now();
-}
-
 /// Awaits it and tells how it ended: "value", or the name of the error (name_of), with ": message" behind Cancelled if there is one.
 template <class A>
 h::task<std::string> ending(A awaitable) {
@@ -190,42 +171,5 @@ inline h::task<std::string> ending(h::future<void> awaitable) {
 
 /// A task that does nothing but sleep until it is cancelled.
 inline h::task<> sleep_long() { co_await h::sleep(1h); }
-
-/// What happened, in order, from any thread.
-class journal {
- public:
-  void add(std::string line) {
-    std::lock_guard hold(lock_);
-    lines_.push_back(std::move(line));
-  }
-  [[nodiscard]] std::vector<std::string> lines() const {
-    std::lock_guard hold(lock_);
-    return lines_;
-  }
-  /// All of it, with blanks between.
-  [[nodiscard]] std::string joined() const {
-    std::string all;
-    for (const auto& line : lines()) all += (all.empty() ? "" : " ") + line;
-    return all;
-  }
-
- private:
-  mutable std::mutex lock_;
-  std::vector<std::string> lines_;
-};
-
-/// Fewer rounds under a sanitizer.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-[[nodiscard]] constexpr int rounds(int n) { return sanitized ? (n / 10 > 0 ? n / 10 : 1) : n; }
 
 }  // namespace conformance

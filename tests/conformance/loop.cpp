@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
 
+#include <support/threads.h>
+
 #include <heddle/sched/to_thread.h>
 
 #include <atomic>
@@ -18,15 +20,9 @@
 namespace {
 
 using namespace conformance;
+using support::comes;
 
 CASES(LOOP);
-
-/// Waits in a foreign thread, at most half a minute.
-template <class F>
-bool comes(F condition) {
-  for (int i = 0; i < 300'000 && !condition(); ++i) std::this_thread::sleep_for(100us);
-  return condition();
-}
 
 TEST_P(LOOP, LOOP_01_CallbacksOfOneThreadRunInTheirOrder) {
   run([]() -> h::task<> {

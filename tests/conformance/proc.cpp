@@ -186,7 +186,7 @@ TEST_P(PROC, PROC_10_OutputOutlivesTheChild) {
     auto p = co_await start(piped(false, true), words("sh", "-c", "echo first; echo last"));
     const int code = co_await p.wait();
     EQUAL(code, 0);
-    co_await h::sleep(100ms);
+    co_await h::sleep(100ms);  // whatever goes with the child has gone
     const std::string all = co_await p.stdout.read();
     EQUAL(all, "first\nlast\n");
     HOLDS(p.stdout.at_eof());
@@ -417,6 +417,7 @@ TEST_P(PROC, PROC_17_WithoutPidfdsAllIsTheSame) {
     EQUAL(killed, -9);
   });
   h::detail::plant_fault_no_pidfd(false);
+  // The kernel closes a child's descriptors some time after it said that the child ended.
   for (int i = 0; i < 1000 && open_descriptors() > before; ++i) ::usleep(1000);
   EQUAL(open_descriptors(), before);
 }

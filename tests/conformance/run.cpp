@@ -157,7 +157,7 @@ TEST_P(RUN, RUN_06_WhatSwallowsItsCancellationIsWaitedFor) {
               try {
                 co_await h::sleep(1h);
               } catch (const h::cancelled_error&) {}
-              co_await h::sleep(20ms);
+              co_await h::sleep(20ms);  // longer than an end that did not wait for it would take
               *out = true;
             },
             &asleep, &e);
@@ -268,7 +268,7 @@ TEST_P(RUN, RUN_16_AJobThatRunsWhenMainReturnsIsWaitedFor) {
             [](std::atomic<bool>* in, std::atomic<bool>* out) -> h::task<> {
               co_await h::to_thread([=] {
                 *in = true;
-                std::this_thread::sleep_for(20ms);
+                std::this_thread::sleep_for(20ms);  // main has returned meanwhile
                 *out = true;
               });
             },

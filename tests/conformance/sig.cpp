@@ -37,7 +37,7 @@ TEST_P(SIG, SIG_01_AHandlerRunsAsACallbackAndWakesABlockedPoll) {
     auto future = told.get_future();
     loop.add_signal_handler(SIGUSR1, [&] { told.set_value(); });
     std::thread sender([] {
-      ::usleep(20'000);
+      ::usleep(20'000);  // for all loops to fall asleep; too short, it would only show less
       ::kill(::getpid(), SIGUSR1);
     });
     co_await future;
@@ -168,7 +168,7 @@ TEST_P(SIG, SIG_07_AForkedChildMayHaveALoopOfItsOwn) {
             h::signal_set mine{SIGUSR1};
             ::kill(::getpid(), SIGUSR1);
             const int number = co_await mine.wait();
-            co_await h::sleep(1ms);
+            co_await h::sleep(1ms);  // its timers and its reactor work too
             co_return number == SIGUSR1&& ours.load() == 0 ? 0 : 4;
           };
           try {

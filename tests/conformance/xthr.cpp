@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
 
+#include <support/threads.h>
+
 #include <heddle/sched/to_thread.h>
 
 #include <atomic>
@@ -13,34 +15,18 @@
 namespace {
 
 using namespace conformance;
+using support::comes;
+using support::gate;
 
 CASES(XTHR);
-
-/// Waits in a foreign thread, at most half a minute.
-template <class F>
-bool comes(F condition) {
-  const auto limit = h::clock::now() + 30s;
-  while (!condition() && h::clock::now() < limit) std::this_thread::yield();
-  return condition();
-}
-
-class gate {
- public:
-  void open() { open_ = true; }
-  void pass() const {
-    while (!open_) std::this_thread::sleep_for(100us);
-  }
-
- private:
-  std::atomic<bool> open_{false};
-};
 
 TEST_P(XTHR, XTHR_01_ACallbackWakesASleepingLoop) {
   h::runtime rt(with());
   for (int i = 0; i < rounds(100); ++i) {
     for (unsigned l = 0; l < loops(); ++l) {
       std::atomic<bool> ran{false};
-      if (i % 10 == 0) std::this_thread::sleep_for(300us);  // it falls asleep
+      if (i % 10 == 0)
+        std::this_thread::sleep_for(300us);  // it falls asleep; too short, it would only show less
       rt.loop(l).call_soon([&] { ran = true; });
       HOLDS(comes([&] { return ran.load(); }));
     }

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <heddle/sched/runtime.h>
-#include <heddle/sched/sleep.h>
+
+#include <support/waiting.h>
 
 #include <gtest/gtest.h>
 
@@ -47,39 +48,6 @@ T run_on_one(heddle::task<T> main) {
   return heddle::run(std::move(main), one_loop());
 }
 
-/// Yields until `done()`; a test that waits for what never comes is ended by ctest's time limit.
-template <class F>
-heddle::task<> until(F done) {
-  while (!done()) co_await heddle::yield_now();
-}
-/// The same for something that takes a while: lets the processor go meanwhile.
-template <class F>
-heddle::task<> until_later(F done) {
-  while (!done()) co_await heddle::sleep(std::chrono::microseconds(200));
-}
-
-/// What happened, in order, from any thread.
-class journal {
- public:
-  void add(std::string line) {
-    std::lock_guard hold(lock_);
-    lines_.push_back(std::move(line));
-  }
-  [[nodiscard]] std::vector<std::string> lines() const {
-    std::lock_guard hold(lock_);
-    return lines_;
-  }
-  [[nodiscard]] std::string joined() const {
-    std::string all;
-    for (const auto& line : lines()) all += (all.empty() ? "" : " ") + line;
-    return all;
-  }
-
- private:
-  mutable std::mutex lock_;
-  std::vector<std::string> lines_;
-};
-
 /// Collects what the exception handler is told, and notices calls that overlap.
 class reports {
  public:
@@ -111,19 +79,5 @@ class reports {
   std::atomic<int> inside_{0};
   std::atomic<bool> overlapped_{false};
 };
-
-/// Whether this program runs under a sanitizer: there it does the same with fewer rounds.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-[[nodiscard]] constexpr int rounds(int n) { return sanitized ? (n / 10 > 0 ? n / 10 : 1) : n; }
 
 }  // namespace support

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// What all tests share: waiting for what others do, writing down what happened, and fewer rounds under a sanitizer.
+#pragma once
+
+#include <heddle/core/clock.h>
+#include <heddle/core/task.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/sleep.h>
+
+#include <chrono>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace support {
+
+/// Whether this program runs under a sanitizer: there it does the same with fewer rounds.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+[[nodiscard]] constexpr int rounds(int n) { return sanitized ? (n / 10 > 0 ? n / 10 : 1) : n; }
+
+/// Lets others run until `condition()` holds. A minute without it is a failure: something hangs.
+template <class F>
+heddle::task<> until(F condition) {
+  const auto limit = heddle::clock::now() + std::chrono::minutes(1);
+  for (int i = 0; !condition(); ++i) {
+    if (heddle::clock::now() > limit)
+      throw std::runtime_error("what the test waits for does not happen");
+    // Yields first; later lets the processor go, for what needs time.
+    if (i < 200)
+      co_await heddle::yield_now();
+    else
+      co_await heddle::sleep(std::chrono::microseconds(100));
+  }
+}
+/// The same for what takes a while: lets the processor go from the start.
+template <class F>
+heddle::task<> until_later(F condition) {
+  co_await heddle::sleep(std::chrono::microseconds(200));
+  auto rest = until(std::move(condition));
+  co_await std::move(rest);
+}
+
+/// It stands in a wait that a cancellation can claim, and so in the queue of what it waits for.
+[[nodiscard]] inline bool waits(const heddle::any_task& t) {
+  return t.state().starts_with("waiting");
+}
+/// Until it does, or has ended.
+inline heddle::task<> until_waiting(heddle::any_task t) {
+  auto wait = until([t] { return t.done() || waits(t); });
+  co_await std::move(wait);
+}
+inline heddle::task<> until_done(heddle::any_task t) {
+  auto wait = until([t] { return t.done(); });
+  co_await std::move(wait);
+}
+/// Yields until all that is ready on one loop has run; on several, gives the others a chance.
+inline heddle::task<> settle() {
+  for (int i = 0; i < 20; ++i) co_await heddle::yield_now();
+}
+
+/// What happened, in order, from any thread.
+class journal {
+ public:
+  void add(std::string line) {
+    std::lock_guard hold(lock_);
+    lines_.push_back(std::move(line));
+  }
+  [[nodiscard]] std::vector<std::string> lines() const {
+    std::lock_guard hold(lock_);
+    return lines_;
+  }
+  /// All of it, with blanks between.
+  [[nodiscard]] std::string joined() const {
+    std::string all;
+    for (const auto& line : lines()) all += (all.empty() ? "" : " ") + line;
+    return all;
+  }
+
+ private:
+  mutable std::mutex lock_;
+  std::vector<std::string> lines_;
+};
+
+}  // namespace support
