@@ -5,9 +5,23 @@
 
 #include <cstdlib>
 #include <memory>
+#include <system_error>
 #include <typeinfo>
 
 namespace heddle {
+
+incomplete_read_error::incomplete_read_error(std::string partial, std::size_t expected)
+    : std::runtime_error("incomplete read: " + std::to_string(partial.size()) +
+                         " bytes before the end of the stream" +
+                         (expected ? ", " + std::to_string(expected) + " expected"
+                                   : std::string(", no separator"))),
+      partial_(std::move(partial)),
+      expected_(expected) {}
+
+exception_group::exception_group(const std::string& message, std::vector<std::exception_ptr> errors)
+    : std::runtime_error(message + " (" + std::to_string(errors.size()) + " sub-exception" +
+                         (errors.size() == 1 ? ")" : "s)")),
+      errors_(std::move(errors)) {}
 
 std::string type_name(const std::type_info& type) {
   int status = 0;

@@ -10,7 +10,6 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -94,13 +93,7 @@ class timeout_error : public std::runtime_error {
 class incomplete_read_error : public std::runtime_error {
  public:
   /// `expected` 0: unknown (a separator was looked for).
-  incomplete_read_error(std::string partial, std::size_t expected)
-      : std::runtime_error("incomplete read: " + std::to_string(partial.size()) +
-                           " bytes before the end of the stream" +
-                           (expected ? ", " + std::to_string(expected) + " expected"
-                                     : std::string(", no separator"))),
-        partial_(std::move(partial)),
-        expected_(expected) {}
+  incomplete_read_error(std::string partial, std::size_t expected);
   [[nodiscard]] const std::string& partial() const noexcept { return partial_; }
   [[nodiscard]] std::size_t expected() const noexcept { return expected_; }
 
@@ -145,10 +138,7 @@ class no_such_process : public std::runtime_error {
 /// Several errors that happened together, as a task group throws them.
 class exception_group : public std::runtime_error {
  public:
-  exception_group(const std::string& message, std::vector<std::exception_ptr> errors)
-      : std::runtime_error(message + " (" + std::to_string(errors.size()) + " sub-exception" +
-                           (errors.size() == 1 ? ")" : "s)")),
-        errors_(std::move(errors)) {}
+  exception_group(const std::string& message, std::vector<std::exception_ptr> errors);
   [[nodiscard]] const std::vector<std::exception_ptr>& exceptions() const noexcept {
     return errors_;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Atomics for a build of the library in which, in a simulated program, another virtual thread may run before every atomic operation
-// (HEDDLE_ATOMIC_HEADER, core/atomic.h). Outside of a simulation they are std::atomic. Not installed.
+// (HEDDLE_ATOMIC_HEADER, core/atomic.h). Outside of a simulation they are the processor's. Not installed.
 //
 // Memory orders. All virtual threads of a simulation are fibers of one thread, so that each operation sees all that came before, whatever its
 // order: a simulation tries every interleaving, and none of the reorderings that a weaker order would allow. An order that is too weak is
@@ -8,8 +8,6 @@
 // outside of a simulation the same build runs on real threads (the tests' own, to_thread's), under ThreadSanitizer too, and there a stronger
 // order would hide the race. Relaxed operations are points of overtaking like the others, since another thread may run before them.
 #pragma once
-
-#include <atomic>
 
 namespace heddle::detail {
 
@@ -33,25 +31,25 @@ class atomic {
   atomic(const atomic&) = delete;
   atomic& operator=(const atomic&) = delete;
 
-  T load(std::memory_order order = std::memory_order_seq_cst) const noexcept {
+  T load(memory_order order) const noexcept {
     overtaken_here();
     return value_.load(order);
   }
-  void store(T value, std::memory_order order = std::memory_order_seq_cst) noexcept {
+  void store(T value, memory_order order) noexcept {
     overtaken_here();
     value_.store(value, order);
   }
-  T exchange(T value, std::memory_order order = std::memory_order_seq_cst) noexcept {
+  T exchange(T value, memory_order order) noexcept {
     overtaken_here();
     return value_.exchange(value, order);
   }
-  bool compare_exchange_strong(T& expected, T desired, std::memory_order done,
-                               std::memory_order failed) noexcept {
+  bool compare_exchange_strong(T& expected, T desired, memory_order done,
+                               memory_order failed) noexcept {
     overtaken_here();
     return value_.compare_exchange_strong(expected, desired, done, failed);
   }
-  bool compare_exchange_weak(T& expected, T desired, std::memory_order done,
-                             std::memory_order failed) noexcept {
+  bool compare_exchange_weak(T& expected, T desired, memory_order done,
+                             memory_order failed) noexcept {
     overtaken_here();
     if (fails_for_no_reason()) {
       expected = value_.load(failed);
@@ -60,26 +58,26 @@ class atomic {
     return value_.compare_exchange_strong(expected, desired, done, failed);
   }
   template <class By>
-  T fetch_add(By by, std::memory_order order = std::memory_order_seq_cst) noexcept {
+  T fetch_add(By by, memory_order order) noexcept {
     overtaken_here();
     return value_.fetch_add(by, order);
   }
   template <class By>
-  T fetch_sub(By by, std::memory_order order = std::memory_order_seq_cst) noexcept {
+  T fetch_sub(By by, memory_order order) noexcept {
     overtaken_here();
     return value_.fetch_sub(by, order);
   }
-  T fetch_or(T bits, std::memory_order order = std::memory_order_seq_cst) noexcept {
+  T fetch_or(T bits, memory_order order) noexcept {
     overtaken_here();
     return value_.fetch_or(bits, order);
   }
-  T fetch_and(T bits, std::memory_order order = std::memory_order_seq_cst) noexcept {
+  T fetch_and(T bits, memory_order order) noexcept {
     overtaken_here();
     return value_.fetch_and(bits, order);
   }
 
  private:
-  std::atomic<T> value_{};
+  plain_atomic<T> value_{};
 };
 
 }  // namespace heddle::detail

@@ -8,7 +8,6 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/config.h>
 
-#include <atomic>
 #include <cstdint>
 
 namespace heddle::detail {
@@ -45,8 +44,8 @@ class world {
   ~world() = default;
 };
 
-/// How many worlds there are in the process. std::atomic, since simulated atomics ask for the world themselves.
-inline constinit std::atomic<std::uint32_t> worlds{0};
+/// How many worlds there are in the process. Not detail::atomic, since simulated atomics ask for the world themselves.
+inline constinit plain_atomic<std::uint32_t> worlds{0};
 
 /// The world whose virtual thread the caller is, or nullptr. Never inlined, like all thread-local access.
 HEDDLE_NOINLINE world* world_of_this_thread() noexcept;
@@ -54,7 +53,7 @@ void set_world_of_this_thread(world* w) noexcept;
 
 /// The same, for hot paths: one load when nothing is simulated.
 HEDDLE_INLINE world* this_world() noexcept {
-  return worlds.load(std::memory_order_relaxed) == 0 ? nullptr : world_of_this_thread();
+  return worlds.load(relaxed) == 0 ? nullptr : world_of_this_thread();
 }
 
 /// A place where threads overtaking each other make a difference. No machine's lock is held.

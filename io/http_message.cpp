@@ -94,6 +94,8 @@ std::vector<std::string_view> headers::all(std::string_view name) const {
   return values;
 }
 
+bool headers::contains(std::string_view name) const noexcept { return get(name).has_value(); }
+
 bool headers::has_token(std::string_view name, std::string_view token) const noexcept {
   for (const auto f : *this) {
     if (!same_token(f.name, name)) continue;

@@ -41,7 +41,7 @@ class headers {
   /// The first value of that name.
   std::optional<std::string_view> get(std::string_view name) const noexcept;
   std::vector<std::string_view> all(std::string_view name) const;
-  bool contains(std::string_view name) const noexcept { return get(name).has_value(); }
+  bool contains(std::string_view name) const noexcept;
   /// True if some value of `name`, read as a list ("a, b"), has this token ("keep-alive" in
   /// Connection).
   bool has_token(std::string_view name, std::string_view token) const noexcept;

@@ -182,6 +182,8 @@ json_value client_response::json() const {
   }
 }
 
+session::session() : session(session_options()) {}
+
 session::session(session_options options)
     : pool_(new detail::connection_pool(std::move(options))) {}
 

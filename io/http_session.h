@@ -78,7 +78,8 @@ struct request_options {
 /// Thread-safety  any number of requests at a time, on any loops.
 class session {
  public:
-  explicit session(session_options options = {});
+  session();
+  explicit session(session_options options);
   session(session&&) noexcept;
   session& operator=(session&&) noexcept;
   ~session();

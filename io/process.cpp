@@ -101,7 +101,7 @@ class process_state final : public source_owner {
       // It may have been told already, and then waits to be retired here.
       ended_.lock();
       source_ = &source;
-      const bool over = exited_;
+      const bool over = exited_.load(relaxed);
       ended_.unlock();
       if (over) end_watch();
     } catch (...) {
@@ -417,6 +417,24 @@ task<process> create_subprocess_shell(std::string command, process_options optio
   words.emplace_back("-c");
   words.push_back(std::move(command));
   return create_subprocess_exec(std::move(words), std::move(options));
+}
+
+task<process> create_subprocess_exec(std::vector<std::string> command) {
+  return create_subprocess_exec(std::move(command), process_options());
+}
+
+task<process> create_subprocess_shell(std::string command) {
+  return create_subprocess_shell(std::move(command), process_options());
+}
+
+task<process> detail::exec_words(std::string* words, std::size_t count, process_options options) {
+  return create_subprocess_exec(std::vector<std::string>(std::make_move_iterator(words),
+                                                         std::make_move_iterator(words + count)),
+                                std::move(options));
+}
+
+task<process> detail::exec_words(std::string* words, std::size_t count) {
+  return exec_words(words, count, process_options());
 }
 
 }  // namespace heddle

@@ -162,28 +162,29 @@ class process {
 
 // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
 // expression.
-[[nodiscard]] inline task<process> create_subprocess_exec(std::vector<std::string> command) {
-  return create_subprocess_exec(std::move(command), process_options());
-}
-[[nodiscard]] inline task<process> create_subprocess_shell(std::string command) {
-  return create_subprocess_shell(std::move(command), process_options());
-}
+[[nodiscard]] task<process> create_subprocess_exec(std::vector<std::string> command);
+[[nodiscard]] task<process> create_subprocess_shell(std::string command);
+
+namespace detail {
+/// The words of a command, moved out of the array.
+[[nodiscard]] task<process> exec_words(std::string* words, std::size_t count,
+                                       process_options options);
+[[nodiscard]] task<process> exec_words(std::string* words, std::size_t count);
+}  // namespace detail
+
 /// The command word by word.
 template <class... Words>
   requires(std::convertible_to<Words, std::string> && ...)
 [[nodiscard]] task<process> create_subprocess_exec(process_options options, std::string program,
                                                    Words&&... words) {
-  std::vector<std::string> command;
-  command.reserve(1 + sizeof...(words));
-  command.push_back(std::move(program));
-  (command.emplace_back(std::forward<Words>(words)), ...);
-  return create_subprocess_exec(std::move(command), std::move(options));
+  std::string all[] = {std::move(program), std::string(std::forward<Words>(words))...};
+  return detail::exec_words(all, 1 + sizeof...(Words), std::move(options));
 }
 template <class... Words>
   requires(std::convertible_to<Words, std::string> && ...)
 [[nodiscard]] task<process> create_subprocess_exec(std::string program, Words&&... words) {
-  return create_subprocess_exec(process_options(), std::move(program),
-                                std::forward<Words>(words)...);
+  std::string all[] = {std::move(program), std::string(std::forward<Words>(words))...};
+  return detail::exec_words(all, 1 + sizeof...(Words));
 }
 
 namespace detail {

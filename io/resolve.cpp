@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/resolve.h>
+#include <heddle/io/resolve_category.h>
 
 #include <heddle/core/errors.h>
 #include <heddle/sched/to_thread.h>

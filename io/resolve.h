@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <string>
-#include <system_error>
 #include <vector>
 
 namespace heddle {
@@ -22,12 +21,9 @@ struct resolve_options {
 
 /// The addresses of `host`, best first, each once. A numeric host is answered at once; a name is
 /// looked up by getaddrinfo on a thread.
-/// Throws    std::system_error of resolve_category() with the name. Cancel    the wait ends at
+/// Throws    std::system_error of resolve_category() (heddle/io/resolve_category.h) with the name. Cancel    the wait ends at
 ///           once, the look-up is left to itself.
 [[nodiscard]] task<std::vector<address>> resolve(std::string host, std::uint16_t port,
                                                  resolve_options options = {});
-
-/// Errors of getaddrinfo (EAI_NONAME and so on).
-const std::error_category& resolve_category() noexcept;
 
 }  // namespace heddle

@@ -104,15 +104,13 @@ class [[nodiscard]] completions {
 
  public:
   completions(std::vector<A> members, std::optional<duration> limit) {
-    std::vector<detail::eventual*> targets;
-    targets.reserve(members.size());
-    for (auto& a : members) targets.push_back(&detail::member_target(a));
-    std::vector<detail::eventual*> kept;
-    for (auto i : detail::first_appearances(targets)) {
-      kept.push_back(targets[i]);
-      members_.push_back(std::move(members[i]));
-    }
-    queue_ = detail::owned<detail::completion_queue>(new detail::completion_queue(kept, limit));
+    detail::distinct_members kept(members.size());
+    for (auto& a : members) kept.add(detail::member_target(a));
+    kept.settle();
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      members_.push_back(std::move(members[kept.place(i)]));
+    queue_ = detail::owned<detail::completion_queue>(
+        new detail::completion_queue(kept.targets(), limit));
   }
 
   /// `co_await c.next()`: the next that ends, or has ended, in the order of their ends; nothing after the last.

@@ -20,6 +20,18 @@ simulation_report simulate_program(std::uint64_t seed, const std::function<void(
   return {s->hash(), s->steps(), s->switches(), s->elapsed(), s->take_trace()};
 }
 
+std::optional<failing_seed> first_failing(std::uint64_t first, std::uint64_t count,
+                                          const std::function<void(std::uint64_t)>& once) {
+  for (std::uint64_t seed = first; seed - first < count; ++seed) {
+    try {
+      once(seed);
+    } catch (...) {
+      return failing_seed{seed, describe(std::current_exception()), std::current_exception()};
+    }
+  }
+  return std::nullopt;
+}
+
 namespace {
 detail::simulation& simulation_here(const char* what) {
   auto* s = detail::simulation::here();

@@ -94,19 +94,17 @@ struct failing_seed {
   std::exception_ptr error;
 };
 
+/// `once` with `count` seeds from `first` on; the first with which it throws, or nothing.
+std::optional<failing_seed> first_failing(std::uint64_t first, std::uint64_t count,
+                                          const std::function<void(std::uint64_t)>& once);
+
 /// Simulates `main` with `count` seeds from `first` on; returns the first that throws, or nothing.
 template <class Main>
   requires std::invocable<Main&>
 std::optional<failing_seed> explore(std::uint64_t first, std::uint64_t count, const options& o,
                                     Main main, const simulation_limits& limits = {}) {
-  for (std::uint64_t seed = first; seed - first < count; ++seed) {
-    try {
-      (void)simulate(seed, o, std::ref(main), limits);
-    } catch (...) {
-      return failing_seed{seed, describe(std::current_exception()), std::current_exception()};
-    }
-  }
-  return std::nullopt;
+  return first_failing(
+      first, count, [&](std::uint64_t seed) { (void)simulate(seed, o, std::ref(main), limits); });
 }
 
 /// A foreign thread of a simulated program: for those that submit, cancel and set from outside. Inside a simulation only (usage_error).

@@ -171,14 +171,14 @@ void simulation::run(const std::function<void()>& main) {
     block_until(*this, time_point::max(), [this] { return alive_.size() == 1; });
   });
   outside_role_ = static_cast<thread_role&>(this_thread());
-  worlds.fetch_add(1, std::memory_order_relaxed);
+  worlds.fetch_add(1, relaxed);
   set_world_of_this_thread(this);
   running_ = 0;
   auto& first = *threads_.front();
   static_cast<thread_role&>(this_thread()) = first.role;
   first.stack->resume(outside_);
   set_world_of_this_thread(nullptr);
-  worlds.fetch_sub(1, std::memory_order_relaxed);
+  worlds.fetch_sub(1, relaxed);
   if (error_) std::rethrow_exception(error_);
 }
 

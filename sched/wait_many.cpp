@@ -5,18 +5,26 @@
 
 namespace heddle::detail {
 
-std::vector<std::size_t> first_appearances(const std::vector<eventual*>& all) {
-  std::vector<std::size_t> kept(all.size());
-  for (std::size_t i = 0; i < kept.size(); ++i) kept[i] = i;
+distinct_members::distinct_members(std::size_t most) { targets_.reserve(most); }
+distinct_members::~distinct_members() = default;
+
+void distinct_members::add(eventual& member) { targets_.push_back(&member); }
+
+void distinct_members::settle() {
+  kept_.resize(targets_.size());
+  for (std::size_t i = 0; i < kept_.size(); ++i) kept_[i] = i;
   const auto by_place = [&](std::size_t a, std::size_t b) {
-    return all[a] != all[b] ? std::less<>()(all[a], all[b]) : a < b;
+    return targets_[a] != targets_[b] ? std::less<>()(targets_[a], targets_[b]) : a < b;
   };
-  const auto same = [&](std::size_t a, std::size_t b) { return all[a] == all[b]; };
-  std::sort(kept.begin(), kept.end(), by_place);
-  kept.erase(std::unique(kept.begin(), kept.end(), same), kept.end());
-  std::sort(kept.begin(), kept.end());
-  return kept;
+  const auto same = [&](std::size_t a, std::size_t b) { return targets_[a] == targets_[b]; };
+  std::sort(kept_.begin(), kept_.end(), by_place);
+  kept_.erase(std::unique(kept_.begin(), kept_.end(), same), kept_.end());
+  std::sort(kept_.begin(), kept_.end());
+  for (std::size_t i = 0; i < kept_.size(); ++i) targets_[i] = targets_[kept_[i]];
+  targets_.resize(kept_.size());
 }
+
+bool distinct_members::done(std::size_t i) const noexcept { return targets_[i]->done(); }
 
 many_wait::many_wait(const std::vector<eventual*>& members, wait_until until,
                      std::optional<duration> limit)

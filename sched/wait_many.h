@@ -50,8 +50,27 @@ template <class Range>
 using range_member =
     std::remove_cvref_t<decltype(*std::declval<Range&>().begin())>;  // a range of members
 
-/// The indices at which something appears for the first time, in order.
-std::vector<std::size_t> first_appearances(const std::vector<eventual*>& all);
+/// Members without those that appeared before, in order.
+class distinct_members {
+ public:
+  explicit distinct_members(std::size_t most);
+  ~distinct_members();
+  distinct_members(const distinct_members&) = delete;
+  distinct_members& operator=(const distinct_members&) = delete;
+
+  /// All that are given, one after the other; then settle().
+  void add(eventual& member);
+  void settle();
+  [[nodiscard]] const std::vector<eventual*>& targets() const noexcept { return targets_; }
+  [[nodiscard]] std::size_t size() const noexcept { return kept_.size(); }
+  /// The place of the i-th among those that were added.
+  [[nodiscard]] std::size_t place(std::size_t i) const noexcept { return kept_[i]; }
+  [[nodiscard]] bool done(std::size_t i) const noexcept;
+
+ private:
+  std::vector<eventual*> targets_;
+  std::vector<std::size_t> kept_;
+};
 
 /// A limit, as a duration from when the wait begins: a wait that is built now may be awaited later.
 template <class Rep, class Period>
@@ -111,18 +130,14 @@ class many_wait final : private waiter, private timer_node, private ready_await 
 template <class A>
 task<wait_result<A>> wait_for_many(std::vector<A> given, wait_until until,
                                    std::optional<duration> limit) {
-  std::vector<eventual*> targets;
-  targets.reserve(given.size());
-  for (auto& a : given) targets.push_back(&member_target(a));
-  const auto kept = first_appearances(targets);
-  std::vector<eventual*> members;
-  members.reserve(kept.size());
-  for (auto i : kept) members.push_back(targets[i]);
-  many_wait all(members, until, limit);
+  distinct_members members(given.size());
+  for (auto& a : given) members.add(member_target(a));
+  members.settle();
+  many_wait all(members.targets(), until, limit);
   co_await all;
   wait_result<A> result;
-  for (auto i : kept)
-    (targets[i]->done() ? result.done : result.pending).push_back(std::move(given[i]));
+  for (std::size_t i = 0; i < members.size(); ++i)
+    (members.done(i) ? result.done : result.pending).push_back(std::move(given[members.place(i)]));
   co_return result;
 }
 
