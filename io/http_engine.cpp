@@ -304,10 +304,18 @@ task<> engine::linger(connection& c, slot& s) {
 }
 
 /// For a connection that was accepted when the server had just been destroyed.
-task<> engine::hang_up(connection) { co_return; }
+task<> engine::hang_up(connection c) {
+  c.writer.close();
+  co_return;
+}
 
 task<> engine::serve(std::shared_ptr<engine> self, connection c) {
   engine& e = *self;
+  struct
+      closer {  // on purpose, whatever ends it: a writer that is only dropped is warned of in debug mode
+    stream_writer& writer;
+    ~closer() { writer.close(); }
+  } at_end{c.writer};
   slot s(e, c.writer);
   borrowed x;
   bool lingers = false;

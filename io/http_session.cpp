@@ -23,11 +23,22 @@
 namespace heddle::http {
 namespace detail {
 
-/// A connection with the parser that reads its answers.
+/// A connection with the parser that reads its answers. Closed when it goes.
 struct wire {
+  wire(connection c, std::unique_ptr<response_parser> p) noexcept
+      : to(std::move(c)), parser(std::move(p)) {}
+  wire(wire&&) noexcept = default;
+  wire& operator=(wire&& other) noexcept {
+    std::swap(to, other.to);
+    std::swap(parser, other.parser);
+    std::swap(since, other.since);
+    return *this;
+  }
+  ~wire() { to.writer.close(); }
+
   connection to;
   std::unique_ptr<response_parser> parser;
-  time_point since;  // when it was kept
+  time_point since{};  // when it was kept
 };
 
 /// Connections between requests, by host and port. The latest kept is the first to go out again: it
@@ -150,7 +161,7 @@ task<client_response> perform(heddle::detail::shared<connection_pool> pool, meth
     if (is_new) {
       auto opening = open_connection(u.host, u.port);
       connection c = co_await opening;
-      w.emplace(wire{std::move(c), std::make_unique<response_parser>(pool->options.limits), {}});
+      w.emplace(std::move(c), std::make_unique<response_parser>(pool->options.limits));
     }
     task<bool> work = exchange_on(*w, text, m);
     const bool answered = co_await work;

@@ -231,6 +231,33 @@ TEST_P(HttpSession, GivesUpAfterItsTimeout) {
   });
 }
 
+TEST_P(HttpSession, ClosesItsConnectionsOnPurposeAndSoDoesTheServer) {
+  debug = true;  // there a writer that is dropped without close() is reported
+  run([]() -> h::task<> {
+    http::server s;
+    s.get("/", [](http::request&) { return http::response::text("x"); });
+    co_await s.start("127.0.0.1", 0);
+    {
+      http::session client;
+      const auto kept = co_await client.get(local(s.port(), "/"));
+      EXPECT_EQ(kept.text(), "x");
+      http::request_options last;
+      last.headers.add("Connection", "close");
+      const auto closed = co_await client.get(local(s.port(), "/"), last);
+      EXPECT_EQ(closed.text(), "x");
+      const auto again = co_await client.get(local(s.port(), "/"));
+      EXPECT_EQ(again.text(), "x");
+    }
+    h::connection refused = co_await h::open_connection("127.0.0.1", s.port());
+    refused.writer.write("nonsense\r\n\r\n");
+    const std::string answer = co_await refused.reader.read();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 400"));
+    refused.writer.close();
+    co_await until([&] { return s.stats().connections == 0; });
+  });
+  for (const auto& r : reports) EXPECT_EQ(r.find("without close()"), std::string::npos) << r;
+}
+
 TEST_P(HttpSession, ClosesTheConnectionOfACancelledRequest) {
   run([]() -> h::task<> {
     http::server s;

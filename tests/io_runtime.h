@@ -66,6 +66,7 @@ class on_each_reactor : public testing::TestWithParam<setup> {
     h::options o;
     o.loops = GetParam().loops;
     o.reactor = GetParam().reactor;
+    if (debug) o.debug = true;
     o.exception_handler = [this](const h::error_context& c) {
       reports.push_back(c.message);
       ++report_count;
@@ -73,6 +74,7 @@ class on_each_reactor : public testing::TestWithParam<setup> {
     h::run(in_time(std::move(body)), o);
   }
 
+  bool debug = false;
   std::vector<std::string> reports;           // for when the runtime has ended
   std::atomic<std::size_t> report_count = 0;  // for while it runs
 
