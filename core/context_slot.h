@@ -3,6 +3,7 @@
 #pragma once
 
 #include <heddle/core/frame_cache.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/spin_lock.h>
 
 #include <cstddef>
@@ -10,33 +11,6 @@
 #include <utility>
 
 namespace heddle::detail {
-
-/// A counted pointer to something that counts itself (ref, unref).
-template <class T>
-class counted_ptr {
- public:
-  constexpr counted_ptr() noexcept = default;
-  /// Takes over one reference.
-  explicit counted_ptr(T* p) noexcept : pointer_(p) {}
-  counted_ptr(const counted_ptr& other) noexcept : pointer_(other.pointer_) {
-    if (pointer_) pointer_->ref();
-  }
-  counted_ptr(counted_ptr&& other) noexcept : pointer_(std::exchange(other.pointer_, nullptr)) {}
-  counted_ptr& operator=(counted_ptr other) noexcept {
-    std::swap(pointer_, other.pointer_);
-    return *this;
-  }
-  ~counted_ptr() {
-    if (pointer_) pointer_->unref();
-  }
-  [[nodiscard]] T* get() const noexcept { return pointer_; }
-  T* operator->() const noexcept { return pointer_; }
-  T& operator*() const noexcept { return *pointer_; }
-  explicit operator bool() const noexcept { return pointer_ != nullptr; }
-
- private:
-  T* pointer_ = nullptr;
-};
 
 /// The value of one variable, shared by all contexts that copied it. Never changes.
 class context_value : public frame_cached {

@@ -37,7 +37,7 @@ class owned {
   T* p_ = nullptr;
 };
 
-/// Base of what is shared: the count stands in the object.
+/// Base of what is shared: the count stands in the object, and begins with whoever makes it.
 class counted {
  public:
   counted() = default;
@@ -49,37 +49,35 @@ class counted {
   }
 
  private:
-  mutable atomic<std::uint32_t> refs_{0};
+  mutable atomic<std::uint32_t> refs_{1};
 };
 
-/// What std::shared_ptr is, for a T that derives from counted and may be incomplete but where it is made or used. Thread-safety as
-/// std::shared_ptr's.
+/// A pointer to something that counts itself (ref, unref), as `counted` does. What std::shared_ptr is; T may be incomplete but where one is
+/// made, copied or dropped. Thread-safety as std::shared_ptr's.
 template <class T>
-class shared {
+class counted_ptr {
  public:
-  constexpr shared() noexcept = default;
-  explicit shared(T* p) noexcept : p_(p) {
-    if (p_) p_->ref();
+  constexpr counted_ptr() noexcept = default;
+  /// Takes over one reference.
+  explicit counted_ptr(T* p) noexcept : pointer_(p) {}
+  counted_ptr(const counted_ptr& other) noexcept : pointer_(other.pointer_) {
+    if (pointer_) pointer_->ref();
   }
-  shared(const shared& other) noexcept : p_(other.p_) {
-    if (p_) p_->ref();
-  }
-  shared(shared&& other) noexcept : p_(std::exchange(other.p_, nullptr)) {}
-  shared& operator=(shared other) noexcept {
-    std::swap(p_, other.p_);
+  counted_ptr(counted_ptr&& other) noexcept : pointer_(std::exchange(other.pointer_, nullptr)) {}
+  counted_ptr& operator=(counted_ptr other) noexcept {
+    std::swap(pointer_, other.pointer_);
     return *this;
   }
-  ~shared() {
-    if (p_) p_->unref();
+  ~counted_ptr() {
+    if (pointer_) pointer_->unref();
   }
-
-  [[nodiscard]] T* get() const noexcept { return static_cast<T*>(p_); }
-  T* operator->() const noexcept { return get(); }
-  T& operator*() const noexcept { return *get(); }
-  explicit operator bool() const noexcept { return p_ != nullptr; }
+  [[nodiscard]] T* get() const noexcept { return pointer_; }
+  T* operator->() const noexcept { return pointer_; }
+  T& operator*() const noexcept { return *pointer_; }
+  explicit operator bool() const noexcept { return pointer_ != nullptr; }
 
  private:
-  counted* p_ = nullptr;
+  T* pointer_ = nullptr;
 };
 
 }  // namespace heddle::detail

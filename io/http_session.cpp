@@ -147,7 +147,7 @@ void add_defaults(headers& to, const headers& defaults, const request_options& o
     to.add("Content-Type", o.content_type.text());
 }
 
-task<client_response> perform(heddle::detail::shared<connection_pool> pool, method m, url u,
+task<client_response> perform(heddle::detail::counted_ptr<connection_pool> pool, method m, url u,
                               request_options o) {
   const std::string where = u.host + "|" + std::to_string(u.port);
   add_defaults(o.headers, pool->options.headers, o);

@@ -101,7 +101,7 @@ class session {
   void close_kept();
 
  private:
-  heddle::detail::shared<detail::connection_pool> pool_;
+  heddle::detail::counted_ptr<detail::connection_pool> pool_;
 };
 
 }  // namespace heddle::http

@@ -48,7 +48,7 @@ class reactor : public driver {
   virtual void settle_descriptor() noexcept {}
 
   void subscribe(occasion when, int number, loop& home, driver& watcher,
-                 shared<handler> what) final;
+                 counted_ptr<handler> what) final;
   bool unsubscribe(occasion when, int number) final;
 
   ~reactor() override;

@@ -55,14 +55,14 @@ connection_handler make_connection_handler(F&& f) {
     explicit kept(F&& g) : f(std::forward<F>(g)) {}
     D f;
   };
-  const shared<kept> handler(new kept(std::forward<F>(f)));
+  const counted_ptr<kept> handler(new kept(std::forward<F>(f)));
   return [handler](connection c) -> task<> {
     if constexpr (two) {
       using R = std::invoke_result_t<D&, stream_reader, stream_writer>;
       if constexpr (is_task<R>)
         return handler->f(std::move(c.reader), std::move(c.writer));
       else
-        return [](shared<kept> g, connection own) -> task<> {
+        return [](counted_ptr<kept> g, connection own) -> task<> {
           g->f(std::move(own.reader), std::move(own.writer));
           co_return;
         }(handler, std::move(c));
@@ -71,7 +71,7 @@ connection_handler make_connection_handler(F&& f) {
       if constexpr (is_task<R>)
         return handler->f(std::move(c));
       else
-        return [](shared<kept> g, connection own) -> task<> {
+        return [](counted_ptr<kept> g, connection own) -> task<> {
           g->f(std::move(own));
           co_return;
         }(handler, std::move(c));

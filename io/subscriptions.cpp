@@ -76,7 +76,7 @@ class descriptor_watch final : public counted_owner {
   }
 
   /// Leaves in `what` who was called before.
-  void set(bool writing, loop& home, shared<handler>& what) {
+  void set(bool writing, loop& home, counted_ptr<handler>& what) {
     const std::lock_guard lock(mutex_);
     side& s = sides_[writing];
     std::swap(s.what, what);
@@ -84,9 +84,9 @@ class descriptor_watch final : public counted_owner {
     if (!s.posted) look(writing);
   }
   /// What was there.
-  shared<handler> clear(bool writing) noexcept {
+  counted_ptr<handler> clear(bool writing) noexcept {
     const std::lock_guard lock(mutex_);
-    return std::exchange(sides_[writing].what, shared<handler>());
+    return std::exchange(sides_[writing].what, counted_ptr<handler>());
   }
   [[nodiscard]] bool idle() noexcept {
     const std::lock_guard lock(mutex_);
@@ -101,7 +101,7 @@ class descriptor_watch final : public counted_owner {
 
  private:
   struct side {
-    shared<handler> what;
+    counted_ptr<handler> what;
     loop* home = nullptr;
     bool posted = false;
   };
@@ -145,7 +145,7 @@ class descriptor_watch final : public counted_owner {
         self.look(writing);
       }
     };
-    shared<handler> what;
+    counted_ptr<handler> what;
     {
       const std::lock_guard lock(mutex_);
       what = sides_[writing].what;
@@ -169,7 +169,7 @@ class signal_watch final : public counted_owner {
   }
 
   /// Leaves in `what` who was called before.
-  void set(int number, loop& home, shared<handler>& what) {
+  void set(int number, loop& home, counted_ptr<handler>& what) {
     const std::lock_guard lock(mutex_);
     auto& l = handlers_[number];
     std::swap(l.what, what);
@@ -183,7 +183,7 @@ class signal_watch final : public counted_owner {
       throw;
     }
   }
-  shared<handler> clear(int number) noexcept {
+  counted_ptr<handler> clear(int number) noexcept {
     const std::lock_guard lock(mutex_);
     const auto at = handlers_.find(number);
     if (at == handlers_.end()) return {};
@@ -203,7 +203,7 @@ class signal_watch final : public counted_owner {
 
  private:
   struct line {
-    shared<handler> what;
+    counted_ptr<handler> what;
     loop* home = nullptr;
   };
 
@@ -220,7 +220,7 @@ class signal_watch final : public counted_owner {
       });
     }
   }
-  [[nodiscard]] bool is_still(int number, const shared<handler>& what) {
+  [[nodiscard]] bool is_still(int number, const counted_ptr<handler>& what) {
     const std::lock_guard lock(mutex_);
     const auto at = handlers_.find(number);
     return at != handlers_.end() && at->second.what.get() == what.get();
@@ -248,9 +248,9 @@ subscriptions::~subscriptions() {
 }
 
 void subscriptions::add(occasion when, int number, loop& home, driver& watcher,
-                        shared<handler> what) {
+                        counted_ptr<handler> what) {
   // What is replaced goes when the lock is released: its destructor is the user's.
-  shared<handler> held = std::move(what);
+  counted_ptr<handler> held = std::move(what);
   const std::lock_guard lock(mutex_);
   if (when == occasion::signal) {
     check_signal(number);
@@ -272,7 +272,7 @@ void subscriptions::add(occasion when, int number, loop& home, driver& watcher,
 }
 
 bool subscriptions::remove(occasion when, int number) {
-  shared<handler> removed;  // as above
+  counted_ptr<handler> removed;  // as above
   const std::lock_guard lock(mutex_);
   if (when == occasion::signal) {
     check_signal(number, false);
@@ -297,7 +297,7 @@ reactor::reactor(bool moves_bytes) noexcept : moves_bytes_(moves_bytes) {}
 reactor::~reactor() = default;
 
 void reactor::subscribe(occasion when, int number, loop& home, driver& watcher,
-                        shared<handler> what) {
+                        counted_ptr<handler> what) {
   {
     const std::lock_guard lock(subscribing_);
     if (!subscriptions_) subscriptions_ = std::make_unique<subscriptions>();

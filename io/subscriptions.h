@@ -23,7 +23,7 @@ class subscriptions {
   /// No loop runs any more; signals have their former actions afterwards.
   ~subscriptions();
 
-  void add(occasion when, int number, loop& home, driver& watcher, shared<handler> what);
+  void add(occasion when, int number, loop& home, driver& watcher, counted_ptr<handler> what);
   bool remove(occasion when, int number);
 
  private:

@@ -45,7 +45,7 @@ class driver {
   /// of who was called before. The driver of a runtime's first loop keeps these for all of its loops, and drops them when it ends. From any
   /// thread. Throws usage_error, bad_value, std::system_error.
   virtual void subscribe(occasion when, int number, loop& home, driver& watcher,
-                         shared<handler> what);
+                         counted_ptr<handler> what);
   /// False: nobody was to be called. Throws bad_value for what is no signal.
   virtual bool unsubscribe(occasion when, int number);
 };

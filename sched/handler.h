@@ -30,8 +30,8 @@ class bound_handler final : public handler {
 };
 
 template <class F, class... Args>
-shared<handler> make_handler(F&& f, Args&&... args) {
-  return shared<handler>(new bound_handler<std::decay_t<F>, std::decay_t<Args>...>(
+counted_ptr<handler> make_handler(F&& f, Args&&... args) {
+  return counted_ptr<handler>(new bound_handler<std::decay_t<F>, std::decay_t<Args>...>(
       std::forward<F>(f), std::forward<Args>(args)...));
 }
 

@@ -150,7 +150,7 @@ class loop : public detail::executor {
  private:
   callback_handle post(detail::callback* c);
   callback_handle post_at(detail::callback* c, time_point when);
-  void subscribe(detail::occasion when, int number, detail::shared<detail::handler> what);
+  void subscribe(detail::occasion when, int number, detail::counted_ptr<detail::handler> what);
   bool unsubscribe(detail::occasion when, int number);
 
   runtime* owner_;

@@ -682,8 +682,8 @@ main_waiter::main_waiter(runtime_state& s)
 
 // ------------------------------------------------ driver.h, executor_hooks.h
 
-void driver::subscribe(occasion, int, loop&, driver&, shared<handler>) {
-  throw usage_error("this loop watches neither descriptors nor signals");
+void driver::subscribe(occasion, int, loop&, driver&, counted_ptr<handler>) {
+  throw_usage("this loop watches neither descriptors nor signals");
 }
 
 bool driver::unsubscribe(occasion, int) { return false; }
@@ -798,7 +798,7 @@ callback_handle loop::post_at(detail::callback* c, time_point when) {
   return handle;
 }
 
-void loop::subscribe(detail::occasion when, int number, detail::shared<detail::handler> what) {
+void loop::subscribe(detail::occasion when, int number, detail::counted_ptr<detail::handler> what) {
   auto& w = static_cast<detail::worker&>(*this);
   w.check_open("add_reader, add_writer or add_signal_handler");
   detail::runtime_state::guest inside(w.state());
