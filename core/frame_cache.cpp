@@ -31,6 +31,16 @@ raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
   return list;
 }
 
+void frame_depot::hold() noexcept {
+  for (auto& d : depots_) d.hold();
+  chunks_lock_.lock();
+}
+
+void frame_depot::let_go() noexcept {
+  chunks_lock_.unlock();
+  for (auto& d : depots_) d.let_go();
+}
+
 void* frame_cache::refill(std::size_t index) {
   const uninterrupted alone;
   flush_caches_at_thread_exit();

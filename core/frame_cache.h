@@ -27,6 +27,9 @@ class frame_depot {
   magazine_depot<raw_links>& of(std::size_t index) noexcept { return depots_[index]; }
   /// A fresh chunk of one batch, its blocks linked. Throws std::bad_alloc.
   raw_links::block* carve(std::size_t index, std::uint32_t batch);
+  /// Around a fork, as magazine_depot's.
+  void hold() noexcept;
+  void let_go() noexcept;
   /// Bytes ever carved: an upper bound of the peak.
   [[nodiscard]] std::size_t reserved() const noexcept { return reserved_.load(relaxed); }
 

@@ -72,6 +72,10 @@ class magazine_depot {
     return list;
   }
 
+  /// Around a fork: the child, which has none of the other threads, shall not find it locked by one of them.
+  void hold() noexcept { lock_.lock(); }
+  void let_go() noexcept { lock_.unlock(); }
+
  private:
   spin_lock lock_;
   block* batches_ = nullptr;

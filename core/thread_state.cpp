@@ -49,6 +49,16 @@ void frame_free(void* block, std::size_t bytes) noexcept {
 
 frame_depot& process_frames() noexcept { return frames_of_the_process; }
 
+void hold_caches() noexcept {
+  process_records().hold();
+  frames_of_the_process.hold();
+}
+
+void let_go_caches() noexcept {
+  frames_of_the_process.let_go();
+  process_records().let_go();
+}
+
 void flush_caches_at_thread_exit() {
   thread_local flusher at_exit;
   (void)&at_exit;

@@ -42,4 +42,9 @@ void flush_caches_at_thread_exit();
 
 frame_depot& process_frames() noexcept;
 
+/// Before a fork, and after it on both sides: what all threads share to make frames and records is locked by nobody else meanwhile, so that
+/// a child, in which a thread that held it would never let it go, can run loops of its own.
+void hold_caches() noexcept;
+void let_go_caches() noexcept;
+
 }  // namespace heddle::detail

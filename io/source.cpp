@@ -6,6 +6,7 @@
 #include <heddle/io/reactor.h>
 
 #include <poll.h>
+#include <pthread.h>
 
 #include <memory>
 
@@ -25,6 +26,13 @@ struct source_table {
 
 constinit source_table table{};
 constinit atomic<bool> generations_ignored{false};
+
+/// A forked child may have loops of its own: it shall not find the table locked by a thread that it does not have.
+void care_for_forks() {
+  static const int once = ::pthread_atfork([] { table.lock.lock(); }, [] { table.lock.unlock(); },
+                                           [] { table.lock.unlock(); });
+  (void)once;
+}
 
 }  // namespace
 
@@ -73,6 +81,7 @@ io_source& io_source::claim(int descriptor, reactor& home, source_owner* owner) 
       s->home.store(&home, release);  // pairs with orphan_all()
       return *s;
     }
+    care_for_forks();
     auto fresh = std::make_unique<io_source[]>(chunk_size);
     table.lock.lock();
     const auto first = table.count.load(relaxed);

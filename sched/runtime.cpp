@@ -4,6 +4,7 @@
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/thread_state.h>
 #include <heddle/sched/runtime_state.h>
+#include <heddle/sched/timeout.h>
 
 #include <pthread.h>
 
@@ -105,25 +106,36 @@ struct posted final : callback {
   owned<callback_base> inner;
 };
 
-/// A forked child has the memory of the loops, but not their threads: nothing of them is known there. Its one thread may have been a loop:
-/// then it ends to be one, and takes signals again.
+/// A forked child has the memory of the loops, but not their threads: nothing of them is known there, and what all runtimes share is
+/// locked by none of them. Its one thread may have been a loop: then it ends to be one, and takes signals again.
 void forget_loops_in_children() {
-  static const int once =
-      ::pthread_atfork([] { registry_lock.lock(); }, [] { registry_lock.unlock(); },
-                       [] {
-                         registry().clear();
-                         registry_lock.unlock();
-                         auto& self = this_thread();
-                         if (!self.loop) return;
-                         self.loop = nullptr;
-                         self.forks = nullptr;
-                         self.current = nullptr;
-                         self.runtime = 0;
-                         self.forced_yields = false;
-                         sigset_t none;
-                         sigemptyset(&none);
-                         pthread_sigmask(SIG_SETMASK, &none, nullptr);
-                       });
+  static const int once = ::pthread_atfork(
+      [] {
+        registry_lock.lock();
+        scope_access::hold_expired();
+        hold_caches();  // last: whoever has another lock may need memory to let it go
+      },
+      [] {
+        let_go_caches();
+        scope_access::let_go_expired();
+        registry_lock.unlock();
+      },
+      [] {
+        let_go_caches();
+        scope_access::let_go_expired();
+        registry().clear();
+        registry_lock.unlock();
+        auto& self = this_thread();
+        if (!self.loop) return;
+        self.loop = nullptr;
+        self.forks = nullptr;
+        self.current = nullptr;
+        self.runtime = 0;
+        self.forced_yields = false;
+        sigset_t none;
+        sigemptyset(&none);
+        pthread_sigmask(SIG_SETMASK, &none, nullptr);
+      });
   (void)once;
 }
 

@@ -139,6 +139,10 @@ task<T> end_of(future<T> f) {
 class runtime {
  public:
   /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot be made; usage_error inside a loop.
+///
+/// A forked child has none of the loops, and its thread is none, even if it was one. It may have runtimes of its own, or exec; of those of its
+/// parent it must touch nothing, not even to destroy it: leave it by exec or _exit, never through `main`. (create_subprocess runs no code of
+/// ours in the child.)
   explicit runtime(const options& o = {});
   runtime(const runtime&) = delete;
   ~runtime();

@@ -23,6 +23,9 @@ constinit timeout_scope* expired_head = nullptr;           // under the lock
 constinit detail::atomic<std::uint64_t> expired_count{0};  // written under the lock
 }  // namespace
 
+void detail::scope_access::hold_expired() noexcept { expired_lock.lock(); }
+void detail::scope_access::let_go_expired() noexcept { expired_lock.unlock(); }
+
 // Called by whoever expires it, before the cancellation.
 void timeout_scope::note_expired() noexcept {
   expired_lock.lock();

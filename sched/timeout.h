@@ -65,6 +65,10 @@ class timeout_scope : private detail::timer_node {
 namespace detail {
 
 struct scope_access {
+  /// Around a fork (runtime.cpp): the child shall not find the list of expired scopes locked.
+  static void hold_expired() noexcept;
+  static void let_go_expired() noexcept;
+
   class scope {
    public:
     scope(std::optional<time_point> deadline) noexcept : scope_(deadline) {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // run, runtime, submit, errors, shutdown, statistics, hogged and idle loops.
 #include <heddle/core/future.h>
+#include <heddle/core/thread_state.h>
 #include <heddle/sched/fork_join.h>
 #include <heddle/sched/gather.h>
 #include <heddle/sched/runtime.h>
@@ -11,8 +12,11 @@
 #include <support/loops.h>
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -728,5 +732,33 @@ HEDDLE_AT_LOOPS(Submit);
 HEDDLE_AT_LOOPS(Errors);
 HEDDLE_AT_LOOPS(Shutdown);
 HEDDLE_AT_LOOPS(Statistics);
+
+TEST(Fork, AChildFindsWhatAllRuntimesShareUnlocked) {
+  h::run([]() -> h::task<> { co_return; }());  // whoever runs loops cares for forks
+  auto& depot = h::detail::process_frames().of(0);
+  std::atomic<bool> end{false};
+  std::thread holds([&] {
+    while (!end) {
+      depot.hold();
+      for (int i = 0; i < 1000; ++i) h::detail::cpu_relax();
+      depot.let_go();
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);  // ends it if it waits for a thread that it does not have
+      depot.hold();
+      depot.let_go();
+      ::_exit(0);
+    }
+    int status = -1;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    EXPECT_TRUE(WIFEXITED(status)) << i;
+    if (!WIFEXITED(status)) break;
+  }
+  end = true;
+  holds.join();
+}
 
 }  // namespace
