@@ -98,7 +98,7 @@ task<> run_for_promise(task<T> work, submitted_promise<T> submitted) {
     message = e.message();
   } catch (const fatal_error&) {
     future.state().remove_joiner(link);
-    if (!future.done()) result.set_exception(std::current_exception());
+    (void)future.state().fail(std::current_exception());  // unless a cancellation was faster
     throw;
   } catch (...) { error = std::current_exception(); }
   future.state().remove_joiner(link);
@@ -106,7 +106,7 @@ task<> run_for_promise(task<T> work, submitted_promise<T> submitted) {
   if (cancelled)
     future.cancel(message);
   else if (error)
-    result.set_exception(error);
+    (void)future.state().fail(std::move(error));
 }
 
 /// A thread is in run: the runtime must not be closed meanwhile. Throws usage_error if it is.

@@ -268,6 +268,32 @@ TEST(ShutdownRaces, SubmittedWhileTheRuntimeEnds) {
   EXPECT_TRUE(ran || cut);
 }
 
+TEST(ShutdownRaces, AFatalErrorIsFatalAlsoWhenTheFutureOfItsTaskIsCancelledMeanwhile) {
+  bool was_fatal = false, was_cancelled = false;
+  for (std::uint64_t seed = 1; seed <= many; ++seed) {
+    bool threw = false, fatal = false;
+    t::simulate_program(seed, [&] {
+      h::runtime r({.loops = 2});
+      t::virtual_thread outside([&] {
+        auto result = r.submit([&threw]() -> h::task<int> {
+          co_await dawdle(3);
+          threw = true;
+          throw h::fatal_error("the end");
+          co_return 0;
+        });
+        for (auto n = t::choose(100); n > 0; --n) t::overtaking_point();
+        result.cancel("given up");
+      });
+      try {
+        r.run([]() -> h::task<> { co_await h::sleep(1s); }());
+      } catch (const h::fatal_error&) { fatal = true; }
+    });
+    EXPECT_EQ(threw, fatal) << "seed " << seed;
+    (fatal ? was_fatal : was_cancelled) = true;
+  }
+  EXPECT_TRUE(was_fatal && was_cancelled);
+}
+
 TEST(CancelRaces, CancelledTwiceThroughAChainOfAwaits) {
   NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, []() -> h::task<> {
     auto inner = h::create_task([]() -> h::task<int> {
