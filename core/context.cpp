@@ -140,11 +140,11 @@ std::pair<context_slot*, std::uint64_t> context_to_change() {
 }
 
 void throw_not_set(const std::string& name) {
-  throw usage_error("the context variable '" + name + "' is not set here and has no default");
+  throw_usage("the context variable '" + name + "' is not set here and has no default");
 }
 
 void check_token(bool used, std::uint64_t variable, std::uint64_t of, std::uint64_t made_in) {
-  if (used) throw usage_error("context_var::reset with a token that was used before");
+  if (used) throw_usage("context_var::reset with a token that was used before");
   if (variable != of) throw bad_value("context_var::reset with the token of another variable");
   if (made_in != 0)
     throw bad_value("context_var::reset with a token that was made in another context");

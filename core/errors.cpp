@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/errors.h>
 
+#include <heddle/core/task_record.h>
+#include <heddle/core/thread_state.h>
+
 #include <cxxabi.h>
 
 #include <cstdlib>
@@ -56,5 +59,29 @@ void throw_system_error(int code, const char* call, const std::string& about) {
   throw std::system_error(code, std::generic_category(),
                           about.empty() ? std::string(call) : call + (" " + about));
 }
+
+namespace detail {
+
+std::string created_at(std::source_location made) {
+  if (made.line() == 0) return {};
+  return std::string(", created at ") + made.file_name() + ":" + std::to_string(made.line());
+}
+
+std::string describe_task(const std::string& name, std::source_location made) {
+  return "task '" + name + "'" + created_at(made);
+}
+
+std::string describe_task(task_record& t) { return describe_task(t.name(), t.root().made()); }
+
+std::string in_this_task() {
+  auto* t = this_thread().current;
+  return t ? " (in " + describe_task(*t) + ")" : std::string();
+}
+
+void throw_usage(const char* what) { throw usage_error(what + in_this_task()); }
+void throw_usage(const std::string& what) { throw usage_error(what + in_this_task()); }
+void throw_bad_value(const std::string& what) { throw bad_value(what + in_this_task()); }
+
+}  // namespace detail
 
 }  // namespace heddle

@@ -6,8 +6,11 @@
 // lets them through: a handler of ordinary errors must not swallow the order to stop.
 #pragma once
 
+#include <heddle/core/config.h>
+
 #include <cstddef>
 #include <exception>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <typeinfo>
@@ -80,6 +83,7 @@ class broken_promise : public std::logic_error {
  public:
   broken_promise()
       : std::logic_error("broken promise: destroyed before a result or an exception was set") {}
+  using std::logic_error::logic_error;
 };
 
 /// A deadline passed.
@@ -125,6 +129,7 @@ class queue_full : public std::runtime_error {
 class queue_shut_down : public std::runtime_error {
  public:
   queue_shut_down() : std::runtime_error("the queue was shut down") {}
+  using std::runtime_error::runtime_error;
 };
 class broken_barrier_error : public std::runtime_error {
  public:
@@ -158,5 +163,28 @@ std::string describe(const std::exception_ptr& error);
 
 /// Throws std::system_error for `code` (an errno value) with the failing call, and the peer or path where there is one.
 [[noreturn]] void throw_system_error(int code, const char* call, const std::string& about = {});
+
+namespace detail {
+
+class task_record;
+
+// How the errors of the library name a task: one way everywhere. The file is as the compiler was given it, so that a terminal or an
+// editor finds it.
+
+/// ", created at FILE:LINE", or nothing if the place is not known.
+std::string created_at(std::source_location made);
+/// "task 'NAME', created at FILE:LINE".
+std::string describe_task(const std::string& name, std::source_location made);
+std::string describe_task(task_record& t);
+/// " (in task 'NAME', created at FILE:LINE)" of the task whose code runs here; empty outside of tasks.
+std::string in_this_task();
+
+/// Throws usage_error, naming the task that made the mistake. Out of line: what throws stays small, and includers need no std::string.
+[[noreturn]] HEDDLE_COLD void throw_usage(const char* what);
+[[noreturn]] HEDDLE_COLD void throw_usage(const std::string& what);
+/// The same for bad_value.
+[[noreturn]] HEDDLE_COLD void throw_bad_value(const std::string& what);
+
+}  // namespace detail
 
 }  // namespace heddle

@@ -81,8 +81,7 @@ bool future_base::cancel(std::string message) {
 
 bool future_base::wait_until(time_point deadline) {
   if (this_thread().loop)
-    throw usage_error(
-        "get() or wait() of a future would block the loop's thread: co_await it instead");
+    throw_usage("get() or wait() of a future would block the loop's thread: co_await it instead");
   thread_joiner here;
   if (!add_joiner(here)) return true;
   try {
@@ -183,7 +182,7 @@ void future_base::check_runtime() const {
   if (runtime() == 0) return;
   const auto here = current_runtime_id();
   if (here != 0 && here != runtime())
-    throw usage_error(
+    throw_usage(
         "co_await of a future that belongs to another runtime: wait for it in a thread, or hand "
         "the result over by submit");
 }
@@ -211,6 +210,15 @@ bool future_base::end(outcome how) noexcept {
   todo.settle();
   fire_callbacks(*this, todo);
   return true;
+}
+
+std::exception_ptr promise_dropped() noexcept {
+  try {
+    auto* t = this_thread().current;
+    if (!t) return std::make_exception_ptr(broken_promise());
+    return std::make_exception_ptr(broken_promise(std::string(broken_promise().what()) +
+                                                  " (dropped by " + describe_task(*t) + ")"));
+  } catch (const std::bad_alloc&) { return std::make_exception_ptr(broken_promise()); }
 }
 
 void future_base::throw_ended_before() {

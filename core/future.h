@@ -105,6 +105,9 @@ class future_base : public eventual {
   atomic<std::string*> message_{nullptr};
 };
 
+/// What the futures of a promise that is dropped unset end with: broken_promise, naming the task that dropped it.
+std::exception_ptr promise_dropped() noexcept;
+
 template <class T>
 struct future_traits {
   using stored = T;
@@ -405,7 +408,7 @@ class [[nodiscard]] future {
   /// For the library.
   explicit future(detail::future_ref<T> state) noexcept : state_(std::move(state)) {}
   [[nodiscard]] detail::future_state<T>& state() const {
-    if (!state_) throw usage_error("use of an empty future: it was moved from, or never made");
+    if (!state_) detail::throw_usage("use of an empty future: it was moved from, or never made");
     return *state_.get();
   }
 
@@ -519,7 +522,7 @@ class [[nodiscard]] promise {
 
   /// For the library.
   [[nodiscard]] detail::future_state<T>& state() const {
-    if (!state_) throw usage_error("use of an empty promise: it was moved from");
+    if (!state_) detail::throw_usage("use of an empty promise: it was moved from");
     return *state_.get();
   }
 
@@ -530,7 +533,7 @@ class [[nodiscard]] promise {
     // Whoever waits gets the error; if nobody does, it is the trace of a teardown and not worth a
     // report.
     s->mark_retrieved();
-    (void)s->fail(std::make_exception_ptr(broken_promise()));
+    (void)s->fail(detail::promise_dropped());
   }
 
   detail::future_ref<T> state_;

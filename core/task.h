@@ -273,10 +273,10 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
 
   void check() const {
     if (!frame_)
-      throw usage_error(
+      detail::throw_usage(
           "co_await of an empty task: it was moved from, given to create_task, or never made");
     if (frame_.promise().continuation)
-      throw usage_error("co_await of a task that was awaited before: a task runs once");
+      detail::throw_usage("co_await of a task that was awaited before: a task runs once");
   }
 
   std::coroutine_handle<promise_type> frame_{};

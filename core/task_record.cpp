@@ -5,9 +5,11 @@
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/task.h>
 #include <heddle/core/thread_state.h>
+#include <heddle/core/world.h>
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
 
 namespace heddle::detail {
 
@@ -66,30 +68,47 @@ task_record* record_slab::refill() {
 
 magazine_depot<record_links>& process_records() noexcept { return slab.depot; }
 
-task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uint32_t refs) {
+task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uint32_t refs,
+                               std::source_location made) {
   auto* r = record_slab::allocate();
   r->resume_ = 0;
   r->wait_.store(0, relaxed);
   r->home_.store(nullptr, relaxed);
-  r->extra_.store(nullptr, relaxed);
+  const auto place = std::bit_cast<std::uintptr_t>(made);
+  r->extra_.store(place ? place | place_tag : 0, relaxed);
   r->next_ = nullptr;
   r->reset(what, ops, refs);
   return r;
 }
 
 void task_record::recycle() noexcept {
-  delete extra_.exchange(nullptr, acq_rel);
+  delete extra_if_any();
+  extra_.store(0, relaxed);  // nobody has a reference; a scan that gets one gets it from reset()
   auto& own = this_thread().records;
   if (!own.push(this, record_slab::batch)) [[unlikely]]
     own.spill(slab.depot, record_slab::batch);
 }
 
 task_extra& task_record::extra() {
-  if (auto* e = extra_.load(acquire)) return *e;  // pairs with the exchange below
+  auto bits = extra_.load(acquire);  // pairs with the exchange below
+  if (auto* e = extra_in(bits)) return *e;
   auto fresh = std::make_unique<task_extra>();
-  task_extra* none = nullptr;
-  if (extra_.compare_exchange_strong(none, fresh.get(), acq_rel, acquire)) return *fresh.release();
-  return *none;
+  fresh->made = std::bit_cast<std::source_location>(bits & ~place_tag);
+  if (extra_.compare_exchange_strong(bits, reinterpret_cast<std::uintptr_t>(fresh.get()), acq_rel,
+                                     acquire))
+    return *fresh.release();
+  return *extra_in(bits);  // it only ever changes from a place to a block
+}
+
+std::string task_record::name() {
+  static constinit atomic<std::uint64_t> next_number{1};
+  auto& x = root().extra();
+  const std::lock_guard hold(x.lock);
+  if (x.name.empty()) {
+    world* w = this_world();  // there, so that a seed gives the same names each time
+    x.name = "task-" + std::to_string(w ? w->number_of(root()) : next_number.fetch_add(1, relaxed));
+  }
+  return x.name;
 }
 
 // Protocol STRAND. A child of fork_join runs under its task's record. When it really suspends it needs a word of its own: it takes an
@@ -151,7 +170,7 @@ on_cancel task_record::cancel_with_strands(work_list& todo) noexcept {
 
 void task_record::retire_strand() noexcept {
   auto& part = strand();
-  auto& shared = part.root->extra_.load(acquire)->strands;
+  auto& shared = part.root->extra_if_any()->strands;
   shared.lock.lock();
   if (part.prev)
     part.prev->strand().next = part.next;

@@ -7,6 +7,7 @@
 #include <heddle/core/magazine.h>
 #include <heddle/core/memory.h>
 
+#include <bit>
 #include <exception>
 #include <new>
 #include <source_location>
@@ -61,10 +62,9 @@ struct task_extra : frame_cached {
   spin_lock lock;  // guards name and message
   std::string name;
   std::string message;        // of the latest cancel(message)
-  std::source_location made;  // where it was created
+  std::source_location made;  // what the record held before it had this
   strand_list strands;
-  context_slot context;      // what context variables see
-  std::uint64_t number = 0;  // for default names
+  context_slot context;  // what context variables see
 };
 
 // Who may touch what:
@@ -76,8 +76,9 @@ class alignas(32) task_record final : public eventual {
  public:
   static constexpr std::size_t inline_result = 24;
 
-  /// A fresh record (from the thread's cache), with `refs` references. Throws std::bad_alloc.
-  static task_record* make(kind what, const eventual_ops& ops, std::uint32_t refs);
+  /// A fresh record (from the thread's cache), with `refs` references, of what was created at `made`. Throws std::bad_alloc.
+  static task_record* make(kind what, const eventual_ops& ops, std::uint32_t refs,
+                           std::source_location made = {});
   /// Gives the memory back. Only from ops.drop, after the result was destroyed.
   void recycle() noexcept;
 
@@ -134,8 +135,17 @@ class alignas(32) task_record final : public eventual {
   /// The extra block; made on first use (thread-safe).
   task_extra& extra();
   [[nodiscard]] task_extra* extra_if_any() const noexcept {
-    return extra_.load(acquire);
+    return extra_in(extra_.load(acquire));
   }  // pairs with extra()
+
+  /// Where the task was created; line 0: not known.
+  [[nodiscard]] std::source_location made() const noexcept {
+    const auto bits = extra_.load(acquire);  // pairs with extra()
+    if (auto* e = extra_in(bits)) return e->made;
+    return std::bit_cast<std::source_location>(bits & ~place_tag);
+  }
+  /// The name of the task that it belongs to: given, or from now on a default one ("task-7").
+  [[nodiscard]] std::string name();
 
   void* storage() noexcept { return storage_; }
 
@@ -186,15 +196,23 @@ class alignas(32) task_record final : public eventual {
   static void scan_all(void (*see)(void*, task_record&), void* f);
 
   static constexpr std::uintptr_t unstarted_tag = 1;
+  static constexpr std::uintptr_t place_tag = 1;
+  static task_extra* extra_in(std::uintptr_t bits) noexcept {
+    return (bits & place_tag) ? nullptr : reinterpret_cast<task_extra*>(bits);
+  }
+
   std::uintptr_t resume_ = 0;
   atomic<std::uintptr_t> wait_{0};
   atomic<executor*> home_{nullptr};
   // --- 64 bytes: what follows is cold ---
-  atomic<task_extra*> extra_{nullptr};
+  // The extra block; until there is one, tagged, where the task was created: a pointer to what the compiler laid down for that call.
+  // So every task knows its place, and none pays for it.
+  atomic<std::uintptr_t> extra_{0};
   alignas(8) std::byte storage_[inline_result];
 };
 
 static_assert(sizeof(task_record) == 96);
+static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t));
 
 /// Free records are linked through fields that no late looker reads.
 struct record_links {

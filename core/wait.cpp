@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/wait.h>
 
+#include <heddle/core/errors.h>
+
+#include <string>
+
 namespace heddle::detail {
 
 void waiter::leave() noexcept {
@@ -22,6 +26,16 @@ void wait_queue::link_before(waiter& w, waiter* place) noexcept {
   (w.prev ? w.prev->next : head_) = &w;
   (w.next ? w.next->prev : tail_) = &w;
   w.linked = true;
+}
+
+void wait_queue::destroyed_too_early() const noexcept {
+  std::string who;
+  for (const waiter* w = head_; w; w = w->next)
+    if (w->task)
+      who += (who.empty() ? ": " : "; ") + describe_task(*w->task) + ", waits in " +
+             static_cast<const wait_base*>(w)->name();
+  assertion_failed("!head_", __FILE__, __LINE__,
+                   ("a primitive was destroyed while tasks wait in it" + who).c_str());
 }
 
 bool join_wait::suspend(task_record& t) noexcept {

@@ -50,7 +50,8 @@ class wait_queue {
   /// Takes the lock, so that a primitive may be destroyed by whom it has just let go on, while the waker's call still leaves it.
   ~wait_queue() {
     lock_.lock();
-    HEDDLE_ASSERT(!head_, "a primitive was destroyed while tasks wait in it");
+    if (head_) [[unlikely]]
+      destroyed_too_early();
   }
 
   void lock() noexcept { lock_.lock(); }
@@ -82,6 +83,9 @@ class wait_queue {
   void link_before(waiter& w, waiter* place) noexcept;
 
  private:
+  /// Ends the process, naming who waits.
+  [[noreturn]] HEDDLE_COLD void destroyed_too_early() const noexcept;
+
   spin_lock lock_;
   waiter* head_ = nullptr;
   waiter* tail_ = nullptr;

@@ -429,7 +429,7 @@ task<bool> engine::stream_answer(connection& c, slot& s, exchange& x, const repl
     task<> work = source.write(w);
     co_await work;
     if (w.counted_ && w.left_ > 0)
-      throw usage_error("a streamed body was shorter than its promised length");
+      heddle::detail::throw_usage("a streamed body was shorter than its promised length");
   } catch (const cancelled_error&) { throw; } catch (const fatal_error&) {
     throw;
   } catch (...) {
@@ -451,7 +451,7 @@ task<bool> engine::stream_answer(connection& c, slot& s, exchange& x, const repl
 // --- start and stop ---
 
 task<> engine::start(std::string host, std::uint16_t port) {
-  if (started) throw usage_error("this server was started already");
+  if (started) heddle::detail::throw_usage("this server was started already");
   started = true;
   for (unsigned i = current_runtime().loop_count(); i > 0; --i)
     counters_.push_back(std::make_unique<counters>());
@@ -514,7 +514,7 @@ task<> body_writer::write(std::string_view piece) {
   if (piece.empty()) co_return;
   if (counted_) {
     if (piece.size() > left_)
-      throw usage_error("a streamed body is longer than its promised length");
+      heddle::detail::throw_usage("a streamed body is longer than its promised length");
     left_ -= piece.size();
   }
   if (chunked_) {

@@ -126,7 +126,7 @@ server::~server() {
 server& server::route(method m, std::string path, handler h) {
   if (!path.starts_with('/'))
     throw bad_value("the path of a route begins with \"/\": \"" + path + "\"");
-  if (at().started) throw usage_error("routes are added before the server starts");
+  if (at().started) heddle::detail::throw_usage("routes are added before the server starts");
   at().routes.add(std::move(m), std::move(path), std::move(h), false);
   return *this;
 }
@@ -134,7 +134,7 @@ server& server::route(method m, std::string path, handler h) {
 server& server::prefix(method m, std::string path, handler h) {
   if (!path.starts_with('/'))
     throw bad_value("the path of a route begins with \"/\": \"" + path + "\"");
-  if (at().started) throw usage_error("routes are added before the server starts");
+  if (at().started) heddle::detail::throw_usage("routes are added before the server starts");
   at().routes.add(std::move(m), std::move(path), std::move(h), true);
   return *this;
 }

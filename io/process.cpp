@@ -286,7 +286,7 @@ process_ref::~process_ref() {
   if (state_) state_->unref();
 }
 process_state& process_ref::use() const {
-  if (!state_) throw usage_error("this process is empty: it was moved from, or never started");
+  if (!state_) detail::throw_usage("this process is empty: it was moved from, or never started");
   return *state_;
 }
 

@@ -275,7 +275,7 @@ void server_core::start() {
     mine = listeners_;
   }
   changed_.unlock();
-  if (was_closed) throw usage_error("the server is closed");
+  if (was_closed) detail::throw_usage("the server is closed");
   if (already) return;
   try {
     for (auto& l : mine) l->start(options_.backlog, where_.front());
@@ -426,8 +426,8 @@ void server_core::begin_forever() {
   const bool twice = forever_;
   if (!was_closed) forever_ = true;
   changed_.unlock();
-  if (was_closed) throw usage_error("serve_forever on a closed server");
-  if (twice) throw usage_error("serve_forever runs already");
+  if (was_closed) detail::throw_usage("serve_forever on a closed server");
+  if (twice) detail::throw_usage("serve_forever runs already");
 }
 
 namespace {
@@ -483,7 +483,7 @@ server::~server() {
 namespace {
 
 detail::server_core& use(const detail::owned<detail::server_handle>& handle) {
-  if (!handle) throw usage_error("this server is empty: it was moved from, or never started");
+  if (!handle) detail::throw_usage("this server is empty: it was moved from, or never started");
   return *handle->core;
 }
 

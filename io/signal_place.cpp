@@ -90,7 +90,7 @@ void check_signal(int number, bool to_catch) {
   if (number < 1 || number > signal_count)
     throw bad_value("no signal has the number " + std::to_string(number));
   if (to_catch && (number == SIGKILL || number == SIGSTOP))
-    throw usage_error("SIGKILL and SIGSTOP cannot be caught");
+    throw_usage("SIGKILL and SIGSTOP cannot be caught");
 }
 
 signal_place::signal_place() : bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
@@ -101,7 +101,7 @@ signal_place::signal_place() : bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLO
       line_ = &l;
       break;
     }
-  if (!line_) throw usage_error("more than 32 signal sets and runtimes with handlers live at once");
+  if (!line_) throw_usage("more than 32 signal sets and runtimes with handlers live at once");
   owner.store(::getpid(), release);  // pairs with on_signal()
   line_->came.store(0, relaxed);
   line_->bell.store(bell_.get(), release);  // pairs with on_signal()
@@ -128,7 +128,7 @@ void signal_place::want(int s) {
     ::sigfillset(&action.sa_mask);
     if (::sigaction(s, &action, &before[s]) != 0) {
       line_->wanted.fetch_and(~bit(s), seq_cst);
-      throw usage_error("signal " + std::to_string(s) + " cannot be caught");
+      throw_usage("signal " + std::to_string(s) + " cannot be caught");
     }
   }
   ++users[s];

@@ -52,7 +52,7 @@ signal_set& signal_set::operator=(signal_set&&) noexcept = default;
 signal_set::~signal_set() = default;
 
 task<int> signal_set::wait() {
-  if (!state_) throw usage_error("this signal set was moved from");
+  if (!state_) detail::throw_usage("this signal set was moved from");
   return state_->wait();
 }
 

@@ -14,7 +14,7 @@ namespace detail {
 void stream_ref::drop() noexcept { core_->unref(); }
 
 void stream_ref::throw_moved_from() {
-  throw usage_error("this half of a connection is empty: it was moved from, or never opened");
+  detail::throw_usage("this half of a connection is empty: it was moved from, or never opened");
 }
 
 fill_wait::fill_wait(stream_core& core, bool whole)

@@ -115,7 +115,7 @@ void stream_core::throw_error() const {
 
 void stream_core::begin_read() {
   if (use_.fetch_or(reading, acq_rel) & reading) [[unlikely]]  // pairs with end_read()
-    throw usage_error("another task is reading from this stream: one reads at a time");
+    throw_usage("another task is reading from this stream: one reads at a time");
 }
 
 void stream_core::end_read() noexcept {
@@ -244,7 +244,7 @@ void stream_core::write(std::string_view bytes) {
   }
   if (eof_wanted_) {
     drain_queue_.unlock();
-    throw usage_error("write after write_eof");
+    throw_usage("write after write_eof");
   }
   if (sending_ || pending_ != 0) {
     struct unlocker {

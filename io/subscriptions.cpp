@@ -69,8 +69,8 @@ class descriptor_watch final : public counted_owner {
       source_ = &reactor_.watch(descriptor, this, watched_for::both_ways);
     } catch (const std::system_error& e) {
       if (e.code().value() == EEXIST)
-        throw usage_error("descriptor " + std::to_string(descriptor) +
-                          " is watched already: is it a stream's?");
+        throw_usage("descriptor " + std::to_string(descriptor) +
+                    " is watched already: is it a stream's?");
       throw;
     }
   }

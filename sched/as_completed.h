@@ -130,12 +130,14 @@ namespace detail {
 template <class A>
 struct completion_member {
   using type = A;
-  static A start(A a) { return a; }
+  static A start(A a, std::source_location) { return a; }
 };
 template <class T>
 struct completion_member<task<T>> {
   using type = task_handle<T>;
-  static task_handle<T> start(task<T> t) { return create_task(std::move(t)); }
+  static task_handle<T> start(task<T> t, std::source_location made) {
+    return create_task(std::move(t), made);
+  }
 };
 template <class A>
 using started_member = typename completion_member<A>::type;
@@ -143,14 +145,14 @@ template <class A>
 concept completing = shared_member<started_member<A>>;
 
 template <class Range>
-auto start_members(Range&& range) {
+auto start_members(Range&& range, std::source_location made) {
   using given = range_member<Range>;
   std::vector<started_member<given>> all;
   for (auto& a : range) {
     if constexpr (std::is_lvalue_reference_v<Range>)
-      all.push_back(completion_member<given>::start(a));
+      all.push_back(completion_member<given>::start(a, made));
     else
-      all.push_back(completion_member<given>::start(std::move(a)));
+      all.push_back(completion_member<given>::start(std::move(a), made));
   }
   return all;
 }
@@ -167,14 +169,16 @@ auto start_members(Range&& range) {
 /// Throws    no_running_loop outside of a runtime, if tasks are to be started
 template <class Range, class D>
   requires detail::completing<detail::range_member<Range>>
-[[nodiscard]] auto as_completed(Range&& range, D limit) {
-  auto all = detail::start_members(std::forward<Range>(range));
+[[nodiscard]] auto as_completed(Range&& range, D limit,
+                                std::source_location made = std::source_location::current()) {
+  auto all = detail::start_members(std::forward<Range>(range), made);
   return completions<typename decltype(all)::value_type>(std::move(all), detail::limit_from(limit));
 }
 template <class Range>
   requires detail::completing<detail::range_member<Range>>
-[[nodiscard]] auto as_completed(Range&& range) {
-  return heddle::as_completed(std::forward<Range>(range), std::nullopt);
+[[nodiscard]] auto as_completed(Range&& range,
+                                std::source_location made = std::source_location::current()) {
+  return heddle::as_completed(std::forward<Range>(range), std::nullopt, made);
 }
 /// The same for tasks and handles of one result type, mixed: `as_completed(f(), handle, g())`.
 template <class A, class... As>
@@ -184,9 +188,11 @@ template <class A, class... As>
 [[nodiscard]] auto as_completed(A&& first, As&&... others) {
   std::vector<detail::started_member<std::remove_cvref_t<A>>> all;
   all.reserve(1 + sizeof...(As));
-  all.push_back(detail::completion_member<std::remove_cvref_t<A>>::start(std::forward<A>(first)));
-  (all.push_back(
-       detail::completion_member<std::remove_cvref_t<As>>::start(std::forward<As>(others))),
+  const std::source_location unknown;  // there is no room behind the pack
+  all.push_back(
+      detail::completion_member<std::remove_cvref_t<A>>::start(std::forward<A>(first), unknown));
+  (all.push_back(detail::completion_member<std::remove_cvref_t<As>>::start(std::forward<As>(others),
+                                                                           unknown)),
    ...);
   return completions<detail::started_member<std::remove_cvref_t<A>>>(std::move(all), std::nullopt);
 }

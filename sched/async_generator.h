@@ -270,7 +270,7 @@ class [[nodiscard]] async_generator {
 
  private:
   [[nodiscard]] promise_type& at() const {
-    if (!promise_) throw usage_error("use of an empty async_generator: it was moved from");
+    if (!promise_) detail::throw_usage("use of an empty async_generator: it was moved from");
     return *promise_;
   }
   promise_type* promise_ = nullptr;

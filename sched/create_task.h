@@ -193,9 +193,9 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
 template <class T>
 task_handle<T> create_task(task<T> t, const task_options& options,
                            std::source_location made = std::source_location::current()) {
-  auto& record = detail::make_root(std::move(t));
+  auto& record = detail::make_root(std::move(t), made);
   task_handle<T> handle(&record);
-  detail::launch(record, options, made);
+  detail::launch(record, options);
   return handle;
 }
 
@@ -208,21 +208,42 @@ task_handle<T> create_task(task<T> t, std::source_location made = std::source_lo
 }
 
 /// The same for a callable and its arguments, which are kept (decayed, like std::thread's) for as long as the task lives: the way to give
-/// a lambda with captures to a task.
-template <class F, class... Args>
-  requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
-auto create_task(const task_options& options, F&& f, Args&&... args) {
-  using result = std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
-  using value = typename detail::task_value<result>::type;
-  return create_task(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(
-                         std::forward<F>(f), std::forward<Args>(args)...),
-                     options);
+/// a lambda with captures to a task. Up to four arguments; behind more there is no room for the place of the call, which is then not known.
+template <class F, class A = detail::no_argument, class B = detail::no_argument,
+          class C = detail::no_argument, class D = detail::no_argument>
+  requires detail::makes_task_of<F, A, B, C, D>
+auto create_task(const task_options& options, F&& f, A&& a = detail::omitted,
+                 B&& b = detail::omitted, C&& c = detail::omitted, D&& d = detail::omitted,
+                 std::source_location made = std::source_location::current()) {
+  return create_task(detail::kept_call_of<F, A, B, C, D>(std::forward<F>(f), std::forward<A>(a),
+                                                         std::forward<B>(b), std::forward<C>(c),
+                                                         std::forward<D>(d)),
+                     options, made);
 }
-template <class F, class... Args>
-  requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
-auto create_task(F&& f, Args&&... args) {
+template <class F, class A = detail::no_argument, class B = detail::no_argument,
+          class C = detail::no_argument, class D = detail::no_argument>
+  requires detail::makes_task_of<F, A, B, C, D>
+auto create_task(F&& f, A&& a = detail::omitted, B&& b = detail::omitted, C&& c = detail::omitted,
+                 D&& d = detail::omitted,
+                 std::source_location made = std::source_location::current()) {
   const task_options plain;
-  return create_task(plain, std::forward<F>(f), std::forward<Args>(args)...);
+  return create_task(detail::kept_call_of<F, A, B, C, D>(std::forward<F>(f), std::forward<A>(a),
+                                                         std::forward<B>(b), std::forward<C>(c),
+                                                         std::forward<D>(d)),
+                     plain, made);
+}
+template <class F, class... As>
+  requires(sizeof...(As) > 4 && detail::makes_task<F, As...>)
+auto create_task(const task_options& options, F&& f, As&&... as) {
+  return create_task(detail::kept_call(std::forward<F>(f), std::forward<As>(as)...), options,
+                     std::source_location());
+}
+template <class F, class... As>
+  requires(sizeof...(As) > 4 && detail::makes_task<F, As...>)
+auto create_task(F&& f, As&&... as) {
+  const task_options plain;
+  return create_task(detail::kept_call(std::forward<F>(f), std::forward<As>(as)...), plain,
+                     std::source_location());
 }
 
 }  // namespace heddle

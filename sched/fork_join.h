@@ -179,9 +179,9 @@ class [[nodiscard]] fork_join_range : fork_join_base {
 template <class T>
 void check_fork_child(const task<T>& t) {
   if (!t.valid())
-    throw usage_error("fork_join of an empty task: it was moved from, awaited, or never made");
+    detail::throw_usage("fork_join of an empty task: it was moved from, awaited, or never made");
   if (t.frame().promise().continuation) [[unlikely]]
-    throw usage_error("fork_join of a task that was awaited before: a task runs once");
+    detail::throw_usage("fork_join of a task that was awaited before: a task runs once");
 }
 
 }  // namespace detail

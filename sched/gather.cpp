@@ -14,7 +14,7 @@ gather_state::gather_state(mode m, std::size_t children, std::uint16_t runtime)
 
 void gather_state::add(std::size_t index, eventual& child) {
   if (child.runtime() != runtime() && child.runtime() != 0)
-    throw bad_value("gather: a child belongs to another runtime");
+    throw_bad_value("gather: a child belongs to another runtime");
   node& n = nodes_[index];
   n.owner = this;
   n.child = &child;

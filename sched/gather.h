@@ -118,15 +118,17 @@ template <class T>
 struct gather_child<task<T>> {
   using value = T;
   static constexpr bool owned = true;
-  static task_handle<T> start(task<T>&& t) { return create_task(std::move(t)); }
+  static task_handle<T> start(task<T>&& t, std::source_location made) {
+    return create_task(std::move(t), made);
+  }
   static eventual& target(task_handle<T>& h) noexcept { return *h.record(); }
 };
 template <class T>
 struct gather_child<task_handle<T>> {
   using value = T;
   static constexpr bool owned = false;
-  static task_handle<T> start(task_handle<T> h) {
-    if (!h.valid()) throw usage_error("gather of an empty task handle");
+  static task_handle<T> start(task_handle<T> h, std::source_location) {
+    if (!h.valid()) detail::throw_usage("gather of an empty task handle");
     return h;
   }
   static eventual& target(task_handle<T>& h) noexcept { return *h.record(); }
@@ -135,7 +137,7 @@ template <class T>
 struct gather_child<future<T>> {
   using value = T;
   static constexpr bool owned = false;
-  static future<T> start(future<T> f) { return f; }
+  static future<T> start(future<T> f, std::source_location) { return f; }
   static eventual& target(future<T>& f) noexcept { return f.state(); }
 };
 
@@ -143,7 +145,7 @@ template <class A>
 concept gatherable = requires { typename gather_child<std::remove_cvref_t<A>>::value; };
 
 template <class A>
-using started_child = decltype(gather_child<A>::start(std::declval<A&&>()));
+using started_child = decltype(gather_child<A>::start(std::declval<A&&>(), std::source_location()));
 
 template <class A, class Started>
 auto child_value(Started& s) {
@@ -228,9 +230,9 @@ class [[nodiscard]] gathering {
   };
 
  public:
-  explicit gathering(As&&... as)
+  explicit gathering(std::source_location made, As&&... as)
       : children_{detail::gather_child<As>::start(
-            std::move(as))...},  // in this order: braces, not parentheses
+            std::move(as), made)...},  // in this order: braces, not parentheses
         state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all
                                                 : detail::gather_state::mode::first_error,
                                         sizeof...(As), detail::runtime_number_here())) {
@@ -294,12 +296,12 @@ class [[nodiscard]] gathering_range {
   };
 
  public:
-  explicit gathering_range(std::vector<A>&& as)
+  gathering_range(std::vector<A>&& as, std::source_location made)
       : state_(new detail::gather_state(Settled ? detail::gather_state::mode::settle_all
                                                 : detail::gather_state::mode::first_error,
                                         as.size(), detail::runtime_number_here())) {
     children_.reserve(as.size());
-    for (auto& a : as) children_.push_back(detail::gather_child<A>::start(std::move(a)));
+    for (auto& a : as) children_.push_back(detail::gather_child<A>::start(std::move(a), made));
     for (std::size_t i = 0; i < children_.size(); ++i)
       state_->add(i, detail::gather_child<A>::target(children_[i]));
     state_->seal();
@@ -326,24 +328,58 @@ class [[nodiscard]] gathering_range {
 /// Throws    the first error of any child, at once; the others run on and their errors are dropped. A cancelled child counts as an error.
 /// Cancel    of the awaiting task, or `cancel()`, goes to every child.
 /// Cost      per child a task; one block for the join.
+//
+// Overloads, so that tasks know whose gather has created them: behind a parameter pack there can be no default argument.
+template <detail::gatherable A>
+[[nodiscard]] auto gather(A a, std::source_location made = std::source_location::current()) {
+  return gathering<false, A>(made, std::move(a));
+}
+template <detail::gatherable A, detail::gatherable B>
+[[nodiscard]] auto gather(A a, B b, std::source_location made = std::source_location::current()) {
+  return gathering<false, A, B>(made, std::move(a), std::move(b));
+}
+template <detail::gatherable A, detail::gatherable B, detail::gatherable C>
+[[nodiscard]] auto gather(A a, B b, C c,
+                          std::source_location made = std::source_location::current()) {
+  return gathering<false, A, B, C>(made, std::move(a), std::move(b), std::move(c));
+}
 template <detail::gatherable... As>
+  requires(sizeof...(As) == 0 || sizeof...(As) > 3)
 [[nodiscard]] auto gather(As... as) {
-  return gathering<false, As...>(std::move(as)...);
+  return gathering<false, As...>(std::source_location(), std::move(as)...);
 }
 /// The same for any number of children of one type: yields a vector (nothing for void).
 template <detail::gatherable A>
-[[nodiscard]] auto gather(std::vector<A> as) {
-  return gathering_range<false, A>(std::move(as));
+[[nodiscard]] auto gather(std::vector<A> as,
+                          std::source_location made = std::source_location::current()) {
+  return gathering_range<false, A>(std::move(as), made);
 }
 /// asyncio's return_exceptions: waits for every child and yields what each came to. Cancelling it is not swallowed: once all children have
 /// ended it throws cancelled_error.
+template <detail::gatherable A>
+[[nodiscard]] auto gather_settled(A a,
+                                  std::source_location made = std::source_location::current()) {
+  return gathering<true, A>(made, std::move(a));
+}
+template <detail::gatherable A, detail::gatherable B>
+[[nodiscard]] auto gather_settled(A a, B b,
+                                  std::source_location made = std::source_location::current()) {
+  return gathering<true, A, B>(made, std::move(a), std::move(b));
+}
+template <detail::gatherable A, detail::gatherable B, detail::gatherable C>
+[[nodiscard]] auto gather_settled(A a, B b, C c,
+                                  std::source_location made = std::source_location::current()) {
+  return gathering<true, A, B, C>(made, std::move(a), std::move(b), std::move(c));
+}
 template <detail::gatherable... As>
+  requires(sizeof...(As) == 0 || sizeof...(As) > 3)
 [[nodiscard]] auto gather_settled(As... as) {
-  return gathering<true, As...>(std::move(as)...);
+  return gathering<true, As...>(std::source_location(), std::move(as)...);
 }
 template <detail::gatherable A>
-[[nodiscard]] auto gather_settled(std::vector<A> as) {
-  return gathering_range<true, A>(std::move(as));
+[[nodiscard]] auto gather_settled(std::vector<A> as,
+                                  std::source_location made = std::source_location::current()) {
+  return gathering_range<true, A>(std::move(as), made);
 }
 
 }  // namespace heddle

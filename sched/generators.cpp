@@ -71,9 +71,10 @@ bool generator_base::enter_slow(generator_phase was, promise_base& caller) {
     switch (was) {
       case generator_phase::ended: return false;
       case generator_phase::running:
-        throw usage_error("next() of an async generator that a task is in already: one at a time");
+        detail::throw_usage(
+            "next() of an async generator that a task is in already: one at a time");
       case generator_phase::closing:
-        throw usage_error("next() of an async generator that is being closed");
+        detail::throw_usage("next() of an async generator that is being closed");
       case generator_phase::fresh:
       case generator_phase::suspended: break;
     }
@@ -101,7 +102,7 @@ bool generator_base::claim_to_close() {
       case generator_phase::ended: return false;
       case generator_phase::running:
       case generator_phase::closing:
-        throw usage_error("aclose() of an async generator that a task is in: one at a time");
+        detail::throw_usage("aclose() of an async generator that a task is in: one at a time");
       case generator_phase::fresh: to = generator_phase::ended; break;
       case generator_phase::suspended: break;
     }
@@ -114,7 +115,7 @@ void generator_base::check_closed() {
   if (yielded_) {
     unlist();
     phase_.store(generator_phase::ended, release);  // what it holds goes with its object
-    throw usage_error(
+    detail::throw_usage(
         "an async generator ignored generator_exit: it yielded while it was being closed");
   }
   auto error = take_error();

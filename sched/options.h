@@ -30,7 +30,7 @@ struct error_context {
   any_future future = {};         // the future, if it was one
   callback_handle callback = {};  // the callback, if it was one
   std::source_location made =
-      {};  // where the task was made, if that is known (debug mode); line 0: it is not
+      {};  // where the task was created, if that is known; line 0: it is not
   std::optional<duration> took = {};  // how long a step or callback took that was too slow
 };
 
@@ -40,7 +40,7 @@ struct options {
   unsigned loops = 0;
   /// epoll, io_uring or the better of what the kernel allows. An explicit choice beats HEDDLE_REACTOR, which beats `automatic`.
   reactor_kind reactor = reactor_kind::automatic;
-  /// Slow: warns of steps that take longer than `slow_callback` and of what was left open, remembers where tasks were made. Not set:
+  /// Slow: warns of steps that take longer than `slow_callback` and of what was left open. Not set:
   /// HEDDLE_DEBUG=1 turns it on. runtime::set_debug changes it later.
   std::optional<bool> debug = {};
   /// Called for every error that nobody else can get, one call at a time, from the loop's thread. Default: a line on stderr.

@@ -25,7 +25,7 @@ namespace {
 
 driver& real_driver(worker& w) {
   if (w.state().simulated)
-    throw usage_error("I/O in a simulated program: sockets, files and signals are not simulated");
+    throw_usage("I/O in a simulated program: sockets, files and signals are not simulated");
   return w.own_driver();
 }
 
@@ -89,10 +89,7 @@ bool debug_wanted(const options& o) {
 
 void default_handler(const error_context& what) {
   std::string text = "heddle: " + what.message;
-  if (!what.task.empty()) text += " (" + what.task + ")";
-  if (what.made.line() != 0)
-    text +=
-        std::string(", made at ") + what.made.file_name() + ":" + std::to_string(what.made.line());
+  if (!what.task.empty()) text += " (" + describe_task(what.task, what.made) + ")";
   if (what.error) text += ": " + describe(what.error);
   std::fprintf(stderr, "%s\n", text.c_str());
 }
@@ -168,11 +165,9 @@ void open_doors() {
       if (what.what() == kind::task) {
         auto& t = static_cast<task_record&>(what);
         context.origin = any_task(&t);
-        if (auto* x = t.extra_if_any()) {
-          context.task = x->name;
-          its = &x->context;
-          context.made = x->made;
-        }
+        context.task = t.name();
+        context.made = t.made();
+        its = &t.extra().context;
       } else {
         context.future = any_future(&what);
       }
@@ -294,7 +289,7 @@ void runtime_state::close() {
   {
     std::lock_guard hold(wait_lock_);
     if (callers_ != 0)
-      throw usage_error("close of a runtime while a thread is in its run or run_forever");
+      throw_usage("close of a runtime while a thread is in its run or run_forever");
     closing_ = true;
   }
   end();
@@ -426,10 +421,8 @@ void runtime_state::report_failed(const any_task& task) noexcept {
   what.message = "unhandled exception during the shutdown of the runtime";
   what.error = error_in(t.storage());
   what.origin = task;
-  if (auto* x = t.extra_if_any()) {
-    what.task = x->name;
-    what.made = x->made;
-  }
+  what.task = t.name();
+  what.made = t.made();
   report(what);
 }
 
@@ -520,7 +513,7 @@ void runtime_state::wake_waiters() noexcept {
 
 void runtime_state::enter(const char* what) {
   std::lock_guard hold(wait_lock_);
-  if (closing_) throw usage_error(std::string(what) + " on a closed runtime");
+  if (closing_) throw_usage(std::string(what) + " on a closed runtime");
   ++callers_;
 }
 
@@ -689,6 +682,12 @@ void main_waiter::wait(task_record& t, const interrupt_watch& interrupts) {
   if (auto fatal = state_->fatal_since(told_)) std::rethrow_exception(fatal);
 }
 
+void check_foreign(const char* what) {
+  if (this_worker())
+    throw_usage(std::string(what) +
+                " inside a running loop: a loop's thread must not block; co_await instead");
+}
+
 main_waiter::main_waiter(runtime_state& s)
     : join_node(&fired), state_(&s), told_(s.fatals_told()) {}
 
@@ -827,7 +826,7 @@ bool loop::unsubscribe(detail::occasion when, int number) {
 // ------------------------------------------------------------------- runtime
 
 runtime::runtime(const options& o) {
-  check_foreign("runtime");
+  detail::check_foreign("a runtime");
   state_.reset(new detail::runtime_state(*this, o));
 }
 
@@ -837,7 +836,7 @@ runtime::~runtime() {
 }
 
 void runtime::close() {
-  check_foreign("close");
+  detail::check_foreign("close");
   state_->close();
 }
 
@@ -878,13 +877,7 @@ bool runtime::debug() const noexcept { return state_->debug(); }
 
 void runtime::check_owner(const detail::eventual& f) const {
   if (f.runtime() != 0 && f.runtime() != state_->id)
-    throw bad_value("run of a future that belongs to another runtime");
-}
-
-void runtime::check_foreign(const char* what) const {
-  if (detail::this_worker())
-    throw usage_error(std::string(what) +
-                      " inside a running loop: a loop's thread must not block; co_await instead");
+    detail::throw_bad_value("run of a future that belongs to another runtime");
 }
 
 context runtime::main_context() const noexcept { return state_->main_context; }
@@ -913,9 +906,11 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o) {
   t.belongs_to(s.id);
   if (s.simulated) (void)s.simulated->number_of(t);
   try {
-    if (s.is_stopping()) throw usage_error("run or submit on a closed runtime");
+    if (s.is_stopping())
+      detail::throw_usage("run or submit on a closed runtime: " + detail::never_began(t, o));
     if (o.loop && &o.loop->owner() != this)
-      throw usage_error("the task factory asks for a loop of another runtime");
+      detail::throw_usage("the task factory asks for a loop of another runtime: " +
+                          detail::never_began(t, o));
     detail::apply_options(t, o);
   } catch (...) {
     detail::discard_unlaunched(t);
@@ -943,7 +938,7 @@ void runtime::run_foreign(detail::task_record& t, const task_options& o) {
 }
 
 void runtime::run_forever() {
-  check_foreign("run_forever");
+  detail::check_foreign("run_forever");
   state_->run_forever();
 }
 
@@ -954,7 +949,7 @@ unsigned runtime::loop_count() const noexcept {
 }
 
 class loop& runtime::loop(unsigned i) const {
-  if (is_closed()) throw usage_error("loop() of a closed runtime");
+  if (is_closed()) detail::throw_usage("loop() of a closed runtime");
   if (i >= state_->workers.size())
     throw bad_value("loop(" + std::to_string(i) + "): there are " +
                     std::to_string(state_->workers.size()));

@@ -109,6 +109,9 @@ task<> run_for_promise(task<T> work, submitted_promise<T> submitted) {
     (void)future.state().fail(std::move(error));
 }
 
+/// Throws usage_error on a loop's thread, which `what` would block.
+void check_foreign(const char* what);
+
 /// A thread is in run: the runtime must not be closed meanwhile. Throws usage_error if it is.
 class caller {
  public:
@@ -136,13 +139,13 @@ task<T> end_of(future<T> f) {
 /// runtime is closed. close(), which the destructor calls, is an orderly shutdown: nothing new is accepted, all tasks are cancelled and
 /// awaited (those made meanwhile too), to_thread jobs are waited for, the loops end. Destroy it from a foreign thread, not from a task of
 /// its own. After close() everything that would need a loop throws usage_error, also through a `loop&` got before.
-class runtime {
- public:
-  /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot be made; usage_error inside a loop.
 ///
 /// A forked child has none of the loops, and its thread is none, even if it was one. It may have runtimes of its own, or exec; of those of its
 /// parent it must touch nothing, not even to destroy it: leave it by exec or _exit, never through `main`. (create_subprocess runs no code of
 /// ours in the child.)
+class runtime {
+ public:
+  /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot be made; usage_error inside a loop.
   explicit runtime(const options& o = {});
   runtime(const runtime&) = delete;
   ~runtime();
@@ -154,13 +157,13 @@ class runtime {
   /// Called in the main thread while SIGINT has its default action, it takes SIGINT for its time: the first one cancels `main`, and if
   /// `main` then ends cancelled, interrupted_error is thrown; the second one leaves at once with it.
   template <class T>
-  T run(task<T> main) {
-    check_foreign("run");
+  T run(task<T> main, std::source_location made = std::source_location::current()) {
+    detail::check_foreign("run");
     const detail::caller inside(*state_, "run");
     task_options o;
     o.context = main_context();
     ask_task_factory(o);
-    auto& record = detail::make_root(std::move(main));
+    auto& record = detail::make_root(std::move(main), made);
     task_handle<T> handle(&record);
     run_foreign(record, o);
     if constexpr (std::is_void_v<T> || std::is_reference_v<T>)
@@ -172,16 +175,16 @@ class runtime {
   /// The same for something that is under way: waits for `f` and yields its result, moved out if it cannot be copied. Throws bad_value for
   /// a future of another runtime, and then waits for nothing.
   template <class T>
-  T run(future<T> f) {
+  T run(future<T> f, std::source_location made = std::source_location::current()) {
     check_owner(f.state());
-    return run(detail::end_of(std::move(f)));
+    return run(detail::end_of(std::move(f)), made);
   }
 
   /// Starts `t` from any thread, in a copy of the caller's context; the future's `get()` blocks a foreign thread, `co_await` suspends a
   /// task. Cancelling the future cancels the task; a task that was cancelled before it began cancels the future. What a task factory throws
   /// is reported and comes out of the future. Throws usage_error after shutdown.
   template <class T>
-  future<T> submit(task<T> t) {
+  future<T> submit(task<T> t, std::source_location made = std::source_location::current()) {
     promise<T> result;
     auto f = result.get_future();
     task_options o;
@@ -191,20 +194,29 @@ class runtime {
       return f;
     }
     auto& record = detail::make_root(
-        detail::run_for_promise<T>(std::move(t), detail::submitted_promise<T>(std::move(result))));
+        detail::run_for_promise<T>(std::move(t), detail::submitted_promise<T>(std::move(result))),
+        made);
     task_handle<void> handle(&record);
     launch_foreign(record, o);
     return f;
   }
   /// The same for a callable and its arguments, which are kept while the task lives.
-  template <class F, class... Args>
-    requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
-  auto submit(F&& f, Args&&... args) {
-    using result =
-        std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
-    using value = typename detail::task_value<result>::type;
-    return submit(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(
-        std::forward<F>(f), std::forward<Args>(args)...));
+  template <class F, class A = detail::no_argument, class B = detail::no_argument,
+            class C = detail::no_argument, class D = detail::no_argument>
+    requires detail::makes_task_of<F, A, B, C, D>
+  auto submit(F&& f, A&& a = detail::omitted, B&& b = detail::omitted, C&& c = detail::omitted,
+              D&& d = detail::omitted,
+              std::source_location made = std::source_location::current()) {
+    return submit(detail::kept_call_of<F, A, B, C, D>(std::forward<F>(f), std::forward<A>(a),
+                                                      std::forward<B>(b), std::forward<C>(c),
+                                                      std::forward<D>(d)),
+                  made);
+  }
+  template <class F, class... As>
+    requires(sizeof...(As) > 4 && detail::makes_task<F, As...>)
+  auto submit(F&& f, As&&... as) {
+    return submit(detail::kept_call(std::forward<F>(f), std::forward<As>(as)...),
+                  std::source_location());
   }
 
   /// Calls `f(args...)` on a thread of the pool behind to_thread, from any thread. Cancelling the future: a job that has not started never
@@ -255,7 +267,6 @@ class runtime {
   void report(const error_context& what) noexcept;
 
  private:
-  void check_foreign(const char* what) const;
   static void give(void* state, detail::offload_job& j);
   void check_owner(const detail::eventual& f) const;
   void launch_foreign(detail::task_record& t, const task_options& o);
@@ -274,9 +285,11 @@ runtime& current_runtime();
 /// Runs `main` on a runtime of its own, shuts that down (cancelling what is left), and yields the result: asyncio.run.
 /// Throws what `main` throws; usage_error inside a running loop.
 template <class T>
-T run(task<T> main, const options& o = {}) {
+T run(task<T> main, const options& o = {},
+      std::source_location made = std::source_location::current()) {
+  detail::check_foreign("run");
   runtime r(o);
-  return r.run(std::move(main));
+  return r.run(std::move(main), made);
 }
 
 }  // namespace heddle

@@ -161,7 +161,7 @@ class [[nodiscard]] shielded {
 
  private:
   [[nodiscard]] const detail::shield_ref& at() const {
-    if (!state_.get()) throw usage_error("use of an empty shield: it was moved from");
+    if (!state_.get()) detail::throw_usage("use of an empty shield: it was moved from");
     return state_;
   }
 
@@ -175,7 +175,7 @@ template <class Inner>
 struct gather_child<shielded<Inner>> {
   using value = std::remove_cvref_t<decltype(std::declval<shielded<Inner>&>().result())>;
   static constexpr bool owned = false;
-  static shielded<Inner> start(shielded<Inner> s) { return s; }
+  static shielded<Inner> start(shielded<Inner> s, std::source_location) { return s; }
   static eventual& target(shielded<Inner>& s) { return s.target(); }
 };
 
@@ -195,13 +195,14 @@ concept shieldable = is_task_handle<A> || is_future<A> || requires(A a) {
 template <detail::shieldable A>
 [[nodiscard]] shielded<A> shield(A inner) {
   if constexpr (detail::is_task_handle<A>)
-    if (!inner.valid()) throw usage_error("shield of an empty task handle");
+    if (!inner.valid()) detail::throw_usage("shield of an empty task handle");
   return shielded<A>(std::move(inner));
 }
 /// The same for a task, which is started; it runs to its end even if nobody holds it.
 template <class T>
-[[nodiscard]] shielded<detail::own_task<T>> shield(task<T> inner) {
-  return shielded<detail::own_task<T>>(detail::own_task<T>(create_task(std::move(inner))));
+[[nodiscard]] shielded<detail::own_task<T>> shield(
+    task<T> inner, std::source_location made = std::source_location::current()) {
+  return shielded<detail::own_task<T>>(detail::own_task<T>(create_task(std::move(inner), made)));
 }
 
 }  // namespace heddle

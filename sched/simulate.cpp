@@ -35,7 +35,7 @@ std::optional<failing_seed> first_failing(std::uint64_t first, std::uint64_t cou
 namespace {
 detail::simulation& simulation_here(const char* what) {
   auto* s = detail::simulation::here();
-  if (!s) throw usage_error(std::string(what) + " outside of a simulation");
+  if (!s) detail::throw_usage(std::string(what) + " outside of a simulation");
   return *s;
 }
 }  // namespace
@@ -53,7 +53,8 @@ std::uint32_t choose(std::uint32_t bound) noexcept {
 }
 
 void block_for(duration d) {
-  if (detail::this_thread().loop) throw usage_error("block_for on a loop: co_await sleep instead");
+  if (detail::this_thread().loop)
+    detail::throw_usage("block_for on a loop: co_await sleep instead");
   if (auto* s = detail::simulation::here())
     (void)block_until(*s, saturating_add(s->now(), d), [] { return false; });
   else

@@ -164,7 +164,7 @@ void simulation::enter(void* argument) noexcept {
 
 void simulation::run(const std::function<void()>& main) {
   if (world_of_this_thread() || this_thread().loop)
-    throw usage_error("simulate inside a simulation or a running loop");
+    detail::throw_usage("simulate inside a simulation or a running loop");
   (void)start("main", [&] {
     main();
     // Threads that the program has started and not joined.
@@ -360,9 +360,7 @@ std::string simulation::report(bool stuck) {
     }
     if (!ours) return;
     std::string line = name_of(*this, r) + " " + wait_of(*this, r);
-    if (auto* x = r.extra_if_any(); x && x->made.line() != 0)
-      line +=
-          ", made at " + std::string(x->made.file_name()) + ":" + std::to_string(x->made.line());
+    line += created_at(r.made());
     lines.emplace_back(at->second.number, std::move(line));
   });
   std::sort(lines.begin(), lines.end());

@@ -8,11 +8,6 @@
 
 namespace heddle {
 namespace detail {
-namespace {
-
-atomic<std::uint64_t> next_number{1};
-
-}  // namespace
 
 outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept {
   if (is_cancellation(error)) {
@@ -59,6 +54,11 @@ void discard_unlaunched(task_record& t) noexcept {
   t.unref();
 }
 
+std::string never_began(task_record& t, const task_options& o) {
+  return describe_task(o.name.empty() ? t.name() : o.name, t.made()) +
+         ", was destroyed before its first step";
+}
+
 void apply_options(task_record& t, const task_options& o) {
   if (!o.name.empty()) {
     auto& x = t.extra();
@@ -98,7 +98,7 @@ void launch_as(const thread_state& creator, task_record& t, const task_options& 
   auto* target = static_cast<worker*>(o.loop);
   try {
     if (target && &target->state() != &here->state())
-      throw usage_error("create_task: the loop belongs to another runtime");
+      throw_usage("create_task: the loop belongs to another runtime; " + never_began(t, o));
     if (!is_plain(o, creator)) [[unlikely]]
       apply_options(t, o);
   } catch (...) {
@@ -156,18 +156,13 @@ void launch_closing_from_outside(runtime_state& s, task_record& t) {
   s.inject(t);
 }
 
-void launch(task_record& t, const task_options& o, std::source_location made) {
+void launch(task_record& t, const task_options& o) {
   const auto& creator = this_thread();
   auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
   if (!here || here->is_sealed()) [[unlikely]] {
-    discard_unlaunched(t);
+    discard_unlaunched(t);  // the caller holds the record
     if (!here) throw no_running_loop();
-    throw usage_error("create_task after the runtime has shut down");
-  }
-  if (here->is_watched() && made.line() != 0) [[unlikely]] {
-    try {
-      t.extra().made = made;
-    } catch (const std::bad_alloc&) {}  // then it is not known
+    throw_usage("create_task after the runtime has shut down: " + never_began(t, o));
   }
   if (here->state().has_task_factory()) [[unlikely]]
     return launch_by_factory(*here, t, o);
@@ -175,11 +170,12 @@ void launch(task_record& t, const task_options& o, std::source_location made) {
 }
 
 void check_joinable(task_record& waiting, eventual& target) {
-  if (&target == &waiting.root())
-    throw usage_error("a task cannot await itself: it would wait for ever");
+  if (&target == &waiting.root()) throw_usage("a task cannot await itself: it would wait for ever");
   if (target.runtime() != waiting.runtime() && target.runtime() != 0)
-    throw usage_error(
-        "co_await of an object of another runtime: pass its result through a future of this one");
+    throw_usage("co_await of " +
+                (target.what() == kind::task ? describe_task(static_cast<task_record&>(target))
+                                             : std::string("an object")) +
+                " of another runtime: pass its result through a future of this one");
 }
 
 void throw_target_cancelled(task_record& target, task_record* through) {
@@ -201,7 +197,7 @@ void throw_not_done(task_record&) {
 loop_name callback_loop(task_record& t) {
   if (auto* w = this_worker()) return {w->state().id, w->index()};
   if (!with_runtime(t.runtime(), [](runtime_state&, void*) {}, nullptr))
-    throw usage_error("add_done_callback: the runtime of the task has ended");
+    throw_usage("add_done_callback: the runtime of the task has ended");
   return {t.runtime(), 0};
 }
 
@@ -238,15 +234,7 @@ bool any_task::cancel(std::string_view message) const {
 
 context any_task::get_context() const { return context(at().extra().context.shared()); }
 
-std::string any_task::get_name() const {
-  auto& x = at().extra();
-  x.lock.lock();
-  if (x.name.empty())
-    x.name = "task-" + std::to_string(detail::next_number.fetch_add(1, detail::relaxed));
-  std::string name = x.name;
-  x.lock.unlock();
-  return name;
-}
+std::string any_task::get_name() const { return at().name(); }
 
 void any_task::set_name(std::string name) const {
   auto& x = at().extra();
@@ -274,7 +262,7 @@ std::string any_task::state() const {
   }
 }
 
-void any_task::throw_empty() { throw usage_error("use of an empty task handle"); }
+void any_task::throw_empty() { detail::throw_usage("use of an empty task handle"); }
 
 any_task current_task() noexcept {
   auto* t = detail::this_thread().current;

@@ -39,12 +39,13 @@ void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noex
 /// A task that was cancelled before its first step: its body never runs.
 void end_unstarted(task_record& t) noexcept;
 /// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime shuts down from outside.
-/// In debug mode `made` is remembered.
-void launch(task_record& t, const task_options& o, std::source_location made = {});
+void launch(task_record& t, const task_options& o);
 /// Starts a task of the library's own that closes something: no task factory sees it, and shutdown lets it finish. Eager, or queued.
 void launch_closing(task_record& t, bool eager) noexcept;
 /// The same from a thread that is none of its loops. The runtime must not be able to end before this returns.
 void launch_closing_from_outside(class runtime_state& s, task_record& t);
+/// For people: that `t`, which was refused, was destroyed before its first step, with its name and where it was created.
+std::string never_began(task_record& t, const task_options& o);
 /// A new task that could not be launched: its body never runs.
 void discard_unlaunched(task_record& t) noexcept;
 /// Its name and the other rare things.
@@ -110,14 +111,14 @@ struct root {
   static constexpr eventual_ops ops{&drop, nullptr, nullptr};
 };
 
-/// Gives `child` a record, with two references: the runtime's and the caller's. Not yet in any queue.
+/// Gives `child` a record, with two references: the runtime's and the caller's. Not yet in any queue. `made`: whose call made it.
 template <class T>
-task_record& make_root(task<T>&& child) {
+task_record& make_root(task<T>&& child, std::source_location made = {}) {
   if (!child.valid())
-    throw usage_error("create_task of an empty task: it was moved from, awaited, or never made");
+    throw_usage("create_task of an empty task: it was moved from, awaited, or never made");
   if (child.frame().promise().continuation)
-    throw usage_error("create_task of a task that was awaited before: a task runs once");
-  task_record* t = task_record::make(kind::task, root<T>::ops, 2);
+    throw_usage("create_task of a task that was awaited before: a task runs once");
+  task_record* t = task_record::make(kind::task, root<T>::ops, 2, made);
   auto frame = child.release();
   promise_base& p = frame.promise();
   p.record = reinterpret_cast<std::uintptr_t>(t);
@@ -135,6 +136,62 @@ task<R> call_and_keep(F f, Args... args) {
 template <class F, class... Args>
 concept task_function =
     std::invocable<F, Args...> && is_task<std::remove_cvref_t<std::invoke_result_t<F, Args...>>>;
+
+// A callable and its arguments, and after them the place of the call.
+//
+// Problem   `create_task(f, a, b)` is to remember where it stands: a default argument std::source_location::current(). Behind a parameter
+//           pack there can be none.
+// Rejected  An overload for each number of arguments: six times as many candidates for each of four verbs, and all of them in the
+//           compiler's answer to a call that fits none. A pack from a class's deduction guide: the verbs would be classes.
+// Chosen    Four parameters that may be left out, and one overload with a pack for what has more arguments: that one knows no place.
+
+/// Stands for an argument that was left out. An object and no temporary: g++ 12 miscompiles temporaries of default arguments in
+/// co_await expressions. Nothing converts to it, so that `{}` is not taken for it.
+class left_out {
+ public:
+  explicit constexpr left_out(int) noexcept {}
+};
+inline constexpr left_out omitted{0};
+using no_argument = const left_out&;
+
+template <class A>
+concept is_left_out = std::is_same_v<A, no_argument>;
+
+/// `f(as...)` makes a task.
+template <class F, class... As>
+concept makes_task = task_function<std::decay_t<F>, std::decay_t<As>...>;
+/// The same, where the last ones may have been left out.
+template <class F, class A, class B, class C, class D>
+concept makes_task_of =
+    (is_left_out<A> && makes_task<F>) || (!is_left_out<A> && is_left_out<B> && makes_task<F, A>) ||
+    (!is_left_out<B> && is_left_out<C> && makes_task<F, A, B>) ||
+    (!is_left_out<C> && is_left_out<D> && makes_task<F, A, B, C>) ||
+    (!is_left_out<D> && makes_task<F, A, B, C, D>);
+
+/// The task of `f(a...)`, which keeps both (decayed, like std::thread's).
+template <class F, class... As>
+auto kept_call(F&& f, As&&... as) {
+  using result = std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<As>...>>;
+  using value = typename task_value<result>::type;
+  return call_and_keep<value, std::decay_t<F>, std::decay_t<As>...>(std::forward<F>(f),
+                                                                    std::forward<As>(as)...);
+}
+/// The same, where the last ones may have been left out.
+template <class F, class A, class B, class C, class D>
+auto kept_call_of(F&& f, A&& a, B&& b, C&& c, D&& d) {
+  if constexpr (is_left_out<A>)
+    return kept_call(std::forward<F>(f));
+  else if constexpr (is_left_out<B>)
+    return kept_call(std::forward<F>(f), std::forward<A>(a));
+  else if constexpr (is_left_out<C>)
+    return kept_call(std::forward<F>(f), std::forward<A>(a), std::forward<B>(b));
+  else if constexpr (is_left_out<D>)
+    return kept_call(std::forward<F>(f), std::forward<A>(a), std::forward<B>(b),
+                     std::forward<C>(c));
+  else
+    return kept_call(std::forward<F>(f), std::forward<A>(a), std::forward<B>(b), std::forward<C>(c),
+                     std::forward<D>(d));
+}
 
 }  // namespace detail
 }  // namespace heddle

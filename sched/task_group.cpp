@@ -36,7 +36,11 @@ struct task_group::child final : join_node, detail::group_link, detail::frame_ca
 };
 
 task_group::~task_group() {
-  HEDDLE_ASSERT(running_.alone() && asked_.alone(), "a task group was destroyed with children");
+  for (auto* ring : {&running_, &asked_})
+    HEDDLE_ASSERT(ring->alone(),
+                  ("a task group was destroyed before its " +
+                   describe_task(*static_cast<child*>(ring->after)->record) + ", had ended")
+                      .c_str());
   while (!failed_.alone()) {
     auto* c = static_cast<child*>(failed_.after);
     c->remove();
@@ -81,7 +85,7 @@ void task_group::admit(child& c) {
     ++count_;
   }
   all_ended_.unlock();
-  if (refused) throw usage_error(refused);
+  if (refused) detail::throw_usage(refused);
 }
 
 void task_group::gone(child& c, bool failed, work_list& todo) noexcept {
@@ -148,7 +152,7 @@ void group_access::enter(task_group& g, task_record& parent) {
   }
   g.all_ended_.unlock();
   todo.settle();
-  if (again) throw usage_error("with_task_group of a group that was entered before");
+  if (again) detail::throw_usage("with_task_group of a group that was entered before");
 }
 
 void group_access::body_ended(task_group& g, bool failed) noexcept {

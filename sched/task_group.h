@@ -65,33 +65,55 @@ class task_group {
   /// Throws    usage_error before the group is entered, when it is over, and once it is being cancelled; the task is then destroyed
   ///           unstarted. What heddle::create_task throws.
   template <class T>
-  task_handle<T> create_task(task<T> t, const task_options& options) {
-    auto& record = detail::make_root(std::move(t));
+  task_handle<T> create_task(task<T> t, const task_options& options,
+                             std::source_location made = std::source_location::current()) {
+    auto& record = detail::make_root(std::move(t), made);
     task_handle<T> handle(&record);
     start(record, options);
     return handle;
   }
   template <class T>
-  task_handle<T> create_task(task<T> t) {
+  task_handle<T> create_task(task<T> t,
+                             std::source_location made = std::source_location::current()) {
     const task_options plain;
-    return create_task(std::move(t), plain);
+    return create_task(std::move(t), plain, made);
   }
   /// The same for a callable and its arguments, which are kept for as long as the child lives.
-  template <class F, class... Args>
-    requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
-  auto create_task(const task_options& options, F&& f, Args&&... args) {
-    using result =
-        std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
-    using value = typename detail::task_value<result>::type;
-    return create_task(detail::call_and_keep<value, std::decay_t<F>, std::decay_t<Args>...>(
-                           std::forward<F>(f), std::forward<Args>(args)...),
-                       options);
+  template <class F, class A = detail::no_argument, class B = detail::no_argument,
+            class C = detail::no_argument, class D = detail::no_argument>
+    requires detail::makes_task_of<F, A, B, C, D>
+  auto create_task(const task_options& options, F&& f, A&& a = detail::omitted,
+                   B&& b = detail::omitted, C&& c = detail::omitted, D&& d = detail::omitted,
+                   std::source_location made = std::source_location::current()) {
+    return create_task(detail::kept_call_of<F, A, B, C, D>(std::forward<F>(f), std::forward<A>(a),
+                                                           std::forward<B>(b), std::forward<C>(c),
+                                                           std::forward<D>(d)),
+                       options, made);
   }
-  template <class F, class... Args>
-    requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
-  auto create_task(F&& f, Args&&... args) {
+  template <class F, class A = detail::no_argument, class B = detail::no_argument,
+            class C = detail::no_argument, class D = detail::no_argument>
+    requires detail::makes_task_of<F, A, B, C, D>
+  auto create_task(F&& f, A&& a = detail::omitted, B&& b = detail::omitted, C&& c = detail::omitted,
+                   D&& d = detail::omitted,
+                   std::source_location made = std::source_location::current()) {
     const task_options plain;
-    return create_task(plain, std::forward<F>(f), std::forward<Args>(args)...);
+    return create_task(detail::kept_call_of<F, A, B, C, D>(std::forward<F>(f), std::forward<A>(a),
+                                                           std::forward<B>(b), std::forward<C>(c),
+                                                           std::forward<D>(d)),
+                       plain, made);
+  }
+  template <class F, class... As>
+    requires(sizeof...(As) > 4 && detail::makes_task<F, As...>)
+  auto create_task(const task_options& options, F&& f, As&&... as) {
+    return create_task(detail::kept_call(std::forward<F>(f), std::forward<As>(as)...), options,
+                       std::source_location());
+  }
+  template <class F, class... As>
+    requires(sizeof...(As) > 4 && detail::makes_task<F, As...>)
+  auto create_task(F&& f, As&&... as) {
+    const task_options plain;
+    return create_task(detail::kept_call(std::forward<F>(f), std::forward<As>(as)...), plain,
+                       std::source_location());
   }
 
   /// Cancels the children and the body; the block is then left without an error, unless one of them failed. Again, or after the end: nothing.

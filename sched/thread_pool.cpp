@@ -28,7 +28,7 @@ struct queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
 };
 
 [[noreturn]] void throw_closed() {
-  throw usage_error("a job for a pool of threads that was shut down");
+  detail::throw_usage("a job for a pool of threads that was shut down");
 }
 
 constexpr std::int64_t idle_limit_us =

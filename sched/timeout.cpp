@@ -96,10 +96,10 @@ bool timeout_scope::leave() noexcept {
 }
 
 void timeout_scope::reschedule(std::optional<time_point> deadline) {
-  if (!task_) throw usage_error("timeout_scope::reschedule before the block was entered");
-  if (left_) throw usage_error("timeout_scope::reschedule after the block was left");
+  if (!task_) detail::throw_usage("timeout_scope::reschedule before the block was entered");
+  if (left_) detail::throw_usage("timeout_scope::reschedule after the block was left");
   disarm();
-  if (expired()) throw usage_error("timeout_scope::reschedule after the deadline expired");
+  if (expired()) detail::throw_usage("timeout_scope::reschedule after the deadline expired");
   deadline_ = deadline;
   if (deadline_) arm(*deadline_);
 }

@@ -38,7 +38,7 @@ concept shared_member = is_task_handle<A> || is_future<A> || requires(A a) {
 template <shared_member A>
 eventual& member_target(A& member) {
   if constexpr (is_task_handle<A>) {
-    if (!member.valid()) throw usage_error("an empty task handle among those to wait for");
+    if (!member.valid()) detail::throw_usage("an empty task handle among those to wait for");
     return *member.record();
   } else if constexpr (is_future<A>) {
     return member.state();

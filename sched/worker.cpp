@@ -31,7 +31,7 @@ void report_slow(runtime_state& s, const any_task& task, const callback_handle& 
     error_context context;
     if (task.valid()) {
       context.task = task.get_name();
-      context.made = task.record()->extra().made;
+      context.made = task.record()->made();
     }
     context.origin = task;
     context.callback = callback;
@@ -535,7 +535,7 @@ void worker::deliver(work item) noexcept {
 void worker::check_open(const char* what) const {
   if ((this_worker() == this && sealed_) ||
       state_->loops_end.load(acquire))  // pairs with ~runtime_state
-    throw usage_error(std::string(what) + " on a closed runtime");
+    throw_usage(std::string(what) + " on a closed runtime");
 }
 
 void worker::drop_leftovers() noexcept {
@@ -543,7 +543,8 @@ void worker::drop_leftovers() noexcept {
       time_point::max());  // the callbacks that waited for their time come into the inbox
   for (work item = pinned_.take(); item;) {
     const auto next = item.next();
-    HEDDLE_ASSERT(!item.is_task(), "a task outlived its runtime");
+    HEDDLE_ASSERT(!item.is_task(),
+                  (describe_task(item.as_task()) + ", outlived its runtime").c_str());
     (void)item.as_callback().cancel();
     item.as_callback().unref();
     item = next;

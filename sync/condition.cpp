@@ -98,8 +98,7 @@ void condition::wake(std::size_t count) noexcept {
 }
 
 void condition::check_locked(const char* what) const {
-  if (!mutex_->locked())
-    throw usage_error(std::string(what) + " of a condition whose lock is not held");
+  if (!mutex_->locked()) throw_usage(std::string(what) + " of a condition whose lock is not held");
 }
 
 }  // namespace heddle

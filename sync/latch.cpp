@@ -22,7 +22,7 @@ void latch::count_down(std::ptrdiff_t by) {
   auto left = left_.load(relaxed);
   do {
     if (by < 0 || by > left)
-      throw bad_value("count_down by " + std::to_string(by) + " of a latch that has " +
+      throw_bad_value("count_down by " + std::to_string(by) + " of a latch that has " +
                       std::to_string(left) + " left");
   } while (!left_.compare_exchange_weak(
       left, left - by, acq_rel, relaxed));  // pairs with the other count_down()s: the last sees all

@@ -24,7 +24,7 @@ void mutex::unlock_slow() {
   waiters_.lock();
   if (state_.load(relaxed) == free) {
     waiters_.unlock();
-    throw usage_error("unlock of a mutex that nobody holds");
+    throw_usage("unlock of a mutex that nobody holds");
   }
   waiter* next = waiters_.claim_first();
   task_record* t = nullptr;

@@ -254,10 +254,19 @@ class basic_queue : public queue_core {
     return get_result::done;
   }
   static bool put_done(put_result r) {
-    if (r == put_result::shut_down) throw queue_shut_down();
+    if (r == put_result::shut_down) throw_shut_down("put");
     return r == put_result::done;
   }
   static bool get_done(get_result r) {
+    if (r == get_result::shut_down) throw_shut_down("get");
+    return r == get_result::done;
+  }
+  // Who waits when the shutdown comes is told without many words, see throw_shut_down().
+  static bool put_came(put_result r) {
+    if (r == put_result::shut_down) throw queue_shut_down();
+    return r == put_result::done;
+  }
+  static bool get_came(get_result r) {
     if (r == get_result::shut_down) throw queue_shut_down();
     return r == get_result::done;
   }
@@ -266,13 +275,13 @@ class basic_queue : public queue_core {
   task<> wait_to_put(cell<T> item) {
     turn mine(*this, side::putters);
     do co_await mine;
-    while (!put_done(insert(item)));
+    while (!put_came(insert(item)));
   }
   task<T> wait_to_get() {
     turn mine(*this, side::getters);
     std::optional<cell<T>> item;
     do co_await mine;
-    while (!get_done(remove(item)));
+    while (!get_came(remove(item)));
     co_return item->take();
   }
 

@@ -3,6 +3,8 @@
 
 #include <heddle/core/errors.h>
 
+#include <string>
+
 namespace heddle::detail {
 
 std::size_t queue_core::size() const noexcept {
@@ -63,6 +65,10 @@ void queue_core::claim_joiners(work_list& todo) noexcept {
   while (auto* t = wake(joiners_)) todo.schedule(*t);
 }
 
+void queue_core::throw_shut_down(const char* call) {
+  throw queue_shut_down(std::string(call) + ": the queue was shut down" + in_this_task());
+}
+
 void queue_core::close(std::size_t dropped, work_list& todo) noexcept {
   shut_down_ = true;
   size_ -= dropped;
@@ -74,11 +80,15 @@ void queue_core::close(std::size_t dropped, work_list& todo) noexcept {
 
 void queue_core::task_done() {
   work_list todo;
+  bool too_often = false;
   {
     const hold locked(*this);
-    if (unfinished_ == 0) throw bad_value("task_done was called more often than items were put");
-    if (--unfinished_ == 0) claim_joiners(todo);
+    if (unfinished_ == 0)
+      too_often = true;
+    else if (--unfinished_ == 0)
+      claim_joiners(todo);
   }
+  if (too_often) throw_bad_value("task_done was called more often than items were put");
   todo.settle();
 }
 

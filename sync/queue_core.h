@@ -106,6 +106,11 @@ class queue_core {
     --size_;
     return wake(putters_);
   }
+  /// `call`: what was asked of a queue that had been shut down before. The error names the task that asked.
+  //
+  // Who waits in the queue when it is shut down gets a plain queue_shut_down: that is how consumers end, and no mistake, so it is to cost
+  // them no text. One that comes back for more after its last item is told at length, once: the text is a fraction of what throwing costs.
+  [[noreturn]] HEDDLE_COLD static void throw_shut_down(const char* call);
   /// All who wait look again; `dropped` items count as done.
   void close(std::size_t dropped, work_list& todo) noexcept;
 

@@ -42,9 +42,9 @@ bool semaphore::wait_in(waiter& w, task_record& t) noexcept {
 }
 
 void semaphore::release_slow(std::ptrdiff_t count) {
-  if (count < 0) throw bad_value("release of " + std::to_string(count) + " permits");
+  if (count < 0) throw_bad_value("release of " + std::to_string(count) + " permits");
   if (!put_back(static_cast<std::uint64_t>(count)))
-    throw bad_value(
+    throw_bad_value(
         "release of a semaphore beyond its bound: it was released more often than acquired");
 }
 

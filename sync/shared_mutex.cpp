@@ -63,7 +63,7 @@ void shared_mutex::unlock() {
   waiters_.lock();
   if (!written_) {
     waiters_.unlock();
-    throw usage_error("unlock of a shared_mutex that no writer holds");
+    throw_usage("unlock of a shared_mutex that no writer holds");
   }
   written_ = false;
   grant(todo);
@@ -76,7 +76,7 @@ void shared_mutex::unlock_shared() {
   waiters_.lock();
   if (readers_ == 0) {
     waiters_.unlock();
-    throw usage_error("unlock_shared of a shared_mutex that no reader holds");
+    throw_usage("unlock_shared of a shared_mutex that no reader holds");
   }
   --readers_;
   grant(todo);
