@@ -124,6 +124,16 @@ outcome task_word::finish(outcome how) noexcept {
   }
 }
 
+outcome task_word::finish_forwarding(outcome how) noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    const outcome stands = (w & word::must) ? outcome::cancelled : how;
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel,
+                                    relaxed))  // pairs with load()
+      return stands;
+  }
+}
+
 bool task_word::settle_once(outcome how) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {

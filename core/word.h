@@ -151,6 +151,9 @@ class task_word {
 
   /// active -> done. A pending must turns a value into cancelled. Returns the outcome that stands.
   outcome finish(outcome how) noexcept;
+  /// For gatherings: the same, but a pending must turns an error into cancelled too. Nobody took that cancellation, so it is thrown where
+  /// the gathering is awaited.
+  outcome finish_forwarding(outcome how) noexcept;
   /// For futures: active -> done, once. False: it was done already.
   [[nodiscard]] bool settle_once(outcome how) noexcept;
 

@@ -63,11 +63,14 @@ void gather_state::end(outcome how, work_list& todo) noexcept {
   if (word_.claim() == on_wake::schedule) finish(*this, todo);
 }
 
+// A cancellation may come when all children have ended and this has not: then no child takes it, and it stands in our word as `must`. It
+// came through a task that awaits us and counts it as delivered, so it must not be lost: we end cancelled, whatever the children came to.
 void gather_state::finish(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
   auto how = s.ends_as_.load(acquire);
   if (how == outcome::value && s.cancel_asked_.load(acquire)) how = outcome::cancelled;
-  if (s.word_.settle_once(how)) s.close_joiners(todo);
+  (void)s.word_.finish_forwarding(how);
+  s.close_joiners(todo);
 }
 
 bool gather_state::forward(eventual& self, work_list& todo) noexcept {

@@ -125,6 +125,30 @@ TEST(GroupRaces, TheGroupIsCancelledByOneOfItsChildren) {
   }));
 }
 
+TEST(GatherRaces, ACancellationOfWhoAwaitsItIsNeverLost) {
+  for (const bool settled : {false, true})
+    NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, [settled]() -> h::task<> {
+      auto gathers = h::create_task([settled]() -> h::task<> {
+        for (int i = 0; i < 30; ++i) {
+          if (settled) {
+            auto all = h::gather_settled(dawdle(2), dawdle(2));
+            (void)co_await all;
+          } else {
+            auto all = h::gather(dawdle(2), dawdle(2));
+            co_await all;
+          }
+        }
+      });
+      co_await dawdle(12);
+      const bool asked = gathers.cancel();
+      bool cancelled = false;
+      try {
+        co_await gathers;
+      } catch (const h::cancelled_error&) { cancelled = true; }
+      require(cancelled == asked, "a cancellation was swallowed");
+    }));
+}
+
 TEST(ShieldRaces, TheInnerTaskIsNeverCancelled) {
   bool outer_cancelled = false, outer_done = false;
   NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, [&]() -> h::task<> {
