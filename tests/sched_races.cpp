@@ -160,6 +160,10 @@ enum class verb {
   fork_join,
   thread,
   future,
+  timeout_that_expires,
+  timeouts_that_expire,
+  wait_for_that_expires,
+  group_that_fails,
   count
 };
 
@@ -259,12 +263,49 @@ h::task<> one_round(verb v) {
       co_await opened;
       break;
     }
+    case verb::timeout_that_expires: {
+      try {
+        auto block = h::timeout(std::chrono::microseconds(t::choose(4)), [] { return naps(4); });
+        co_await std::move(block);
+      } catch (const h::timeout_error&) {}
+      break;
+    }
+    case verb::timeouts_that_expire: {
+      try {
+        auto block = h::timeout(std::chrono::microseconds(t::choose(4)), []() -> h::task<> {
+          auto inner = h::timeout(std::chrono::microseconds(t::choose(4)), [] { return naps(4); });
+          co_await std::move(inner);
+        });
+        co_await std::move(block);
+      } catch (const h::timeout_error&) {}
+      break;
+    }
+    case verb::wait_for_that_expires: {
+      try {
+        auto inner = h::create_task(naps(4));
+        auto limited = h::wait_for(inner, std::chrono::microseconds(t::choose(4)));
+        co_await std::move(limited);
+      } catch (const h::timeout_error&) {}
+      break;
+    }
+    case verb::group_that_fails: {
+      try {
+        auto block = h::with_task_group([](h::task_group& g) -> h::task<> {
+          g.create_task(fails_soon());
+          auto body = naps(4);
+          co_await std::move(body);
+        });
+        co_await std::move(block);
+      } catch (const h::exception_group&) {}
+      break;
+    }
     case verb::count: break;
   }
 }
 
 // Whatever a task waits in when cancel() says that it was heard, the task ends cancelled: who took the cancellation passed it on, or was
-// it himself. It may hit when what is waited for has just ended, and everybody believes that another one will take it.
+// it himself. It may hit when what is waited for has just ended, and everybody believes that another one will take it. (The exception, asyncio's too: a gather
+// whose children took it and that then throws the error of one of them.)
 TEST(CancelRaces, ACancellationIsNeverLost) {
   for (int v = 0; v < static_cast<int>(verb::count); ++v) {
     SCOPED_TRACE(v);
