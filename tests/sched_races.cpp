@@ -303,13 +303,23 @@ h::task<> one_round(verb v) {
   }
 }
 
+/// What shields, waits and threads leave behind.
+h::task<> others_end() {
+  for (;;) {
+    bool others = false;
+    for (const auto& other : h::all_tasks()) others = others || other != h::current_task();
+    if (!others) break;
+    co_await h::sleep(1ms);
+  }
+}
+
 // Whatever a task waits in when cancel() says that it was heard, the task ends cancelled: who took the cancellation passed it on, or was
-// it himself. It may hit when what is waited for has just ended, and everybody believes that another one will take it. (The exception, asyncio's too: a gather
-// whose children took it and that then throws the error of one of them.)
+// it himself. It may hit when what is waited for has just ended, and everybody believes that another one will take it. (The exception,
+// asyncio's too: a gather whose children took it and that then throws the error of one of them.)
 TEST(CancelRaces, ACancellationIsNeverLost) {
   for (int v = 0; v < static_cast<int>(verb::count); ++v) {
     SCOPED_TRACE(v);
-    NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, [v]() -> h::task<> {
+    NO_SEED_FAILS(t::explore(1, many / 4, {.loops = 3}, [v]() -> h::task<> {
       auto target = h::create_task([v]() -> h::task<> {
         for (int i = 0; i < 20; ++i) {
           auto once = one_round(static_cast<verb>(v));
@@ -324,13 +334,54 @@ TEST(CancelRaces, ACancellationIsNeverLost) {
         co_await target;
       } catch (const h::cancelled_error&) { cancelled = true; }
       require(cancelled == asked, "a cancellation was lost");
-      // What shields, waits and threads leave behind.
-      for (;;) {
-        bool others = false;
-        for (const auto& other : h::all_tasks()) others = others || other != h::current_task();
-        if (!others) break;
-        co_await h::sleep(1ms);
+      auto rest = others_end();
+      co_await std::move(rest);
+    }));
+  }
+}
+
+// Nor is it delivered twice, nor is anything of it left after uncancel().
+TEST(CancelRaces, ACancellationIsDeliveredOnce) {
+  for (int v = 0; v < static_cast<int>(verb::count); ++v) {
+    SCOPED_TRACE(v);
+    NO_SEED_FAILS(t::explore(1, many / 4, {.loops = 3}, [v]() -> h::task<> {
+      int delivered = 0;
+      unsigned left = 0;
+      bool began = false, stop = false;
+      auto target = h::create_task([v, &delivered, &left, &began, &stop]() -> h::task<> {
+        began = true;  // cancelled before its first step it would never begin
+        while (!stop) {
+          try {
+            auto once = one_round(static_cast<verb>(v));
+            co_await std::move(once);
+            co_await h::sleep(1us);
+          } catch (const h::cancelled_error&) {
+            ++delivered;
+            h::current_task().uncancel();
+          }
+        }
+        left = h::current_task().cancelling();
+      });
+      while (!began) co_await h::sleep(1us);
+      const char* wrong = nullptr;
+      for (int expected = 1; expected <= 3 && !wrong; ++expected) {
+        auto before = naps(8);
+        co_await std::move(before);
+        if (!target.cancel()) wrong = "it runs and was not cancelled";
+        for (int n = 0; !wrong; ++n) {
+          if (delivered == expected) break;
+          if (n == 10'000) wrong = "a cancellation was lost";
+          co_await h::sleep(1us);
+        }
       }
+      co_await h::sleep(20us);
+      if (!wrong && delivered != 3) wrong = "a cancellation was delivered twice";
+      stop = true;
+      co_await target;
+      require(!wrong, wrong);
+      require(left == 0, "a request was left over");
+      auto rest = others_end();
+      co_await std::move(rest);
     }));
   }
 }
