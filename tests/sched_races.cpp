@@ -242,7 +242,7 @@ h::task<> one_round(verb v) {
     }
     case verb::fork_join: {
       auto both = h::fork_join(naps(3), naps(3));
-      co_await std::move(both);
+      co_await both;
       break;
     }
     case verb::thread: {
