@@ -114,25 +114,19 @@ void task_word::break_off() noexcept {
       acq_rel, relaxed)) {}
 }
 
-outcome task_word::finish(outcome how) noexcept {
+outcome task_word::end(outcome how, bool cancellable) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
-    const outcome stands = how == outcome::value && (w & word::must) ? outcome::cancelled : how;
+    const outcome stands = cancellable && (w & word::must) ? outcome::cancelled : how;
     if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel,
                                     relaxed))  // pairs with load()
       return stands;
   }
 }
 
-outcome task_word::finish_forwarding(outcome how) noexcept {
-  std::uint64_t w = bits_.load(relaxed);
-  for (;;) {
-    const outcome stands = (w & word::must) ? outcome::cancelled : how;
-    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel,
-                                    relaxed))  // pairs with load()
-      return stands;
-  }
-}
+outcome task_word::finish(outcome how) noexcept { return end(how, how == outcome::value); }
+
+outcome task_word::finish_forwarding(outcome how) noexcept { return end(how, true); }
 
 bool task_word::settle_once(outcome how) noexcept {
   std::uint64_t w = bits_.load(relaxed);

@@ -173,6 +173,8 @@ class task_word {
     }
   }
   HEDDLE_COLD bool take_cancel_slow() noexcept;
+  /// active -> done; `cancellable`: a pending must stands instead of `how`.
+  outcome end(outcome how, bool cancellable) noexcept;
 
   atomic<std::uint64_t> bits_{0};
 };

@@ -65,21 +65,20 @@ void gather_state::end(outcome how, work_list& todo) noexcept {
 
 // A cancellation may come when all children have ended and this has not: then no child takes it, and it stands in our word as `must`. It
 // came through a task that awaits us and counts it as delivered, so it must not be lost: we end cancelled, whatever the children came to.
+// When all are to settle, one that children took stands there too (forward).
 void gather_state::finish(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
-  auto how = s.ends_as_.load(acquire);
-  if (how == outcome::value && s.cancel_asked_.load(acquire)) how = outcome::cancelled;
-  (void)s.word_.finish_forwarding(how);
+  (void)s.word_.finish_forwarding(s.ends_as_.load(acquire));
   s.close_joiners(todo);
 }
 
+// False makes the canceller note it in our word.
 bool gather_state::forward(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
   bool taken = false;
   for (std::size_t i = 0; i < s.count_; ++i)
     if (eventual* c = s.nodes_[i].child) taken = todo.cancel(*c) || taken;
-  if (taken && s.mode_ == mode::settle_all) s.cancel_asked_.store(true, release);
-  return taken;
+  return taken && s.mode_ != mode::settle_all;
 }
 
 void gather_state::drop(eventual& self) noexcept {

@@ -85,7 +85,6 @@ class gather_state final : public eventual, public frame_cached {
   node* const nodes_;
   atomic<std::size_t> pending_;
   atomic<std::size_t> failed_{none};
-  atomic<bool> cancel_asked_{false};
   atomic<outcome> ends_as_{outcome::none};
 };
 
