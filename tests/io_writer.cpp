@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "io_runtime.h"
 
+#include <support/streams.h>
+
 #include <sys/socket.h>
 
 #include <atomic>
@@ -9,37 +11,11 @@
 namespace {
 
 using namespace io_test;
+using support::fill_up;
+using support::swallow;
 
 class StreamWriter : public on_each_reactor {};
 INSTANTIATE_TEST_SUITE_P(, StreamWriter, testing::ValuesIn(all_setups()), name_of);
-
-/// Writes until the kernel takes no more and more than the high mark is pending; yields how much was written.
-h::task<std::size_t> fill_up(h::stream_writer& w) {
-  const std::string block(256 * 1024, 'f');
-  std::size_t written = 0;
-  // The kernel takes no more when what is pending stays the same for a long time: two hundred looks, since the thread that writes, or
-  // the peer's end in the kernel, may be held for a while.
-  for (int same = 0; same < 200;) {
-    if (w.buffered() < 4 * block.size()) {
-      w.write(block);
-      written += block.size();
-      same = 0;
-    }
-    const auto before = w.buffered();
-    co_await h::sleep(100us);
-    same = w.buffered() == before && before >= 4 * block.size() ? same + 1 : 0;
-  }
-  co_return written;
-}
-
-h::task<std::size_t> swallow(h::stream_reader& r) {
-  std::size_t n = 0;
-  while (co_await r.fill()) {
-    n += r.buffered().size();
-    r.consume(r.buffered().size());
-  }
-  co_return n;
-}
 
 TEST_P(StreamWriter, DrainsWithoutThePeerBelowTheHighMark) {
   run([]() -> h::task<> {

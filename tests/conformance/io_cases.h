@@ -7,6 +7,8 @@
 #include <heddle/io/server.h>
 #include <heddle/io/stream.h>
 
+#include <support/streams.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -22,6 +24,9 @@
 #include <unistd.h>
 
 namespace conformance {
+
+using support::fill_up;
+using support::swallow;
 
 /// How much of something a case does: `usual`, or with HEDDLE_SIZE=full (tools/nightly) as much as the catalogue says.
 inline std::size_t sized(std::size_t usual, std::size_t full) {
@@ -107,35 +112,6 @@ inline bool is_broken(const std::exception_ptr& e) {
 inline h::task<> drain(h::stream_writer& w) { co_await w.drain(); }
 inline h::task<> wait_closed(h::stream_writer& w) { co_await w.wait_closed(); }
 inline h::task<> join(h::task_handle<void> t) { co_await t; }
-
-/// All of it, without keeping it.
-inline h::task<std::size_t> swallow(h::stream_reader& r) {
-  std::size_t n = 0;
-  while (co_await r.fill()) {
-    n += r.buffered().size();
-    r.consume(r.buffered().size());
-  }
-  co_return n;
-}
-
-/// Writes until the kernel takes no more and much is buffered; yields how much was written.
-inline h::task<std::size_t> fill_up(h::stream_writer& w) {
-  const std::string block(256 * 1024, 'f');
-  std::size_t written = 0;
-  // The kernel takes no more when what is pending stays the same for a long time: two hundred looks, since the thread that writes, or
-  // the peer's end in the kernel, may be held for a while.
-  for (int same = 0; same < 200;) {
-    if (w.buffered() < 4 * block.size()) {
-      w.write(block);
-      written += block.size();
-      same = 0;
-    }
-    const auto before = w.buffered();
-    co_await h::sleep(100us);
-    same = w.buffered() == before && before >= 4 * block.size() ? same + 1 : 0;
-  }
-  co_return written;
-}
 
 inline h::task<> echo(h::stream_reader r, h::stream_writer w) {
   for (;;) {
