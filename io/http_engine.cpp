@@ -311,8 +311,8 @@ task<> engine::hang_up(connection c) {
 
 task<> engine::serve(std::shared_ptr<engine> self, connection c) {
   engine& e = *self;
-  struct
-      closer {  // on purpose, whatever ends it: a writer that is only dropped is warned of in debug mode
+  // On purpose, whatever ends it: a writer that is only dropped is warned of in debug mode.
+  struct closer {
     stream_writer& writer;
     ~closer() { writer.close(); }
   } at_end{c.writer};
