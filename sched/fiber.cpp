@@ -17,16 +17,6 @@
 #if HEDDLE_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
-#define HEDDLE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HEDDLE_TSAN 1
-#endif
-#endif
-#ifndef HEDDLE_TSAN
-#define HEDDLE_TSAN 0
-#endif
 #if HEDDLE_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif

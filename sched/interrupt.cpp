@@ -40,18 +40,10 @@ long futex(const void* word, int operation, std::uint32_t value,
   return ::syscall(SYS_futex, word, operation, value, limit, nullptr, 0);
 }
 
-#if defined(__SANITIZE_THREAD__)
-constexpr bool signals_wait_for_calls = true;
-#elif defined(__has_feature)
-constexpr bool signals_wait_for_calls = __has_feature(thread_sanitizer);
-#else
-constexpr bool signals_wait_for_calls = false;
-#endif
-
 }  // namespace
 
 void bell::sleep(std::uint32_t seen) noexcept {
-  if constexpr (signals_wait_for_calls) {
+  if constexpr (HEDDLE_TSAN) {
     // ThreadSanitizer keeps a handler back until its thread calls something that it knows, which a bare system call is not: the thread that
     // signals are left to would sleep on, and no handler would ever run.
     const timespec slice{0, 10'000'000};

@@ -13,22 +13,10 @@
 
 namespace simulated {
 
-#if defined(__SANITIZE_THREAD__)
-inline constexpr bool instrumented = true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-inline constexpr bool instrumented = true;
-#else
-inline constexpr bool instrumented = HEDDLE_ASAN;
-#endif
-#else
-inline constexpr bool instrumented = HEDDLE_ASAN;
-#endif
-
 /// So many seeds, or as many as HEDDLE_SEEDS asks for (tools/nightly does); fewer where a step costs ten times as much.
 inline std::uint64_t seeds(std::uint64_t n) {
   if (const char* asked = std::getenv("HEDDLE_SEEDS")) n = std::strtoull(asked, nullptr, 10);
-  return instrumented ? n / 20 : n;
+  return HEDDLE_ASAN || HEDDLE_TSAN ? n / 20 : n;
 }
 
 /// A condition that holds whatever the schedule; what it throws ends the simulation, whose seed is then known.

@@ -152,12 +152,7 @@ TEST_P(SIG, SIG_07_AForkedChildHasNeitherTheLoopsNorTheHandlers) {
 }
 
 // ThreadSanitizer allows no threads in a forked child.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HEDDLE_NO_THREADS_IN_A_CHILD
-#endif
-#endif
-#ifndef HEDDLE_NO_THREADS_IN_A_CHILD
+#if !HEDDLE_TSAN
 TEST_P(SIG, SIG_07_AForkedChildMayHaveALoopOfItsOwn) {
   run(
       [](unsigned loops) -> h::task<> {

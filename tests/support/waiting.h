@@ -3,6 +3,7 @@
 #pragma once
 
 #include <heddle/core/clock.h>
+#include <heddle/core/config.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>
@@ -17,17 +18,7 @@
 namespace support {
 
 /// Whether this program runs under a sanitizer: there it does the same with fewer rounds.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
+inline constexpr bool sanitized = HEDDLE_ASAN || HEDDLE_TSAN;
 [[nodiscard]] constexpr int rounds(int n) { return sanitized ? (n / 10 > 0 ? n / 10 : 1) : n; }
 
 /// Lets others run until `condition()` holds. A minute without it is a failure: something hangs.
