@@ -13,7 +13,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
+#include <new>
 
 namespace heddle::detail {
 namespace {
@@ -51,6 +53,27 @@ void make_ring(io_uring& ring) {
   const int error = ::io_uring_queue_init_params(entries, &ring, &p);
   (void)rings_ended.load(acquire);  // pairs with end_ring()
   if (error < 0) throw_system_error(-error, "io_uring_setup");
+}
+
+// Bytes that were moved out of the ring's buffers.
+struct moved_lender final : buffer_lender {
+  void give_back(lent_chunk& chunk) noexcept override { ::operator delete(&chunk); }
+  [[nodiscard]] bool is_short() const noexcept override { return false; }
+};
+constinit moved_lender moved;
+
+/// nullptr: no memory.
+lent_chunk* move_out(lent_chunk& chunk) noexcept {
+  void* memory = ::operator new(sizeof(lent_chunk) + chunk.size, std::nothrow);
+  if (!memory) return nullptr;
+  char* bytes = static_cast<char*>(memory) + sizeof(lent_chunk);
+  std::memcpy(bytes, chunk.data, chunk.size);
+  auto* copy = ::new (memory) lent_chunk;
+  copy->lender = &moved;
+  copy->data = bytes;
+  copy->size = chunk.size;
+  chunk.lender->give_back(chunk);
+  return copy;
 }
 
 }  // namespace
@@ -361,6 +384,11 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
   if (c.flags & IORING_CQE_F_BUFFER) {
     const unsigned id = c.flags >> IORING_CQE_BUFFER_SHIFT;
     chunk = &buffers_->filled(id, c.result > 0 ? static_cast<std::uint32_t>(c.result) : 0);
+    // What nobody reads must not keep buffers from a stream whose reader is what the others wait
+    // for.
+    if (chunk->size != 0 && buffers_->is_short()) {
+      if (auto* copy = move_out(*chunk)) chunk = copy;
+    }
   }
   const bool more = (c.flags & IORING_CQE_F_MORE) != 0;
   task_record* woken = nullptr;
@@ -402,7 +430,7 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
     failed->failed(code);
     failed->drop();
   }
-  if (chunk) buffers_->give_back(*chunk);
+  if (chunk) chunk->lender->give_back(*chunk);
   if (last) s.free_slot();
   if (starves && alive) {
     starved_.push_back({s.slot, generation});

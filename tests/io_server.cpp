@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "io_runtime.h"
+#include "support/streams.h"
+
+#include <heddle/sync/event.h>
 
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -13,6 +16,7 @@
 namespace {
 
 using namespace io_test;
+using support::swallow;
 
 class Server : public on_each_reactor {};
 INSTANTIATE_TEST_SUITE_P(, Server, testing::ValuesIn(all_setups()), name_of);
@@ -249,6 +253,46 @@ TEST_P(Server, TakesABurstOfConnections) {
     EXPECT_EQ(served.load(), 200);
     s.close();
     co_await s.wait_closed();
+  });
+}
+
+// A ring's connections share its buffers. If unread bytes kept them, an echo at both ends of which the same loop stands would stop for
+// ever: the one who has them reads on only when its peer has received.
+TEST_P(Server, ServesAConnectionWhileOthersLeaveMuchUnread) {
+  run([]() -> h::task<> {
+    h::event may_read;
+    std::atomic<int> begun{0};
+    auto serve = [&](h::stream_reader r, h::stream_writer w) -> h::task<> {
+      const std::string first = co_await r.read(1);
+      if (first == "e") co_return co_await echo(std::move(r), std::move(w));
+      ++begun;
+      co_await may_read.wait();
+      const auto rest = co_await swallow(r);
+      w.write(std::to_string(rest));
+    };
+    auto s = co_await h::start_server(serve, "127.0.0.1", 0);
+    constexpr int others = 24;
+    const std::string much(512 * 1024, 'm');
+    std::vector<h::connection> unread;
+    for (int i = 0; i < others; ++i) {
+      h::connection c = co_await h::open_connection("127.0.0.1", s.port());
+      c.writer.write(much);
+      c.writer.write_eof();
+      unread.push_back(std::move(c));
+    }
+    co_await until([&] { return begun == others; });
+    for (int i = 0; i < 8; ++i) {
+      h::connection c = co_await h::open_connection("127.0.0.1", s.port());
+      c.writer.write("e" + much);
+      c.writer.write_eof();
+      const auto n = co_await swallow(c.reader);
+      EXPECT_EQ(n, much.size());
+    }
+    may_read.set();
+    for (auto& c : unread) {
+      const std::string got = co_await c.reader.read();
+      EXPECT_EQ(got, std::to_string(much.size() - 1));
+    }
   });
 }
 
