@@ -148,7 +148,15 @@ bool slot::wait(phase p, time_point until, bool partial) {
   phase_.store(p, seq_cst);  // protocol EXPIRE
   if (deadline < engine_.armed_.load(seq_cst)) [[unlikely]]
     engine_.arm(deadline);
-  return partial || p == phase::writing || !engine_.stopping_.load(seq_cst);
+  if (partial || p == phase::writing || !engine_.stopping_.load(seq_cst)) return true;
+  if (!fresh_.load(relaxed)) return false;
+  // It began to wait when stop() had looked at all, and has the same time as those it found.
+  const auto by = saturating_add(clock::now(), duration(fresh_time)).time_since_epoch().count();
+  if (by < deadline) {
+    deadline_.store(by, relaxed);
+    engine_.arm(by);
+  }
+  return true;
 }
 
 void engine::enter(slot& s) {
@@ -156,14 +164,12 @@ void engine::enter(slot& s) {
   s.next_ = first_;
   if (first_ != nullptr) first_->previous_ = &s;
   first_ = &s;
-  ++slots_;
 }
 
 void engine::leave(slot& s) noexcept {
   const std::lock_guard lock(mutex_);
   (s.previous_ != nullptr ? s.previous_->next_ : first_) = s.next_;
   if (s.next_ != nullptr) s.next_->previous_ = s.previous_;
-  --slots_;
 }
 
 void engine::arm(duration::rep deadline) {
@@ -211,8 +217,8 @@ void engine::expire(slot& s, phase was) noexcept {
       reply_to to;
       to.keep_alive = false;
       write_response(out, response::error(408), to);
+      count(1, 1);
       writer.write(out);
-      count(1, 1, duration::zero());
     } catch (const std::exception&) {  // no memory: the client sees the connection end
     }
   }
@@ -271,12 +277,16 @@ void engine::write_answer(exchange& x, const reply_to& to) {
   }
 }
 
-void engine::count(unsigned requests, unsigned refused, duration each) noexcept {
+void engine::count(unsigned requests, unsigned refused) noexcept {
   auto& mine = *counters_[heddle::detail::current_loop_index()];
   bump<std::uint64_t>(mine.requests, requests);
   if (refused > 0) bump<std::uint64_t>(mine.refused, refused);
+}
+
+void engine::count_latency(unsigned requests, duration each) noexcept {
+  auto& mine = *counters_[heddle::detail::current_loop_index()];
   const auto ns = static_cast<std::uint64_t>(std::max(each, duration::zero()).count());
-  bump<std::uint64_t>(mine.latency[latency_histogram::bucket(ns)], requests - refused);
+  bump<std::uint64_t>(mine.latency[latency_histogram::bucket(ns)], requests);
 }
 
 /// Waits until a slow client has taken enough. False: it took too long.
@@ -333,15 +343,14 @@ task<> engine::serve(std::shared_ptr<engine> self, connection c) {
       s.used();
       x.take(e.options.limits);
 
-      unsigned answered = 0;
-      unsigned refused = 0;
+      unsigned answered = 0;  // counted before they are sent: whoever has an answer is counted
       while (open) {
         const auto bytes = c.reader.buffered();
         if (bytes.empty()) break;
         c.reader.consume(x->parser.feed(bytes));
         if (x->parser.failed()) {
           e.refuse(*x);
-          ++answered, ++refused;
+          e.count(1, 1);
           lingers = true;
           open = false;
           break;
@@ -372,6 +381,7 @@ task<> engine::serve(std::shared_ptr<engine> self, connection c) {
           if (e.stopping()) to.keep_alive = false;
         }
         ++answered;
+        e.count(1, 0);
         open = keeps_alive(x->answer, to);
         if (x->answer.stream) {
           task<bool> work = stream_answer(c, s, *x, to);
@@ -398,7 +408,7 @@ task<> engine::serve(std::shared_ptr<engine> self, connection c) {
         x->out.clear();
       }
       now = clock::now();
-      if (answered > 0) e.count(answered, refused, now - arrived);
+      if (answered > 0) e.count_latency(answered, now - arrived);
       if (x->parser.idle()) x.give_back();
       if (c.writer.buffered() > 0) {
         if (!open) c.writer.set_write_limits(0, 0);
@@ -502,9 +512,11 @@ server_stats engine::stats() const {
       sum.latency.counts[i] += one->latency[i].load(relaxed);
   }
   const std::lock_guard lock(mutex_);
-  sum.connections = slots_;
-  for (const slot* s = first_; s != nullptr; s = s->next_)
-    sum.working += s->phase_.load(relaxed) == phase::busy;
+  for (const slot* s = first_; s != nullptr; s = s->next_) {
+    const auto p = s->phase_.load(relaxed);
+    sum.connections += p != phase::expired;  // those are closed, only their tasks do not know yet
+    sum.working += p == phase::busy;
+  }
   return sum;
 }
 

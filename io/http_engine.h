@@ -72,7 +72,7 @@ class slot {
   ~slot();
 
   /// The connection is going to wait. `partial`: for the rest of a request. False: do not, the
-  /// server is stopping.
+  /// server is stopping and this is no new connection, whose first request may be under way.
   [[nodiscard]] bool wait(phase p, time_point until, bool partial);
   /// A request has come.
   void used() noexcept { fresh_.store(false, heddle::detail::relaxed); }
@@ -138,7 +138,8 @@ class engine : public std::enable_shared_from_this<engine> {
   static task<bool> stream_answer(connection& c, slot& s, exchange& x, const reply_to& to);
   static task<> linger(connection& c, slot& s);
   time_point deadline_of(const exchange* x, time_point began, time_point now) const;
-  void count(unsigned requests, unsigned refused, duration each) noexcept;
+  void count(unsigned requests, unsigned refused) noexcept;
+  void count_latency(unsigned requests, duration each) noexcept;
 
   void enter(slot& s);
   void leave(slot& s) noexcept;
@@ -153,7 +154,6 @@ class engine : public std::enable_shared_from_this<engine> {
   mutable std::mutex
       mutex_;  // guards the list, the timer, and a slot's connection while expire() works on it
   slot* first_ = nullptr;
-  std::size_t slots_ = 0;
   callback_handle timer_;
 };
 

@@ -497,24 +497,35 @@ TEST_P(HttpServer, StopsByFinishingWhatRunsAndClosingWhatIsIdle) {
   });
 }
 
+// It waits 200 ms for a first request. A machine that takes longer to get through this proves nothing, and tries again.
+h::task<bool> stops_on_a_new_connection() {
+  site s;
+  co_await s.start();
+  h::connection c = co_await h::open_connection("127.0.0.1", s.server.port());
+  h::connection silent = co_await h::open_connection("127.0.0.1", s.server.port());
+  co_await until([&] { return s.server.stats().connections == 2; });
+  const auto began = h::clock::now();
+  auto stopping = h::create_task(stop_after(s.server, 30s));
+  co_await until([&] { return !s.server.is_serving(); });
+  c.writer.write(get("/hello"));
+  const std::string all = co_await read_to_end(c);
+  const bool answered = bodies(all) == "hello";
+  const bool in_time = h::clock::now() - began < 200ms;
+  EXPECT_TRUE(answered || !in_time) << all;
+  const std::string nothing = co_await read_to_end(silent);
+  EXPECT_EQ(nothing, "");
+  co_await stopping;
+  co_return answered;
+}
+
 TEST_P(HttpServer, AnswersTheFirstRequestOfANewConnectionAlthoughItStops) {
   run([]() -> h::task<> {
-    site s;
-    co_await s.start();
-    h::connection c = co_await h::open_connection("127.0.0.1", s.server.port());
-    h::connection silent = co_await h::open_connection("127.0.0.1", s.server.port());
-    co_await until(
-        [&] { return s.server.stats().connections == 2 && s.server.stats().working == 0; });
-    const auto began = h::clock::now();
-    auto stopping = h::create_task(stop_after(s.server, 30s));
-    co_await until([&] { return !s.server.is_serving(); });
-    c.writer.write(get("/hello"));
-    const std::string all = co_await read_to_end(c);
-    // It waits 200 ms for a first request; on a machine that takes longer to get here it may be right to have given up.
-    if (!all.empty() || h::clock::now() - began < 200ms) EXPECT_EQ(bodies(all), "hello");
-    const std::string nothing = co_await read_to_end(silent);
-    EXPECT_EQ(nothing, "");
-    co_await stopping;
+    bool answered = false;
+    for (int tries = 0; tries < 20 && !answered; ++tries) {
+      h::task<bool> once = stops_on_a_new_connection();
+      answered = co_await once;
+    }
+    EXPECT_TRUE(answered);
   });
 }
 

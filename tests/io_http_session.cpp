@@ -30,38 +30,50 @@ std::string local(std::uint16_t port, std::string_view path) {
   return "http://127.0.0.1:" + std::to_string(port) + std::string(path);
 }
 
-/// A server that answers whatever comes with the same bytes, and counts.
-struct parrot {
-  explicit parrot(std::string text, int answers_each = 1000, bool reads = true)
-      : answer(std::move(text)), answers_per_connection(answers_each), reads_requests(reads) {}
+/// A server that answers whatever comes with the same bytes, and counts. Its connections may outlive
+/// it.
+class parrot {
+ public:
+  explicit parrot(std::string text, int answers_each = 1000) : learnt(new known) {
+    learnt->answer = std::move(text);
+    learnt->answers_each = answers_each;
+  }
 
   h::task<> start() {
-    auto take = [this](h::connection c) { return converse(std::move(c)); };
+    auto take = [shared = learnt](h::connection c) { return converse(shared, std::move(c)); };
     auto starting = h::start_server(take, "127.0.0.1", 0);
     server = co_await starting;
   }
-  h::task<> converse(h::connection c) {
-    ++connections;
-    for (int i = 0; i < answers_per_connection; ++i) {
+  [[nodiscard]] int connections() const { return learnt->connections; }
+  [[nodiscard]] int requests() const { return learnt->requests; }
+
+  h::server server;
+
+ private:
+  struct known {
+    std::string answer;
+    int answers_each = 0;
+    std::atomic<int> connections{0};
+    std::atomic<int> requests{0};
+  };
+
+  static h::task<> converse(std::shared_ptr<known> self, h::connection c) {
+    ++self->connections;
+    for (int i = 0; i < self->answers_each; ++i) {
       http::request_parser parser;
-      while (reads_requests && !parser.done()) {
+      while (!parser.done()) {
         if (c.reader.buffered().empty()) {
           const bool more = co_await c.reader.fill();
           if (!more) co_return;
         }
         c.reader.consume(parser.feed(c.reader.buffered()));
       }
-      ++requests;
-      c.writer.write(answer);
+      ++self->requests;
+      c.writer.write(self->answer);
     }
   }
 
-  std::string answer;
-  int answers_per_connection;
-  bool reads_requests;
-  h::server server;
-  std::atomic<int> connections{0};
-  std::atomic<int> requests{0};
+  std::shared_ptr<known> learnt;
 };
 
 class HttpSession : public on_each_reactor {};
@@ -149,8 +161,8 @@ TEST_P(HttpSession, RepeatsAGetWhenTheKeptConnectionTurnsOutToBeClosed) {
       const auto answer = co_await client.get(local(p.server.port(), "/"));
       EXPECT_EQ(answer.text(), "hi");
     }
-    EXPECT_EQ(p.connections, 5);
-    EXPECT_EQ(p.requests, 5);
+    EXPECT_EQ(p.connections(), 5);
+    EXPECT_EQ(p.requests(), 5);
   });
 }
 
@@ -161,7 +173,7 @@ TEST_P(HttpSession, NeverRepeatsAPost) {
     http::session client;
     const auto error = co_await error_of(client.post(local(p.server.port(), "/"), "body"));
     EXPECT_TRUE(is<http::protocol_error>(error) || code_of(error) == ECONNRESET);
-    EXPECT_EQ(p.requests, 1);
+    EXPECT_EQ(p.requests(), 1);
   });
 }
 
