@@ -101,6 +101,7 @@ struct deque_without_the_last_compare_exchange {
     auto t = top.load();
     if (t >= bottom.load()) return 0;
     const item got = at(t);
+    if (got % 16 == 0) std::this_thread::yield();  // so that it shows on one processor, too
     return top.compare_exchange_strong(t, t + 1) ? got : 0;
   }
 };
@@ -549,16 +550,26 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
           }
         },
         std::ref(pool)));
-  for (int c = 0; c < 4; ++c)
+  // Each brings a permit of its own and cancels some in the same breath: so that one who was just given it is met also where the loops
+  // take turns on one processor, and who was given something runs next.
+  constexpr int brought = 4;
+  for (int c = 0; c < brought; ++c)
     cancellers.push_back(h::create_task(
-        [](std::vector<h::task_handle<>>& takers, std::uint64_t seed) -> h::task<> {
+        [](permits<Policy>& pool, std::vector<h::task_handle<>>& takers,
+           std::uint64_t seed) -> h::task<> {
           random_source random(seed);
-          for (std::size_t k = 0; k < takers.size() / 6; ++k) {
+          const auto cancel_one = [&] {
             takers[random.below(static_cast<std::uint32_t>(takers.size()))].cancel();
+          };
+          for (auto n = random.below(8); n > 0; --n) co_await h::yield_now();
+          pool.give();
+          for (int k = 0; k < 4; ++k) cancel_one();
+          for (std::size_t k = 0; k < takers.size() / 6; ++k) {
+            cancel_one();
             co_await h::yield_now();
           }
         },
-        std::ref(takers), seed * 10 + static_cast<std::uint64_t>(c)));
+        std::ref(pool), std::ref(takers), seed * 10 + static_cast<std::uint64_t>(c)));
   for (auto& c : cancellers) co_await c;
   // With a permit lost for good the takers left over wait for ever: so they are cancelled then. All of them wait, at two looks between
   // which nobody took one: who is given one is awake at the second look, or has taken it.
@@ -580,7 +591,7 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
     t.cancel();
   }
   for (auto& t : takers) co_await support::until_later([&] { return t.done(); });
-  co_return !stuck && pool.free() == all_permits;
+  co_return !stuck && pool.free() == all_permits + brought;
 }
 
 class StressAtLoops : public support::at_loops {};
