@@ -7,6 +7,7 @@
 #include <heddle/sync/barrier.h>
 #include <heddle/sync/condition.h>
 #include <heddle/sync/event.h>
+#include <heddle/sync/latch.h>
 #include <heddle/sync/mutex.h>
 #include <heddle/sync/operation.h>
 #include <heddle/sync/queue.h>
@@ -17,8 +18,10 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -316,6 +319,75 @@ TEST_P(Stress, NobodySleepsOnASetEvent) { holds(check_event<h::event>); }
 TEST_P(Stress, AnEventThatWakesOnlyTheFirstIsNoticed) {
   is_noticed(check_event<simple_event<true>>);
 }
+
+// --- latch ---
+
+/// A latch whose count is read and written back, not exchanged: two who count at once count one.
+class forgetful_latch {
+ public:
+  explicit forgetful_latch(int count) : left_(count) {}
+  auto wait() noexcept { return open_.wait(); }
+  void count_down() {
+    const int left = left_;
+    std::this_thread::yield();  // so that it shows on one processor, too
+    left_ = left - 1;
+    if (left == 1) open_.set();
+  }
+
+ private:
+  std::atomic<int> left_;
+  simple_event<false> open_;
+};
+
+/// Tasks and a foreign thread count down while those who wait are cancelled. Nobody goes on before the last count; then everybody does, and
+/// the latch may go although the last one who counted has not left it.
+template <class Latch>
+h::task<verdict> check_latch(std::uint64_t seed, h::duration patience) {
+  constexpr int tasks = 4;
+  constexpr int by_the_thread = 2;
+  for (int round = 0; round < 30; ++round) {
+    auto l = std::make_unique<Latch>(tasks + by_the_thread);
+    std::atomic<int> counted{0};
+    std::atomic<int> went_on{0};
+    std::atomic<bool> early{false};
+    std::atomic<long> progress{0};
+    std::atomic<bool> stop{false};
+    auto wait = [&]() -> h::task<> {
+      try {
+        co_await l->wait();
+        ++went_on;
+        if (counted < tasks + by_the_thread) early = true;
+      } catch (const h::cancelled_error&) {}
+      ++progress;
+    };
+    auto count = [&]() -> h::task<> {
+      ++counted;
+      l->count_down();
+      co_return;
+    };
+    std::vector<h::task_handle<void>> waiters, counters;
+    for (int i = 0; i < 8; ++i) waiters.push_back(h::create_task(wait()));
+    if (round % 2 == 0) co_await h::yield_now();
+    for (int i = 0; i < tasks; ++i) counters.push_back(h::create_task(count()));
+    std::thread foreign([&] {
+      for (int i = 0; i < by_the_thread; ++i) {
+        ++counted;
+        l->count_down();
+      }
+    });
+    const bool in_time = co_await all_end(waiters, progress, stop, 3,
+                                          seed + static_cast<std::uint64_t>(round), patience);
+    if (in_time && went_on > 0) l.reset();
+    foreign.join();
+    for (auto& c : counters) co_await c;
+    if (early) co_return "somebody went on before the last count";
+    if (!in_time) co_return "somebody sleeps on a latch that is counted down";
+  }
+  co_return "";
+}
+
+TEST_P(Stress, ALatchOpensWithTheLastCountForAll) { holds(check_latch<h::latch>); }
+TEST_P(Stress, ALatchThatForgetsACountIsNoticed) { is_noticed(check_latch<forgetful_latch>); }
 
 // --- queue ---
 
