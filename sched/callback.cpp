@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: MIT
+#include <heddle/sched/runtime_state.h>
 #include <heddle/sched/work.h>
+#include <heddle/sched/worker.h>
+
+#include <mutex>
 
 namespace heddle::detail {
 
+// What was captured may own the handle that we are called through, so a reference is held until it is released.
 bool callback::cancel() noexcept {
   auto expected = state::queued;
   if (!state_.compare_exchange_strong(expected, state::cancelled, acq_rel,
                                       acquire))  // pairs with run()
     return expected == state::cancelled;
+  if (!disarm()) ref();
   release();
+  unref();
   return true;
 }
 
@@ -24,6 +31,51 @@ void callback::run() {
     }
   } end{*this};
   invoke();
+}
+
+void timed_callback::arm(worker& w, time_point when) {
+  worker_ = &w;
+  runtime_ = w.state().id;
+  const bool ours = this_worker() == &w;
+  const runtime_state::guest inside(w.state());
+  bool first = false;
+  {
+    const std::lock_guard hold(w.own_timers());
+    first = w.own_timers().arm(*this, when);
+    armed_.store(true, relaxed);
+    ref();
+    if (first && !ours) w.own_timers().announce();
+  }
+  if (first && !ours) w.timer_moved_up();
+}
+
+void timed_callback::fired(timer_node& node, work_list&) noexcept {
+  auto& self = static_cast<timed_callback&>(node);
+  self.armed_.store(
+      false, detail::release);  // pairs with disarm(), which leaves the worker alone from here on
+  self.worker_->deliver(work(self));
+}
+
+// A handle may outlive its runtime, and numbers of runtimes are used again. But a runtime fires all its timers before it goes: who still finds
+// this one armed while he is the guest of a runtime with its number is the guest of the right one.
+bool timed_callback::disarm() noexcept {
+  struct question {
+    timed_callback& self;
+    bool removed = false;
+  } q{*this};
+  if (!armed_.load(acquire)) return false;  // pairs with fired()
+  (void)with_runtime(
+      runtime_,
+      [](runtime_state&, void* argument) {
+        auto& q = *static_cast<question*>(argument);
+        if (!q.self.armed_.load(acquire)) return;  // pairs with fired()
+        auto& timers = q.self.worker_->own_timers();
+        const std::lock_guard hold(timers);
+        q.removed = timers.disarm(q.self);
+        if (q.removed) q.self.armed_.store(false, relaxed);
+      },
+      &q);
+  return q.removed;
 }
 
 }  // namespace heddle::detail

@@ -36,7 +36,7 @@ class callback_handle {
   ~callback_handle() {
     if (callback_) callback_->unref();
   }
-  /// It will not run, if it has not begun to; what it captured is released now. From any thread; again is harmless.
+  /// It will not run, if it has not begun to; what it captured is released now, and its timer. From any thread; again is harmless.
   void cancel() noexcept {
     if (callback_) (void)callback_->cancel();
   }
@@ -50,8 +50,8 @@ class callback_handle {
 namespace detail {
 
 /// A callback that holds its callable and arguments until it ran or was cancelled.
-template <class F, class... Args>
-class bound_callback : public callback {
+template <class Base, class F, class... Args>
+class bound_callback : public Base {
  public:
   template <class G, class... As>
   explicit bound_callback(G&& f, As&&... args) {
@@ -86,9 +86,9 @@ class loop : public detail::executor {
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   callback_handle call_soon(F&& f, Args&&... args) {
-    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(
-        std::forward<F>(f), std::forward<Args>(args)...);
-    return post(c);
+    return post(
+        new detail::bound_callback<detail::callback, std::decay_t<F>, std::decay_t<Args>...>(
+            std::forward<F>(f), std::forward<Args>(args)...));
   }
   /// The same, not before `delay` has passed. A negative delay counts as past.
   template <class Rep, class Period, class F, class... Args>
@@ -101,9 +101,10 @@ class loop : public detail::executor {
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   callback_handle call_at(time_point when, F&& f, Args&&... args) {
-    auto* c = new detail::bound_callback<std::decay_t<F>, std::decay_t<Args>...>(
-        std::forward<F>(f), std::forward<Args>(args)...);
-    return post_at(c, when);
+    return post_at(
+        new detail::bound_callback<detail::timed_callback, std::decay_t<F>, std::decay_t<Args>...>(
+            std::forward<F>(f), std::forward<Args>(args)...),
+        when);
   }
   /// Calls `f(args...)` on this loop, as a callback, whenever `descriptor` has something to read, or is at its end, until remove_reader:
   /// again and again while that lasts. In place of the reader that it had, from whatever loop of the runtime; its writer stays.
@@ -149,7 +150,7 @@ class loop : public detail::executor {
 
  private:
   callback_handle post(detail::callback* c);
-  callback_handle post_at(detail::callback* c, time_point when);
+  callback_handle post_at(detail::timed_callback* c, time_point when);
   void subscribe(detail::occasion when, int number, detail::counted_ptr<detail::handler> what);
   bool unsubscribe(detail::occasion when, int number);
 

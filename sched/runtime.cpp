@@ -765,47 +765,12 @@ callback_handle loop::post(detail::callback* c) {
   return handle;
 }
 
-namespace detail {
-namespace {
-
-/// The timer of a callback: when it fires the callback goes to its loop; when the callback was cancelled meanwhile it is just dropped.
-class timed_callback final : public timer_node {
- public:
-  timed_callback(worker& w, callback& c) noexcept
-      : timer_node(&fired), worker_(&w), callback_(&c) {}
-
- private:
-  static void fired(timer_node& node, work_list&) noexcept {
-    auto* self = static_cast<timed_callback*>(&node);
-    auto* w = self->worker_;
-    auto* c = self->callback_;
-    delete self;
-    w->deliver(work(*c));
-  }
-  worker* worker_;
-  callback* callback_;
-};
-
-}  // namespace
-}  // namespace detail
-
-callback_handle loop::post_at(detail::callback* c, time_point when) {
+callback_handle loop::post_at(detail::timed_callback* c, time_point when) {
   auto& w = static_cast<detail::worker&>(*this);
   callback_handle handle(c);
   w.check_open("call_at");
   c->context = detail::inherited_context();
-  auto timer = std::make_unique<detail::timed_callback>(w, *c);
-  const bool ours = detail::this_worker() == &w;
-  detail::runtime_state::guest inside(w.state());
-  bool first;
-  {
-    std::lock_guard hold(w.own_timers());
-    first = w.own_timers().arm(*timer, when);
-    c->ref();
-    (void)timer.release();
-    if (first && !ours) w.own_timers().announce();
-  }
-  if (first && !ours) w.timer_moved_up();
+  c->arm(w, when);
   return handle;
 }
 

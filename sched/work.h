@@ -5,6 +5,7 @@
 #include <heddle/core/context_slot.h>
 #include <heddle/core/frame_cache.h>
 #include <heddle/core/task_record.h>
+#include <heddle/sched/timers.h>
 
 #include <cstdint>
 #include <typeinfo>
@@ -12,6 +13,7 @@
 namespace heddle::detail {
 
 class callback;
+class worker;
 
 /// A tagged pointer; as small as what it points to.
 class work {
@@ -54,7 +56,7 @@ class callback : public frame_cached {
   void unref() noexcept {
     if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
-  /// True: it will not run. What it captured is released now.
+  /// True: it will not run. What it captured is released now, and its timer is gone.
   bool cancel() noexcept;
   [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
   /// Runs it unless it was cancelled. Throws what it throws.
@@ -71,11 +73,30 @@ class callback : public frame_cached {
   virtual void invoke() = 0;
   /// Releases what was captured: after it ran, or when it is cancelled.
   virtual void release() noexcept = 0;
+  /// True: it was waiting for its time, does not any more, and the caller has the timer's reference.
+  virtual bool disarm() noexcept { return false; }
 
  private:
   enum class state : std::uint8_t { queued, running, done, cancelled };
   atomic<std::uint32_t> refs_{1};
   atomic<state> state_{state::queued};
+};
+
+/// One that waits for its time first. While it does its timer holds the reference that the queue has afterwards.
+class timed_callback : public callback, public timer_node {
+ public:
+  timed_callback() noexcept : timer_node(&fired) {}
+
+  /// Throws std::bad_alloc, before anything changed.
+  void arm(worker& w, time_point when);
+
+ private:
+  static void fired(timer_node& node, work_list& todo) noexcept;
+  bool disarm() noexcept override;
+
+  worker* worker_ = nullptr;  // alive while armed_
+  atomic<bool> armed_{false};
+  std::uint16_t runtime_ = 0;
 };
 
 inline work work::next() const noexcept {

@@ -238,6 +238,57 @@ TEST_P(Callbacks, AnotherThreadMayCancelOneThatHasNotStarted) {
   EXPECT_FALSE(ran);
 }
 
+// Against each other: the loop that fires, two that cancel, and at times the end of the runtime.
+TEST_P(Callbacks, ATimedOneRunsOrIsCancelledOnceWhoeverCancelsItWhen) {
+  constexpr int each = 64;
+  for (int round = 0; round < support::rounds(100); ++round) {
+    std::optional<h::runtime> rt(std::in_place, with());
+    std::atomic<int> ran{0};
+    auto held = std::make_shared<int>(1);
+    std::vector<h::callback_handle> handles;
+    for (unsigned i = 0; i < each; ++i)
+      handles.push_back(
+          rt->loop(i % rt->loop_count())
+              .call_later(std::chrono::microseconds(i * 7 % 60), [held, &ran] { ++ran; }));
+    const auto cancel_all = [](std::vector<h::callback_handle> list) {
+      for (auto& one : list) one.cancel();
+    };
+    std::thread forward(cancel_all, handles);
+    std::thread backward(cancel_all,
+                         std::vector<h::callback_handle>(handles.rbegin(), handles.rend()));
+    if (round % 2 == 0) rt.reset();
+    forward.join();
+    backward.join();
+    rt.reset();
+    int cancelled = 0;
+    for (const auto& one : handles) cancelled += one.cancelled();
+    EXPECT_EQ(ran + cancelled, each);
+    EXPECT_EQ(held.use_count(), 1);
+  }
+}
+
+TEST_P(Callbacks, AHandleMayOutliveItsRuntime) {
+  h::callback_handle early, late;
+  {
+    h::runtime rt(with());
+    early = rt.loop(0).call_later(1h, [] {});
+    late = rt.loop(0).call_soon([] {});
+  }
+  h::runtime next(with());  // perhaps with the same number, perhaps in the same place
+  auto its = next.loop(0).call_later(1h, [] {});
+  early.cancel();
+  late.cancel();
+  EXPECT_TRUE(early.cancelled());
+  const auto armed = [&] {
+    std::size_t n = 0;
+    for (const auto& l : next.stats().loops) n += l.timers;
+    return n;
+  };
+  EXPECT_EQ(armed(), 1u);
+  its.cancel();
+  EXPECT_EQ(armed(), 0u);
+}
+
 TEST_P(Callbacks, OneThatThrowsIsReportedOnceAndTheNextStillRuns) {
   support::reports seen;
   auto o = with();
