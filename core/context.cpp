@@ -52,19 +52,30 @@ context_value_ref context_map::find(std::uint64_t variable) const noexcept {
 
 context_slot::~context_slot() = default;
 
-void context_slot::share(counted_ptr<context_state> state) noexcept { shared_ = std::move(state); }
+void context_slot::share(counted_ptr<context_state> state) noexcept {
+  target_.store(state.get(), relaxed);
+  shared_ = std::move(state);
+}
 
-// The slot whose map counts, locked. What is shared is no task's slot, so it shares nothing in turn; and it stays for as long as this slot.
+// The slot whose map counts, as far as can be seen from here. What is shared is no task's slot, so it shares nothing in turn; and it stays for
+// as long as this slot.
+context_slot& context_slot::target() noexcept {
+  auto* state = target_.load(acquire);  // pairs with shared()
+  return state ? state->slot : *this;
+}
+
 context_slot& context_slot::lock_target() noexcept {
-  lock_.lock();
-  if (!shared_) return *this;
-  auto& target = shared_->slot;
-  lock_.unlock();
-  target.lock_.lock();
-  return target;
+  auto* t = &target();
+  t->lock_.lock();
+  if (t != this || !shared_) return *t;
+  t->lock_.unlock();  // it was shared meanwhile
+  t = &shared_->slot;
+  t->lock_.lock();
+  return *t;
 }
 
 context_map_ref context_slot::copy() noexcept {
+  if (!target().begun_.load(acquire)) return {};  // pairs with replace() and shared()
   auto& t = lock_target();
   auto map = t.map_;
   t.lock_.unlock();
@@ -72,6 +83,7 @@ context_map_ref context_slot::copy() noexcept {
 }
 
 context_value_ref context_slot::find(std::uint64_t variable) noexcept {
+  if (!target().begun_.load(acquire)) return {};  // pairs with replace() and shared()
   auto& t = lock_target();
   auto value = t.map_ ? t.map_->find(variable) : context_value_ref();
   t.lock_.unlock();
@@ -85,7 +97,10 @@ context_value_ref context_slot::replace(std::uint64_t variable, context_value_re
     auto after = context_map::with(before.get(), variable, value);
     auto& t = lock_target();
     const bool same = t.map_.get() == before.get();
-    if (same) std::swap(t.map_, after);
+    if (same) {
+      std::swap(t.map_, after);
+      t.begun_.store(true, release);  // pairs with copy() and find()
+    }
     t.lock_.unlock();
     if (same) return before ? before->find(variable) : context_value_ref();
   }
@@ -97,7 +112,9 @@ counted_ptr<context_state> context_slot::shared() {
   if (!shared_) {
     fresh->slot.map_ = std::move(map_);
     fresh->slot.identity_ = identity_;
+    fresh->slot.begun_.store(static_cast<bool>(fresh->slot.map_), relaxed);
     shared_ = std::move(fresh);
+    target_.store(shared_.get(), release);  // pairs with target()
   }
   auto result = shared_;
   lock_.unlock();

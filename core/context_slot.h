@@ -68,13 +68,16 @@ class context_state;
 class context_slot {
  public:
   constexpr context_slot() noexcept = default;
-  explicit context_slot(context_map_ref map) noexcept : map_(std::move(map)) {}
+  explicit context_slot(context_map_ref map) noexcept : map_(std::move(map)), begun_(true) {}
   context_slot(const context_slot&) = delete;
   context_slot& operator=(const context_slot&) = delete;
   ~context_slot();
 
   /// At the birth of its owner: begins with `map`, or shares `state`.
-  void begin_with(context_map_ref map) noexcept { map_ = std::move(map); }
+  void begin_with(context_map_ref map) noexcept {
+    begun_.store(static_cast<bool>(map), relaxed);
+    map_ = std::move(map);
+  }
   void share(counted_ptr<context_state> state) noexcept;
 
   /// What a child begins with; null if nothing is set.
@@ -88,12 +91,16 @@ class context_slot {
   [[nodiscard]] std::uint64_t identity() noexcept;
 
  private:
+  [[nodiscard]] context_slot& target() noexcept;
   context_slot& lock_target() noexcept;
 
   spin_lock lock_;
   context_map_ref map_;                // under lock_
   counted_ptr<context_state> shared_;  // under lock_; once set it stays
   std::uint64_t identity_ = 0;         // under lock_; 0: nobody asked yet
+  // Looked at without the lock, and raised under it: something was set here (most never see that); the context that is shared.
+  atomic<bool> begun_{false};
+  atomic<context_state*> target_{nullptr};
 };
 
 /// What a `context` refers to.

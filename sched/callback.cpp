@@ -36,17 +36,25 @@ void callback::run() {
 void timed_callback::arm(worker& w, time_point when) {
   worker_ = &w;
   runtime_ = w.state().id;
-  const bool ours = this_worker() == &w;
+  if (this_worker() == &w) {
+    const std::lock_guard hold(w.own_timers());
+    (void)arm_locked(w, when);
+    return;
+  }
   const runtime_state::guest inside(w.state());
-  bool first = false;
   {
     const std::lock_guard hold(w.own_timers());
-    first = w.own_timers().arm(*this, when);
-    armed_.store(true, relaxed);
-    ref();
-    if (first && !ours) w.own_timers().announce();
+    if (!arm_locked(w, when)) return;
+    w.own_timers().announce();
   }
-  if (first && !ours) w.timer_moved_up();
+  w.timer_moved_up();
+}
+
+bool timed_callback::arm_locked(worker& w, time_point when) {
+  const bool first = w.own_timers().arm(*this, when);
+  armed_.store(true, relaxed);
+  ref_alone();
+  return first;
 }
 
 void timed_callback::fired(timer_node& node, work_list&) noexcept {

@@ -760,7 +760,7 @@ callback_handle loop::post(detail::callback* c) {
   callback_handle handle(c);
   w.check_open("call_soon");
   c->context = detail::inherited_context();
-  c->ref();
+  c->ref_alone();  // the queue's
   w.deliver(detail::work(*c));
   return handle;
 }

@@ -53,8 +53,11 @@ class callback : public frame_cached {
   virtual ~callback() = default;
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
+  /// A reference more while nobody else knows of it.
+  void ref_alone() noexcept { refs_.store(refs_.load(relaxed) + 1, relaxed); }
   void unref() noexcept {
-    if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
+    // Who has the only reference needs no exchange: nobody is there to take another.
+    if (refs_.load(acquire) == 1 || refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
   /// True: it will not run. What it captured is released now, and its timer is gone.
   bool cancel() noexcept;
@@ -91,6 +94,7 @@ class timed_callback : public callback, public timer_node {
   void arm(worker& w, time_point when);
 
  private:
+  bool arm_locked(worker& w, time_point when);
   static void fired(timer_node& node, work_list& todo) noexcept;
   bool disarm() noexcept override;
 
