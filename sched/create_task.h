@@ -158,6 +158,7 @@ class done_callback_of final : public callback, public join_node {
     function_.reset();
     task_ = {};
   }
+  bool disarm() noexcept override { return task_.record()->remove_joiner(*this); }
 
   std::optional<F> function_;
   loop_name where_;
@@ -179,7 +180,7 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
   const auto where = detail::callback_loop(t);
   auto* c = new detail::done_callback_of<std::decay_t<F>, T>(std::forward<F>(f), where, *this);
   c->context = detail::inherited_context();
-  c->ref();
+  c->ref_alone();  // the task's, then the queue's
   callback_handle handle(c);
   if (!t.add_joiner(*c)) detail::deliver_callback(where, *c);
   return handle;

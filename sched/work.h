@@ -45,7 +45,7 @@ class work {
   std::uintptr_t bits_ = 0;
 };
 
-/// A callback on its way to a loop. Counted: the queue (or timer) holds one reference, the handle another.
+/// A callback on its way to a loop. Counted: the queue (or timer, or task) holds one reference, the handle another.
 //
 // state_  queued -> running -> done, or queued -> cancelled, by compare-exchange: a callback runs or is cancelled, never both.
 class callback : public frame_cached {
@@ -59,7 +59,7 @@ class callback : public frame_cached {
     // Who has the only reference needs no exchange: nobody is there to take another.
     if (refs_.load(acquire) == 1 || refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
-  /// True: it will not run. What it captured is released now, and its timer is gone.
+  /// True: it will not run. What it captured is released now, and it is gone from where it waited.
   bool cancel() noexcept;
   [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
   /// Runs it unless it was cancelled. Throws what it throws.
@@ -76,7 +76,7 @@ class callback : public frame_cached {
   virtual void invoke() = 0;
   /// Releases what was captured: after it ran, or when it is cancelled.
   virtual void release() noexcept = 0;
-  /// True: it was waiting for its time, does not any more, and the caller has the timer's reference.
+  /// True: it was waiting, for its time or the end of a task, does not any more, and the caller has the reference of what it waited in.
   virtual bool disarm() noexcept { return false; }
 
  private:
