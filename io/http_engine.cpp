@@ -225,6 +225,13 @@ void engine::expire(slot& s, phase was) noexcept {
   writer.close();
 }
 
+// Under the mutex. An idle connection of a stopping server: it has until the end of the grace to take what it was answered. Nor is that
+// known to be sent as soon as the kernel has sent it.
+void engine::dismiss(slot& s) noexcept {
+  auto was = phase::reading;
+  if (s.phase_.compare_exchange_strong(was, phase::expired, acq_rel, relaxed)) s.writer_.close();
+}
+
 time_point engine::deadline_of(const exchange* x, time_point began, time_point now) const {
   if (x == nullptr || x->parser.idle()) return saturating_add(now, options.idle_timeout);
   if (x->parser.head_done()) return saturating_add(now, options.body_timeout);
@@ -491,7 +498,7 @@ task<> engine::stop(duration grace) {
       if (s->fresh_.load(relaxed))
         s->deadline_.store(first_request_by, relaxed);
       else
-        expire(*s, phase::reading);
+        dismiss(*s);
     }
   }
   arm(first_request_by);

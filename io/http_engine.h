@@ -146,6 +146,7 @@ class engine : public std::enable_shared_from_this<engine> {
   void arm(duration::rep deadline);
   void sweep();
   void expire(slot& s, phase was) noexcept;
+  void dismiss(slot& s) noexcept;
 
   std::vector<std::unique_ptr<counters>> counters_;  // by loop
   atomic<bool> stopping_{false};
