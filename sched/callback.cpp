@@ -19,6 +19,12 @@ bool callback::cancel() noexcept {
   return true;
 }
 
+void callback::drop() noexcept {
+  auto expected = state::queued;
+  if (state_.compare_exchange_strong(expected, state::cancelled, acq_rel, relaxed)) release();
+  unref();
+}
+
 void callback::run() {
   auto expected = state::queued;
   if (!state_.compare_exchange_strong(expected, state::running, acq_rel, relaxed))

@@ -213,9 +213,7 @@ void deliver_callback(loop_name where, callback& c) noexcept {
         s.workers[p.index]->deliver(work(*p.c));
       },
       &p);
-  if (there) return;
-  (void)c.cancel();
-  c.unref();
+  if (!there) c.drop();
 }
 
 }  // namespace detail

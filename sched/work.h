@@ -61,6 +61,9 @@ class callback : public frame_cached {
   }
   /// True: it will not run. What it captured is released now, and it is gone from where it waited.
   bool cancel() noexcept;
+  /// It has come out of where it waited and will not run, since its runtime has ended. Takes over the reference. Legal under the lock of
+  /// what it waited in.
+  void drop() noexcept;
   [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
   /// Runs it unless it was cancelled. Throws what it throws.
   void run();

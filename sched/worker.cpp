@@ -545,8 +545,7 @@ void worker::drop_leftovers() noexcept {
     const auto next = item.next();
     HEDDLE_ASSERT(!item.is_task(),
                   (describe_task(item.as_task()) + ", outlived its runtime").c_str());
-    (void)item.as_callback().cancel();
-    item.as_callback().unref();
+    item.as_callback().drop();
     item = next;
   }
 }
