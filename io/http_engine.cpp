@@ -29,6 +29,11 @@ constexpr auto linger_time = std::chrono::seconds(2);
 // What a stopping server gives a new connection for its first request, which may be under way.
 constexpr auto fresh_time = std::chrono::milliseconds(200);
 
+/// Until when a connection that has asked nothing may do so, from now on, when its server stops.
+duration::rep first_request_by() noexcept {
+  return saturating_add(clock::now(), duration(fresh_time)).time_since_epoch().count();
+}
+
 /// The thread's spare exchanges. Never inlined: the coroutines that call it resume on other
 /// threads.
 HEDDLE_NOINLINE std::vector<std::unique_ptr<exchange>>& spares() {
@@ -151,7 +156,7 @@ bool slot::wait(phase p, time_point until, bool partial) {
   if (partial || p == phase::writing || !engine_.stopping_.load(seq_cst)) return true;
   if (!fresh_.load(relaxed)) return false;
   // It began to wait when stop() had looked at all, and has the same time as those it found.
-  const auto by = saturating_add(clock::now(), duration(fresh_time)).time_since_epoch().count();
+  const auto by = first_request_by();
   if (by < deadline) {
     deadline_.store(by, relaxed);
     engine_.arm(by);
@@ -350,7 +355,7 @@ task<> engine::serve(std::shared_ptr<engine> self, connection c) {
       s.used();
       x.take(e.options.limits);
 
-      unsigned answered = 0;  // counted before they are sent: whoever has an answer is counted
+      unsigned answered = 0;
       while (open) {
         const auto bytes = c.reader.buffered();
         if (bytes.empty()) break;
@@ -388,7 +393,7 @@ task<> engine::serve(std::shared_ptr<engine> self, connection c) {
           if (e.stopping()) to.keep_alive = false;
         }
         ++answered;
-        e.count(1, 0);
+        e.count(1, 0);  // before it is sent: whoever has an answer is counted
         open = keeps_alive(x->answer, to);
         if (x->answer.stream) {
           task<bool> work = stream_answer(c, s, *x, to);
@@ -489,19 +494,18 @@ task<> engine::stop(duration grace) {
   stopping_.store(true, seq_cst);  // protocol EXPIRE
   if (!listener.valid()) co_return;
   listener.close();
-  const auto first_request_by =
-      saturating_add(clock::now(), duration(fresh_time)).time_since_epoch().count();
+  const auto by = first_request_by();
   {
     const std::lock_guard lock(mutex_);
     for (slot* s = first_; s != nullptr; s = s->next_) {
       if (s->phase_.load(seq_cst) != phase::reading || s->partial_.load(relaxed)) continue;
       if (s->fresh_.load(relaxed))
-        s->deadline_.store(first_request_by, relaxed);
+        s->deadline_.store(by, relaxed);
       else
         dismiss(*s);
     }
   }
-  arm(first_request_by);
+  arm(by);
   auto late = current_loop().call_later(grace, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->listener.abort_clients();
   });

@@ -65,8 +65,8 @@ bool timed_callback::arm_locked(worker& w, time_point when) {
 
 void timed_callback::fired(timer_node& node, work_list&) noexcept {
   auto& self = static_cast<timed_callback&>(node);
-  self.armed_.store(
-      false, detail::release);  // pairs with disarm(), which leaves the worker alone from here on
+  // Pairs with disarm(), which leaves the worker alone from here on.
+  self.armed_.store(false, detail::release);
   self.worker_->deliver(work(self));
 }
 

@@ -232,7 +232,8 @@ TEST_P(Offload, TheRuntimeWaitsForJobsThatRunAtItsEnd) {
         [](std::atomic<bool>* e, std::atomic<bool>* out) -> h::task<> {
           co_await h::to_thread([=] {
             *e = true;
-            std::this_thread::sleep_for(5ms);
+            std::this_thread::sleep_for(
+                5ms);  // main has returned meanwhile; too short, it would only show less
             *out = true;
           });
         },

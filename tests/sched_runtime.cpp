@@ -540,7 +540,7 @@ TEST_P(Shutdown, ForeignThreadsMayPostUpToTheEnd) {
             rt.loop(rt.loop_count() - 1).call_later(1h, [a = alive(living)] {});
           }
         });
-      std::this_thread::sleep_for(300us);
+      std::this_thread::sleep_for(300us);  // for some to be posted; none would only show less
       stop = true;
       for (auto& t : posters) t.join();
     }

@@ -8,6 +8,7 @@
 #include <heddle/sched/wait_for.h>
 
 #include <support/loops.h>
+#include <support/timers.h>
 
 #include <gtest/gtest.h>
 
@@ -24,18 +25,13 @@ namespace {
 namespace h = heddle;
 using namespace std::chrono_literals;
 using support::journal;
+using support::timers_armed;
 using support::until;
 using support::until_later;
 
 class Time : public support::at_loops {};
 class Timeout : public support::at_loops {};
 class WaitFor : public support::at_loops {};
-
-std::size_t timers_armed(h::runtime& rt) {
-  std::size_t n = 0;
-  for (const auto& l : rt.stats().loops) n += l.timers;
-  return n;
-}
 
 // --------------------------------------------------------------------- sleep
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
 
+#include <support/timers.h>
+
 #include <atomic>
 #include <limits>
 #include <string>
@@ -10,14 +12,9 @@
 namespace {
 
 using namespace conformance;
+using support::timers_armed;
 
 CASES(TIME);
-
-std::size_t timers_armed(h::runtime& rt) {
-  std::size_t n = 0;
-  for (const auto& l : rt.stats().loops) n += l.timers;
-  return n;
-}
 
 TEST_P(TIME, TIME_01_ACallbackRunsOnceAndNotBeforeItsTime) {
   run([]() -> h::task<> {

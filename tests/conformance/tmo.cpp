@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
 
+#include <support/timers.h>
+
 #include <heddle/sched/task_group.h>
 
 namespace {
 
 using namespace conformance;
+using support::timers_armed;
 
 CASES(TMO);
 
 unsigned own_count() { return h::current_task().cancelling(); }
-std::size_t timers_armed() {
-  std::size_t n = 0;
-  for (const auto& l : h::current_loop().owner().stats().loops) n += l.timers;
-  return n;
-}
 void block_thread(std::chrono::microseconds d) {
   const auto end = h::clock::now() + d;
   while (h::clock::now() < end) {}

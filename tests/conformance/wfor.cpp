@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
 
+#include <support/timers.h>
+
 #include <heddle/sched/shield.h>
 #include <heddle/sync/condition.h>
 #include <heddle/sync/queue.h>
@@ -8,6 +10,7 @@
 namespace {
 
 using namespace conformance;
+using support::timers_armed;
 
 CASES(WFOR);
 
@@ -23,11 +26,6 @@ h::task<int> sleeper(std::atomic<bool>& runs, std::atomic<bool>& cleaned,
   co_await h::sleep(cleanup);
   cleaned = true;
   throw h::cancelled_error();
-}
-std::size_t timers_armed() {
-  std::size_t n = 0;
-  for (const auto& l : h::current_loop().owner().stats().loops) n += l.timers;
-  return n;
 }
 
 TEST_P(WFOR, WFOR_01_WhatEndsInTimeYieldsItsValueAndNoTimerRemains) {
