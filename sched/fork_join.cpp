@@ -20,7 +20,7 @@ void wake_thief() noexcept {
 
 std::coroutine_handle<> fork_join_base::end_turn(fork_state& f, promise_base& first) noexcept {
   // All children go through the deque, counted; the loop looks at timers and I/O and then pops the first.
-  f.budget = fork_state::forks_per_turn;
+  f.budget = f.per_turn;
   f.turn_over = true;
   join_.pending.fetch_add(
       join_.count,

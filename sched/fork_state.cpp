@@ -3,9 +3,17 @@
 
 #include <heddle/core/executor_hooks.h>
 
+#include <algorithm>
+
 namespace heddle::detail {
 
 template class deque<promise_base*>;
+
+void fork_state::adapt(duration took) noexcept {
+  const auto fit = std::int64_t{per_turn} * turn.count() / std::max(took.count(), std::int64_t{1});
+  const auto most = std::min(2 * std::int64_t{per_turn}, std::int64_t{most_per_turn});
+  budget = per_turn = static_cast<std::uint32_t>(std::clamp(fit, std::int64_t{1}, most));
+}
 
 std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
   join_block& j = of(child);

@@ -21,7 +21,8 @@ constexpr duration watcher_naps = std::chrono::milliseconds(2);
 constexpr duration watch_lingers = std::chrono::milliseconds(20);
 constexpr unsigned most_watchers =
     2;  // parked loops that nap; two, so that one may leave without waking another
-constexpr unsigned slot_cap = 16;  // how often in a row the slot may jump the queue
+constexpr std::size_t queue_turn = 256;  // steps from the queues between two turns of forks
+constexpr unsigned slot_cap = 16;        // how often in a row the slot may jump the queue
 constexpr unsigned most_spins =
     12;  // rounds of searching before parking, when that has paid lately
 
@@ -124,7 +125,9 @@ void worker::take_turns(Overtaken overtaken) {
 // This order is the policy; nothing else decides it.
 bool worker::run_next() {
   if (++tick_ % fair_every == 0 || forks_.turn_over)
-    housekeep(false);  // outsiders, timers and I/O never starve
+    housekeep(false);                          // outsiders, timers and I/O never starve
+  const bool queues_first = queue_turn_ != 0;  // nor does what is ready, while forks storm
+  if (queues_first) --queue_turn_;
 
   if (slot_.load(relaxed) != nullptr) {                       // just woken by us, still warm
     if (task_record* t = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
@@ -137,7 +140,7 @@ bool worker::run_next() {
   }
 
   forks_first_ = !forks_first_;  // depth first, but what waits in the queues gets every other turn
-  if (forks_first_)
+  if (forks_first_ && !queues_first)
     if (promise_base* s = forks_.pop()) return run_strand(*s), true;
 
   if (tick_ & 1) {  // pinned and movable take turns
@@ -152,12 +155,18 @@ bool worker::run_next() {
 }
 
 void worker::housekeep(bool idle) {
+  const bool forks_paused = forks_.turn_over;
   forks_.turn_over = false;
   local_size_.store(local_.size(), relaxed);
   const bool got = drain_inboxes();
   const auto t = now();
   timers_.expire(t);
   if ((idle && !got) || t - last_poll_ >= poll_every) (void)poll(duration::zero());
+  if (forks_paused) {
+    // One pass over what is ready, and then the forks go on. One task a turn is not enough: 64 ready ones waited for 64 turns, 3 ms.
+    time_turn_ = true;
+    if (queue_turn_ == 0) queue_turn_ = std::min(local_.size() + ready_.size(), queue_turn);
+  }
   if (state_->workers.size() > 1 && t - last_watch_ >= watch_hogged_every) rescue_hogged(t);
 }
 
@@ -304,8 +313,11 @@ void worker::run_strand(promise_base& strand) {
   self.step_started = 0;
   if (this_world()) [[unlikely]]
     state_->simulated->note("runs a strand of", &strand.enclosing().root());
+  const bool timed = std::exchange(time_turn_, false);
+  const auto began = timed ? now() : time_point{};
   join_block::start_counted(strand).resume();
   self.current = nullptr;
+  if (timed && forks_.turn_over) forks_.adapt(now() - began);
 }
 
 void worker::run_callback(callback& c) {

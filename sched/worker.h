@@ -163,6 +163,8 @@ class worker final : public loop {
   bool searching_ = false;
   bool sealed_ = false;
   bool forks_first_ = true;
+  bool time_turn_ = false;      // the next strand begins a turn of forks
+  std::size_t queue_turn_ = 0;  // so many steps from the queues come before the next strand
   unsigned spin_ = 0;
   time_point last_poll_{};
   time_point last_watch_{};

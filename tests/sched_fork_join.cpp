@@ -531,6 +531,31 @@ TEST_P(ForkJoin, AStormOfForksStarvesNeitherTimersNorOtherTasks) {
   }());
 }
 
+// fib(22) forks 28656 times and a turn is 2048 forks at most, so there are 14 turns or more.
+TEST(ForkJoinOnOneLoop, AllThatIsReadyGetsItsStepBetweenTwoTurnsOfForks) {
+  constexpr int tasks = 64;
+  bool over = false;
+  long steps = 0;
+  h::run(
+      [](bool& over, long& steps) -> h::task<> {
+        std::vector<h::task_handle<void>> all;
+        for (int i = 0; i < tasks; ++i) {
+          all.push_back(h::create_task([&over, &steps]() -> h::task<> {
+            while (!over) {
+              ++steps;
+              co_await h::yield_now();
+            }
+          }));
+        }
+        co_await h::yield_now();
+        EXPECT_EQ(co_await fib(22), 17711);
+        over = true;
+        for (auto& t : all) co_await t;
+      }(over, steps),
+      {.loops = 1});
+  EXPECT_GE(steps, 13 * tasks);
+}
+
 TEST_P(ForkJoin, ShutdownReachesStrandsThatWait) {
   std::atomic<int> destroyed{0};
   struct counts {

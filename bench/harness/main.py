@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 from harness import build as build_module
-from harness import compute, machine, micro, plots, report, servers, suites
+from harness import compute, fairness, machine, micro, plots, report, servers, suites
 from harness.progress import Progress
 from harness.results import Suite
 
@@ -69,11 +69,13 @@ class Plan:
         self.fork_join = chosen("fork-join", suites.FORK_JOIN, lambda p: {p.problem, p.name})
         self.memory = chosen("memory", suites.MEMORY, lambda p: {p.problem, p.name})
         self.servers = chosen("servers", suites.SERVERS, lambda s: {s.problem, s.name})
+        self.fairness = chosen("fairness", suites.FAIRNESS, lambda s: {s.name})
         self.micro = chosen("micro", suites.MICRO, lambda name: {f"micro/{name}"})
 
     @staticmethod
     def _names():
         names = {"fork-join", "memory", "servers", "micro", *(f"micro/{m}" for m in suites.MICRO)}
+        names |= {"fairness", *(s.name for s in suites.FAIRNESS)}
         for item in (*suites.FORK_JOIN, *suites.MEMORY, *suites.SERVERS):
             names |= {item.problem, item.name}
         return names
@@ -83,12 +85,14 @@ class Plan:
         print("fork-join: " + " ".join(p.name for p in suites.FORK_JOIN))
         print("memory:    " + " ".join(p.name for p in suites.MEMORY))
         print("servers:   " + " ".join(s.name for s in suites.SERVERS))
+        print("fairness:  " + " ".join(dict.fromkeys(s.name for s in suites.FAIRNESS)))
         print("micro:     " + " ".join(f"micro/{m}" for m in suites.MICRO))
         print("A problem's name without its number means all of its rows.")
 
     def programs(self):
         names = [f"{p.problem}_{peer}" for p in (*self.fork_join, *self.memory) for peer in p.peers]
         names += [f"{s.problem}_{peer.partition(':')[0]}" for s in self.servers for peer in s.peers]
+        names += [f"fairness_{s.peer}" for s in self.fairness]
         names += ["load", "reference_server"] if self.servers else []
         return names + [f"micro_{m}" for m in self.micro]
 
@@ -108,6 +112,12 @@ def measure(plan, effort, build, progress):
         yield Suite("memory", "Memory of a suspended task",
                     "Growth of the resident set. Less is better.",
                     [compute.measure(p, effort, build, progress) for p in plan.memory])
+    if plan.fairness:
+        yield Suite("fairness", "Fairness under storms",
+                    "How late a 1 ms timer fires, and how long a ready socket waits to be served, "
+                    "while tasks that fork or yield without end keep every loop busy. The aim is "
+                    "for p99. Less is better.",
+                    fairness.measure(plan.fairness, effort, build, progress))
     if plan.micro:
         yield Suite("micro", "Micro benchmarks",
                     "Time of one operation of heddle's. Less is better.",

@@ -88,9 +88,10 @@ def ladder(suite, note):
         ns = row.results[0].median
         length = max(math.log10(max(ns, 1)) * scale, 1)
         middle = y + BAR / 2 + 4
+        kind = "heddle" if row.results[0].peer.startswith("heddle") else "peer"
         parts += [
             f'<text class="name" x="{left - 8}" y="{middle:.1f}">{escape(row.title)}</text>',
-            f'<rect class="heddle" x="{left}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
+            f'<rect class="{kind}" x="{left}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
             f'<text class="figure" x="{left + length + 8:.1f}" y="{middle:.1f}">'
             f'{format_value(ns, "ns")}</text>',
         ]
@@ -124,4 +125,4 @@ def bars(suite, note):
 
 def picture_of(suite, note):
     """The SVG of a suite, or None when it has nothing to show."""
-    return ladder(suite, note) if suite.name == "micro" else bars(suite, note)
+    return (ladder if suite.name in ("micro", "fairness") else bars)(suite, note)

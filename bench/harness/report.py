@@ -48,12 +48,20 @@ def _micro_cells(row, r):
     return [format_value(r.median, row.unit), f"{r.spread:.0%}"]
 
 
+def _fairness_cells(row, r):
+    e = r.extra
+    return [format_ns(e["p50_ns"]), format_value(r.median, row.unit),
+            f"{format_ns(min(r.values))} to {format_ns(max(r.values))}", format_ns(e["max_ns"]),
+            str(e["samples"])]
+
+
 COLUMNS = {
     "fork-join": (["time", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
     "memory": (["bytes a task", "spread", "heddle is smaller by", "of it frames"],
                _memory_cells),
     "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99",
                  "CPU an answer", "load's CPU"], _server_cells),
+    "fairness": (["p50", "p99", "p99 of each run", "max", "samples"], _fairness_cells),
     "micro": (["time", "spread"], _micro_cells),
 }
 
@@ -61,7 +69,7 @@ COLUMNS = {
 def table(suite):
     """(header, lines) of cells. A row's title and aim stand in its first line only."""
     columns, cells_of = COLUMNS[suite.name]
-    several = suite.name != "micro"
+    several = suite.name not in ("micro", "fairness")
     header = ["problem"] + (["peer"] if several else []) + columns + ["aim"]
     lines = []
     for row in suite.rows:

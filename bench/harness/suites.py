@@ -78,6 +78,33 @@ SERVERS = (
     Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
 )
 
+
+@dataclass(frozen=True)
+class Storm:
+    """A storm of programs/fairness_<peer>: a row for the timer and one for the socket."""
+
+    storm: str  # as the program names it
+    title: str
+    threads: int
+    peer: str = "heddle"
+
+    @property
+    def name(self):
+        return f"fairness-{self.threads}"
+
+
+FAIRNESS_MS = (1000, 300, 60)  # of each storm, by effort
+FAIRNESS_AIMS = {"timer": "1 ms", "socket": "2 ms"}  # at p99
+FAIRNESS = tuple(
+    Storm(storm, title.format(n="1 loop" if n == 1 else f"{n} loops"), n, peer)
+    for n in (1, 2)
+    for storm, title, peer in (
+        ("forks", "forks, {n}", "heddle"),
+        ("working forks", "forks with 1 µs of work, {n}", "heddle"),
+        ("yields", "yields, {n}", "heddle"),
+        ("forks and yields", "forks and yields, {n}", "heddle"),
+        ("threads", "the kernel alone, {n} replaced by threads", "threads")))
+
 MICRO = ("tasks", "sync", "loops", "parts")  # programs/micro_<name>
 
 # By benchmark, with its argument.
@@ -105,6 +132,7 @@ TITLES = {
     "asio_bare": "Asio, no parsing",
     "beast": "Boost.Beast",
     "nginx": "nginx",
+    "threads": "threads",
 }
 
 
