@@ -60,9 +60,10 @@ bool print(const identity& who, const settings& with, std::string_view storm, lo
                 name.data(), d.count(), static_cast<long long>(d.quantile(0.5)),
                 static_cast<long long>(d.quantile(0.99)), static_cast<long long>(d.quantile(1)));
   };
-  std::printf(R"({"problem":"fairness","peer":"%.*s","threads":%u,"size":%ld,"storm":"%.*s","steps":%ld)",
-              int(who.peer.size()), who.peer.data(), with.threads, with.size, int(storm.size()),
-              storm.data(), steps);
+  std::printf(
+      R"({"problem":"fairness","peer":"%.*s","threads":%u,"size":%ld,"storm":"%.*s","steps":%ld)",
+      int(who.peer.size()), who.peer.data(), with.threads, with.size, int(storm.size()),
+      storm.data(), steps);
   quantiles("timer", timer);
   quantiles("socket", socket);
   std::printf("}\n");

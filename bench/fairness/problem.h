@@ -24,9 +24,9 @@ namespace bench::fairness {
 
 inline constexpr long default_size = 2000;
 inline constexpr std::string_view size_means = "milliseconds of each storm";
-inline constexpr std::int64_t period_ns = 1'000'000;       // of the timer
-inline constexpr std::int64_t warm_up_ns = 20'000'000;     // of a storm, which is not counted
-inline constexpr long expected_least = 5;                  // samples without which there was no storm
+inline constexpr std::int64_t period_ns = 1'000'000;    // of the timer
+inline constexpr std::int64_t warm_up_ns = 20'000'000;  // of a storm, which is not counted
+inline constexpr long expected_least = 5;               // samples without which there was no storm
 
 /// Delays seen, in nanoseconds. One writer.
 class delays {
