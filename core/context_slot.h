@@ -68,7 +68,8 @@ class context_state;
 class context_slot {
  public:
   constexpr context_slot() noexcept = default;
-  explicit context_slot(context_map_ref map) noexcept : map_(std::move(map)), begun_(true) {}
+  explicit context_slot(context_map_ref map) noexcept
+      : map_(std::move(map)), begun_(static_cast<bool>(map_)) {}
   context_slot(const context_slot&) = delete;
   context_slot& operator=(const context_slot&) = delete;
   ~context_slot();
@@ -80,6 +81,8 @@ class context_slot {
   }
   void share(counted_ptr<context_state> state) noexcept;
 
+  /// Something was set here at some time. False: a child has nothing to begin with.
+  [[nodiscard]] inline bool begun() noexcept;
   /// What a child begins with; null if nothing is set.
   [[nodiscard]] context_map_ref copy() noexcept;
   [[nodiscard]] context_value_ref find(std::uint64_t variable) noexcept;
@@ -118,6 +121,11 @@ class context_state : public frame_cached {
   atomic<std::uint32_t> refs_{1};
 };
 using context_ref = counted_ptr<context_state>;
+
+inline bool context_slot::begun() noexcept {
+  auto* state = target_.load(acquire);                        // pairs with shared()
+  return (state ? state->slot : *this).begun_.load(acquire);  // pairs with replace()
+}
 
 /// The slot that context variables are read from here: of the callback or `context::run` that is going on, else of the running task,
 /// else the thread's own. Null, unless `make`, if there is none: nothing is set. Throws std::bad_alloc if `make`.

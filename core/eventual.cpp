@@ -34,8 +34,8 @@ bool eventual::remove_joiner(join_node& node) noexcept {
 }
 
 void eventual::close_joiners(work_list& todo) noexcept {
-  std::uintptr_t none = 0;  // the common case, in one operation: nobody waits
-  if (joiners_.compare_exchange_strong(none, closed_bit, acq_rel, relaxed))
+  auto none = joiners_.load(relaxed);  // in one operation also when nobody waits
+  if (none == 0 && joiners_.compare_exchange_strong(none, closed_bit, acq_rel, relaxed))
     return;  // pairs with lock_joiners
   auto* head = lock_joiners();
   join_node* in_order = nullptr;  // nodes were pushed in front: turn them round

@@ -47,44 +47,9 @@ std::uint32_t task_word::uncancel(std::uint32_t floor) noexcept {
   }
 }
 
-bool task_word::begin_forwarding() noexcept {
-  std::uint64_t w = bits_.load(relaxed);
-  for (;;) {
-    const bool due = (w & (word::must | word::interrupted)) != 0;
-    const std::uint64_t next =
-        due ? word::with_state(w & ~(word::must | word::interrupted), task_state::frozen)
-            : word::with_state(w, task_state::forwarding);
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
-      return !due;  // pairs with claim() and cancel()
-  }
-}
-
 bool task_word::take_cancel_slow() noexcept {
   const auto before = bits_.fetch_and(~(word::must | word::interrupted), acq_rel);
   return (before & (word::must | word::interrupted)) != 0;
-}
-
-on_wake task_word::claim() noexcept {
-  std::uint64_t w = bits_.load(relaxed);
-  for (;;) {
-    std::uint64_t next;
-    on_wake owed;
-    switch (word::state(w)) {
-      case task_state::leaf:
-      case task_state::forwarding:
-      case task_state::kernel:
-        next = word::with_state(w, task_state::active);
-        owed = on_wake::schedule;
-        break;
-      case task_state::frozen:
-        next = w | word::notified;
-        owed = on_wake::frozen;
-        break;
-      default: return on_wake::lost;
-    }
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
-      return owed;  // pairs with begin_*()
-  }
 }
 
 on_thaw task_word::thaw() noexcept {
@@ -113,18 +78,6 @@ void task_word::break_off() noexcept {
       word::with_state(w & ~(word::notified | word::again), task_state::active) | word::interrupted,
       acq_rel, relaxed)) {}
 }
-
-outcome task_word::end(outcome how, bool cancellable) noexcept {
-  std::uint64_t w = bits_.load(relaxed);
-  for (;;) {
-    const outcome stands = cancellable && (w & word::must) ? outcome::cancelled : how;
-    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel,
-                                    relaxed))  // pairs with load()
-      return stands;
-  }
-}
-
-outcome task_word::finish(outcome how) noexcept { return end(how, how == outcome::value); }
 
 outcome task_word::finish_forwarding(outcome how) noexcept { return end(how, true); }
 

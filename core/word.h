@@ -181,4 +181,53 @@ class task_word {
 
 static_assert(sizeof(task_word) == 8);
 
+// Inline, since each join of a task crosses all of them.
+
+inline bool task_word::begin_forwarding() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    const bool due = (w & (word::must | word::interrupted)) != 0;
+    const std::uint64_t next =
+        due ? word::with_state(w & ~(word::must | word::interrupted), task_state::frozen)
+            : word::with_state(w, task_state::forwarding);
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
+      return !due;  // pairs with claim() and cancel()
+  }
+}
+
+inline on_wake task_word::claim() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    std::uint64_t next;
+    on_wake owed;
+    switch (word::state(w)) {
+      case task_state::leaf:
+      case task_state::forwarding:
+      case task_state::kernel:
+        next = word::with_state(w, task_state::active);
+        owed = on_wake::schedule;
+        break;
+      case task_state::frozen:
+        next = w | word::notified;
+        owed = on_wake::frozen;
+        break;
+      default: return on_wake::lost;
+    }
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
+      return owed;  // pairs with begin_*()
+  }
+}
+
+inline outcome task_word::end(outcome how, bool cancellable) noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    const outcome stands = cancellable && (w & word::must) ? outcome::cancelled : how;
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel,
+                                    relaxed))  // pairs with load()
+      return stands;
+  }
+}
+
+inline outcome task_word::finish(outcome how) noexcept { return end(how, how == outcome::value); }
+
 }  // namespace heddle::detail

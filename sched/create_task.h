@@ -21,7 +21,12 @@ class task_handle;
 namespace detail {
 
 /// Throws what asyncio throws for a wait that cannot be: a task that awaits itself, an object of another runtime.
-void check_joinable(task_record& waiting, eventual& target);
+[[noreturn]] HEDDLE_COLD void throw_not_joinable(task_record& waiting, eventual& target);
+inline void check_joinable(task_record& waiting, eventual& target) {
+  if (&target == &waiting.root() ||
+      (target.runtime() != waiting.runtime() && target.runtime() != 0)) [[unlikely]]
+    throw_not_joinable(waiting, target);
+}
 /// The cancellation of `target`, seen by who awaits it: with the target's message, or else with that of the task that it came through.
 [[noreturn]] void throw_target_cancelled(task_record& target, task_record* through = nullptr);
 [[noreturn]] void throw_not_done(task_record& target);
@@ -59,7 +64,12 @@ class handle_awaiter : public join_wait, private ready_await {
     if (stands_back()) return stand_back(h);
     task_record& t = h.promise().suspending(h);
     check_joinable(t, *target());
-    return join_wait::suspend(t);
+    const auto how = run_awaited(t, *handle_.record());
+    if (how == awaited_now::elsewhere) return join_wait::suspend(t);
+    ended_meanwhile(t);
+    if (how == awaited_now::ended) return false;
+    reschedule(t);
+    return true;
   }
   auto await_resume() -> std::conditional_t<Move, T, typename result_access<T>::reference> {
     const auto how = handle_.record()->how_ended();
@@ -204,8 +214,10 @@ task_handle<T> create_task(task<T> t, const task_options& options,
 // `co_await create_task(f())` shall be safe.
 template <class T>
 task_handle<T> create_task(task<T> t, std::source_location made = std::source_location::current()) {
-  const task_options plain;
-  return create_task(std::move(t), plain, made);
+  auto& record = detail::make_root(std::move(t), made);
+  task_handle<T> handle(&record);
+  detail::launch(record);
+  return handle;
 }
 
 /// The same for a callable and its arguments, which are kept (decayed, like std::thread's) for as long as the task lives: the way to give
@@ -227,11 +239,10 @@ template <class F, class A = detail::no_argument, class B = detail::no_argument,
 auto create_task(F&& f, A&& a = detail::omitted, B&& b = detail::omitted, C&& c = detail::omitted,
                  D&& d = detail::omitted,
                  std::source_location made = std::source_location::current()) {
-  const task_options plain;
   return create_task(detail::kept_call_of<F, A, B, C, D>(std::forward<F>(f), std::forward<A>(a),
                                                          std::forward<B>(b), std::forward<C>(c),
                                                          std::forward<D>(d)),
-                     plain, made);
+                     made);
 }
 template <class F, class... As>
   requires(sizeof...(As) > 4 && detail::makes_task<F, As...>)
@@ -242,8 +253,7 @@ auto create_task(const task_options& options, F&& f, As&&... as) {
 template <class F, class... As>
   requires(sizeof...(As) > 4 && detail::makes_task<F, As...>)
 auto create_task(F&& f, As&&... as) {
-  const task_options plain;
-  return create_task(detail::kept_call(std::forward<F>(f), std::forward<As>(as)...), plain,
+  return create_task(detail::kept_call(std::forward<F>(f), std::forward<As>(as)...),
                      std::source_location());
 }
 

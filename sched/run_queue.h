@@ -58,6 +58,15 @@ class run_queue {
       }
     }
   }
+  /// Owner only. Takes `item` if it is all that is there.
+  [[nodiscard]] bool take_if_alone(T item) noexcept {
+    auto h = head_.load(relaxed);
+    if (tail_.load(relaxed) - h != 1 || ring_.load(relaxed)->at(h).load(relaxed) != item ||
+        !head_.compare_exchange_strong(h, h + 1, acq_rel, relaxed))  // as pop()
+      return false;
+    head_seen_ = h + 1;
+    return true;
+  }
   /// A thief: takes half (rounded up, at most `most`) of `*this`; the first is returned through `first`, the rest pushed to `into`, which
   /// is the thief's own queue.
   steal_result steal_half(run_queue& into, T& first, std::size_t most = 128) {
@@ -128,6 +137,12 @@ class local_queue {
     slots_[tail_++ & (slots_.size() - 1)] = item;
   }
   T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (slots_.size() - 1)]; }
+  /// Takes `item` if it is all that is there.
+  [[nodiscard]] bool take_if_alone(T item) noexcept {
+    if (tail_ - head_ != 1 || slots_[head_ & (slots_.size() - 1)] != item) return false;
+    ++head_;
+    return true;
+  }
   [[nodiscard]] bool empty() const noexcept { return head_ == tail_; }
   [[nodiscard]] std::size_t size() const noexcept {
     return static_cast<std::size_t>(tail_ - head_);

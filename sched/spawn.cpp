@@ -74,10 +74,17 @@ void apply_options(task_record& t, const task_options& o) {
 
 namespace {
 
+/// Nothing is set in the creator's context.
+bool gives_no_context(const thread_state& creator) noexcept {
+  if (creator.context) return !creator.context->begun();
+  if (!creator.current) return true;
+  auto* x = creator.current->root().extra_if_any();
+  return !x || !x->context.begun();
+}
+
 /// Nothing but a plain task: no name, and nothing set in the creator's context.
 bool is_plain(const task_options& o, const thread_state& creator) noexcept {
-  return o.name.empty() && !o.context && !creator.context &&
-         (!creator.current || !creator.current->root().extra_if_any());
+  return o.name.empty() && !o.context && gives_no_context(creator);
 }
 
 // The first step runs here and now, under its own identity and context, on the creator's stack; the creator goes on when it suspends.
@@ -156,6 +163,20 @@ void launch_closing_from_outside(runtime_state& s, task_record& t) {
   s.inject(t);
 }
 
+// The same as with options that say nothing, and by far the most frequent.
+void launch(task_record& t) {
+  const auto& creator = this_thread();
+  auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
+  if (!here || here->is_sealed() || here->state().has_task_factory() || this_world() ||
+      !gives_no_context(creator)) [[unlikely]]
+    return launch(t, task_options{});
+  t.at_home(here);
+  t.belongs_to(here->state().id);
+  here->count_created();
+  here->push_back(t);
+  here->look_for_sleepers();
+}
+
 void launch(task_record& t, const task_options& o) {
   const auto& creator = this_thread();
   auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
@@ -169,13 +190,17 @@ void launch(task_record& t, const task_options& o) {
   launch_as(creator, t, o);
 }
 
-void check_joinable(task_record& waiting, eventual& target) {
+awaited_now run_awaited(task_record& waiting, task_record& child) noexcept {
+  auto* here = this_worker();
+  return here ? here->run_awaited(waiting, child) : awaited_now::elsewhere;
+}
+
+void throw_not_joinable(task_record& waiting, eventual& target) {
   if (&target == &waiting.root()) throw_usage("a task cannot await itself: it would wait for ever");
-  if (target.runtime() != waiting.runtime() && target.runtime() != 0)
-    throw_usage("co_await of " +
-                (target.what() == kind::task ? describe_task(static_cast<task_record&>(target))
-                                             : std::string("an object")) +
-                " of another runtime: pass its result through a future of this one");
+  throw_usage("co_await of " +
+              (target.what() == kind::task ? describe_task(static_cast<task_record&>(target))
+                                           : std::string("an object")) +
+              " of another runtime: pass its result through a future of this one");
 }
 
 void throw_target_cancelled(task_record& target, task_record* through) {

@@ -38,8 +38,17 @@ outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept
 void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept;
 /// A task that was cancelled before its first step: its body never runs.
 void end_unstarted(task_record& t) noexcept;
+/// How it stands with a task that is awaited, after worker::run_awaited.
+enum class [[nodiscard]] awaited_now {
+  elsewhere,      // it has not ended: wait for it
+  ended,          // it has: go on
+  ended_in_turn,  // it has, but others come first: stand back
+};
+/// `waiting`, the running task, awaits `child`: see worker::run_awaited.
+awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
 /// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime shuts down from outside.
 void launch(task_record& t, const task_options& o);
+void launch(task_record& t);
 /// Starts a task of the library's own that closes something: no task factory sees it, and shutdown lets it finish. Eager, or queued.
 void launch_closing(task_record& t, bool eager) noexcept;
 /// The same from a thread that is none of its loops. The runtime must not be able to end before this returns.

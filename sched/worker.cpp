@@ -275,6 +275,31 @@ void worker::run_task(task_record& t) {
   self.current = nullptr;  // `t` may be gone, or run elsewhere
 }
 
+// If `child` is all that is ready here, it would run next, after a suspension that nobody else sees. So it takes its step now, on the stack of
+// the one who awaits it; and if it ends in that step, nobody had to wait: no link, no claim, no way through the queue.
+//   order   that of the loop. With one loop what was queued meanwhile comes before `waiting` goes on, as in asyncio.
+//   bounds  one deep; and every so often it goes through the loop, which serves timers and I/O.
+//   cancel  of `waiting` during the step finds it active: `must`, which goes to `child` if it is then waited for, or else is thrown at
+//           the resume.
+awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
+  auto& self = this_thread();
+  if (inside_await_ || self.current != &waiting || watched_.load(relaxed) || forks_.turn_over ||
+      !forks_.strands.looks_empty() || (tick_ + 1) % fair_every == 0 ||
+      (waiting.state().peek() & (word::must | word::interrupted)) != 0)
+    return awaited_now::elsewhere;
+  const bool taken = forks_.alone ? local_.take_if_alone(work(child).bits())
+                                  : slot_.load(relaxed) == nullptr && local_.empty() &&
+                                        ready_.take_if_alone(&child);
+  if (!taken) return awaited_now::elsewhere;
+  ++tick_;
+  inside_await_ = true;
+  run_task(child);
+  inside_await_ = false;
+  self.current = &waiting;
+  if (!child.done()) return awaited_now::elsewhere;
+  return forks_.alone && !local_.empty() ? awaited_now::ended_in_turn : awaited_now::ended;
+}
+
 void worker::resume(task_record& t) {
   if (watched_.load(relaxed)) [[unlikely]]
     return resume_watched(t);

@@ -11,6 +11,7 @@
 #include <heddle/sched/options.h>
 #include <heddle/sched/run_queue.h>
 #include <heddle/sched/simulation.h>
+#include <heddle/sched/spawn.h>
 #include <heddle/sched/timers.h>
 
 #include <concurrentqueue/concurrentqueue.h>
@@ -85,6 +86,8 @@ class worker final : public loop {
   void push_back(task_record& t) noexcept;
   /// Something was pushed here: wakes a loop to steal, if one sleeps and none searches. Owner only.
   void look_for_sleepers() noexcept;
+  /// The running task `waiting` awaits `child`. Owner only.
+  awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
   /// A task was made on this loop.
   void count_created() noexcept { bump(created_); }
   /// From now on this loop takes no new tasks and callbacks: the runtime ends. Owner only, like is_sealed().
@@ -162,6 +165,7 @@ class worker final : public loop {
   unsigned slot_streak_ = 0;
   bool searching_ = false;
   bool sealed_ = false;
+  bool inside_await_ = false;  // run_awaited is going on
   bool forks_first_ = true;
   bool time_turn_ = false;      // the next strand begins a turn of forks
   std::size_t queue_turn_ = 0;  // so many steps from the queues come before the next strand

@@ -50,6 +50,75 @@ TEST(TaskOrder, FiveStartInTheOrderTheyWereMadeWithinOneYield) {
   }(log));
 }
 
+TEST(TaskOrder, WhatAnAwaitedTaskQueuesComesBeforeTheOneWhoAwaitsIt) {
+  journal log;
+  support::run_on_one([](journal& log) -> h::task<> {
+    co_await h::create_task([&log]() -> h::task<> {
+      log.add("child");
+      h::current_loop().call_soon([&log] { log.add("callback"); });
+      h::create_task([&log]() -> h::task<> {
+        log.add("grandchild");
+        co_return;
+      });
+      co_return;
+    });
+    log.add("parent");
+  }(log));
+  EXPECT_EQ(log.joined(), "child callback grandchild parent");
+}
+
+TEST(TaskOrder, ATaskAwaitedBehindOthersRunsAfterThem) {
+  journal log;
+  support::run_on_one([](journal& log) -> h::task<> {
+    const auto says = [&log](const char* what) -> h::task<> {
+      log.add(what);
+      co_return;
+    };
+    h::create_task(says, "before");
+    auto awaited = h::create_task(says, "awaited");
+    h::create_task(says, "behind");
+    co_await awaited;
+    log.add("parent");
+  }(log));
+  EXPECT_EQ(log.joined(), "before awaited behind parent");
+}
+
+h::task<int> depth_of(int n) {
+  co_return n == 0 ? 0 : 1 + co_await h::create_task(depth_of(n - 1));
+}
+
+TEST_P(Tasks, AChainOfTasksThatAwaitTheirChildrenNeedsNoStack) {
+  EXPECT_EQ(run(depth_of(20'000)), 20'000);
+}
+
+TEST_P(Tasks, WhoOnlyCreatesAndAwaitsLeavesTimersTheirTurn) {
+  run([]() -> h::task<> {
+    bool fired = false;
+    h::current_loop().call_later(1ms, [&] { fired = true; });
+    co_await h::create_task({.loop = &h::current_loop()}, [&fired]() -> h::task<> {
+      while (!fired) EXPECT_EQ(co_await h::create_task(give(1)), 1);
+    });
+  }());
+}
+
+TEST_P(Tasks, WhoIsCancelledByTheChildThatItAwaitsIsCancelledAlsoIfTheChildEnds) {
+  run([]() -> h::task<> {
+    auto parent = h::create_task([]() -> h::task<> {
+      const auto self = h::current_task();
+      co_await h::create_task([self]() -> h::task<> {
+        self.cancel("by its child");
+        co_return;
+      });
+      ADD_FAILURE() << "it was cancelled while it awaited";
+    });
+    try {
+      co_await parent;
+      ADD_FAILURE() << "it ended";
+    } catch (const h::cancelled_error& e) { EXPECT_EQ(e.message(), "by its child"); }
+    EXPECT_TRUE(parent.cancelled());
+  }());
+}
+
 TEST(TaskOrder, YieldingTasksTakeTurns) {
   journal log;
   support::run_on_one([](journal& log) -> h::task<> {
