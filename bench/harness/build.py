@@ -64,6 +64,12 @@ class Build:
         path = self.folder / "bench" / "programs" / name
         return path if path.exists() else None
 
+    def command(self, peer, name):
+        """How a peer's program begins, or None when either is not there."""
+        found = self.peers.get(peer)
+        path = self.program(name)
+        return None if path is None or (found and found.package) else [str(path)]
+
     def build(self, names):
         """Builds those of the programs that the build knows; a compile error ends the bench."""
         known = self._known_targets()

@@ -6,6 +6,7 @@ that stood next to each other. Each process runs its problem twice and the secon
 first one starts threads and fills caches.
 """
 import json
+import statistics
 import subprocess
 
 from harness import suites
@@ -14,9 +15,12 @@ from harness.results import Result, Row
 TIME_LIMIT = 600  # seconds for one process
 
 
-def one_run(program, threads, size):
+def programs(problem):
+    return [suites.program_of(problem.problem, peer)[0] for peer in problem.peers]
+
+
+def one_run(command):
     """The line of a process's last run. Raises RuntimeError with what went wrong."""
-    command = [str(program), "--threads", str(threads), "--size", str(size), "--repeat", "2"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT,
                               check=False)
@@ -28,38 +32,68 @@ def one_run(program, threads, size):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(problem, effort, build, progress):
-    """One row: time in ns, or for `memory` bytes a task."""
-    size = problem.sizes[suites.EFFORTS.index(effort.name)]
-    in_bytes = problem.problem == "memory"
-    row = Row(problem.name, problem.title.format(size=size), "bytes" if in_bytes else "ns",
-              aim=problem.aim)
-    programs = {}
+def commands_of(problem, effort, build, row):
+    """By peer; those that are not there are noted as skipped."""
+    found = {}
     for peer in problem.peers:
-        name = f"{problem.problem}_{peer}"
-        program = build.program(name)
-        if program is None:
+        name, options = suites.program_of(problem.problem, peer)
+        command = build.command(peer, name)
+        if command is None:
             row.skipped[peer] = build.why_missing(peer, name)
-        else:
-            programs[peer] = program
-    lines = {peer: [] for peer in programs}
-    for turn in range(effort.rounds):
-        for peer, program in programs.items():
+            continue
+        size = effort.of(problem.peer_sizes.get(peer, problem.sizes))
+        found[peer] = [*command, *options, "--threads", str(problem.threads), "--size", str(size),
+                       "--repeat", str(problem.repeat), *problem.options]
+    return found
+
+
+def in_turns(commands, rounds, row, progress):
+    """lines[peer] of all runs; a peer that fails once takes part no more."""
+    lines = {peer: [] for peer in commands}
+    for turn in range(rounds):
+        for peer, command in commands.items():
             if peer in row.failed:
                 continue
-            progress.now(f"{row.title}: {suites.title_of(peer)}, "
-                         f"round {turn + 1} of {effort.rounds}")
+            progress.now(f"{row.title}: {suites.title_of(peer)}, round {turn + 1} of {rounds}")
             try:
-                lines[peer].append(one_run(program, problem.threads, size))
+                lines[peer].append(one_run(command))
             except RuntimeError as e:
                 row.failed[peer] = str(e)
-    for peer, all_lines in lines.items():
-        if not all_lines:
-            continue
-        values = [line["bytes_per_task" if in_bytes else "ns"] for line in all_lines]
-        extra = dict(peak_rss_kb=max(line["rss_kb"] for line in all_lines))
-        if "frame_bytes_per_task" in all_lines[-1]:
-            extra["frame_bytes_per_task"] = all_lines[-1]["frame_bytes_per_task"]
-        row.results.append(Result(peer, build.version_of(peer), values, extra=extra))
+    return lines
+
+
+def result_of(peer, lines, problem, size, build):
+    """In ns, or for `memory` in bytes a task. What was measured at another size is scaled to the
+    row's by the number of tasks."""
+    extra = dict(peak_rss_kb=max(line["rss_kb"] for line in lines))
+    if "frame_bytes_per_task" in lines[-1]:
+        extra["frame_bytes_per_task"] = lines[-1]["frame_bytes_per_task"]
+    if "bytes_per_task" in lines[-1]:
+        values = [line["bytes_per_task"] for line in lines]
+    else:
+        values = [line["ns"] for line in lines]
+        tasks_of = suites.TASKS[problem.problem]
+        own_size = lines[-1]["size"]
+        scale = tasks_of(size) / tasks_of(own_size)
+        if own_size != size:
+            values = [v * scale for v in values]
+            extra["measured_at"] = own_size
+        extra["ns_per_task"] = statistics.median(values) / tasks_of(size)
+    return Result(peer, build.version_of(peer), values, extra=extra)
+
+
+def measure_one(problem, effort, build, progress):
+    """One row."""
+    size = effort.of(problem.sizes)
+    unit = "bytes" if problem.problem == "memory" else "ns"
+    row = Row(problem.name, problem.title.format(size=size), unit, aim=problem.aim,
+              facts=dict(problem=problem.problem, size=size, threads=problem.threads))
+    commands = commands_of(problem, effort, build, row)
+    lines = in_turns(commands, min(effort.rounds, problem.most_rounds), row, progress)
+    row.results = [result_of(peer, got, problem, size, build) for peer, got in lines.items() if got]
     row.compare("heddle")
     return row
+
+
+def measure(problems, effort, build, progress):
+    return [measure_one(p, effort, build, progress) for p in problems]

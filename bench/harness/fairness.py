@@ -34,9 +34,13 @@ def _row(storm, what):
                aim=suites.FAIRNESS_AIMS[what] if storm.peer == "heddle" else "")
 
 
+def programs(storm):
+    return [f"fairness_{storm.peer}"]
+
+
 def measure(storms, effort, build, progress):
     """Two rows a storm."""
-    milliseconds = suites.FAIRNESS_MS[suites.EFFORTS.index(effort.name)]
+    milliseconds = effort.of(suites.FAIRNESS_MS)
     runs = {}  # (peer, threads) -> lines by storm, a dict a round
     failed = {}
     for turn in range(effort.rounds):

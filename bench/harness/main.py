@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line of bench/run."""
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -9,7 +10,11 @@ import sys
 from harness import build as build_module
 from harness import compute, fairness, machine, micro, plots, report, servers, suites
 from harness.progress import Progress
-from harness.results import Suite
+from harness.results import SuiteResult
+
+# Each has programs(item), the names of what is to be built, and
+# measure(items, effort, build, progress), the rows.
+KINDS = {"compute": compute, "fairness": fairness, "micro": micro, "servers": servers}
 
 DESCRIPTION = """Measures heddle against its peers on this machine, prints tables, and writes JSON,
 Markdown and plots.
@@ -48,80 +53,47 @@ def parse(words):
         p.error("--rounds must be 1 or more")
     a.effort = suites.SMOKE if a.smoke else suites.QUICK if a.quick else suites.FULL
     if a.rounds:
-        a.effort = suites.Effort(**{**vars(a.effort), "rounds": a.rounds, "samples": a.rounds})
-    a.plan = Plan(a.only, p)
+        a.effort = dataclasses.replace(a.effort, rounds=a.rounds, samples=a.rounds,
+                                       primitive_rounds=a.rounds)
+    a.plan = Plan(a.only, a.effort, p)
     return a
 
 
 class Plan:
-    """What of the suites was asked for."""
+    """What of the suites was asked for: pairs of a suite and its items."""
 
-    def __init__(self, only, parser):
+    def __init__(self, only, effort, parser):
         wanted = {w for w in only.split(",") if w}
-        everything = self._names()
-        unknown = wanted - everything
+        unknown = wanted - {n for suite in suites.SUITES for n in self._names(suite)}
         if unknown:
             parser.error(f"--only knows no {', '.join(sorted(unknown))}; --list shows the names")
-
-        def chosen(suite, items, names_of):
-            return [i for i in items if not wanted or suite in wanted or wanted & names_of(i)]
-
-        self.fork_join = chosen("fork-join", suites.FORK_JOIN, lambda p: {p.problem, p.name})
-        self.memory = chosen("memory", suites.MEMORY, lambda p: {p.problem, p.name})
-        self.servers = chosen("servers", suites.SERVERS, lambda s: {s.problem, s.name})
-        self.fairness = chosen("fairness", suites.FAIRNESS, lambda s: {s.name})
-        self.micro = chosen("micro", suites.MICRO, lambda name: {f"micro/{name}"})
+        self.chosen = []
+        for suite in suites.SUITES:
+            items = [i for i in suite.items if effort.name in i.efforts and
+                     (not wanted or wanted & {suite.name, i.problem, i.name})]
+            if items:
+                self.chosen.append((suite, items))
 
     @staticmethod
-    def _names():
-        names = {"fork-join", "memory", "servers", "micro", *(f"micro/{m}" for m in suites.MICRO)}
-        names |= {"fairness", *(s.name for s in suites.FAIRNESS)}
-        for item in (*suites.FORK_JOIN, *suites.MEMORY, *suites.SERVERS):
-            names |= {item.problem, item.name}
-        return names
+    def _names(suite):
+        return {suite.name}.union(*({i.problem, i.name} for i in suite.items))
 
     @staticmethod
     def show():
-        print("fork-join: " + " ".join(p.name for p in suites.FORK_JOIN))
-        print("memory:    " + " ".join(p.name for p in suites.MEMORY))
-        print("servers:   " + " ".join(s.name for s in suites.SERVERS))
-        print("fairness:  " + " ".join(dict.fromkeys(s.name for s in suites.FAIRNESS)))
-        print("micro:     " + " ".join(f"micro/{m}" for m in suites.MICRO))
-        print("A problem's name without its number means all of its rows.")
+        for suite in suites.SUITES:
+            print(f"{suite.name + ':':11} " + " ".join(dict.fromkeys(i.name for i in suite.items)))
+        print("A problem's name without what follows the - means all of its rows.")
 
     def programs(self):
-        names = [f"{p.problem}_{peer}" for p in (*self.fork_join, *self.memory) for peer in p.peers]
-        names += [f"{s.problem}_{peer.partition(':')[0]}" for s in self.servers for peer in s.peers]
-        names += [f"fairness_{s.peer}" for s in self.fairness]
-        names += ["load", "reference_server"] if self.servers else []
-        return names + [f"micro_{m}" for m in self.micro]
+        return [name for suite, items in self.chosen for item in items
+                for name in KINDS[suite.kind].programs(item)]
 
 
 def measure(plan, effort, build, progress):
     """The suites, one after the other, so that what is done can be shown as it comes."""
-    if plan.fork_join:
-        yield Suite("fork-join", "Fork and join",
-                    "Time of one run, with peers in turns. Less is better.",
-                    [compute.measure(p, effort, build, progress) for p in plan.fork_join])
-    if plan.servers:
-        yield Suite("servers", "Servers",
-                    "Rate on one processor, with the load on another, as a ratio to a bare epoll "
-                    "loop that parses nothing. More is better. CPU an answer is a ratio too.",
-                    [servers.measure(s, effort, build, progress) for s in plan.servers])
-    if plan.memory:
-        yield Suite("memory", "Memory of a suspended task",
-                    "Growth of the resident set. Less is better.",
-                    [compute.measure(p, effort, build, progress) for p in plan.memory])
-    if plan.fairness:
-        yield Suite("fairness", "Fairness under storms",
-                    "How late a 1 ms timer fires, and how long a ready socket waits to be served, "
-                    "while tasks that fork or yield without end keep every loop busy. The aim is "
-                    "for p99. Less is better.",
-                    fairness.measure(plan.fairness, effort, build, progress))
-    if plan.micro:
-        yield Suite("micro", "Micro benchmarks",
-                    "Time of one operation of heddle's. Less is better.",
-                    [row for m in plan.micro for row in micro.measure(m, effort, build, progress)])
+    for suite, items in plan.chosen:
+        rows = KINDS[suite.kind].measure(items, effort, build, progress)
+        yield SuiteResult(suite.name, suite.title, suite.explanation, rows)
 
 
 def write(path, text):

@@ -13,8 +13,17 @@ def title_of(label):
     return label.replace("_", " ").replace("co await", "co_await").replace("/", ", ")
 
 
-def measure(name, effort, build, progress):
-    """All rows of programs/micro_<name>."""
+def programs(item):
+    return [f"micro_{item.program}"]
+
+
+def measure(items, effort, build, progress):
+    return [row for item in items for row in measure_one(item, effort, build, progress)]
+
+
+def measure_one(item, effort, build, progress):
+    """All rows of one program."""
+    name = item.program
     program = build.program(f"micro_{name}")
     if program is None:
         why = build.why_missing("googlebenchmark", f"micro_{name}")

@@ -1,36 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Bar charts as SVG, without a library.
+"""Charts as SVG, without a library.
 
 For problems a group of bars each, one bar a peer, a whisker from the least sample to the largest;
 they differ in unit and size, so each group has a scale of its own, and all begin at 0. Micro
-benchmarks stand below each other on one logarithmic scale.
+benchmarks stand below each other on one logarithmic scale. Curves have a module of their own.
 """
 import math
 from xml.sax.saxutils import escape
 
+from harness import curves
 from harness.report import format_value
 from harness.suites import title_of
+from harness.svg import TOP, WIDTH, picture
 
-WIDTH = 820
 LEFT = 150  # of the bars; peers' names end here
 RIGHT = 150  # room for the figures
 BAR = 18
 GAP = 6
 GROUP = 34  # above a group: its title
-TOP = 58
-
-STYLE = """
-  .ground { fill: #ffffff } .title { fill: #1f2328; font: 600 17px system-ui, sans-serif }
-  .group { fill: #1f2328; font: 600 13px system-ui, sans-serif }
-  .name, .figure, .note { fill: #59636e; font: 12px system-ui, sans-serif }
-  .name { text-anchor: end } .heddle { fill: #0b7a75 } .peer { fill: #c3ccd5 }
-  .whisker { stroke: #1f2328; stroke-width: 1.2; opacity: .65 } .axis { stroke: #d1d9e0 }
-  @media (prefers-color-scheme: dark) {
-    .ground { fill: #0d1117 } .title, .group { fill: #e6edf3 }
-    .name, .figure, .note { fill: #9198a1 } .heddle { fill: #2fb5a8 } .peer { fill: #4b5561 }
-    .whisker { stroke: #e6edf3 } .axis { stroke: #3d444d }
-  }
-"""
 
 
 def _bar(row, result, y, scale):
@@ -52,20 +39,6 @@ def _bar(row, result, y, scale):
         f'<text class="figure" x="{max(high, LEFT + length) + 8:.1f}" y="{middle + 4:.1f}">'
         f'{escape(figure)}</text>',
     ]
-
-
-def _picture(suite, parts, y, note):
-    parts.append(f'<text class="note" x="16" y="{y}">{escape(note)}</text>')
-    height = y + 16
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" role="img">',
-        f'<title>{escape(suite.title)}</title>',
-        f'<style>{STYLE}</style>',
-        f'<rect class="ground" width="{WIDTH}" height="{height}" rx="8"/>',
-        f'<text class="title" x="16" y="34">{escape(suite.title)}</text>',
-    ]
-    return "\n".join([*head, *parts, "</svg>", ""])
 
 
 def ladder(suite, note):
@@ -96,7 +69,7 @@ def ladder(suite, note):
             f'{format_value(ns, "ns")}</text>',
         ]
         y += BAR + GAP
-    return _picture(suite, parts, bottom + 40, f"logarithmic; {note}")
+    return picture(suite.title, parts, bottom + 40, f"logarithmic; {note}")
 
 
 def bars(suite, note):
@@ -120,9 +93,12 @@ def bars(suite, note):
             y += BAR + GAP
         parts.append(f'<path class="axis" d="M{LEFT}.5 {start - 9}V{y - 9}"/>')
         y += 8
-    return _picture(suite, parts, y + 16, note)
+    return picture(suite.title, parts, y + 16, note)
+
+
+DRAWN_BY = {"scaling": curves.draw, "micro": ladder, "fairness": ladder}
 
 
 def picture_of(suite, note):
     """The SVG of a suite, or None when it has nothing to show."""
-    return (ladder if suite.name in ("micro", "fairness") else bars)(suite, note)
+    return DRAWN_BY.get(suite.name, bars)(suite, note)

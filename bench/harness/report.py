@@ -27,7 +27,9 @@ def format_advantage(result):
 
 
 def _compute_cells(row, r):
-    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r),
+    own_size = r.extra.get("measured_at")
+    return [format_value(r.median, row.unit) + (f", from size {own_size}" if own_size else ""),
+            format_ns(r.extra["ns_per_task"]), f"{r.spread:.0%}", format_advantage(r),
             f"{r.extra['peak_rss_kb'] / 1024:.0f} MB"]
 
 
@@ -56,7 +58,7 @@ def _fairness_cells(row, r):
 
 
 COLUMNS = {
-    "fork-join": (["time", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
+    "fork-join": (["time", "a task", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
     "memory": (["bytes a task", "spread", "heddle is smaller by", "of it frames"],
                _memory_cells),
     "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99",
@@ -66,8 +68,43 @@ COLUMNS = {
 }
 
 
+def _missing(row):
+    """(peer, message) of those that gave no figure."""
+    return [*((peer, f"failed: {why}") for peer, why in row.failed.items()),
+            *((peer, f"skipped: {why}") for peer, why in row.skipped.items())]
+
+
+def by_problem(rows):
+    """Rows that differ in their threads only, together: {title: rows}."""
+    problems = {}
+    for row in rows:
+        problems.setdefault(row.title, []).append(row)
+    return problems
+
+
+def _table_over_threads(suite):
+    """A line a peer, a column each number of threads."""
+    threads = sorted({row.facts["threads"] for row in suite.rows})
+    lines = []
+    for title, rows in by_problem(suite.rows).items():
+        told = title
+        for peer in dict.fromkeys(r.peer for row in rows for r in row.results):
+            found = {row.facts["threads"]: r for row in rows
+                     if (r := row.result_of(peer)) is not None}
+            lines.append([told, title_of(peer),
+                          *(format_ns(found[n].extra["ns_per_task"]) if n in found else ""
+                            for n in threads)])
+            told = ""
+        for peer, message in dict(entry for row in rows for entry in _missing(row)).items():
+            lines.append([told, title_of(peer), message] + [""] * (len(threads) - 1))
+            told = ""
+    return ["a task of", "peer", *(f"{n} loops" if n > 1 else "1 loop" for n in threads)], lines
+
+
 def table(suite):
     """(header, lines) of cells. A row's title and aim stand in its first line only."""
+    if suite.name == "scaling":
+        return _table_over_threads(suite)
     columns, cells_of = COLUMNS[suite.name]
     several = suite.name not in ("micro", "fairness")
     header = ["problem"] + (["peer"] if several else []) + columns + ["aim"]
@@ -75,8 +112,7 @@ def table(suite):
     for row in suite.rows:
         title, aim = row.title, row.aim
         entries = [(r.peer, cells_of(row, r)) for r in row.results]
-        entries += [(peer, [f"failed: {why}"]) for peer, why in row.failed.items()]
-        entries += [(peer, [f"skipped: {why}"]) for peer, why in row.skipped.items()]
+        entries += [(peer, [message]) for peer, message in _missing(row)]
         for peer, cells in entries:
             cells = cells + [""] * (len(columns) - len(cells))
             lines.append([title] + ([title_of(peer)] if several else []) + cells + [aim])

@@ -42,6 +42,7 @@ class Row:
     results: list = field(default_factory=list)
     skipped: dict = field(default_factory=dict)  # peer -> why
     failed: dict = field(default_factory=dict)  # peer -> why; makes bench/run fail
+    facts: dict = field(default_factory=dict)  # what else it is known by: size, threads
 
     def result_of(self, peer):
         return next((r for r in self.results if r.peer == peer), None)
@@ -60,13 +61,13 @@ class Row:
 
     def to_json(self):
         return dict(name=self.name, title=self.title, unit=self.unit,
-                    higher_is_better=self.higher_is_better, aim=self.aim,
+                    higher_is_better=self.higher_is_better, aim=self.aim, **self.facts,
                     results=[r.to_json() for r in self.results], skipped=self.skipped,
                     failed=self.failed)
 
 
 @dataclass
-class Suite:
+class SuiteResult:
     name: str
     title: str
     explanation: str

@@ -20,7 +20,6 @@ from harness import suites
 from harness.results import Result, Row
 
 TOLERANCE = 0.12
-REFERENCE_SECONDS = 0.4
 WARM_UP = 0.15
 TRIES_PER_SAMPLE = 5
 
@@ -131,6 +130,11 @@ class Load:
         return line
 
 
+def programs(served):
+    return ["load", "reference_server",
+            *(suites.program_of(served.problem, peer)[0] for peer in served.peers)]
+
+
 def command_for(peer, problem, port, folder, build):
     """How a peer is started, or None if it is not there."""
     name, _, variant = peer.partition(":")
@@ -152,7 +156,7 @@ def command_for(peer, problem, port, folder, build):
 def steady_samples(reference, servers, load, effort, row, progress):
     """samples[peer]: (server's line, mean of the two references around it), in turns."""
     samples = {peer: [] for peer in servers}
-    first = load.sample(reference, REFERENCE_SECONDS)
+    first = load.sample(reference, effort.reference_seconds)
     for turn in range(effort.samples):
         for peer, server in servers.items():
             if peer in row.failed:
@@ -166,7 +170,7 @@ def steady_samples(reference, servers, load, effort, row, progress):
                 except ServerError as e:
                     row.failed[peer] = str(e)
                     break
-                last = load.sample(reference, REFERENCE_SECONDS)
+                last = load.sample(reference, effort.reference_seconds)
                 apart = abs(first["rate"] - last["rate"])
                 around = {k: (first[k] + last[k]) / 2 for k in ("rate", "cpu_ns")}
                 steady = apart <= TOLERANCE * max(first["rate"], last["rate"])
@@ -177,7 +181,7 @@ def steady_samples(reference, servers, load, effort, row, progress):
     return samples
 
 
-def measure(served, effort, build, progress):
+def measure_one(served, effort, build, progress):
     row = Row(served.name, served.title, "ratio", higher_is_better=True, aim=served.aim)
     server_cpu, load_cpu = two_processors()
     with contextlib.ExitStack() as running:
@@ -208,6 +212,10 @@ def measure(served, effort, build, progress):
             row.skipped[peer] = "no steady sample: the machine is too noisy now"
     row.compare("heddle")
     return row
+
+
+def measure(all_served, effort, build, progress):
+    return [measure_one(served, effort, build, progress) for served in all_served]
 
 
 def summary(peer, kept, build):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is measured: the one table of problems, sizes, peers and aims."""
-from dataclasses import dataclass
+"""What is measured: the one table of suites, problems, sizes, peers and aims."""
+from dataclasses import dataclass, field
 
 # Sizes by effort. smoke proves that everything builds, runs and checks its result; its figures mean
 # nothing.
@@ -13,18 +13,27 @@ class Effort:
     rounds: int  # of alternating runs
     samples: int  # of a server
     seconds: float  # of one sample of a server
+    reference_seconds: float  # of one sample of the reference beside it
     micro_seconds: float  # of one repetition of a micro benchmark
     micro_repetitions: int
+    primitive_seconds: float  # of one sample of a row that is measured beside its peers
+    primitive_rounds: int
+
+    def of(self, sizes):
+        return sizes[EFFORTS.index(self.name)]
 
 
-FULL = Effort("full", rounds=5, samples=7, seconds=0.6, micro_seconds=0.5, micro_repetitions=5)
-QUICK = Effort("quick", rounds=3, samples=3, seconds=0.3, micro_seconds=0.05, micro_repetitions=3)
-SMOKE = Effort("smoke", rounds=1, samples=1, seconds=0.05, micro_seconds=0.01, micro_repetitions=1)
+FULL = Effort("full", rounds=5, samples=7, seconds=0.6, reference_seconds=0.4, micro_seconds=0.2,
+              micro_repetitions=5, primitive_seconds=0.2, primitive_rounds=5)
+QUICK = Effort("quick", rounds=3, samples=3, seconds=0.2, reference_seconds=0.2,
+               micro_seconds=0.03, micro_repetitions=2, primitive_seconds=0.02, primitive_rounds=2)
+SMOKE = Effort("smoke", rounds=1, samples=1, seconds=0.05, reference_seconds=0.05,
+               micro_seconds=0.01, micro_repetitions=1, primitive_seconds=0.001, primitive_rounds=1)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Programs that end, named programs/<problem>_<peer>. sizes: one for each effort."""
+    """Programs that end, named programs/<problem>_<peer>. Sizes stand for each effort."""
 
     problem: str
     title: str  # with {size}
@@ -32,10 +41,16 @@ class Problem:
     threads: int
     peers: tuple
     aim: str = ""
+    label: str = ""  # tells rows of one problem apart, where threads do not
+    peer_sizes: dict = field(default_factory=dict)  # smaller ones for slow peers
+    efforts: tuple = EFFORTS
+    most_rounds: int = 100
+    repeat: int = 2  # runs in one process, of which the last counts
+    options: tuple = ()
 
     @property
     def name(self):
-        return f"{self.problem}-{self.threads}"
+        return f"{self.problem}-{self.label or self.threads}"
 
 
 @dataclass(frozen=True)
@@ -48,35 +63,11 @@ class Served:
     depth: int
     peers: tuple
     aim: str = ""
+    efforts: tuple = EFFORTS
 
     @property
     def name(self):
         return f"{self.problem}-{self.connections}" + (f"x{self.depth}" if self.depth > 1 else "")
-
-
-BOTH = ("heddle", "onetbb")
-FORK_JOIN = (
-    Problem("fib", "fib({size}), 2 threads", (35, 30, 20), 2, BOTH, "6x oneTBB"),
-    Problem("skynet", "skynet({size}), 2 threads", (1_000_000, 100_000, 1000), 2, BOTH,
-            "4x oneTBB"),
-    Problem("nqueens", "nqueens({size}), 2 threads", (14, 12, 6), 2, BOTH, "1.6x oneTBB"),
-    Problem("matmul", "matmul({size}), 2 threads", (2048, 1024, 64), 2, BOTH, "1.2x oneTBB"),
-    Problem("fib", "fib({size}), 1 thread", (35, 30, 20), 1, BOTH, "6x oneTBB"),
-)
-
-MEMORY = (
-    Problem("memory", "{size} sleeping tasks", (1_000_000, 100_000, 1000), 1, ("heddle", "asio"),
-            "256 bytes"),
-)
-
-ECHO = ("heddle", "heddle:uring", "asio")
-HTTP = ("heddle", "heddle:uring", "nginx", "beast", "asio_bare")
-SERVERS = (
-    Served("echo", "echo 64 B, 64 connections", 64, 1, ECHO, "1.00"),
-    Served("echo", "echo 64 B, 1000 connections", 1000, 1, ECHO, "1.10"),
-    Served("http", "HTTP plaintext, 64 connections", 64, 1, HTTP, "0.92"),
-    Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
-)
 
 
 @dataclass(frozen=True)
@@ -87,11 +78,112 @@ class Storm:
     title: str
     threads: int
     peer: str = "heddle"
+    problem: str = "fairness"
+    efforts: tuple = EFFORTS
 
     @property
     def name(self):
         return f"fairness-{self.threads}"
 
+
+@dataclass(frozen=True)
+class Micro:
+    """A Google Benchmark program, programs/micro_<program>, of heddle alone."""
+
+    program: str
+    efforts: tuple = EFFORTS
+
+    @property
+    def name(self):
+        return f"micro/{self.program}"
+
+    problem = name
+
+
+@dataclass(frozen=True)
+class Suite:
+    """`kind`: the module of the harness that measures the items."""
+
+    name: str
+    title: str
+    explanation: str
+    kind: str
+    items: tuple
+
+
+def fib_calls(n):
+    before, last = 0, 1  # fib(n) and fib(n + 1)
+    for _ in range(n):
+        before, last = last, before + last
+    return 2 * last - 1
+
+
+# Boards with queens that can stand, the empty one among them.
+QUEENS_BOARDS = {6: 153, 7: 552, 8: 2057, 9: 8394, 10: 35539, 11: 166926, 12: 856189, 13: 4674890,
+                 14: 27358553, 15: 171129072}
+
+# How many tasks a problem is, by its size.
+TASKS = {
+    "fib": fib_calls,
+    "skynet": lambda leaves: (10 * leaves - 1) // 9,
+    "nqueens": QUEENS_BOARDS.get,
+    "matmul": lambda rows: (8 * (rows // 32) ** 3 - 1) // 7,
+}
+
+BOTH = ("heddle", "onetbb")
+COMPILED = ("heddle", "onetbb", "go", "tokio")
+SLOW_FIB = {"go": (29, 24, 10), "tokio": (29, 24, 10)}
+SLOW_QUEENS = {"go": (12, 11, 6), "tokio": (12, 11, 6)}
+
+FORK_JOIN = (
+    Problem("fib", "fib({size}), 2 threads", (35, 30, 20), 2, COMPILED, "6x oneTBB",
+            peer_sizes=SLOW_FIB),
+    Problem("fib", "fib({size}), 1 thread", (35, 30, 20), 1, COMPILED, "6x oneTBB",
+            peer_sizes=SLOW_FIB, most_rounds=3),
+    Problem("skynet", "skynet({size}), 2 threads", (1_000_000, 100_000, 1000), 2, COMPILED,
+            "4x oneTBB"),
+    Problem("skynet", "skynet({size}), 1 thread", (1_000_000, 100_000, 1000), 1, COMPILED,
+            most_rounds=3),
+    Problem("skynet", "skynet({size}), 2 threads", (100_000_000,) * 3, 2, COMPILED, "4x oneTBB",
+            label="2-1e8", efforts=("full",), most_rounds=2, repeat=1,
+            peer_sizes={"go": (10_000_000,) * 3, "tokio": (10_000_000,) * 3}),
+    Problem("nqueens", "nqueens({size}), 2 threads", (14, 12, 6), 2, COMPILED, "1.6x oneTBB",
+            peer_sizes=SLOW_QUEENS, repeat=1),
+    Problem("nqueens", "nqueens({size}), 1 thread", (14, 12, 6), 1, COMPILED,
+            peer_sizes=SLOW_QUEENS, most_rounds=3, repeat=1),
+    Problem("matmul", "matmul({size}), 2 threads", (2048, 1024, 64), 2, BOTH, "1.2x oneTBB"),
+    Problem("matmul", "matmul({size}), 1 thread", (2048, 1024, 64), 1, BOTH, most_rounds=3),
+    Problem("matmul", "matmul({size}), 2 threads", (1024,) * 3, 2, BOTH, "1.2x oneTBB",
+            label="2-1024", efforts=("full",)),
+)
+
+# More threads than processors, too: what a task costs must not grow with them.
+SCALING = tuple(
+    Problem(problem, title, sizes, threads, peers, label=f"over-{threads}", most_rounds=3,
+            peer_sizes=peer_sizes,
+            efforts=EFFORTS if threads in (1, 2, 4, 8) else ("full",))
+    for problem, title, sizes, peers, peer_sizes in (
+        ("fib", "fib({size})", (32, 27, 15), ("heddle", "onetbb", "go"), {"go": (27, 22, 10)}),
+        ("skynet", "skynet({size})", (1_000_000, 100_000, 1000), ("heddle", "onetbb", "go"), {}),
+        ("nqueens", "nqueens({size})", (12, 10, 6), ("heddle", "onetbb", "go"),
+         {"go": (11, 10, 6)}),
+        ("matmul", "matmul({size})", (1024, 512, 32), BOTH, {}),
+    )
+    for threads in range(1, 9))
+
+MEMORY = (
+    Problem("memory", "{size} sleeping tasks", (1_000_000, 100_000, 1000), 1, ("heddle", "asio"),
+            "256 bytes", label="sleep"),
+)
+
+ECHO = ("heddle", "heddle:uring", "asio")
+HTTP = ("heddle", "heddle:uring", "nginx", "beast", "asio_bare")
+SERVERS = (
+    Served("echo", "echo 64 B, 64 connections", 64, 1, ECHO, "1.00"),
+    Served("echo", "echo 64 B, 1000 connections", 1000, 1, ECHO, "1.10"),
+    Served("http", "HTTP plaintext, 64 connections", 64, 1, HTTP, "0.92"),
+    Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
+)
 
 FAIRNESS_MS = (1000, 300, 60)  # of each storm, by effort
 FAIRNESS_AIMS = {"timer": "1 ms", "socket": "2 ms"}  # at p99
@@ -105,7 +197,7 @@ FAIRNESS = tuple(
         ("forks and yields", "forks and yields, {n}", "heddle"),
         ("threads", "the kernel alone, {n} replaced by threads", "threads")))
 
-MICRO = ("tasks", "sync", "loops", "parts")  # programs/micro_<name>
+MICRO = tuple(Micro(name) for name in ("tasks", "sync", "loops", "parts"))
 
 # By benchmark, with its argument.
 MICRO_AIMS = {
@@ -124,10 +216,40 @@ MICRO_AIMS = {
     "to_thread_64_at_once/loops:2": "1.5 µs",
 }
 
+SUITES = (
+    Suite("fork-join", "Fork and join",
+          "Time of one run, with peers in turns. Less is better. A peer that needs a smaller size is "
+          "shown with it, and its time is that of one of its tasks times the tasks of the row.",
+          "compute", FORK_JOIN),
+    Suite("scaling", "Cost of a task over loops",
+          "Time of one run divided by its tasks, from one loop (or thread) to eight, with peers in "
+          "turns. Less is better; more loops than processors cannot make it less.",
+          "compute", SCALING),
+    Suite("servers", "Servers",
+          "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that "
+          "parses nothing. More is better. CPU an answer is a ratio too.", "servers", SERVERS),
+    Suite("memory", "Memory of a suspended task", "Growth of the resident set. Less is better.",
+          "compute", MEMORY),
+    Suite("fairness", "Fairness under storms",
+          "How late a 1 ms timer fires, and how long a ready socket waits to be served, while tasks "
+          "that fork or yield without end keep every loop busy. The aim is for p99. Less is better.",
+          "fairness", FAIRNESS),
+    Suite("micro", "Micro benchmarks", "Time of one operation of heddle's. Less is better.",
+          "micro", MICRO),
+)
+
+# What a peer's program is called, and how it is told which peer it is to be.
+PROGRAMS = {
+    "asyncio": ("python", ("--loop", "asyncio")),
+    "uvloop": ("python", ("--loop", "uvloop")),
+}
+
 TITLES = {
     "heddle": "heddle",
     "heddle:uring": "heddle (io_uring)",
     "onetbb": "oneTBB",
+    "go": "Go",
+    "tokio": "Tokio",
     "asio": "Boost.Asio",
     "asio_bare": "Asio, no parsing",
     "beast": "Boost.Beast",
@@ -138,3 +260,9 @@ TITLES = {
 
 def title_of(peer):
     return TITLES.get(peer, peer)
+
+
+def program_of(problem, peer):
+    """Name of the program, and the options that make it this peer's."""
+    name, options = PROGRAMS.get(peer, (peer.partition(":")[0], ()))
+    return f"{problem}_{name}", options
