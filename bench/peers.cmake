@@ -3,6 +3,7 @@
 #
 #   go      <problem>/go.go, with Go's library alone
 #   tokio   <problem>/tokio.rs, with the crates that Debian packages as sources
+#   python  <problem>/python.py, which is two peers: asyncio and uvloop
 #
 # Each program is a target bench_<problem>_<peer>, like those in C++. Compilers are asked for by their
 # place, since another one on PATH may have been told to fetch things.
@@ -37,7 +38,7 @@ function(bench_go_program problem)
       GO111MODULE=on CGO_ENABLED=0
       "${HEDDLE_GO}" build -o "${programs}/${problem}_go" ${problem}/go.go
     WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
-    DEPENDS ${problem}/go.go common/go/program.go go.mod
+    DEPENDS ${problem}/go.go common/go/program.go common/go/rows.go go.mod
     COMMENT "Building bench/programs/${problem}_go" VERBATIM)
   bench_foreign_target(${problem} go)
 endfunction()
@@ -83,8 +84,35 @@ function(bench_tokio_programs)
         "${HEDDLE_CARGO}" build --quiet --release --offline --bin ${problem}_tokio
       COMMAND ${CMAKE_COMMAND} -E copy "${folder}/target/release/${problem}_tokio" "${programs}"
       WORKING_DIRECTORY "${folder}"
-      DEPENDS ${problem}/tokio.rs common/rust/program.rs "${folder}/Cargo.toml"
+      DEPENDS ${problem}/tokio.rs common/rust/program.rs common/rust/rows.rs "${folder}/Cargo.toml"
       COMMENT "Building bench/programs/${problem}_tokio" VERBATIM)
     bench_foreign_target(${problem} tokio)
   endforeach()
+endfunction()
+
+# Debian's, for which uvloop is installed.
+find_program(HEDDLE_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+mark_as_advanced(HEDDLE_PYTHON)
+if(HEDDLE_PYTHON)
+  execute_process(COMMAND "${HEDDLE_PYTHON}" -c "import platform; print(platform.python_version(), end='')"
+    OUTPUT_VARIABLE python_version)
+  peer_found(asyncio "${python_version}")
+  execute_process(COMMAND "${HEDDLE_PYTHON}" -c "import uvloop; print(uvloop.__version__, end='')"
+    OUTPUT_VARIABLE uvloop_version ERROR_QUIET)
+else()
+  peer_missing(asyncio python3)
+endif()
+if(uvloop_version)
+  peer_found(uvloop "${uvloop_version}")
+else()
+  peer_missing(uvloop python3-uvloop)
+endif()
+
+# bench_python_program(<problem>): <problem>/python.py as it stands, under the name of a program.
+function(bench_python_program problem)
+  if(HEDDLE_PYTHON)
+    file(MAKE_DIRECTORY "${programs}")
+    file(CREATE_LINK "${CMAKE_CURRENT_SOURCE_DIR}/${problem}/python.py" "${programs}/${problem}_python"
+      SYMBOLIC)
+  endif()
 endfunction()

@@ -31,6 +31,13 @@ auto number_into(Number& target, Number least, Number most) {
   };
 }
 
+auto text_into(std::string& target) {
+  return [&target](std::string_view text) {
+    target = text;
+    return true;
+  };
+}
+
 std::string name_of(const identity& who) {
   return std::string(who.problem) + "/" + std::string(who.peer);
 }
@@ -81,13 +88,30 @@ long status_field_kb(std::string_view field) {
 
 settings read_settings(int argc, char** argv, const identity& who, long default_size,
                        std::string_view size_means) {
-  settings s{usable_processors(), default_size, 1};
+  settings s{.threads = usable_processors(), .size = default_size, .repeat = 1};
   read_options(
       argc, argv, who,
       {{"--threads", "loops or worker threads; default: all processors",
         number_into<unsigned>(s.threads, 1, 1024)},
        {"--size", size_means, number_into<long>(s.size, 0, std::numeric_limits<long>::max())},
-       {"--repeat", "runs in this process; default: 1", number_into<int>(s.repeat, 1, 1'000'000)}});
+       {"--repeat", "runs in this process; default: 1", number_into<int>(s.repeat, 1, 1'000'000)},
+       {"--shape", "memory only: sleep, queue, mutex or future", text_into(s.shape)}});
+  return s;
+}
+
+row_settings read_row_settings(int argc, char** argv, const identity& who) {
+  row_settings s{
+      .threads = usable_processors(), .size = 1'000'000, .repeat = 1, .row = "", .seconds = 0.2};
+  read_options(
+      argc, argv, who,
+      {{"--threads", "worker threads; default: all processors",
+        number_into<unsigned>(s.threads, 1, 1024)},
+       {"--size", "tasks at once, in rows that have many; default: 1000000",
+        number_into<long>(s.size, 1, 1'000'000'000)},
+       {"--repeat", "samples of each row; default: 1", number_into<int>(s.repeat, 1, 1'000'000)},
+       {"--row", "the row to measure; default: all", text_into(s.row)},
+       {"--seconds", "least time of one sample; default: 0.2",
+        number_into<double>(s.seconds, 0, 1000)}});
   return s;
 }
 

@@ -22,12 +22,25 @@ struct settings {
   unsigned threads;  // loops or worker threads, never 0
   long size;         // what it counts is the problem's choice: n, leaves, rows, tasks
   int repeat;  // runs in this process; the first also pays for starting threads and cold caches
+  std::string shape = "sleep";  // memory only: what the tasks wait for
 };
 
-/// Reads --threads, --size and --repeat. `--help` and bad options end the process, the latter with
+/// Reads --threads, --size, --repeat and --shape. `--help` and bad options end the process, the latter with
 /// a message and status 2.
 settings read_settings(int argc, char** argv, const identity& who, long default_size,
                        std::string_view size_means);
+
+/// For programs whose rows are operations (common/rows.h).
+struct row_settings {
+  unsigned threads;
+  long size;        // tasks at once, in rows that have many
+  int repeat;       // samples of each row
+  std::string row;  // empty: all
+  double seconds;   // of one sample, at least
+};
+
+/// The same, and --row and --seconds.
+row_settings read_row_settings(int argc, char** argv, const identity& who);
 
 struct server_settings {
   unsigned threads;

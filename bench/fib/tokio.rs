@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-//! One child as a task and the other awaited in place. An async function that calls itself has to be
-//! boxed.
+//! One child as a task and the other awaited in place. An async function that calls itself has to
+//! be boxed.
 use std::future::Future;
 use std::pin::Pin;
 

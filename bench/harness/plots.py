@@ -3,12 +3,13 @@
 
 For problems a group of bars each, one bar a peer, a whisker from the least sample to the largest;
 they differ in unit and size, so each group has a scale of its own, and all begin at 0. Micro
-benchmarks stand below each other on one logarithmic scale. Curves have a module of their own.
+benchmarks stand below each other on one logarithmic scale. Curves and dots have modules of their
+own.
 """
 import math
 from xml.sax.saxutils import escape
 
-from harness import curves
+from harness import curves, dots
 from harness.report import format_value
 from harness.suites import title_of
 from harness.svg import TOP, WIDTH, picture
@@ -96,7 +97,7 @@ def bars(suite, note):
     return picture(suite.title, parts, y + 16, note)
 
 
-DRAWN_BY = {"scaling": curves.draw, "micro": ladder, "fairness": ladder}
+DRAWN_BY = {"scaling": curves.draw, "primitives": dots.draw, "micro": ladder, "fairness": ladder}
 
 
 def picture_of(suite, note):

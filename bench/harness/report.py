@@ -46,6 +46,10 @@ def _server_cells(row, r):
             f"{e['cpu_per_answer']:.2f}", f"{e['client_cpu']:.0%}"]
 
 
+def _primitive_cells(row, r):
+    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r)]
+
+
 def _micro_cells(row, r):
     return [format_value(r.median, row.unit), f"{r.spread:.0%}"]
 
@@ -64,6 +68,7 @@ COLUMNS = {
     "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99",
                  "CPU an answer", "load's CPU"], _server_cells),
     "fairness": (["p50", "p99", "p99 of each run", "max", "samples"], _fairness_cells),
+    "primitives": (["time", "spread", "heddle is faster by"], _primitive_cells),
     "micro": (["time", "spread"], _micro_cells),
 }
 

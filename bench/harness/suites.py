@@ -86,9 +86,41 @@ class Storm:
         return f"fairness-{self.threads}"
 
 
+MANY = (1_000_000, 100_000, 1000)
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One operation: a benchmark of programs/micro_<micro>, and the row of that name in
+    programs/primitives_<peer>. Sizes are those of rows with many tasks or timers."""
+
+    row: str
+    title: str
+    micro: str
+    peers: tuple
+    aim_ns: int
+    threads: int = 2
+    sizes: tuple = MANY
+    peer_sizes: dict = field(default_factory=dict)
+    problem: str = "primitives"
+    efforts: tuple = EFFORTS
+
+    @property
+    def name(self):
+        return f"{self.row}-{self.threads}"
+
+    @property
+    def benchmark(self):
+        return f"{self.row}/loops:{self.threads}"
+
+    @property
+    def aim(self):
+        return f"{self.aim_ns} ns" if self.aim_ns < 1000 else f"{self.aim_ns / 1000:g} µs"
+
+
 @dataclass(frozen=True)
 class Micro:
-    """A Google Benchmark program, programs/micro_<program>, of heddle alone."""
+    """A Google Benchmark program, programs/micro_<program>: heddle's rows that have no peer."""
 
     program: str
     efforts: tuple = EFFORTS
@@ -171,10 +203,45 @@ SCALING = tuple(
     )
     for threads in range(1, 9))
 
-MEMORY = (
-    Problem("memory", "{size} sleeping tasks", (1_000_000, 100_000, 1000), 1, ("heddle", "asio"),
-            "256 bytes", label="sleep"),
+ALL_LOOPS = ("heddle", "go", "tokio", "asyncio", "uvloop")
+# Python takes seconds for a million.
+FEW = {"asyncio": (200_000, 20_000, 1000), "uvloop": (200_000, 20_000, 1000)}
+PRIMITIVES = (
+    Primitive("create_task_and_await", "create a task and await it", "tasks",
+              ("heddle", "onetbb", "go", "tokio", "asyncio", "uvloop"), aim_ns=100),
+    Primitive("create_many_then_await", "create 10^6, then await all; a task", "tasks",
+              ("heddle", "onetbb", "go", "tokio", "asyncio", "uvloop"), aim_ns=100,
+              peer_sizes=FEW),
+    Primitive("plain_co_await", "co_await child()", "tasks",
+              ("heddle", "tokio", "tokio:boxed", "asyncio", "uvloop"), aim_ns=12),
+    Primitive("yield_among_four", "yield, 4 tasks", "tasks", ALL_LOOPS, aim_ns=30),
+    Primitive("yield_among_four", "yield, 4 tasks, 1 loop", "tasks", ALL_LOOPS, aim_ns=15,
+              threads=1),
+    Primitive("queue_of_1024", "queue of 1024, an item", "sync", ALL_LOOPS, aim_ns=45),
+    Primitive("queue_of_one_round_trip", "queues of 1, there and back", "sync", ALL_LOOPS,
+              aim_ns=200),
+    Primitive("mutex_among_four", "mutex, 4 tasks want it", "sync", ALL_LOOPS, aim_ns=60),
+    Primitive("mutex_alone", "mutex, uncontended", "sync", ALL_LOOPS, aim_ns=20),
+    Primitive("timer_arm_and_cancel_among_1e6", "timer created and cancelled, 10^6 live", "loops",
+              ALL_LOOPS, aim_ns=60, peer_sizes=FEW),
+    Primitive("timeout_around_a_yield", "time-out around a yield", "loops", ALL_LOOPS, aim_ns=120),
+    Primitive("to_thread_round_trip", "to_thread, there and back", "loops",
+              ("heddle", "tokio", "asyncio", "uvloop"), aim_ns=8000),
+    Primitive("to_thread_64_at_once", "to_thread, 64 in flight; one", "loops",
+              ("heddle", "tokio", "asyncio", "uvloop"), aim_ns=1500),
 )
+
+FEW_TASKS = {"asyncio": (100_000, 20_000, 1000)}
+MEMORY = tuple(
+    Problem("memory", title, (1_000_000, 100_000, 1000), 1,
+            ("heddle", "asio", "go", "tokio", "asyncio") if shape == "sleep" else
+            ("heddle", "go", "tokio", "asyncio"), aim, label=shape, peer_sizes=FEW_TASKS,
+            most_rounds=2, repeat=1, options=("--shape", shape))
+    for shape, title, aim in (
+        ("sleep", "sleeping", "256 bytes"),
+        ("queue", "waiting for an item of an empty queue", ""),
+        ("mutex", "waiting for a mutex", ""),
+        ("future", "waiting for a future of its own", "")))
 
 ECHO = ("heddle", "heddle:uring", "asio")
 HTTP = ("heddle", "heddle:uring", "nginx", "beast", "asio_bare")
@@ -199,42 +266,31 @@ FAIRNESS = tuple(
 
 MICRO = tuple(Micro(name) for name in ("tasks", "sync", "loops", "parts"))
 
-# By benchmark, with its argument.
-MICRO_AIMS = {
-    "plain_co_await/loops:2": "12 ns",
-    "create_task_and_await/loops:2": "100 ns",
-    "create_many_then_await/loops:2": "100 ns",
-    "yield_among_four/loops:1": "15 ns",
-    "yield_among_four/loops:2": "30 ns",
-    "queue_of_1024/loops:2": "45 ns",
-    "queue_of_one_round_trip/loops:2": "200 ns",
-    "mutex_alone/loops:2": "20 ns",
-    "mutex_among_four/loops:2": "60 ns",
-    "timer_arm_and_cancel_among_1e6/loops:2": "60 ns",
-    "timeout_around_a_yield/loops:2": "120 ns",
-    "to_thread_round_trip/loops:2": "8 µs",
-    "to_thread_64_at_once/loops:2": "1.5 µs",
-}
-
 SUITES = (
     Suite("fork-join", "Fork and join",
-          "Time of one run, with peers in turns. Less is better. A peer that needs a smaller size is "
-          "shown with it, and its time is that of one of its tasks times the tasks of the row.",
+          "Time of one run, with peers in turns. Less is better. A peer that needs a smaller size "
+          "is shown with it, and its time is that of one of its tasks times the tasks of the row.",
           "compute", FORK_JOIN),
     Suite("scaling", "Cost of a task over loops",
           "Time of one run divided by its tasks, from one loop (or thread) to eight, with peers in "
           "turns. Less is better; more loops than processors cannot make it less.",
           "compute", SCALING),
+    Suite("primitives", "Tasks and primitives",
+          "Time of one operation, on 2 loops (or threads) unless said, with peers in turns. Python "
+          "has one thread, and fewer than 10^6 where the row says so. Less is better.",
+          "primitives", PRIMITIVES),
     Suite("servers", "Servers",
           "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that "
           "parses nothing. More is better. CPU an answer is a ratio too.", "servers", SERVERS),
-    Suite("memory", "Memory of a suspended task", "Growth of the resident set. Less is better.",
+    Suite("memory", "Memory of a suspended task",
+          "Growth of the resident set by many tasks that wait. Less is better.",
           "compute", MEMORY),
     Suite("fairness", "Fairness under storms",
-          "How late a 1 ms timer fires, and how long a ready socket waits to be served, while tasks "
-          "that fork or yield without end keep every loop busy. The aim is for p99. Less is better.",
-          "fairness", FAIRNESS),
-    Suite("micro", "Micro benchmarks", "Time of one operation of heddle's. Less is better.",
+          "How late a 1 ms timer fires, and how long a ready socket waits to be served, while "
+          "tasks that fork or yield without end keep every loop busy. The aim is for p99. Less is "
+          "better.", "fairness", FAIRNESS),
+    Suite("micro", "Micro benchmarks",
+          "Time of one operation of heddle's that has no peer here. Less is better.",
           "micro", MICRO),
 )
 
@@ -250,6 +306,7 @@ TITLES = {
     "onetbb": "oneTBB",
     "go": "Go",
     "tokio": "Tokio",
+    "tokio:boxed": "Tokio, boxed",
     "asio": "Boost.Asio",
     "asio_bare": "Asio, no parsing",
     "beast": "Boost.Beast",

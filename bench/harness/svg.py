@@ -35,6 +35,13 @@ COLOURS = {
 }
 
 
+def dot(peer, x, y, radius):
+    """Hollow for a variant of another peer."""
+    fill = "none" if ":" in peer else colour_of(peer)
+    return (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" '
+            f'stroke="{colour_of(peer)}" stroke-width="2"/>')
+
+
 def colour_of(peer):
     return COLOURS.get(peer.partition(":")[0], "#8c8c8c")
 
@@ -58,7 +65,7 @@ def legend(peers, y):
     """A dot and a name for each."""
     parts, x = [], 22
     for peer in peers:
-        parts += [f'<circle cx="{x}" cy="{y}" r="5" fill="{colour_of(peer)}"/>',
+        parts += [dot(peer, x, y, 4),
                   f'<text class="note" x="{x + 10}" y="{y + 4}">{escape(title_of(peer))}</text>']
         x += 34 + 7 * len(title_of(peer))
     return parts

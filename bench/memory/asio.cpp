@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   constexpr bench::identity who{"memory", "asio"};
   const auto with =
       bench::read_settings(argc, argv, who, bench::memory::default_size, bench::memory::size_means);
+  if (with.shape != "sleep") bench::give_up(who, "Asio has nothing but timers to wait for");
   bench::report out(who, with);
   long asleep = 0;  // outlives the context, whose destructor ends the sleepers
   asio::io_context context(1);

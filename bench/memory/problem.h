@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Many tasks that only sleep: what one suspended task costs in memory.
+// Many tasks that only wait: what one suspended task costs in memory. They sleep, or wait for a queue
+// that is empty, a mutex that is held, or each for a future of its own, whose memory counts, too.
 #pragma once
 
 #include <chrono>
@@ -10,7 +11,7 @@
 namespace bench::memory {
 
 inline constexpr long default_size = 1'000'000;
-inline constexpr std::string_view size_means = "sleeping tasks; default: 1000000";
+inline constexpr std::string_view size_means = "suspended tasks; default: 1000000";
 
 /// Long enough that none wakes while they are counted.
 inline constexpr std::chrono::hours nap{1};

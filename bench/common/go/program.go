@@ -57,9 +57,11 @@ func CurrentRSSKB() int64 { return statusFieldKB("VmRSS:") }
 
 // Print writes the line of one run. A wrong result ends the process with 1. `notes` are further
 // fields, each with a comma before it.
-func Print(problem string, with Settings, took time.Duration, result, expected int64, notes string) {
-	fmt.Printf(`{"problem":"%s","peer":"go","threads":%d,"size":%d,"ns":%d,"check":%d,"rss_kb":%d%s}`+"\n",
-		problem, with.Threads, with.Size, took.Nanoseconds(), result, statusFieldKB("VmHWM:"), notes)
+func Print(problem string, with Settings, took time.Duration, result, expected int64,
+	notes string) {
+	fmt.Printf(`{"problem":"%s","peer":"go","threads":%d,"size":%d,"ns":%d,`, problem,
+		with.Threads, with.Size, took.Nanoseconds())
+	fmt.Printf(`"check":%d,"rss_kb":%d%s}`+"\n", result, statusFieldKB("VmHWM:"), notes)
 	if result != expected {
 		fmt.Fprintf(os.Stderr, "%s/go: wrong result %d, expected %d\n", problem, result, expected)
 		os.Exit(1)

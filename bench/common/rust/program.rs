@@ -2,6 +2,8 @@
 //
 //! What the bench's programs in Rust share: the options of the command line, the clock, one JSON
 //! line a run (the same as those of common/program.h), and a Tokio runtime of so many threads.
+pub mod rows;
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,8 @@ pub struct Settings {
 }
 
 pub fn refuse(why: &str) -> ! {
-    eprintln!("{why}; the options are --threads N, --size N, --repeat N, --shape S, --row R, --seconds T");
+    let options = "--threads N --size N --repeat N --shape S --row R --seconds T";
+    eprintln!("{why} (options: {options})");
     std::process::exit(2)
 }
 
@@ -75,14 +78,18 @@ pub fn current_rss_kb() -> u64 {
 
 /// Prints the line of one run. A wrong result ends the process with 1. `notes` are further fields,
 /// each with a comma before it.
-pub fn print(problem: &str, with: &Settings, took: Duration, result: u64, expected: u64, notes: &str) {
-    println!(
-        r#"{{"problem":"{problem}","peer":"tokio","threads":{},"size":{},"ns":{},"check":{result},"rss_kb":{}{notes}}}"#,
-        with.threads,
-        with.size,
-        took.as_nanos(),
-        status_field_kb("VmHWM:"),
-    );
+pub fn print(
+    problem: &str,
+    with: &Settings,
+    took: Duration,
+    result: u64,
+    expected: u64,
+    notes: &str,
+) {
+    let (threads, size, ns) = (with.threads, with.size, took.as_nanos());
+    let rss_kb = status_field_kb("VmHWM:");
+    print!(r#"{{"problem":"{problem}","peer":"tokio","threads":{threads},"size":{size},"#);
+    println!(r#""ns":{ns},"check":{result},"rss_kb":{rss_kb}{notes}}}"#);
     if result != expected {
         eprintln!("{problem}/tokio: wrong result {result}, expected {expected}");
         std::process::exit(1);
