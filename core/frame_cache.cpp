@@ -50,6 +50,10 @@ void* frame_cache::refill(std::size_t index) {
   return lists_[index].pop();
 }
 
+void frame_cache::spill(std::size_t index) noexcept {
+  lists_[index].spill(depot_->of(index), frame_depot::batch_of(index));
+}
+
 void frame_cache::flush() noexcept {
   for (std::size_t i = 0; i < frame_depot::classes; ++i)
     lists_[i].flush(depot_->of(i), frame_depot::batch_of(i));

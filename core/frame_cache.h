@@ -58,17 +58,22 @@ class frame_cache {
 
   /// `bytes` is 1 or more and at most frame_depot::largest. Cost: a free-list pop. Throws std::bad_alloc.
   HEDDLE_INLINE void* allocate(std::size_t bytes) {
-    const std::size_t index = frame_depot::index_of(bytes);
-    if (auto* b = lists_[index].pop()) [[likely]]
-      return b;
-    return refill(index);
+    return allocate_from(frame_depot::index_of(bytes));
   }
   /// `bytes` as it was allocated.
   HEDDLE_INLINE void free(void* block, std::size_t bytes) noexcept {
     const std::size_t index = frame_depot::index_of(bytes);
-    if (!lists_[index].push(static_cast<raw_links::block*>(block), frame_depot::batch_of(index)))
-        [[unlikely]]
-      lists_[index].spill(depot_->of(index), frame_depot::batch_of(index));
+    free_to(index, block, frame_depot::batch_of(index));
+  }
+  /// The same, when the arithmetic has been done before: batch_of() divides.
+  HEDDLE_INLINE void* allocate_from(std::size_t index) {
+    if (auto* b = lists_[index].pop()) [[likely]]
+      return b;
+    return refill(index);
+  }
+  HEDDLE_INLINE void free_to(std::size_t index, void* block, std::uint32_t batch) noexcept {
+    if (!lists_[index].push(static_cast<raw_links::block*>(block), batch)) [[unlikely]]
+      spill(index);
   }
   /// Gives everything back to the depot (a thread ends).
   void flush() noexcept;
@@ -78,15 +83,28 @@ class frame_cache {
 
  private:
   HEDDLE_COLD void* refill(std::size_t index);
+  HEDDLE_COLD void spill(std::size_t index) noexcept;
 
   frame_depot* depot_;
   magazine<raw_links> lists_[frame_depot::classes];
 };
 
 /// The calling thread's cache. Never inlined: a coroutine may resume on another thread, and an inlined access could keep the
-/// thread-local's address across the suspension. Under AddressSanitizer they are malloc and free, so that it sees every frame.
-HEDDLE_NOINLINE void* frame_allocate(std::size_t bytes);
-HEDDLE_NOINLINE void frame_free(void* block, std::size_t bytes) noexcept;
+/// thread-local's address across the suspension.
+HEDDLE_NOINLINE void* frame_allocate_from(std::size_t index);
+HEDDLE_NOINLINE void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept;
+
+/// Inline for the sake of their arithmetic alone: who allocates a frame knows its size when it is compiled. Under AddressSanitizer they are
+/// malloc and free, so that it sees every frame.
+HEDDLE_INLINE void* frame_allocate(std::size_t bytes) {
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator new(bytes);
+  return frame_allocate_from(frame_depot::index_of(bytes));
+}
+HEDDLE_INLINE void frame_free(void* block, std::size_t bytes) noexcept {
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator delete(block);
+  const std::size_t index = frame_depot::index_of(bytes);
+  frame_free_to(index, block, frame_depot::batch_of(index));
+}
 
 /// Base of short-lived objects of the library that live on the frame cache.
 struct frame_cached {

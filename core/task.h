@@ -113,8 +113,10 @@ class promise_result {
   T take() {
     if (how_ == outcome::error) [[unlikely]]
       std::rethrow_exception(std::move(error()));
-    return std::move(value());
+    return take_value();
   }
+  /// The caller knows that there is one.
+  T take_value() { return std::move(value()); }
 
  private:
   void clear() noexcept {
@@ -141,8 +143,9 @@ class promise_result<T&> {
   T& take() {
     if (error_) [[unlikely]]
       std::rethrow_exception(std::move(error_));
-    return *value_;
+    return take_value();
   }
+  T& take_value() noexcept { return *value_; }
 
  private:
   T* value_ = nullptr;

@@ -12,7 +12,6 @@ magazine_depot<record_links>& process_records() noexcept;
 namespace {
 
 constinit frame_depot frames_of_the_process{frame_depot::immortal};
-constinit thread_local thread_state self{frames_of_the_process};
 
 constexpr std::uint32_t record_batch = 64;
 
@@ -26,25 +25,19 @@ struct flusher {
 
 }  // namespace
 
-thread_state& this_thread() noexcept { return self; }
+constinit thread_local thread_state self_of_thread{frames_of_the_process};
 
-void* this_fork_state_address() noexcept { return self.forks; }
+thread_state& this_thread() noexcept { return self_of_thread; }
 
 // Here, beside the thread-local, so that each is one call deep and no deeper.
-bool budget_spent() noexcept { return ++self.ready_awaits % 64 == 0 && step_took_long(self); }
-
-void* frame_allocate(std::size_t bytes) {
-  if constexpr (HEDDLE_ASAN) return ::operator new(bytes);
-  if (bytes > frame_depot::largest) [[unlikely]]
-    return ::operator new(bytes);
-  return self.frames.allocate(bytes);
+bool budget_spent() noexcept {
+  return ++self_of_thread.ready_awaits % 64 == 0 && step_took_long(self_of_thread);
 }
 
-void frame_free(void* block, std::size_t bytes) noexcept {
-  if constexpr (HEDDLE_ASAN) return ::operator delete(block);
-  if (bytes > frame_depot::largest) [[unlikely]]
-    return ::operator delete(block);
-  self.frames.free(block, bytes);
+void* frame_allocate_from(std::size_t index) { return self_of_thread.frames.allocate_from(index); }
+
+void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept {
+  self_of_thread.frames.free_to(index, block, batch);
 }
 
 frame_depot& process_frames() noexcept { return frames_of_the_process; }

@@ -34,8 +34,8 @@ struct thread_state : thread_role {
 /// The calling thread's state. Never inlined, see frame_allocate: no thread-local address may survive a suspension.
 HEDDLE_NOINLINE thread_state& this_thread() noexcept;
 
-/// this_thread().forks, for the hot path of fork_join.
-HEDDLE_NOINLINE void* this_fork_state_address() noexcept;
+/// The same without a call, for functions of the library's own sources that stand in no coroutine and are not inlined into one.
+extern constinit thread_local thread_state self_of_thread;
 
 /// Arranges that the caches of the calling thread are given back when it ends. Called from slow paths.
 void flush_caches_at_thread_exit();

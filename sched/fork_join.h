@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// fork_join: parallel recursion, depth first. Protocol FORK is described in fork_state.h.
+// fork_join: parallel recursion, depth first. Protocol FORK is described in join_block.h.
 #pragma once
 
-#include <heddle/sched/fork_state.h>
+#include <heddle/sched/join_block.h>
 
 #include <new>
 #include <optional>
@@ -14,10 +14,6 @@
 namespace heddle {
 namespace detail {
 
-/// Looks further than a plain load: takes a cancellation that is due, or that of a join that failed. Throws cancelled_error.
-HEDDLE_COLD void check_fork(promise_base& p);
-/// Wakes a loop to steal, if one sleeps and none searches.
-HEDDLE_COLD void wake_thief() noexcept;
 /// What a join throws: the first error in the order of the children, an ordinary one before a cancellation.
 class join_errors {
  public:
@@ -35,26 +31,6 @@ class fork_join_base {
   fork_join_base() noexcept {}
   ~fork_join_base() {}
   fork_join_base(const fork_join_base&) = delete;
-
-  HEDDLE_INLINE void begin(promise_base& parent, std::int32_t children) {
-    const auto flags = parent.enclosing().state().peek();
-    if (flags & (word::must | word::troubled)) [[unlikely]]
-      check_fork(parent);
-    ::new (static_cast<void*>(&join_)) join_block(children, parent);
-  }
-  HEDDLE_INLINE void adopt(promise_base& child, promise_base& parent) noexcept {
-    child.record = parent.record | promise_base::strand_tag;
-    child.end = &join_;
-  }
-  /// The children but the first are in the deque. What runs next: the first, or, when the turn is over, the loop.
-  HEDDLE_INLINE std::coroutine_handle<> go(fork_state& f, promise_base& first) noexcept {
-    if (f.hungry->load(relaxed) != 0) [[unlikely]]
-      wake_thief();
-    if (--f.budget != 0) [[likely]]
-      return first.handle();
-    return end_turn(f, first);
-  }
-  std::coroutine_handle<> end_turn(fork_state& f, promise_base& first) noexcept;
 
   union {
     join_block join_;
@@ -74,13 +50,7 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   static bool await_ready() noexcept { return sizeof...(Ts) == 0; }
   template <heddle_promise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
-    promise_base& p = h.promise();
-    parent_ = &p;
-    begin(p, static_cast<std::int32_t>(sizeof...(Ts)));
-    fork_state& f = *this_fork_state();
-    adopt_all(p, std::index_sequence_for<Ts...>());
-    push_from<sizeof...(Ts) - 1>(f);
-    return go(f, std::get<0>(children_).frame().promise());
+    return start(h.promise(), std::index_sequence_for<Ts...>());
   }
   auto await_resume() {
     if constexpr (sizeof...(Ts) > 0) {
@@ -93,8 +63,9 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
  private:
   // Index sequences and not std::apply, which costs the user's compiler ten times as much.
   template <std::size_t... I>
-  void adopt_all(promise_base& p, std::index_sequence<I...>) {
-    (adopt(std::get<I>(children_).frame().promise(), p), ...);
+  std::coroutine_handle<> start(promise_base& parent, std::index_sequence<I...>) {
+    void* const frames[] = {std::get<I>(children_).frame().address()...};
+    return join_block::start(&join_, parent, frames, sizeof...(I));
   }
   template <std::size_t... I>
   std::tuple<strand_value<Ts>...> values(std::index_sequence<I...>) {
@@ -104,25 +75,17 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   void see_all(join_errors& errors, std::index_sequence<I...>) noexcept {
     (see(errors, std::get<I>(children_).frame().promise()), ...);
   }
-  // From the last to the second: the owner pops the second first, a thief takes the last.
-  template <std::size_t I>
-  HEDDLE_INLINE void push_from(fork_state& f) {
-    if constexpr (I > 0) {
-      f.strands.push(&std::get<I>(children_).frame().promise());
-      push_from<I - 1>(f);
-    }
-  }
   template <class T>
   static strand_value<T> value_of(task<T>& child) {
     if constexpr (std::is_void_v<T>)
       return {};
     else
-      return child.frame().promise().result.take();
+      return child.frame().promise().result.take_value();  // none failed
   }
   [[noreturn]] HEDDLE_COLD void raise() {
     join_errors errors;
     see_all(errors, std::index_sequence_for<Ts...>());
-    errors.raise(*parent_);
+    errors.raise(*join_.parent);
   }
   template <class P>
   static void see(join_errors& errors, P& p) noexcept {
@@ -130,7 +93,6 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   }
 
   std::tuple<task<Ts>...> children_;
-  promise_base* parent_ = nullptr;
 };
 
 template <class T>
@@ -142,14 +104,10 @@ class [[nodiscard]] fork_join_range : fork_join_base {
   bool await_ready() const noexcept { return children_.empty(); }
   template <heddle_promise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
-    promise_base& p = h.promise();
-    parent_ = &p;
-    begin(p, static_cast<std::int32_t>(children_.size()));
-    fork_state& f = *this_fork_state();
-    for (auto& child : children_) adopt(child.frame().promise(), p);
-    for (std::size_t i = children_.size(); i-- > 1;)
-      f.strands.push(&children_[i].frame().promise());
-    return go(f, children_.front().frame().promise());
+    // A task is its frame's address and nothing else.
+    static_assert(std::is_standard_layout_v<task<T>> && sizeof(task<T>) == sizeof(void*));
+    return join_block::start(&join_, h.promise(), reinterpret_cast<void* const*>(children_.data()),
+                             children_.size());
   }
   auto await_resume() {
     if (!children_.empty() && join_.failed.load(relaxed)) [[unlikely]]
@@ -157,7 +115,7 @@ class [[nodiscard]] fork_join_range : fork_join_base {
     if constexpr (!std::is_void_v<T>) {
       std::vector<T> results;
       results.reserve(children_.size());
-      for (auto& child : children_) results.push_back(child.frame().promise().result.take());
+      for (auto& child : children_) results.push_back(child.frame().promise().result.take_value());
       return results;
     }
   }
@@ -169,11 +127,10 @@ class [[nodiscard]] fork_join_range : fork_join_base {
       auto& result = child.frame().promise().result;
       if (result.how() == outcome::error) errors.see(result.error());
     }
-    errors.raise(*parent_);
+    errors.raise(*join_.parent);
   }
 
   std::vector<task<T>> children_;
-  promise_base* parent_ = nullptr;
 };
 
 template <class T>

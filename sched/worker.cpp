@@ -2,6 +2,7 @@
 #include <heddle/sched/worker.h>
 
 #include <heddle/core/thread_state.h>
+#include <heddle/sched/join_block.h>
 #include <heddle/sched/runtime_state.h>
 #include <heddle/sched/spawn.h>
 
@@ -63,9 +64,12 @@ worker* this_worker() noexcept {
 
 void worker::start() {
   neighbours_.resize(state_->workers.size());
-  forks_.alone = state_->workers.size() == 1;
+  alone_ = state_->workers.size() == 1;
+  forks_.strands.share(alone_                                         ? sharing::never
+                       : state_->simulated || heavy_fence_available() ? sharing::half
+                                                                      : sharing::all);
   static const atomic<std::uint32_t> nobody_is_hungry{0};
-  forks_.hungry = forks_.alone ? &nobody_is_hungry : &state_->idle.parked_hint();
+  forks_.hungry = alone_ ? &nobody_is_hungry : &state_->idle.parked_hint();
   if (auto* s = state_->simulated) {
     virtual_thread_ = s->start("loop " + std::to_string(index()), [this] { main(); });
     return;
@@ -141,7 +145,7 @@ bool worker::run_next() {
 
   forks_first_ = !forks_first_;  // depth first, but what waits in the queues gets every other turn
   if (forks_first_ && !queues_first)
-    if (promise_base* s = forks_.pop()) return run_strand(*s), true;
+    if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
 
   if (tick_ & 1) {  // pinned and movable take turns
     if (const auto item = local_.pop()) return run_work(work::from(item)), true;
@@ -150,7 +154,7 @@ bool worker::run_next() {
     if (task_record* t = ready_.pop()) return run_task(*t), true;
     if (const auto item = local_.pop()) return run_work(work::from(item)), true;
   }
-  if (promise_base* s = forks_.pop()) return run_strand(*s), true;
+  if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
   return false;
 }
 
@@ -189,6 +193,7 @@ worker::search_result worker::search() {
       for (int i = 0; i < 16; ++i) cpu_relax();
     }
   }
+  if (!found) found = steal_what_is_private(strand);
   spin_ = found ? most_spins : spin_ / 2;  // spin again only while that pays
   searching_ = false;
   if (state_->idle.stop_searching() && found)
@@ -287,9 +292,9 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
       !forks_.strands.looks_empty() || (tick_ + 1) % fair_every == 0 ||
       (waiting.state().peek() & (word::must | word::interrupted)) != 0)
     return awaited_now::elsewhere;
-  const bool taken = forks_.alone ? local_.take_if_alone(work(child).bits())
-                                  : slot_.load(relaxed) == nullptr && local_.empty() &&
-                                        ready_.take_if_alone(&child);
+  const bool taken =
+      alone_ ? local_.take_if_alone(work(child).bits())
+             : slot_.load(relaxed) == nullptr && local_.empty() && ready_.take_if_alone(&child);
   if (!taken) return awaited_now::elsewhere;
   ++tick_;
   inside_await_ = true;
@@ -297,7 +302,7 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
   inside_await_ = false;
   self.current = &waiting;
   if (!child.done()) return awaited_now::elsewhere;
-  return forks_.alone && !local_.empty() ? awaited_now::ended_in_turn : awaited_now::ended;
+  return alone_ && !local_.empty() ? awaited_now::ended_in_turn : awaited_now::ended;
 }
 
 void worker::resume(task_record& t) {
@@ -428,6 +433,20 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   return false;
 }
 
+// A loop that forks publishes by itself, sooner than we get here. Who has something private to this moment computes for long.
+bool worker::steal_what_is_private(promise_base*& strand) noexcept {
+  for (auto& w : state_->workers) {
+    deque<promise_base*>::thief thief(w->forks_.strands);
+    if (w.get() == this || !thief.looks_private() || !thief.expose()) continue;
+    if (thief.steal(strand) == steal_result::got) {
+      bump(stolen_);
+      return true;
+    }
+    strand = nullptr;
+  }
+  return false;
+}
+
 bool worker::anything_for_us(bool elsewhere) noexcept {
   auto& s = *state_;
   if (s.loops_end.load(seq_cst)) return true;
@@ -507,7 +526,7 @@ void worker::wake_to_watch() noexcept {
 }
 
 void worker::push_back(task_record& t) noexcept {
-  if (t.is_pinned() || forks_.alone)
+  if (t.is_pinned() || alone_)
     local_.push(work(t).bits());
   else
     ready_.push(&t);
@@ -523,7 +542,7 @@ void worker::schedule(task_record& t) noexcept {
         send_pinned(t);
       return;
     }
-    if (here->forks_.alone) {
+    if (here->alone_) {
       here->local_.push(work(t).bits());
       return;
     }

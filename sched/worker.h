@@ -137,6 +137,7 @@ class worker final : public loop {
   HEDDLE_COLD void run_watched(callback& c);
   [[nodiscard]] bool drain_inboxes();
   [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
+  [[nodiscard]] bool steal_what_is_private(promise_base*& strand) noexcept;
   [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
   void rescue_hogged(time_point now);
   void stand_down() noexcept;
@@ -166,6 +167,7 @@ class worker final : public loop {
   bool searching_ = false;
   bool sealed_ = false;
   bool inside_await_ = false;  // run_awaited is going on
+  bool alone_ = true;          // one loop: nobody steals
   bool forks_first_ = true;
   bool time_turn_ = false;      // the next strand begins a turn of forks
   std::size_t queue_turn_ = 0;  // so many steps from the queues come before the next strand

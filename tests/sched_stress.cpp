@@ -59,13 +59,57 @@ class tally {
 
 // --------------------------------------------------------------------- deque
 
+template <sharing How>
 struct real_deque {
+  real_deque() { d.share(How); }
   deque<item> d{4};
   void push(item i) { d.push(i); }
+  /// As a fork does it, and now and then as one does while loops sleep.
+  void forked(bool hungry) {
+    if (hungry || d.wants_publishing()) d.publish(hungry);
+  }
   item pop() { return d.pop(); }
   item steal() {
+    deque<item>::thief thief(d);
     item got{};
-    return deque<item>::thief(d).steal(got) == steal_result::got ? got : 0;
+    if (thief.steal(got) == steal_result::got) return got;
+    return thief.looks_private() && thief.expose() && thief.steal(got) == steal_result::got ? got
+                                                                                            : 0;
+  }
+};
+
+/// A thief publishes for the owner, who does not look up before it takes what it thinks private.
+struct deque_that_is_exposed_without_a_word {
+  std::vector<std::atomic<item>> slots = std::vector<std::atomic<item>>(1 << 13);
+  std::atomic<std::int64_t> top{0}, split{0}, bottom{0};
+  std::atomic<item>& at(std::int64_t i) {
+    return slots[static_cast<std::size_t>(i) & (slots.size() - 1)];
+  }
+  void push(item i) {
+    at(bottom.load()) = i;
+    bottom.fetch_add(1);
+  }
+  void forked(bool) {}
+  item pop() {
+    const auto b = bottom.load() - 1;
+    if (b >= split.load()) {
+      std::this_thread::yield();  // the fault: what it saw may be over
+      bottom = b;
+      return at(b);
+    }
+    auto t = top.load();  // from the thieves' end, so that this part is right
+    if (t >= split.load()) return 0;
+    const item got = at(t);
+    return top.compare_exchange_strong(t, t + 1) ? got : 0;
+  }
+  item steal() {
+    auto t = top.load();
+    if (t >= split.load()) {
+      split = bottom.load();
+      return 0;
+    }
+    const item got = at(t);
+    return top.compare_exchange_strong(t, t + 1) ? got : 0;
   }
 };
 
@@ -80,6 +124,7 @@ struct deque_without_the_last_compare_exchange {
     at(bottom.load()) = i;
     bottom.fetch_add(1);
   }
+  void forked(bool) {}
   item pop() {
     const auto b = bottom.load() - 1;
     if (top.load() > b) return 0;
@@ -123,6 +168,7 @@ bool deque_holds(unsigned thieves, std::uint64_t seed) {
   random_source random(seed);
   for (item next = 1; next <= items_a_round;) {
     for (auto n = random.below(3) + 1; n > 0 && next <= items_a_round; --n) d.push(next++);
+    if (random.below(8) != 0) d.forked(random.below(8) == 0);
     for (auto n = random.below(4); n > 0; --n)
       if (const item got = d.pop()) seen.take(got);
   }
@@ -144,7 +190,18 @@ bool noticed(F holds) {
 
 TEST_P(Stress, TheDequeGivesEveryItemOnce) {
   for (std::uint64_t seed = 1; seed <= real_rounds; ++seed)
-    ASSERT_TRUE(deque_holds<real_deque>(others(), seed)) << "seed " << seed;
+    ASSERT_TRUE(deque_holds<real_deque<sharing::half>>(others(), seed)) << "seed " << seed;
+}
+
+TEST_P(Stress, ADequeThatPublishesAllGivesEveryItemOnce) {
+  for (std::uint64_t seed = 1; seed <= real_rounds; ++seed)
+    ASSERT_TRUE(deque_holds<real_deque<sharing::all>>(others(), seed)) << "seed " << seed;
+}
+
+TEST(PlantedFault, ADequeThatIsExposedBehindItsOwnersBackIsNoticed) {
+  EXPECT_TRUE(noticed([](std::uint64_t seed) {
+    return deque_holds<deque_that_is_exposed_without_a_word>(2, seed);
+  }));
 }
 
 TEST(PlantedFault, ADequeWhoseOwnerDoesNotCompeteForTheLastItemIsNoticed) {

@@ -25,10 +25,19 @@ std::vector<int> numbers(int n) {
   return all;
 }
 
+/// One that has thieves, and publishes half of what is private when it is told to.
+struct shared_deque : deque<int*> {
+  explicit shared_deque(std::size_t capacity) : deque(capacity) { share(sharing::half); }
+  void push_all(std::vector<int>& items) {
+    for (auto& i : items) push(&i);
+  }
+};
+
 TEST(Deque, TheOwnerTakesTheYoungestAndThievesTheOldest) {
-  deque<int*> d(4);
+  shared_deque d(4);
   auto item = numbers(3);
-  for (auto& i : item) d.push(&i);
+  d.push_all(item);
+  d.publish(true);
   deque<int*>::thief thief(d);
   int* got = nullptr;
   EXPECT_EQ(thief.steal(got), steal_result::got);
@@ -39,11 +48,120 @@ TEST(Deque, TheOwnerTakesTheYoungestAndThievesTheOldest) {
   EXPECT_EQ(thief.steal(got), steal_result::empty);
 }
 
-TEST(Deque, GrowsPastItsCapacityWithoutLosingAnything) {
-  deque<int*> d(2);
-  auto item = numbers(1000);
+TEST(Deque, ThievesTakeWhatIsPublicAndNothingElse) {
+  shared_deque d(8);
+  deque<int*>::thief thief(d);
+  int* got = nullptr;
+  auto item = numbers(5);
+  EXPECT_TRUE(d.wants_publishing());
+  d.push_all(item);
+  EXPECT_EQ(thief.steal(got), steal_result::empty);
+  EXPECT_TRUE(thief.looks_private());
+  EXPECT_FALSE(thief.looks_empty());
+  d.publish(false);  // the older half
+  EXPECT_FALSE(d.wants_publishing());
+  EXPECT_FALSE(thief.looks_private());
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_EQ(thief.steal(got), steal_result::got);
+    EXPECT_EQ(*got, i);
+  }
+  EXPECT_EQ(thief.steal(got), steal_result::empty);
+  EXPECT_TRUE(d.wants_publishing());
+  EXPECT_EQ(d.size(), 2u);
+  EXPECT_EQ(*d.pop(), 5);
+  EXPECT_EQ(*d.pop(), 4);
+  EXPECT_EQ(d.pop(), nullptr);
+}
+
+TEST(Deque, PublishingAgainAddsNothingWhileSomethingIsPublic) {
+  shared_deque d(8);
+  auto item = numbers(4);
+  d.push_all(item);
+  d.publish(false);
+  d.publish(false);
+  deque<int*>::thief thief(d);
+  int* got = nullptr;
+  EXPECT_EQ(thief.steal(got), steal_result::got);
+  EXPECT_EQ(thief.steal(got), steal_result::got);
+  EXPECT_EQ(thief.steal(got), steal_result::empty);
+  EXPECT_TRUE(thief.looks_private());
+}
+
+TEST(Deque, AThiefExposesWhatAnOwnerKeepsToItself) {
+  if (!heavy_fence_available()) GTEST_SKIP() << "the kernel has no membarrier";
+  shared_deque d(8);
+  deque<int*>::thief thief(d);
+  EXPECT_FALSE(thief.expose());  // there is nothing
+  auto item = numbers(4);
+  d.push_all(item);
+  EXPECT_TRUE(thief.expose());
+  EXPECT_FALSE(thief.expose());
+  int* got = nullptr;
+  ASSERT_EQ(thief.steal(got), steal_result::got);
+  EXPECT_EQ(*got, 1);
+  EXPECT_EQ(*d.pop(), 4);
+  EXPECT_EQ(*d.pop(), 3);
+  ASSERT_EQ(thief.steal(got), steal_result::got);
+  EXPECT_EQ(*got, 2);
+  EXPECT_EQ(d.pop(), nullptr);
+  EXPECT_TRUE(thief.looks_empty());
+}
+
+TEST(Deque, TheOwnerTakesHalfBackAndThievesKeepTheRest) {
+  shared_deque d(8);
+  auto item = numbers(6);
+  d.push_all(item);
+  d.publish(true);
+  EXPECT_EQ(*d.pop(), 6);  // and 4 and 5 are private again
+  deque<int*>::thief thief(d);
+  int* got = nullptr;
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_EQ(thief.steal(got), steal_result::got);
+    EXPECT_EQ(*got, i);
+  }
+  EXPECT_EQ(thief.steal(got), steal_result::empty);
+  EXPECT_EQ(*d.pop(), 5);
+  EXPECT_EQ(*d.pop(), 4);
+  EXPECT_EQ(d.pop(), nullptr);
+}
+
+TEST(Deque, OneThatNobodyCanExposePublishesAll) {
+  deque<int*> d(4);
+  d.share(sharing::all);
+  auto item = numbers(3);
+  deque<int*>::thief thief(d);
+  for (auto& i : item) {
+    d.push(&i);
+    EXPECT_TRUE(d.wants_publishing());
+    d.publish(false);
+  }
+  int* got = nullptr;
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_EQ(thief.steal(got), steal_result::got);
+    EXPECT_EQ(*got, i);
+  }
+  EXPECT_EQ(d.pop(), nullptr);
+}
+
+TEST(Deque, OneWithoutThievesPublishesNothing) {
+  deque<int*> d(4);
+  d.share(sharing::never);
+  auto item = numbers(3);
   for (auto& i : item) d.push(&i);
+  EXPECT_FALSE(d.wants_publishing());
+  d.publish(true);
+  int* got = nullptr;
+  EXPECT_EQ(deque<int*>::thief(d).steal(got), steal_result::empty);
+  for (int i = 3; i >= 1; --i) EXPECT_EQ(*d.pop(), i);
+  EXPECT_EQ(d.pop(), nullptr);
+}
+
+TEST(Deque, GrowsPastItsCapacityWithoutLosingAnything) {
+  shared_deque d(2);
+  auto item = numbers(1000);
+  d.push_all(item);
   EXPECT_EQ(d.size(), 1000u);
+  d.publish(false);
   deque<int*>::thief thief(d);
   int* got = nullptr;
   for (int i = 1; i <= 500; ++i) {
@@ -54,23 +172,37 @@ TEST(Deque, GrowsPastItsCapacityWithoutLosingAnything) {
   EXPECT_EQ(d.pop(), nullptr);
 }
 
+TEST(Deque, MakesRoomForManyAtOnce) {
+  shared_deque d(4);
+  auto item = numbers(50);
+  EXPECT_FALSE(d.has_room(50));
+  d.make_room(50);
+  EXPECT_TRUE(d.has_room(50));
+  for (int i = 0; i < 50; ++i) d.put(i, &item[static_cast<std::size_t>(i)]);
+  d.put_down(50);
+  for (int i = 50; i >= 1; --i) ASSERT_EQ(*d.pop(), i);
+  EXPECT_EQ(d.pop(), nullptr);
+}
+
 TEST(Deque, GoesRoundItsBufferManyTimesWithoutGrowing) {
-  deque<int*> d(4);
+  shared_deque d(4);
   auto item = numbers(3);
   deque<int*>::thief thief(d);
   for (int round = 0; round < 100; ++round) {
-    for (auto& i : item) d.push(&i);
+    d.push_all(item);
+    d.publish(false);
     int* got = nullptr;
     ASSERT_EQ(thief.steal(got), steal_result::got);
     ASSERT_EQ(*got, 1);
     ASSERT_EQ(*d.pop(), 3);
     ASSERT_EQ(*d.pop(), 2);
+    ASSERT_EQ(d.pop(), nullptr);
   }
   EXPECT_EQ(d.size(), 0u);
 }
 
 TEST(Deque, PoppingAnEmptyOneYieldsNothingAndLeavesItUsable) {
-  deque<int*> d(4);
+  shared_deque d(4);
   EXPECT_EQ(d.pop(), nullptr);
   EXPECT_EQ(d.pop(), nullptr);
   int one = 1;

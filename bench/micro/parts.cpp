@@ -42,22 +42,26 @@ void deque_push_and_pop(State& state) {
 }
 
 // Never the last item, for which owner and thieves compete.
-void deque_push_and_pop_above_others(State& state) {
+void deque_push_publish_and_pop(State& state) {
   heddle::detail::deque<int*> d;
+  d.share(heddle::detail::sharing::all);
   int item = 0;
   for (int i = 0; i < 16; ++i) d.push(&item);
   for (auto _ : state) {
     d.push(&item);
+    d.publish(true);
     benchmark::DoNotOptimize(d.pop());
   }
 }
 
-void deque_push_and_steal(State& state) {
+void deque_push_publish_and_steal(State& state) {
   heddle::detail::deque<int*> d;
+  d.share(heddle::detail::sharing::half);
   heddle::detail::deque<int*>::thief thief(d);
   int item = 0;
   for (auto _ : state) {
     d.push(&item);
+    d.publish(false);
     int* got = nullptr;
     benchmark::DoNotOptimize(thief.steal(got));
   }
@@ -66,8 +70,8 @@ void deque_push_and_steal(State& state) {
 BENCHMARK(frame_allocate_and_free)->ArgName("bytes")->Arg(64)->Arg(256)->Arg(1024)->Arg(4096);
 BENCHMARK(frame_allocate_1000_then_free);
 BENCHMARK(deque_push_and_pop);
-BENCHMARK(deque_push_and_pop_above_others);
-BENCHMARK(deque_push_and_steal);
+BENCHMARK(deque_push_publish_and_pop);
+BENCHMARK(deque_push_publish_and_steal);
 
 }  // namespace
 

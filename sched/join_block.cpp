@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/join_block.h>
+
+#include <heddle/core/executor_hooks.h>
+#include <heddle/core/thread_state.h>
+#include <heddle/sched/fork_state.h>
+#include <heddle/sched/runtime_state.h>
+
+#include <algorithm>
+
+namespace heddle::detail {
+
+template class deque<promise_base*>;
+
+void fork_state::adapt(duration took) noexcept {
+  const auto fit = std::int64_t{per_turn} * turn.count() / std::max(took.count(), std::int64_t{1});
+  const auto most = std::min(2 * std::int64_t{per_turn}, std::int64_t{most_per_turn});
+  budget = per_turn = static_cast<std::uint32_t>(std::clamp(fit, std::int64_t{1}, most));
+}
+
+namespace {
+
+// Inline: these functions stand in no coroutine.
+HEDDLE_INLINE fork_state& forks_here() noexcept {
+  return *static_cast<fork_state*>(self_of_thread.forks);
+}
+HEDDLE_INLINE promise_base& promise_in(void* frame) noexcept {
+  return promise_base::of(std::coroutine_handle<>::from_address(frame));
+}
+
+/// Looks further than a plain load: takes a cancellation that is due, or that of a join that failed.
+HEDDLE_COLD void check_fork(promise_base& p) {
+  task_record& t = p.enclosing();
+  if (t.state().take_cancel()) throw_cancelled(t);
+  if (join_block::abandoned(p)) throw cancelled_error();
+}
+
+HEDDLE_NOINLINE void wake_thief() noexcept {
+  auto* s = this_runtime();
+  if (!s || !s->idle.wants_waking()) return;
+  const unsigned sleeper = s->idle.take_for_search();
+  if (sleeper != idle_set::nobody) s->workers[sleeper]->wake();
+}
+
+/// What comes after the fork when it is not simply the first child: others want work, or the turn is over.
+HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
+                                              promise_base& first) noexcept {
+  const bool hungry = f.hungry->load(relaxed) != 0;
+  if (hungry || f.strands.wants_publishing()) f.strands.publish(hungry);
+  if (hungry) wake_thief();
+  if (--f.budget != 0) return first.handle();
+  // All children go through the deque, counted; the loop looks at timers and I/O and then pops the first.
+  f.budget = f.per_turn;
+  f.turn_over = true;
+  j.pending.fetch_add(
+      j.count, relaxed);   // siblings may have been stolen, and may have ended; the first has not
+  f.strands.push(&first);  // from here on the parent may be resumed elsewhere
+  return std::noop_coroutine();
+}
+
+// Calls nothing but by way of return: it saves no registers.
+HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where,
+                                                promise_base& waiting, void* const* frames,
+                                                std::size_t children) {
+  auto* j = ::new (where) join_block(static_cast<std::int32_t>(children), waiting);
+  const auto record = waiting.record | promise_base::strand_tag;
+  const auto others = static_cast<std::int64_t>(children) - 1;
+  // From the last to the second: the owner pops the second first, a thief takes the last.
+  for (std::int64_t i = others; i > 0; --i) {
+    promise_base& child = promise_in(frames[i]);
+    child.record = record;
+    child.end = j;
+    f.strands.put(others - i, &child);
+  }
+  f.strands.put_down(others);
+  promise_base& first = promise_in(frames[0]);
+  first.record = record;
+  first.end = j;
+  if (f.budget == 1 || f.strands.wants_publishing() || f.hungry->load(relaxed) != 0) [[unlikely]]
+    return go_on(f, *j, first);
+  --f.budget;
+  return first.handle();
+}
+
+HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* where,
+                                                    promise_base& waiting, void* const* frames,
+                                                    std::size_t children) {
+  if (waiting.enclosing().state().peek() & (word::must | word::troubled)) check_fork(waiting);
+  const auto others = static_cast<std::int64_t>(children) - 1;
+  if (!f.strands.has_room(others)) f.strands.make_room(others);
+  return start_now(f, where, waiting, frames, children);
+}
+
+}  // namespace
+
+std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiting,
+                                          void* const* frames, std::size_t children) {
+  fork_state& f = forks_here();
+  const auto flags = waiting.enclosing().state().peek() & (word::must | word::troubled);
+  if (flags != 0 || !f.strands.has_room(static_cast<std::int64_t>(children))) [[unlikely]]
+    return start_with_care(f, where, waiting, frames, children);
+  return start_now(f, where, waiting, frames, children);
+}
+
+std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
+  join_block& j = of(child);
+  if ((child.record & promise_base::strand_tag) == 0 || is_counted(child)) [[unlikely]]
+    return child_ended_otherwise(child);
+  if (++j.inline_done == j.count) return j.resume_parent();
+  promise_base* const next = forks_here().strands.pop();
+  if (next && next->end == &j && !j.failed.load(relaxed)) [[likely]]
+    return next->handle();
+  return j.next_or_parent(next);
+}
+
+std::coroutine_handle<> join_block::child_ended_otherwise(promise_base& child) noexcept {
+  join_block& j = of(child);
+  const bool counted = is_counted(child);
+  if ((child.record & promise_base::strand_tag) == 0) {  // it had to take a record of its own
+    this_thread().current = &j.parent->enclosing();
+    child.enclosing().retire_strand();
+  }
+  if (counted) return j.counted_one();
+  if (++j.inline_done == j.count) return j.resume_parent();
+  return j.next_or_parent(forks_here().strands.pop());
+}
+
+// `next`: what the token's carrier popped after it was counted.
+std::coroutine_handle<> join_block::next_or_parent(promise_base* next) noexcept {
+  fork_state& f = forks_here();
+  for (; next; next = f.strands.pop()) {
+    if (next->end !=
+        this) {  // a stranger's: the child suspended and came to its end on another loop
+      f.strands.push(next);
+      break;
+    }
+    if (!failed.load(relaxed)) return next->handle();
+    if (++inline_done == count) return resume_parent();  // skipped
+  }
+  const std::int32_t elsewhere = count - inline_done;
+  return pending.fetch_add(elsewhere, acq_rel) == -elsewhere ? resume_parent()
+                                                             : std::noop_coroutine();
+}
+
+std::coroutine_handle<> join_block::resume_parent() noexcept {
+  promise_base& p = *parent;
+  if ((p.record & promise_base::strand_tag) == 0 && p.enclosing().is_pinned()) [[unlikely]]
+    return resume_parent_at_home();
+  return p.handle();
+}
+
+// The parent is a pinned task's own body, or a strand of one with a record.
+std::coroutine_handle<> join_block::resume_parent_at_home() noexcept {
+  promise_base& p = *parent;
+  task_record& t = p.enclosing();
+  if (t.home() == self_of_thread.loop) return p.handle();
+  t.resumes_at(p.handle().address());
+  schedule(t);
+  return std::noop_coroutine();
+}
+
+std::coroutine_handle<> join_block::start_counted(promise_base& child) noexcept {
+  make_counted(child);
+  join_block& j = of(child);
+  this_thread().current = &child.enclosing();
+  if (j.failed.load(relaxed)) return j.counted_one();
+  return child.handle();
+}
+
+bool join_block::abandoned(promise_base& p) noexcept {
+  promise_base* frame = &p;
+  for (;;) {
+    while (!frame->end) frame = &promise_base::of(frame->continuation);
+    if (frame->end->ended != &child_ended) return false;  // the task's root
+    join_block& j = of(*frame);
+    if (j.failed.load(relaxed)) return true;
+    frame = j.parent;
+  }
+}
+
+bool strand_abandoned(promise_base& first) noexcept { return join_block::abandoned(first); }
+
+void join_block::child_failed(promise_base& child) noexcept {
+  join_block& j = of(child);
+  if (j.failed.exchange(true, acq_rel)) return;
+  task_record& root = child.enclosing().root();
+  if ((root.state().set_flag(word::troubled) & word::strands) == 0)
+    return;  // who is listed after that sees `troubled` then (protocol STRAND)
+  // Strands of this join that wait in a record of their own are cancelled; those that compute see `troubled` at their next fork.
+  work_list todo;
+  root.cancel_strands_if(todo, [&](void* join) {
+    auto* at = static_cast<join_block*>(join);
+    for (;;) {
+      if (at == &j) return true;
+      promise_base* frame = at->parent;
+      while (!frame->end) frame = &promise_base::of(frame->continuation);
+      if (frame->end->ended != &child_ended) return false;
+      at = &of(*frame);
+    }
+  });
+  todo.settle();
+}
+
+}  // namespace heddle::detail
