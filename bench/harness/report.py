@@ -139,14 +139,38 @@ def as_text(suite):
     return "\n".join([f"{suite.title}. {suite.explanation}", "", rows[0], rule, *rows[1:], ""])
 
 
+# Those whose rows have the same peers: they fit into a table of a line a row.
+IN_SHORT = ("fork-join", "primitives", "memory")
+
+
+def _in_short(suite):
+    """A line a row and a column a peer: heddle's figure, and how many times that the others'."""
+    peers = [p for p in dict.fromkeys(r.peer for row in suite.rows for r in row.results)
+             if p != "heddle"]
+    lines = []
+    for row in suite.rows:
+        ours = row.result_of("heddle")
+        found = {r.peer: f"{r.advantage:.3g}" for r in row.results if r.advantage is not None}
+        lines.append([row.title, format_value(ours.median, row.unit) if ours else "",
+                      *(found.get(peer, "") for peer in peers), row.aim])
+    return [suite.title, "heddle", *(title_of(p) for p in peers), "aim"], lines
+
+
+def _markdown_table(header, lines):
+    return ["| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *lines]]
+
+
 def as_markdown(suites, machine, plots):
     parts = ["# heddle's bench", "", machine_module.in_words(machine), ""]
+    short = [s for s in suites if s.name in IN_SHORT]
+    if short:
+        parts += ["## In short", "", "heddle's figure, and how many times that its peers take.", ""]
+    for suite in short:
+        parts += [*_markdown_table(*_in_short(suite)), ""]
     for suite in suites:
         header, lines = table(suite)
         parts += [f"## {suite.title}", "", suite.explanation, ""]
-        parts += ["| " + " | ".join(cells) + " |"
-                  for cells in [header, ["---"] * len(header), *lines]]
-        parts.append("")
+        parts += [*_markdown_table(header, lines), ""]
         if suite.name in plots:
             parts += [f"![{suite.title}]({plots[suite.name]})", ""]
     return "\n".join(parts)
