@@ -26,7 +26,7 @@ class Effort:
 FULL = Effort("full", rounds=5, samples=7, seconds=0.6, reference_seconds=0.4, micro_seconds=0.2,
               micro_repetitions=5, primitive_seconds=0.1, primitive_rounds=5)
 QUICK = Effort("quick", rounds=3, samples=2, seconds=0.2, reference_seconds=0.2,
-               micro_seconds=0.03, micro_repetitions=2, primitive_seconds=0.02, primitive_rounds=3)
+               micro_seconds=0.03, micro_repetitions=2, primitive_seconds=0.02, primitive_rounds=2)
 SMOKE = Effort("smoke", rounds=1, samples=1, seconds=0.05, reference_seconds=0.05,
                micro_seconds=0.01, micro_repetitions=1, primitive_seconds=0.001, primitive_rounds=1)
 
