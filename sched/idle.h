@@ -10,7 +10,9 @@
 // parallelism but not the task, since the pusher runs it. The watch (worker.h) picks up what stays.
 //
 // Searching: at most half of the loops at once, and a push wakes nobody while anybody searches. So the last searcher to give up must
-// look once more after it has stopped counting as one (a push before that look relied on it), and one that finds work wakes the next.
+// look once more after it has stopped counting as one (a push before that look relied on it), and one that finds work wakes the next. A loop
+// that has run out of work counts as soon as it looks for some, its own inbox and reactor included; if what it finds is one task that was
+// sent to it, and that last look shows nothing else, it wakes nobody.
 #pragma once
 
 #include <heddle/core/spin_lock.h>

@@ -6,7 +6,8 @@
 
 namespace heddle::detail {
 
-void offload_job::execute() noexcept {
+task_record* offload_job::execute() noexcept {
+  task_record* waits = nullptr;
   auto expected = state::queued;
   if (state_.compare_exchange_strong(expected, state::running, acq_rel,
                                      relaxed)) {  // pairs with cancel()
@@ -18,11 +19,11 @@ void offload_job::execute() noexcept {
     state_.store(state::done, relaxed);
     queue_.lock();
     ended_ = true;
-    waiter* w = queue_.claim_first();
+    if (waiter* w = queue_.claim_first()) waits = w->task;
     queue_.unlock();
-    if (w) schedule(*w->task);
   }
-  unref();
+  unref();  // whoever waits has a reference: so the arguments do not end here and hold it up
+  return waits;
 }
 
 bool offload_job::wait_for_end::suspend(task_record& t) noexcept {

@@ -26,10 +26,12 @@ class offload_job : public frame_cached {
   void unref() noexcept {
     if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
-  /// On the thread: runs it, unless it was cancelled, and wakes who waits. Drops the thread's reference.
-  void execute() noexcept;
-  context_map_ref context;  // a copy of the caller's, in which it runs
-  bool in_arena = false;    // the pool thread enters the oneTBB arena for it
+  /// On the thread: runs it, unless it was cancelled, and drops the thread's reference. The task that waits for it, if there is one, is the
+  /// caller's to schedule: a pool thread says first that it is free again, or the task's next job would be another thread's.
+  [[nodiscard]] task_record* execute() noexcept;
+  offload_job* next = nullptr;  // in the pool's queue
+  context_map_ref context;      // a copy of the caller's, in which it runs
+  bool in_arena = false;        // the pool thread enters the oneTBB arena for it
   /// True: it had not begun and never will.
   bool cancel() noexcept {
     auto expected = state::queued;

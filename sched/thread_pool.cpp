@@ -2,14 +2,17 @@
 #include <heddle/sched/thread_pool.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/executor_hooks.h>
+#include <heddle/core/spin_lock.h>
 #include <heddle/sched/simulation.h>
 
-#include <concurrentqueue/blockingconcurrentqueue.h>
 #include <oneapi/tbb/task_arena.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <time.h>
 
-#include <chrono>
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -22,42 +25,76 @@
 namespace heddle::detail {
 namespace {
 
-struct queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
-  // The default of 10000 spins a thread for tens of microseconds before each sleep; a sleeping thread is the normal case here.
-  static const int MAX_SEMA_SPINS = 200;
-};
+constexpr std::int64_t idle_seconds = 10;  // a thread that had nothing to do for so long ends
+constexpr duration look_for = std::chrono::microseconds(20);  // at most, before a thread sleeps
+constexpr duration soon = std::chrono::microseconds(50);  // a sleep so short was hardly worth it
+constexpr unsigned most_credit = 8;
+constexpr unsigned short_sleeps_for_credit = 8;
 
 [[noreturn]] void throw_closed() {
   detail::throw_usage("a job for a pool of threads that was shut down");
 }
 
-constexpr std::int64_t idle_limit_us =
-    10'000'000;  // a thread that had nothing to do for so long ends
-
 }  // namespace
+
+// A thread's place to sleep, and what it knows of how long jobs let it wait.
+struct thread_pool::seat {
+  seat() { sem_init(&woken, 0, 0); }
+  seat(const seat&) = delete;
+  ~seat() { sem_destroy(&woken); }
+
+  sem_t woken;
+  seat* below = nullptr;  // the next sleeper, under queue_lock; so is:
+  bool sleeps = false;
+  bool looking = false;           // counted in `looking`; the thread's own
+  unsigned credit = most_credit;  // looking before sleeping has paid lately
+  unsigned short_sleeps = 0;      // although there was no credit
+};
+
+// What a change of the queue asks for, to be done without its lock.
+struct thread_pool::help {
+  seat* sleeper = nullptr;
+  bool start = false;
+};
 
 struct thread_pool::parts {
   parts(unsigned threads, unsigned slots) : most(threads), arena_slots(slots) {}
 
   // `self` keeps it for as long as the thread lives.
   static void main(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept;
-  void work(std::uint64_t number) noexcept;
-  void start_thread(const std::shared_ptr<parts>& self);
-  void run(offload_job& j) noexcept;
+  static void work(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept;
+  static void send(const std::shared_ptr<parts>& self, help h) noexcept;
+  [[nodiscard]] bool start_thread(const std::shared_ptr<parts>& self, bool first_one);
+  [[nodiscard]] task_record* run(offload_job& j) noexcept;
   bool shutdown(time_point limit) noexcept;
+  enum class next { job, idle_for_long, closed };
+  [[nodiscard]] static next take(const std::shared_ptr<parts>& self, seat& s,
+                                 offload_job*& j) noexcept;
+  [[nodiscard]] help help_wanted() noexcept;
+  [[nodiscard]] bool look() const noexcept;
+  [[nodiscard]] bool sleep(seat& s) noexcept;
+  void will_look(seat& s) noexcept;
+  void look_no_more(seat& s) noexcept;
 
   const unsigned most;
   const unsigned arena_slots;
-  atomic<std::int64_t> idle{0};
-  moodycamel::BlockingConcurrentQueue<offload_job*, queue_traits>
-      queue;  // nullptr: look whether the pool is closed
+  // The queue, under queue_lock. Nothing blocks or calls out while it is held.
+  spin_lock queue_lock;
+  offload_job* first = nullptr;
+  offload_job* last = nullptr;
+  seat* sleepers =
+      nullptr;  // the one that slept last comes first: it is warm, and the others may end
+  unsigned looking = 0;
+  unsigned alive = 0;          // threads, those about to be made included
+  atomic<bool> queued{false};  // first is not null: for who looks without the lock
+  atomic<bool> closed{false};  // written under both locks
+
   std::mutex lock;
   std::map<std::uint64_t, std::thread> threads;  // under lock
   std::vector<std::thread> ended;                // under lock: to be joined
   std::uint64_t next_number = 0;
-  atomic<bool> closed{false};  // written under lock
-  bool given_up = false;       // under lock: threads that did not end in time were detached
-  std::size_t working = 0;     // under lock: threads that have not left work()
+  bool given_up = false;    // under lock: threads that did not end in time were detached
+  std::size_t working = 0;  // under lock: threads that have not left work()
   std::condition_variable left_work;
   std::once_flag arena_made;
   std::optional<tbb::task_arena> arena;
@@ -69,20 +106,7 @@ struct thread_pool::parts {
 thread_pool::thread_pool(unsigned most, unsigned arena_slots)
     : simulated_(simulation::here()), parts_(std::make_shared<parts>(most, arena_slots)) {}
 
-thread_pool::~thread_pool() {
-  (void)shutdown();
-  {
-    std::lock_guard hold(parts_->lock);
-    if (parts_->given_up) return;  // a thread still works, and does what is queued
-  }
-  offload_job* j = nullptr;
-  while (
-      parts_->queue.try_dequeue(j)) {  // given while the pool closed: nobody waits for it any more
-    if (!j) continue;
-    (void)j->cancel();
-    j->unref();
-  }
-}
+thread_pool::~thread_pool() { (void)shutdown(); }
 
 // A virtual thread for each job, as many as there may be threads; one that ends a job takes the next.
 void thread_pool::submit_simulated(offload_job& j) {
@@ -97,7 +121,8 @@ void thread_pool::submit_simulated(offload_job& j) {
       offload_job* next = here.waiting.front();
       here.waiting.pop_front();
       simulated_->note("runs a job", nullptr);
-      next->execute();  // also those of the arena, whose workers would be threads of the machine
+      // Also those of the arena, whose workers would be threads of the machine.
+      if (task_record* waits = next->execute()) schedule(*waits);
       simulated_->point();
     }
     --here.running;
@@ -107,31 +132,62 @@ void thread_pool::submit_simulated(offload_job& j) {
 void thread_pool::submit(offload_job& j) {
   if (simulated_) return submit_simulated(j);
   auto& p = *parts_;
-  if (p.closed.load(acquire)) throw_closed();  // pairs with shutdown()
-  if (p.idle.load(relaxed) <=
-      0) {  // likely to need a thread: find out before the job is given away whether there can be one
+  for (;;) {
+    {
+      std::unique_lock hold(p.queue_lock);
+      if (p.closed.load(relaxed)) throw_closed();
+      if (p.alive != 0) {
+        j.next = nullptr;
+        (p.first ? p.last->next : p.first) = &j;
+        p.last = &j;
+        p.queued.store(true, relaxed);
+        const help h = p.help_wanted();
+        hold.unlock();
+        return parts::send(parts_, h);
+      }
+    }
+    // The first thread: whether there can be one has to be known before the job is given away.
     std::lock_guard hold(p.lock);
-    if (p.closed.load(relaxed)) throw_closed();
-    if (p.threads.empty()) p.start_thread(parts_);
-  }
-  p.queue.enqueue(&j);
-  const bool promised =
-      p.idle.fetch_sub(1, seq_cst) > 0;        // pairs with work(): a thread is on its way
-  if (p.closed.load(seq_cst) && j.cancel()) {  // perhaps too late for the last thread to see it
-    j.ref();                                   // the queue keeps its own
-    throw_closed();
-  }
-  if (promised) return;
-  std::lock_guard hold(p.lock);
-  if (p.threads.size() >= p.most || p.idle.load(relaxed) >= 0 || p.closed.load(relaxed)) return;
-  try {
-    p.start_thread(parts_);
-  } catch (const std::system_error&) {
-    // There is at least one thread; it will come to this job in its turn.
+    if (!p.start_thread(parts_, true)) throw_closed();
   }
 }
 
-void thread_pool::parts::start_thread(const std::shared_ptr<parts>& self) {
+// Under the queue's lock.
+thread_pool::help thread_pool::parts::help_wanted() noexcept {
+  if (!first || looking != 0) return {};
+  if (seat* s = sleepers) {
+    sleepers = s->below;
+    s->sleeps = false;
+    ++looking;  // it does, from now on
+    return {.sleeper = s};
+  }
+  if (alive == most || closed.load(relaxed)) return {};
+  ++alive;
+  ++looking;
+  return {.start = true};
+}
+
+void thread_pool::parts::send(const std::shared_ptr<parts>& self, help h) noexcept {
+  if (h.sleeper) sem_post(&h.sleeper->woken);
+  if (!h.start) return;
+  bool started = false;
+  try {
+    std::lock_guard hold(self->lock);
+    started = self->start_thread(self, false);
+  } catch (...) {}  // the thread for which nobody looks will come to the job in its turn
+  if (started) return;
+  std::lock_guard hold(self->queue_lock);
+  --self->alive;
+  --self->looking;
+}
+
+// Under `lock`. `first`: unless there is one by now; it is counted here, since jobs rely on threads that are counted.
+bool thread_pool::parts::start_thread(const std::shared_ptr<parts>& self, bool first_one) {
+  if (closed.load(relaxed)) return false;
+  if (first_one) {
+    std::lock_guard hold(queue_lock);
+    if (alive != 0) return true;
+  }
   for (auto& t : ended) t.join();
   ended.clear();
   const auto number = next_number++;
@@ -139,67 +195,162 @@ void thread_pool::parts::start_thread(const std::shared_ptr<parts>& self) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the process's own threads
   try {
-    idle.fetch_add(1, acq_rel);
     auto [at, made] = threads.emplace(number, std::thread([self, number] { main(self, number); }));
     ++working;
     pthread_setname_np(at->second.native_handle(), "heddle-pool");
   } catch (...) {
-    idle.fetch_sub(1, acq_rel);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     throw;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (first_one) {
+    std::lock_guard hold(queue_lock);
+    ++alive;
+    ++looking;
+  }
+  return true;
 }
 
-void thread_pool::parts::run(offload_job& j) noexcept {
+task_record* thread_pool::parts::run(offload_job& j) noexcept {
   if (!j.in_arena) return j.execute();
   std::call_once(arena_made, [&] { arena.emplace(static_cast<int>(arena_slots)); });
   // The arena may hand the call to a thread of its own and wait for it. That orders the two threads, but inside libtbb, which
   // ThreadSanitizer does not see: so it is said once more here.
   atomic<unsigned> turn{0};
+  task_record* waits = nullptr;
   turn.store(1, release);
   arena->execute([&] {
     (void)turn.load(acquire);
-    j.execute();
+    waits = j.execute();
     turn.store(2, release);
   });
   (void)turn.load(acquire);
+  return waits;
 }
 
 void thread_pool::parts::main(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept {
-  self->work(number);
+  { std::lock_guard hold(self->lock); }  // its starter has counted it
+  work(self, number);
   std::lock_guard hold(self->lock);
   --self->working;
   self->left_work.notify_all();
 }
 
-// A new thread was counted idle by its starter.
-void thread_pool::parts::work(std::uint64_t number) noexcept {
+void thread_pool::parts::work(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept {
+  auto& p = *self;
+  seat s;
+  s.looking = true;  // its starter has counted that too
   for (;;) {
     offload_job* j = nullptr;
-    if (queue.wait_dequeue_timed(j, idle_limit_us)) {
-      if (j) {
-        run(*j);
-        idle.fetch_add(1, acq_rel);
-        continue;
+    switch (take(self, s, j)) {
+      case next::job:
+        if (task_record* waits = p.run(*j)) {
+          p.will_look(s);
+          schedule(*waits);
+        }
+        break;
+      case next::idle_for_long: {
+        std::lock_guard hold(p.lock);
+        if (p.closed.load(relaxed)) return;  // shutdown() joins it
+        auto at = p.threads.find(number);
+        p.ended.push_back(std::move(at->second));
+        p.threads.erase(at);
+        return;
       }
-      // Closing: what is queued is done first, then the next thread is told.
-      while (queue.try_dequeue(j))
-        if (j) run(*j);
-      queue.enqueue(nullptr);
-      return;
+      case next::closed: return;
     }
-    auto n = idle.load(relaxed);
-    bool off = false;
-    while (n > 0 && !off) off = idle.compare_exchange_weak(n, n - 1, acq_rel, relaxed);
-    if (!off) continue;  // a job is promised to this thread
-    std::lock_guard hold(lock);
-    if (closed.load(relaxed)) return;  // shutdown() joins it
-    auto self = threads.find(number);
-    ended.push_back(std::move(self->second));
-    threads.erase(self);
-    return;
   }
+}
+
+// What is queued comes before the end, also when the pool is closed.
+thread_pool::parts::next thread_pool::parts::take(const std::shared_ptr<parts>& self, seat& s,
+                                                  offload_job*& j) noexcept {
+  auto& p = *self;
+  bool looked = false;  // since it began, or was last woken
+  for (;;) {
+    std::unique_lock hold(p.queue_lock);
+    if (p.first) {
+      j = p.first;
+      p.first = j->next;
+      p.queued.store(p.first != nullptr, relaxed);
+      p.look_no_more(s);
+      const help h = p.help_wanted();
+      hold.unlock();
+      send(self, h);
+      if (looked) s.credit = most_credit;
+      return next::job;
+    }
+    if (p.closed.load(relaxed)) {
+      p.look_no_more(s);
+      return next::closed;
+    }
+    if (!looked && s.credit != 0 && p.looking == (s.looking ? 1u : 0u)) {
+      if (!s.looking) ++p.looking;
+      s.looking = true;
+      hold.unlock();
+      looked = true;
+      if (!p.look()) --s.credit;
+      continue;
+    }
+    p.look_no_more(s);
+    s.sleeps = true;
+    s.below = p.sleepers;
+    p.sleepers = &s;
+    hold.unlock();
+    const auto began = clock::now();
+    if (!p.sleep(s)) {
+      hold.lock();
+      if (s.sleeps) {
+        seat** at = &p.sleepers;
+        while (*at != &s) at = &(*at)->below;
+        *at = s.below;
+        --p.alive;
+        return next::idle_for_long;
+      }
+      hold.unlock();
+      sem_wait(&s.woken);  // somebody has just taken it out, and posts
+    }
+    s.looking = true;  // counted by who woke it
+    looked = false;
+    if (clock::now() - began < soon && s.credit == 0 &&
+        ++s.short_sleeps % short_sleeps_for_credit == 0)
+      s.credit = 1;
+  }
+}
+
+// True: there may be something.
+bool thread_pool::parts::look() const noexcept {
+  const auto limit = clock::now() + look_for;
+  do {
+    for (int i = 0; i < 8; ++i) {
+      if (queued.load(relaxed) || closed.load(relaxed)) return true;
+      cpu_relax();
+    }
+  } while (clock::now() < limit);
+  return false;
+}
+
+// False: nobody woke it for so long.
+bool thread_pool::parts::sleep(seat& s) noexcept {
+  timespec until;
+  ::clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += idle_seconds;
+  for (;;) {
+    if (sem_clockwait(&s.woken, CLOCK_MONOTONIC, &until) == 0) return true;
+    if (errno != EINTR) return false;
+  }
+}
+
+void thread_pool::parts::will_look(seat& s) noexcept {
+  std::lock_guard hold(queue_lock);
+  if (first || looking != 0) return;
+  ++looking;
+  s.looking = true;
+}
+
+void thread_pool::parts::look_no_more(seat& s) noexcept {
+  if (s.looking) --looking;
+  s.looking = false;
 }
 
 bool thread_pool::parts::shutdown(time_point limit) noexcept {
@@ -208,7 +359,15 @@ bool thread_pool::parts::shutdown(time_point limit) noexcept {
   bool all_left;
   {
     std::unique_lock hold(lock);
-    if (!closed.exchange(true, seq_cst)) queue.enqueue(nullptr);
+    {
+      std::lock_guard closing(queue_lock);
+      closed.store(true, relaxed);
+      for (; sleepers; sleepers = sleepers->below) {
+        sleepers->sleeps = false;
+        ++looking;
+        sem_post(&sleepers->woken);
+      }
+    }
     const auto over = [this] { return working == 0 || given_up; };
     if (limit == time_point::max()) {
       left_work.wait(hold, over);

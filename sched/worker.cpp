@@ -25,7 +25,8 @@ constexpr unsigned most_watchers =
 constexpr std::size_t queue_turn = 256;  // steps from the queues between two turns of forks
 constexpr unsigned slot_cap = 16;        // how often in a row the slot may jump the queue
 constexpr unsigned most_spins =
-    12;  // rounds of searching before parking, when that has paid lately
+    12;  // rounds of searching before parking, when that has paid lately: some 15 us
+constexpr duration spin_would_do = std::chrono::microseconds(30);
 
 void report_slow(runtime_state& s, const any_task& task, const callback_handle& callback,
                  const std::string& what, duration took) noexcept {
@@ -112,6 +113,8 @@ void worker::take_turns(Overtaken overtaken) {
     overtaken();
     if (run_next()) continue;
     overtaken();
+    // It counts as a searcher from here on: what is sent to it now it finds itself, and nobody else is woken for it.
+    if (state_->workers.size() != 1 && !searching_) searching_ = state_->idle.try_search();
     housekeep(true);
     if (searching_) stand_down();
     overtaken();
@@ -175,19 +178,22 @@ void worker::housekeep(bool idle) {
 }
 
 worker::search_result worker::search() {
-  if (state_->workers.size() == 1) return search_result::nothing;
-  if (!searching_) {
+  const bool alone = state_->workers.size() == 1;
+  if (alone && spin_ == 0) return search_result::nothing;
+  if (!alone && !searching_) {
     if (!state_->idle.try_search()) return search_result::refused;
     searching_ = true;
   }
   const auto n = static_cast<unsigned>(state_->workers.size());
   promise_base* strand = nullptr;
   bool found = false;
+  bool came_to_us = false;
   for (unsigned round = 0; round <= spin_ && !found; ++round) {
     const unsigned first = random_.below(n);
     for (unsigned i = 0; i < n && !found; ++i) {
       worker& victim = *state_->workers[(first + i) % n];
-      found = &victim == this ? drain_inboxes() : steal_from(victim, strand);
+      came_to_us = &victim == this;
+      found = came_to_us ? drain_inboxes() : steal_from(victim, strand);
     }
     if (!found && round < spin_) {
       for (int i = 0; i < 16; ++i) cpu_relax();
@@ -195,8 +201,9 @@ worker::search_result worker::search() {
   }
   if (!found) found = steal_what_is_private(strand);
   spin_ = found ? most_spins : spin_ / 2;  // spin again only while that pays
+  if (alone) return found ? search_result::found : search_result::nothing;
   searching_ = false;
-  if (state_->idle.stop_searching() && found)
+  if (state_->idle.stop_searching() && found && (!came_to_us || more_to_find()))
     wake_searcher();  // one that finds work wakes the next
   if (strand) run_strand(*strand);
   return found ? search_result::found : search_result::nothing;
@@ -231,11 +238,13 @@ void worker::park(bool searched) {
     woke_at_.store(0, relaxed);
     bump(parked_);
     const unsigned events = poll(limit);
-    t = now();
+    const auto parked_at = std::exchange(t, now());
     woke_at_.store(t.time_since_epoch().count(), relaxed);
     if (watches) s.watchers.fetch_sub(1, seq_cst);
     const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
     if (was_woken) bump(woken_);
+    // What another thread sent would have come within a spin: next time. Not so for I/O, which a spin does not see.
+    if (was_woken && events == 0 && t - parked_at < spin_would_do) spin_ = most_spins;
     if (!alone) {
       searching_ = s.idle.unpark(index());
       const bool work_came = events != 0 || was_woken || timers_.first() <= t;
@@ -453,8 +462,18 @@ bool worker::anything_for_us(bool elsewhere) noexcept {
   if (!pinned_.looks_empty() || !movable_.empty() || !s.injection.empty() ||
       timers_.first() <= now())
     return true;
-  if (!elsewhere) return false;
-  for (auto& w : s.workers) {
+  return elsewhere && others_have_work();
+}
+
+// Asked by the last searcher, when it goes on with what came to it. If that is one task, as a rule the answer of a thread or of a peer, nobody
+// need be woken for it. The looks are seq_cst and come after the count: who pushed before, and woke nobody since we searched, is seen.
+bool worker::more_to_find() noexcept {
+  return local_.size() + ready_.size() + forks_.strands.size() > 1 || !movable_.empty() ||
+         !state_->injection.empty() || others_have_work();
+}
+
+bool worker::others_have_work() noexcept {
+  for (auto& w : state_->workers) {
     if (w.get() == this) continue;
     if (!w->ready_.looks_empty_again() ||
         !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())
@@ -494,13 +513,14 @@ void worker::rescue_hogged(time_point t) {
   }
 }
 
-// Woken to search, but there is work of its own: while it ran that and counted as a searcher nobody else would be woken, or allowed, to search.
+// It counts as a searcher, but there is work of its own: while it ran that nobody else would be woken, or allowed, to search.
 void worker::stand_down() noexcept {
   if (slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() &&
       forks_.strands.looks_empty())
     return;
   searching_ = false;
-  if (state_->idle.stop_searching()) wake_searcher();  // what it was woken for is still to be found
+  if (state_->idle.stop_searching() && more_to_find())
+    wake_searcher();  // what it was to find is still there
 }
 
 void worker::wake_searcher() noexcept {

@@ -139,6 +139,8 @@ class worker final : public loop {
   [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
   [[nodiscard]] bool steal_what_is_private(promise_base*& strand) noexcept;
   [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
+  [[nodiscard]] bool others_have_work() noexcept;
+  [[nodiscard]] bool more_to_find() noexcept;
   void rescue_hogged(time_point now);
   void stand_down() noexcept;
   void wake_searcher() noexcept;
