@@ -87,13 +87,20 @@ class deque {
 
   /// The youngest, or T{}. No locked operation if it is private, and none if there is nothing.
   HEDDLE_INLINE T pop() noexcept {
+    T item{};
+    return pop_private(item) ? item : pop_public();
+  }
+  /// The youngest, if it is private.
+  HEDDLE_INLINE bool pop_private(T& item) noexcept {
     const auto b = bottom_.load(relaxed) - 1;
     bottom_.store(b, relaxed);
     light_fence();  // pairs with expose()
-    if (exposing_.load(acquire) == 0 && b >= split_.load(relaxed)) [[likely]]
-      return slots_[b & mask_].load(relaxed);
+    if (exposing_.load(acquire) == 0 && b >= split_.load(relaxed)) [[likely]] {
+      item = slots_[b & mask_].load(relaxed);
+      return true;
+    }
     bottom_.store(b + 1, relaxed);
-    return pop_public();
+    return false;
   }
 
   /// What everybody but the owner may do.

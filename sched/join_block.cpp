@@ -99,6 +99,8 @@ std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiti
   const auto flags = waiting.enclosing().state().peek() & (word::must | word::troubled);
   if (flags != 0 || !f.strands.has_room(static_cast<std::int64_t>(children))) [[unlikely]]
     return start_with_care(f, where, waiting, frames, children);
+  if (children == 2) [[likely]]  // most forks by far: no loop
+    return start_now(f, where, waiting, frames, 2);
   return start_now(f, where, waiting, frames, children);
 }
 
@@ -107,10 +109,11 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
   if ((child.record & promise_base::strand_tag) == 0 || is_counted(child)) [[unlikely]]
     return child_ended_otherwise(child);
   if (++j.inline_done == j.count) return j.resume_parent();
-  promise_base* const next = forks_here().strands.pop();
-  if (next && next->end == &j && !j.failed.load(relaxed)) [[likely]]
+  promise_base* next = nullptr;
+  if (forks_here().strands.pop_private(next) && next->end == &j && !j.failed.load(relaxed))
+      [[likely]]
     return next->handle();
-  return j.next_or_parent(next);
+  return j.next_or_parent(next ? next : forks_here().strands.pop());
 }
 
 std::coroutine_handle<> join_block::child_ended_otherwise(promise_base& child) noexcept {
