@@ -84,6 +84,9 @@ class plain_atomic {
   alignas(sizeof(T)) T value_{};
 };
 
+/// What a build that counts, or that charges for what it counts, cannot tell from the atomic operations alone.
+enum class happening { locked, sent, woke, stole, found_nothing, spun };
+
 }  // namespace heddle::detail
 
 #ifdef HEDDLE_ATOMIC_HEADER
@@ -101,6 +104,9 @@ struct uninterrupted {
   ~uninterrupted() {}
   uninterrupted(const uninterrupted&) = delete;
 };
+
+/// Nothing. Over counting atomics: counted.
+inline void noted(happening) noexcept {}
 }  // namespace heddle::detail
 #endif
 

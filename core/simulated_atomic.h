@@ -23,6 +23,8 @@ struct uninterrupted {
   uninterrupted(const uninterrupted&) = delete;
 };
 
+inline void noted(happening) noexcept {}
+
 template <class T>
 class atomic {
  public:

@@ -16,6 +16,7 @@ namespace heddle::detail {
 class spin_lock {
  public:
   void lock() noexcept {
+    noted(happening::locked);
     if (held_.exchange(1, acquire) != 0) [[unlikely]]
       lock_slow();
   }

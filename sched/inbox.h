@@ -15,6 +15,7 @@ class inbox {
  public:
   /// Anybody.
   void push(work item) noexcept {
+    noted(happening::sent);
     auto head = head_.load(relaxed);
     do {
       item.set_next(work::from(head));

@@ -89,6 +89,8 @@ simulation::~simulation() = default;
 
 owned<driver> simulation::make_driver() { return owned<driver>(new virtual_driver(*this)); }
 
+time_point simulation::now() noexcept { return now_; }
+
 duration simulation::elapsed() const noexcept { return now_ - dawn; }
 
 void simulation::mix(std::uint64_t x) noexcept {

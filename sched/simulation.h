@@ -44,7 +44,7 @@ class simulation final : public world {
   [[nodiscard]] bool ended() const noexcept { return !abandoned_; }
 
   // --- world ---
-  time_point now() noexcept override { return now_; }
+  time_point now() noexcept override;
   void point() noexcept override;
   bool atomic_point() noexcept override;
   void pass() noexcept override;

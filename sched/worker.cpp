@@ -194,8 +194,10 @@ worker::search_result worker::search() {
       worker& victim = *state_->workers[(first + i) % n];
       came_to_us = &victim == this;
       found = came_to_us ? drain_inboxes() : steal_from(victim, strand);
+      if (!came_to_us) noted(found ? happening::stole : happening::found_nothing);
     }
     if (!found && round < spin_) {
+      noted(happening::spun);
       for (int i = 0; i < 16; ++i) cpu_relax();
     }
   }
@@ -537,11 +539,14 @@ void worker::wake() noexcept {
   auto expected = sleep_state::parked;
   if (sleep_.load(seq_cst) == expected &&
       sleep_.compare_exchange_strong(expected, sleep_state::notified, seq_cst,
-                                     relaxed))  // pairs with park(): LOOK-TWICE
+                                     relaxed)) {  // pairs with park(): LOOK-TWICE
+    noted(happening::woke);
     driver_->wake();
+  }
 }
 
 void worker::wake_to_watch() noexcept {
+  noted(happening::woke);
   driver_->wake();  // it parks again at once, as a watcher
 }
 

@@ -32,6 +32,7 @@ class shared_queue {
   explicit shared_queue(simulation* s = nullptr) : simulated_(s) {}
 
   void push(task_record& t) {
+    noted(happening::sent);
     if (simulated_) [[unlikely]]
       stand_in_.push(*simulated_, t);
     else

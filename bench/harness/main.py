@@ -8,14 +8,15 @@ import pathlib
 import sys
 
 from harness import build as build_module
-from harness import compute, fairness, machine, micro, plots, primitives, report, servers, suites
+from harness import (compute, counts, fairness, machine, micro, model, plots, primitives, report,
+                     servers, suites)
 from harness.progress import Progress
 from harness.results import SuiteResult
 
 # Each has programs(item), the names of what is to be built, and
 # measure(items, effort, build, progress), the rows.
-KINDS = {"compute": compute, "fairness": fairness, "micro": micro,
-         "primitives": primitives, "servers": servers}
+KINDS = {"compute": compute, "counts": counts, "fairness": fairness, "micro": micro,
+         "model": model, "primitives": primitives, "servers": servers}
 
 DESCRIPTION = """Measures heddle against its peers on this machine, prints tables, and writes JSON,
 Markdown and plots.

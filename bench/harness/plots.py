@@ -9,7 +9,7 @@ own.
 import math
 from xml.sax.saxutils import escape
 
-from harness import curves, dots
+from harness import curves, dots, model
 from harness.report import format_value
 from harness.suites import title_of
 from harness.svg import TOP, WIDTH, picture
@@ -97,7 +97,8 @@ def bars(suite, note):
     return picture(suite.title, parts, y + 16, note)
 
 
-DRAWN_BY = {"scaling": curves.draw, "primitives": dots.draw, "micro": ladder, "fairness": ladder}
+DRAWN_BY = {"scaling": curves.draw, "primitives": dots.draw, "micro": ladder, "fairness": ladder,
+            "model": model.draw, "counts": lambda suite, note: None}
 
 
 def picture_of(suite, note):

@@ -61,6 +61,8 @@ def _fairness_cells(row, r):
             str(e["samples"])]
 
 
+TABLES = {}  # by suite: those whose tables are of their own making
+
 COLUMNS = {
     "fork-join": (["time", "a task", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
     "memory": (["bytes a task", "spread", "heddle is smaller by", "of it frames"],
@@ -108,6 +110,8 @@ def _table_over_threads(suite):
 
 def table(suite):
     """(header, lines) of cells. A row's title and aim stand in its first line only."""
+    if suite.name in TABLES:
+        return TABLES[suite.name](suite)
     if suite.name == "scaling":
         return _table_over_threads(suite)
     columns, cells_of = COLUMNS[suite.name]

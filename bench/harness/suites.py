@@ -133,6 +133,19 @@ class Micro:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """A problem of bench/model, as its programs name it; `problem`: counts or model."""
+
+    problem: str
+    program: str
+    efforts: tuple = EFFORTS
+
+    @property
+    def name(self):
+        return f"{self.problem}/{self.program}"
+
+
+@dataclass(frozen=True)
 class Suite:
     """`kind`: the module of the harness that measures the items."""
 
@@ -266,6 +279,12 @@ FAIRNESS = tuple(
 
 MICRO = tuple(Micro(name) for name in ("tasks", "sync", "loops", "parts"))
 
+COUNTS = tuple(Counted("counts", name) for name in (
+    "fib", "skynet", "nqueens", "create_await", "create_many", "yield", "queue_1024", "queue_1",
+    "mutex", "future", "storm", "pinned"))
+MODEL = tuple(Counted("model", name) for name in (
+    "fib", "skynet", "nqueens", "coarse", "storm", "pinned"))
+
 SUITES = (
     Suite("fork-join", "Fork and join",
           "Time of one run, with peers in turns. Less is better. A peer that needs a smaller size "
@@ -292,6 +311,17 @@ SUITES = (
     Suite("micro", "Micro benchmarks",
           "Time of one operation of heddle's that has no peer here. Less is better.",
           "micro", MICRO),
+    Suite("counts", "Counts",
+          "What one operation costs that does not depend on the machine's speed, counted on real "
+          "threads; more loops than processors take turns. Locked operations are read-modify-writes, "
+          "compare-exchanges, also those that failed, and seq_cst stores.", "counts", COUNTS),
+    Suite("model", "Predicted speed-up",
+          "A prediction, no measurement: the real scheduler on virtual loops of one thread, whose "
+          "clocks are charged 102 ns for each cache line that another loop wrote last (those who "
+          "want the same line wait for each other), 9 ns for a locked operation, 2 µs for a call "
+          "that wakes and 7 µs until the woken one runs. The work of a task is calibrated on one "
+          "loop of this machine. Not in it: memory's bandwidth, a second socket, hyper-threads.",
+          "model", MODEL),
 )
 
 # What a peer's program is called, and how it is told which peer it is to be.
