@@ -93,15 +93,19 @@ class frame_cache {
 /// thread-local's address across the suspension.
 HEDDLE_NOINLINE void* frame_allocate_from(std::size_t index);
 HEDDLE_NOINLINE void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept;
+/// Of any size.
+HEDDLE_NOINLINE void* frame_allocate_any(std::size_t bytes);
+HEDDLE_NOINLINE void frame_free_any(void* block, std::size_t bytes) noexcept;
 
-/// Inline for the sake of their arithmetic alone: who allocates a frame knows its size when it is compiled. Under AddressSanitizer they are
-/// malloc and free, so that it sees every frame.
+/// Inline for the sake of their arithmetic alone: who allocates a frame knows its size when it is compiled. If the library was built with
+/// AddressSanitizer all of these are malloc and free, so that it sees every frame. That is the library's to say: what a program makes, the
+/// library may free, and a program with AddressSanitizer may use a library without.
 HEDDLE_INLINE void* frame_allocate(std::size_t bytes) {
-  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator new(bytes);
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return frame_allocate_any(bytes);
   return frame_allocate_from(frame_depot::index_of(bytes));
 }
 HEDDLE_INLINE void frame_free(void* block, std::size_t bytes) noexcept {
-  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator delete(block);
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return frame_free_any(block, bytes);
   const std::size_t index = frame_depot::index_of(bytes);
   frame_free_to(index, block, frame_depot::batch_of(index));
 }

@@ -34,10 +34,24 @@ bool budget_spent() noexcept {
   return ++self_of_thread.ready_awaits % 64 == 0 && step_took_long(self_of_thread);
 }
 
-void* frame_allocate_from(std::size_t index) { return self_of_thread.frames.allocate_from(index); }
+void* frame_allocate_from(std::size_t index) {
+  if constexpr (HEDDLE_ASAN) return ::operator new((index + 1) * frame_depot::grain);
+  return self_of_thread.frames.allocate_from(index);
+}
 
 void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept {
+  if constexpr (HEDDLE_ASAN) return ::operator delete(block);
   self_of_thread.frames.free_to(index, block, batch);
+}
+
+void* frame_allocate_any(std::size_t bytes) {
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator new(bytes);
+  return self_of_thread.frames.allocate(bytes);
+}
+
+void frame_free_any(void* block, std::size_t bytes) noexcept {
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator delete(block);
+  self_of_thread.frames.free(block, bytes);
 }
 
 frame_depot& process_frames() noexcept { return frames_of_the_process; }

@@ -17,7 +17,7 @@ HEDDLE_INLINE void light_fence() noexcept { asm volatile("" : : : "memory"); }
 /// between operations only. False: it cannot be had.
 bool heavy_fence() noexcept;
 
-/// Asks the kernel, once a process.
+/// Asks the kernel. Before the first heavy_fence() of the process; again costs nothing.
 bool heavy_fence_available() noexcept;
 
 }  // namespace heddle::detail

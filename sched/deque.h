@@ -26,7 +26,9 @@
 //             raises split_ to bottom_ and goes on as any thief.
 //   grow      as in run_queue.h: old buffers are retired, not freed.
 //
-//   Where the kernel has no heavy fence all is published at once, and this is Chase and Lev's deque.
+//   Where the kernel has no heavy fence all is published at once and nothing becomes private again: this is Chase and Lev's deque. The same
+//   from when a fence that was there is refused (a process may take system calls from itself): the thief says so in unfenced_, and takes
+//   what is private for nothing at all until the owner has heard it.
 #pragma once
 
 #include <heddle/core/assert.h>
@@ -54,7 +56,7 @@ class deque {
   deque(const deque&) = delete;
   ~deque();
 
-  /// Before there are thieves, and while it is empty. Owner, as all that follows but for `thief`.
+  /// Before the first push. Owner, as all that follows but for `thief`.
   void share(sharing how) noexcept {
     lazy_ = how != sharing::all;
     never_ = how == sharing::never;
@@ -99,7 +101,7 @@ class deque {
       item = slots_[b & mask_].load(relaxed);
       return true;
     }
-    bottom_.store(b + 1, relaxed);
+    bottom_.store(b + 1, release);  // as put_down()
     return false;
   }
 
@@ -121,12 +123,14 @@ class deque {
     bool expose() noexcept { return d_->expose(); }
     [[nodiscard]] bool looks_empty() const noexcept {
       const auto t = d_->top_.load(seq_cst);
-      return t >= d_->split_.load(seq_cst) && t >= d_->bottom_.load(seq_cst);
+      return t >= d_->split_.load(seq_cst) &&
+             (t >= d_->bottom_.load(seq_cst) || d_->unfenced_.load(relaxed));
     }
-    /// There is something, and none of it is public.
+    /// There is something, none of it is public, and expose() may help.
     [[nodiscard]] bool looks_private() const noexcept {
       const auto s = d_->split_.load(relaxed);
-      return d_->top_.load(relaxed) >= s && d_->bottom_.load(relaxed) > s;
+      return d_->top_.load(relaxed) >= s && d_->bottom_.load(relaxed) > s &&
+             !d_->unfenced_.load(relaxed);
     }
 
    private:
@@ -165,6 +169,7 @@ class deque {
   alignas(far_apart) atomic<std::int64_t> top_{0};
   atomic<std::int64_t> split_{0};
   atomic<std::uint32_t> exposing_{0};  // a lock of the exposing thieves, too
+  atomic<bool> unfenced_{false};       // there is no heavy fence any more
   atomic<buffer*> buffer_{nullptr};
 
   // The owner's; others look at bottom_ and busy_ before they go to sleep.
@@ -178,7 +183,7 @@ class deque {
   bool never_ = true;
 };
 
-// Not inline: the one that the library uses is instantiated once, in fork_state.cpp.
+// Not inline: the one that the library uses is instantiated once, in join_block.cpp.
 
 template <class T>
 deque<T>::deque(std::size_t capacity) {
@@ -216,10 +221,12 @@ template <class T>
 void deque<T>::enter() noexcept {
   for (backoff wait;; wait.pause()) {
     busy_.store(1, relaxed);
-    light_fence();                             // pairs with expose()
-    if (exposing_.load(acquire) == 0) return;  // pairs with expose()'s end
+    light_fence();                            // pairs with expose()
+    if (exposing_.load(acquire) == 0) break;  // pairs with expose()'s end
     busy_.store(0, release);
   }
+  if (unfenced_.load(relaxed)) [[unlikely]]
+    share(sharing::all);
 }
 
 template <class T>
@@ -243,7 +250,7 @@ void deque<T>::publish(bool all) noexcept {
   leave(s);
 }
 
-// Half of what is public becomes private again, so that a locked operation serves more than one pop.
+// Half of what is public becomes private again, so that a locked operation serves more than one pop; unless nobody could expose it.
 template <class T>
 T deque<T>::pop_public() noexcept {
   if (top_.load(relaxed) >= bottom_.load(relaxed)) return T{};
@@ -256,7 +263,7 @@ T deque<T>::pop_public() noexcept {
     item = slots_[b & mask_].load(relaxed);
   } else {  // old is b + 1: there is nothing private
     const auto n = old - top_.load(relaxed);
-    s = n > 1 ? old - (n + 1) / 2 : b;
+    s = lazy_ && n > 1 ? old - (n + 1) / 2 : b;
     split_.store(s, seq_cst);  // pairs with steal(): see the head of this file
     auto t = top_.load(seq_cst);
     if (t >= s && s < b) {  // thieves were fast: once more, for the youngest alone
@@ -291,6 +298,8 @@ bool deque<T>::expose() noexcept {
     const auto b = bottom_.load(acquire);  // pairs with push()
     any = looks < 1000 && b > split_.load(relaxed);
     if (any) split_.store(b, release);  // pairs with steal()
+  } else {
+    unfenced_.store(true, relaxed);
   }
   exposing_.store(0, release);  // pairs with pop() and enter()
   return any;

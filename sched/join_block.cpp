@@ -46,16 +46,18 @@ HEDDLE_NOINLINE void wake_thief() noexcept {
 HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
                                               promise_base& first) noexcept {
   const bool hungry = f.hungry->load(relaxed) != 0;
+  const bool over = --f.budget == 0;
+  if (over) {
+    // All children go through the deque, counted; the loop looks at timers and I/O and at what is ready and then pops the first.
+    f.budget = f.per_turn;
+    f.turn_over = true;
+    j.pending.fetch_add(
+        j.count, relaxed);   // siblings may have been stolen, and may have ended; the first has not
+    f.strands.push(&first);  // from here on the parent may be resumed elsewhere
+  }
   if (hungry || f.strands.wants_publishing()) f.strands.publish(hungry);
   if (hungry) wake_thief();
-  if (--f.budget != 0) return first.handle();
-  // All children go through the deque, counted; the loop looks at timers and I/O and then pops the first.
-  f.budget = f.per_turn;
-  f.turn_over = true;
-  j.pending.fetch_add(
-      j.count, relaxed);   // siblings may have been stolen, and may have ended; the first has not
-  f.strands.push(&first);  // from here on the parent may be resumed elsewhere
-  return std::noop_coroutine();
+  return over ? std::noop_coroutine() : first.handle();
 }
 
 // Calls nothing but by way of return: it saves no registers.
@@ -86,8 +88,8 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
                                                     promise_base& waiting, void* const* frames,
                                                     std::size_t children) {
   if (waiting.enclosing().state().peek() & (word::must | word::troubled)) check_fork(waiting);
-  const auto others = static_cast<std::int64_t>(children) - 1;
-  if (!f.strands.has_room(others)) f.strands.make_room(others);
+  // For all of them, since the first goes there too when the turn is over, and then nothing may fail.
+  f.strands.make_room(static_cast<std::int64_t>(children));
   return start_now(f, where, waiting, frames, children);
 }
 
@@ -135,6 +137,7 @@ std::coroutine_handle<> join_block::next_or_parent(promise_base* next) noexcept 
     if (next->end !=
         this) {  // a stranger's: the child suspended and came to its end on another loop
       f.strands.push(next);
+      if (f.strands.wants_publishing()) f.strands.publish(false);
       break;
     }
     if (!failed.load(relaxed)) return next->handle();

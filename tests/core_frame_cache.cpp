@@ -167,6 +167,20 @@ TEST(FrameCache, LargeBlocksGoToTheHeap) {
 constexpr eventual_ops plain_ops{
     [](eventual& self) noexcept { static_cast<task_record&>(self).recycle(); }, nullptr, nullptr};
 
+TEST(Frames, AProgramAndALibraryBuiltWithAndWithoutAddressSanitizerFreeWhatTheOtherMade) {
+  // Who is built with it calls the `any` functions for all sizes.
+  for (const std::size_t bytes :
+       {std::size_t{1}, std::size_t{40}, frame_depot::largest, frame_depot::largest + 1}) {
+    frame_free(frame_allocate_any(bytes), bytes);
+    frame_free_any(frame_allocate(bytes), bytes);
+    if (HEDDLE_ASAN || bytes > frame_depot::largest) continue;
+    void* const block = frame_allocate(bytes);
+    frame_free_any(block, bytes);
+    EXPECT_EQ(frame_allocate_any(bytes), block) << bytes;
+    frame_free(block, bytes);
+  }
+}
+
 TEST(Record, IsNoLargerThanPromised) {
   EXPECT_EQ(sizeof(task_record), 96u);
   EXPECT_EQ(sizeof(eventual), 40u);

@@ -9,6 +9,15 @@
 
 #include <gtest/gtest.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
@@ -141,6 +150,70 @@ TEST(Deque, OneThatNobodyCanExposePublishesAll) {
     EXPECT_EQ(*got, i);
   }
   EXPECT_EQ(d.pop(), nullptr);
+}
+
+TEST(Deque, OneThatNobodyCanExposeTakesNothingBack) {
+  deque<int*> d(8);
+  d.share(sharing::all);
+  auto item = numbers(6);
+  for (auto& i : item) d.push(&i);
+  d.publish(false);
+  EXPECT_EQ(*d.pop(), 6);
+  deque<int*>::thief thief(d);
+  EXPECT_FALSE(thief.looks_private());
+  int* got = nullptr;
+  for (int i = 1; i <= 5; ++i) {
+    ASSERT_EQ(thief.steal(got), steal_result::got);
+    EXPECT_EQ(*got, i);
+  }
+  EXPECT_EQ(d.pop(), nullptr);
+}
+
+/// From now on the kernel refuses membarrier to the calling process.
+bool refuse_heavy_fences() {
+  sock_filter refuse[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_membarrier, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{4, refuse};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST(Deque, OneThatNobodyCanExposeAnyMorePublishesAll) {
+  if (!heavy_fence_available()) GTEST_SKIP() << "the kernel has no membarrier";
+  constexpr int cannot = 77;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!refuse_heavy_fences()) ::_exit(cannot);
+    shared_deque d(8);
+    deque<int*>::thief thief(d);
+    auto item = numbers(4);
+    d.push_all(item);
+    int step = 1;
+    const auto must = [&step](bool right) {
+      if (!right) ::_exit(step);
+      ++step;
+    };
+    must(thief.looks_private() && !thief.looks_empty());
+    must(!thief.expose());
+    must(!thief.looks_private() && thief.looks_empty());  // who looks for work may sleep
+    d.publish(false);                                     // the owner hears of it
+    must(!thief.looks_empty() && d.wants_publishing());
+    must(d.pop() == &item[3]);
+    int* got = nullptr;
+    for (std::size_t i = 0; i < 3; ++i)
+      must(thief.steal(got) == steal_result::got && got == &item[i]);
+    must(d.pop() == nullptr);
+    ::_exit(0);
+  }
+  int status = -1;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == cannot) GTEST_SKIP() << "the kernel filters no system calls";
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "the step that went wrong";
 }
 
 TEST(Deque, OneWithoutThievesPublishesNothing) {
