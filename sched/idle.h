@@ -9,6 +9,9 @@
 // For what a loop pushes to its own queue the sender's look is a plain load, without a fence: a sleeper may be missed, which delays
 // parallelism but not the task, since the pusher runs it. The watch (worker.h) picks up what stays.
 //
+// A task that is alone in its queue is left to its loop for a moment (worker::leave_alone): such a push may wake nobody, and a searcher that has
+// seen it once may sleep.
+//
 // Searching: at most half of the loops at once, and a push wakes nobody while anybody searches. So the last searcher to give up must
 // look once more after it has stopped counting as one (a push before that look relied on it), and one that finds work wakes the next. A loop
 // that has run out of work counts as soon as it looks for some, its own inbox and reactor included; if what it finds is one task that was

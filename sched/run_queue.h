@@ -95,6 +95,14 @@ class run_queue {
     const auto t = tail_.load(acquire);
     return t > h ? static_cast<std::size_t>(t - h) : 0;
   }
+  static constexpr std::uint64_t not_alone = ~std::uint64_t{0};
+  /// Anybody. The number of the entry that stands alone; not_alone if there is none or more than one.
+  [[nodiscard]] std::uint64_t lone() const noexcept {
+    const auto h = head_.load(acquire);
+    return tail_.load(acquire) - h == 1 ? h : not_alone;
+  }
+  /// Owner only. Thieves took something after what the owner took last.
+  [[nodiscard]] bool robbed() const noexcept { return head_.load(relaxed) != head_seen_; }
   /// For the sleep protocol's second look: in the total order of seq_cst operations.
   [[nodiscard]] bool looks_empty_again() const noexcept {
     return tail_.load(seq_cst) <= head_.load(seq_cst);

@@ -27,6 +27,8 @@ constexpr unsigned slot_cap = 16;        // how often in a row the slot may jump
 constexpr unsigned most_spins =
     12;  // rounds of searching before parking, when that has paid lately: some 15 us
 constexpr duration spin_would_do = std::chrono::microseconds(30);
+constexpr unsigned lone_looks = 3;          // rounds more for what was left to its owner
+constexpr unsigned most_lone_skips = 1023;  // lone pushes that wake nobody, when that was in vain
 
 void report_slow(runtime_state& s, const any_task& task, const callback_handle& callback,
                  const std::string& what, duration took) noexcept {
@@ -188,7 +190,9 @@ worker::search_result worker::search() {
   promise_base* strand = nullptr;
   bool found = false;
   bool came_to_us = false;
-  for (unsigned round = 0; round <= spin_ && !found; ++round) {
+  unsigned more = lone_looks;
+  for (unsigned round = 0, last = spin_; round <= last && !found; ++round) {
+    left_alone_ = false;
     const unsigned first = random_.below(n);
     for (unsigned i = 0; i < n && !found; ++i) {
       worker& victim = *state_->workers[(first + i) % n];
@@ -196,7 +200,8 @@ worker::search_result worker::search() {
       found = came_to_us ? drain_inboxes() : steal_from(victim, strand);
       if (!came_to_us) noted(found ? happening::stole : happening::found_nothing);
     }
-    if (!found && round < spin_) {
+    if (!found && left_alone_ && round == last && more != 0) --more, ++last;
+    if (!found && round < last) {
       noted(happening::spun);
       for (int i = 0; i < 16; ++i) cpu_relax();
     }
@@ -429,7 +434,7 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   strand = nullptr;
   task_record* first = nullptr;
   const auto before = ready_.size();
-  auto half = victim.ready_.steal_half(ready_, first);
+  auto half = leave_alone(victim) ? steal_result::empty : victim.ready_.steal_half(ready_, first);
   if (half == steal_result::lost) half = victim.ready_.steal_half(ready_, first);
   if (half == steal_result::got) {
     bump(stolen_, std::uint64_t{1 + ready_.size() - before});
@@ -467,6 +472,22 @@ bool worker::anything_for_us(bool elsewhere) noexcept {
   return elsewhere && others_have_work();
 }
 
+// A task that is alone in its queue is most often run by its loop a moment later: who created it is about to await it. So a thief leaves it
+// there at the first look, and takes it if it still stands there at the next one, a microsecond later.
+bool worker::leave_alone(const worker& victim) noexcept {
+  auto& known = neighbours_[victim.index()];
+  const auto lone = victim.ready_.lone();
+  const bool fresh = lone != run_queue<task_record*>::not_alone && lone != known.lone;
+  known.lone = lone;
+  left_alone_ |= fresh;
+  return fresh;
+}
+
+bool worker::is_fresh(const worker& other) const noexcept {
+  const auto lone = other.ready_.lone();
+  return lone != run_queue<task_record*>::not_alone && lone != neighbours_[other.index()].lone;
+}
+
 // Asked by the last searcher, when it goes on with what came to it. If that is one task, as a rule the answer of a thread or of a peer, nobody
 // need be woken for it. The looks are seq_cst and come after the count: who pushed before, and woke nobody since we searched, is seen.
 bool worker::more_to_find() noexcept {
@@ -477,7 +498,7 @@ bool worker::more_to_find() noexcept {
 bool worker::others_have_work() noexcept {
   for (auto& w : state_->workers) {
     if (w.get() == this) continue;
-    if (!w->ready_.looks_empty_again() ||
+    if ((!w->ready_.looks_empty_again() && !is_fresh(*w)) ||
         !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())
       return true;
   }
@@ -497,7 +518,8 @@ void worker::rescue_hogged(time_point t) {
     const auto beat = other.beat_.load(relaxed);
     if (beat != known.beat || other.sleep_.load(relaxed) != sleep_state::awake) {
       if (beat != known.beat) quiet_since_ = t;
-      known = {beat, false};
+      known.beat = beat;
+      known.hogged = false;
       continue;
     }
     if (full_look) known.hogged = true;
@@ -530,8 +552,17 @@ void worker::wake_searcher() noexcept {
   if (sleeper != idle_set::nobody) state_->workers[sleeper]->wake();
 }
 
+// For a task that is alone there is mostly no need (leave_alone), so wake-ups that were in vain are followed by fewer. A task that its loop does
+// not come to is then found by a watcher.
 void worker::look_for_sleepers() noexcept {
-  if (state_->idle.wants_waking()) wake_searcher();
+  if (!state_->idle.wants_waking() || ready_.looks_empty()) return;
+  if (ready_.lone() != run_queue<task_record*>::not_alone) {
+    if (ready_.robbed()) lone_skips_ = lone_backoff_ = 0;
+    if (lone_skips_ != 0) return void(--lone_skips_);
+    lone_skips_ = lone_backoff_;
+    lone_backoff_ = std::min(2 * lone_backoff_ + 1, most_lone_skips);
+  }
+  wake_searcher();
 }
 
 void worker::wake() noexcept {

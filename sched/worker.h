@@ -145,6 +145,8 @@ class worker final : public loop {
   void rescue_hogged(time_point now);
   void stand_down() noexcept;
   void wake_searcher() noexcept;
+  [[nodiscard]] bool leave_alone(const worker& victim) noexcept;
+  [[nodiscard]] bool is_fresh(const worker& other) const noexcept;
   void wake_to_watch() noexcept;
   void send_pinned(task_record& t) noexcept;
   void send_movable(task_record& t) noexcept;
@@ -178,8 +180,12 @@ class worker final : public loop {
   time_point last_poll_{};
   time_point last_watch_{};
   time_point quiet_since_{};
+  unsigned lone_skips_ = 0;    // so many lone pushes more wake nobody
+  unsigned lone_backoff_ = 0;  // how many it will be after the next wake-up in vain
+  bool left_alone_ = false;    // the last look at others left a lone task to its owner
   struct seen {
     std::uint64_t beat = 0;
+    std::uint64_t lone = run_queue<task_record*>::not_alone;  // of its ready_, as we saw it last
     bool hogged = false;
   };
   std::vector<seen> neighbours_;
