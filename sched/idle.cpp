@@ -8,20 +8,19 @@ namespace heddle::detail {
 void idle_set::park(unsigned loop) noexcept {
   lock_.lock();
   parked_[loop / 64] |= std::uint64_t{1} << (loop % 64);
-  lock_.unlock();
   parked_count_.fetch_add(1, seq_cst);  // pairs with the sender's look: LOOK-TWICE
+  lock_.unlock();
 }
 
 bool idle_set::unpark(unsigned loop) noexcept {
   lock_.lock();
   auto& bits = parked_[loop / 64];
   const auto mine = std::uint64_t{1} << (loop % 64);
-  const bool was_in = (bits & mine) != 0;
+  if (bits & mine) parked_count_.fetch_sub(1, seq_cst);
   bits &= ~mine;
   const bool searches = (to_search_[loop / 64] & mine) != 0;
   to_search_[loop / 64] &= ~mine;
   lock_.unlock();
-  if (was_in) parked_count_.fetch_sub(1, seq_cst);
   return searches;
 }
 
@@ -32,29 +31,42 @@ unsigned idle_set::take_locked(unsigned except) noexcept {
     if (bits == 0) continue;
     const unsigned bit = static_cast<unsigned>(std::countr_zero(bits));
     parked_[w] &= ~(std::uint64_t{1} << bit);
+    parked_count_.fetch_sub(1, seq_cst);
     return w * 64 + bit;
   }
   return nobody;
 }
 
-unsigned idle_set::take_for_search() noexcept {
+unsigned idle_set::take_for_search(bool must) noexcept {
   if (searching_.load(seq_cst) != 0 || parked_count_.load(seq_cst) == 0) return nobody;
-  lock_.lock();
+  if (must)
+    lock_.lock();
+  else if (!lock_.try_lock())
+    return nobody;
   const unsigned loop = searching_.load(seq_cst) == 0 ? take_locked(nobody) : nobody;
   if (loop != nobody) {
     searching_.fetch_add(1, seq_cst);
     to_search_[loop / 64] |= std::uint64_t{1} << (loop % 64);
   }
   lock_.unlock();
-  if (loop != nobody) parked_count_.fetch_sub(1, seq_cst);
   return loop;
+}
+
+unsigned idle_set::stop_searching_and_pass_on() noexcept {
+  if (searching_.load(relaxed) == 1 && parked_count_.load(relaxed) != 0) {
+    lock_.lock();
+    const unsigned loop = take_locked(nobody);
+    if (loop != nobody) to_search_[loop / 64] |= std::uint64_t{1} << (loop % 64);
+    lock_.unlock();
+    if (loop != nobody) return loop;
+  }
+  return stop_searching() ? take_for_search() : nobody;
 }
 
 unsigned idle_set::take_any(unsigned except) noexcept {
   lock_.lock();
   const unsigned loop = take_locked(except);
   lock_.unlock();
-  if (loop != nobody) parked_count_.fetch_sub(1, seq_cst);
   return loop;
 }
 

@@ -183,7 +183,13 @@ worker::search_result worker::search() {
   const bool alone = state_->workers.size() == 1;
   if (alone && spin_ == 0) return search_result::nothing;
   if (!alone && !searching_) {
-    if (!state_->idle.try_search()) return search_result::refused;
+    if (!state_->idle.try_search()) {
+      if (spin_ < 2) return search_result::refused;
+      spin_ /= 2;  // as after a search in vain: others search now, and we look at nothing of theirs
+      noted(happening::spun);
+      for (int i = 0; i < 64; ++i) cpu_relax();
+      return search_result::found;
+    }
     searching_ = true;
   }
   const auto n = static_cast<unsigned>(state_->workers.size());
@@ -210,8 +216,10 @@ worker::search_result worker::search() {
   spin_ = found ? most_spins : spin_ / 2;  // spin again only while that pays
   if (alone) return found ? search_result::found : search_result::nothing;
   searching_ = false;
-  if (state_->idle.stop_searching() && found && (!came_to_us || more_to_find()))
-    wake_searcher();  // one that finds work wakes the next
+  if (found && !came_to_us)
+    wake(state_->idle.stop_searching_and_pass_on());  // one that finds work wakes the next
+  else if (state_->idle.stop_searching() && found && more_to_find())
+    wake_searcher();
   if (strand) run_strand(*strand);
   return found ? search_result::found : search_result::nothing;
 }
@@ -221,7 +229,8 @@ worker::search_result worker::search() {
 void worker::park(bool searched) {
   auto& s = *state_;
   const bool alone = s.workers.size() == 1;
-  sleep_.store(sleep_state::parked, seq_cst);  // LOOK-TWICE: announced ...
+  if (!alone && anything_for_us(searched)) return;  // the announcement would be taken back at once
+  sleep_.store(sleep_state::parked, seq_cst);       // LOOK-TWICE: announced ...
   if (!alone) s.idle.park(index());
   if (!anything_for_us(searched)) {  // ... then looked again
     auto t = now();
@@ -547,10 +556,11 @@ void worker::stand_down() noexcept {
     wake_searcher();  // what it was to find is still there
 }
 
-void worker::wake_searcher() noexcept {
-  const unsigned sleeper = state_->idle.take_for_search();
+void worker::wake(unsigned sleeper) noexcept {
   if (sleeper != idle_set::nobody) state_->workers[sleeper]->wake();
 }
+
+void worker::wake_searcher(bool must) noexcept { wake(state_->idle.take_for_search(must)); }
 
 // For a task that is alone there is mostly no need (leave_alone), so wake-ups that were in vain are followed by fewer. A task that its loop does
 // not come to is then found by a watcher.
@@ -562,7 +572,7 @@ void worker::look_for_sleepers() noexcept {
     lone_skips_ = lone_backoff_;
     lone_backoff_ = std::min(2 * lone_backoff_ + 1, most_lone_skips);
   }
-  wake_searcher();
+  wake_searcher(false);
 }
 
 void worker::wake() noexcept {

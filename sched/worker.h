@@ -144,7 +144,8 @@ class worker final : public loop {
   [[nodiscard]] bool more_to_find() noexcept;
   void rescue_hogged(time_point now);
   void stand_down() noexcept;
-  void wake_searcher() noexcept;
+  void wake(unsigned sleeper) noexcept;
+  void wake_searcher(bool must = true) noexcept;
   [[nodiscard]] bool leave_alone(const worker& victim) noexcept;
   [[nodiscard]] bool is_fresh(const worker& other) const noexcept;
   void wake_to_watch() noexcept;

@@ -95,8 +95,8 @@ class sleepers {
     all_[i].rung.fetch_add(1);
     all_[i].bell.release();
   }
-  void wake_searcher() {
-    const unsigned i = idle_.take_for_search();
+  void wake_searcher() { wake_taken(idle_.take_for_search()); }
+  void wake_taken(unsigned i) {
     if (i != idle_set::nobody) wake(i);
   }
 
@@ -114,7 +114,7 @@ class sleepers {
     while (!end_) {
       // What it has of its own comes first; one that was woken to search stands down for it.
       if (take(self.own)) {
-        if (searching && idle_.stop_searching()) wake_searcher();
+        if (searching) wake_taken(idle_.stop_searching_and_pass_on());
         searching = false;
         run(random);
         continue;
@@ -124,8 +124,10 @@ class sleepers {
         const bool found = take(shared_);
         if (!found) std::this_thread::yield();  // a sender that comes now relies on this searcher
         searching = false;
-        if (idle_.stop_searching() && found) wake_searcher();
-        if (found) {
+        if (!found) {
+          (void)idle_.stop_searching();
+        } else {
+          wake_taken(idle_.stop_searching_and_pass_on());
           run(random);
           continue;
         }

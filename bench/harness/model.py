@@ -23,7 +23,7 @@ def _measured(program, name, effort):
     """ns an operation on one loop, and how much faster two are, of the real machine."""
     options = ("--problem", name, "--effort", "smoke" if effort.name == "smoke" else "quick")
     repeat = "1" if effort.name == "smoke" else "9"
-    found = _lines(program, *options, "--loops", "1,2", "--repeat", repeat)
+    found = lines_of(program, *options, "--loops", "1,2", "--repeat", repeat)
     one, two = (line["ns"] / line["operations"] for line in found)
     return one, one / two
 

@@ -59,8 +59,9 @@ void name_all() {
   name_lines(&s.watchers, sizeof s.watchers, "watchers");
   for (auto& w : s.workers) {
     auto& strands = w->forks().strands;
-    name_lines(&strands, 64, "deque top");
-    name_lines(reinterpret_cast<const char*>(&strands) + 128, sizeof strands - 128, "deque bottom");
+    name_lines(&strands, 64, "deque, public part");
+    name_lines(reinterpret_cast<const char*>(&strands) + 128, sizeof strands - 128,
+               "deque, private part");
     name_member(*w, ready__tag{}, "run queue");
     name_member(*w, slot__tag{}, "slot");
     name_member(*w, movable__tag{}, "movable");
