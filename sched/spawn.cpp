@@ -87,19 +87,6 @@ bool is_plain(const task_options& o, const thread_state& creator) noexcept {
   return o.name.empty() && !o.context && gives_no_context(creator);
 }
 
-// The first step runs here and now, under its own identity and context, on the creator's stack; the creator goes on when it suspends.
-void run_first_step(task_record& t) {
-  auto* creator = std::exchange(this_thread().current, &t);
-  {
-    context_scope its_own(nullptr);
-    if (t.state().peek() & word::must) [[unlikely]]  // by the group that it was made in
-      end_unstarted(t);
-    else
-      std::coroutine_handle<>::from_address(t.frame()).resume();
-  }
-  this_thread().current = creator;
-}
-
 void launch_as(const thread_state& creator, task_record& t, const task_options& o) {
   auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
   auto* target = static_cast<worker*>(o.loop);
@@ -125,7 +112,7 @@ void launch_as(const thread_state& creator, task_record& t, const task_options& 
       return;
     }
   }
-  if (o.eager) return run_first_step(t);
+  if (o.eager) return here->run_first_step(t);
   here->push_back(t);
   here->look_for_sleepers();
 }
@@ -150,7 +137,7 @@ void launch_closing(task_record& t, bool eager) noexcept {
   t.at_home(here);
   t.belongs_to(here->state().id);
   here->count_created();
-  if (eager) return run_first_step(t);
+  if (eager) return here->run_first_step(t);
   here->push_back(t);
   here->look_for_sleepers();
 }

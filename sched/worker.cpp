@@ -307,8 +307,9 @@ void worker::run_task(task_record& t) {
 
 // If `child` is all that is ready here, it would run next, after a suspension that nobody else sees. So it takes its step now, on the stack of
 // the one who awaits it; and if it ends in that step, nobody had to wait: no link, no claim, no way through the queue.
-//   order   that of the loop. With one loop what was queued meanwhile comes before `waiting` goes on, as in asyncio.
-//   bounds  one deep; and every so often it goes through the loop, which serves timers and I/O.
+//   order   that of the loop. With one loop, or for a pinned task, what was queued meanwhile comes before `waiting` goes on, as in asyncio.
+//   bounds  one deep, and never below code that has not ended its own step (who creates an eager task); and every so often it goes
+//           through the loop, which serves timers and I/O.
 //   cancel  of `waiting` during the step finds it active: `must`, which goes to `child` if it is then waited for, or else is thrown at
 //           the resume.
 awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
@@ -327,7 +328,30 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
   inside_await_ = false;
   self.current = &waiting;
   if (!child.done()) return awaited_now::elsewhere;
-  return alone_ && !local_.empty() ? awaited_now::ended_in_turn : awaited_now::ended;
+  // What `child` woke last stands in the slot. `waiting` goes on in its place, and others may take it.
+  if (slot_.load(relaxed) != nullptr) {
+    if (task_record* woken = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
+      ready_.push(woken);
+      look_for_sleepers();
+    }
+  }
+  return (alone_ || waiting.is_pinned()) && !local_.empty() ? awaited_now::ended_in_turn
+                                                            : awaited_now::ended;
+}
+
+void worker::run_first_step(task_record& t) {
+  auto& self = this_thread();
+  auto* creator = std::exchange(self.current, &t);
+  const bool inside = std::exchange(inside_await_, true);  // what it awaits comes after its creator
+  {
+    context_scope its_own(nullptr);
+    if (t.state().peek() & word::must) [[unlikely]]  // by the group that it was made in
+      end_unstarted(t);
+    else
+      std::coroutine_handle<>::from_address(t.frame()).resume();
+  }
+  inside_await_ = inside;
+  self.current = creator;
 }
 
 void worker::resume(task_record& t) {

@@ -89,6 +89,9 @@ class worker final : public loop {
   void look_for_sleepers() noexcept;
   /// The running task `waiting` awaits `child`. Owner only.
   awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
+  /// The first step of `t` runs here and now, under its own identity and context, on the creator's stack; the creator goes on when it
+  /// suspends. Owner only.
+  void run_first_step(task_record& t);
   /// A task was made on this loop.
   void count_created() noexcept { bump(created_); }
   /// From now on this loop takes no new tasks and callbacks: the runtime ends. Owner only, like is_sealed().
@@ -172,7 +175,7 @@ class worker final : public loop {
   unsigned slot_streak_ = 0;
   bool searching_ = false;
   bool sealed_ = false;
-  bool inside_await_ = false;  // run_awaited is going on
+  bool inside_await_ = false;  // run_awaited or run_first_step is going on
   bool alone_ = true;          // one loop: nobody steals
   bool forks_first_ = true;
   bool time_turn_ = false;      // the next strand begins a turn of forks

@@ -151,6 +151,54 @@ TEST(TaskOrder, AnEagerOneRunsToItsFirstSuspensionBeforeTheCreatorGoesOn) {
   EXPECT_EQ(log.joined(), "first creator rest");
 }
 
+TEST(TaskOrder, WhatTheFirstStepOfAnEagerOneAwaitsComesAfterItsCreator) {
+  journal log;
+  support::run_on_one([](journal& log) -> h::task<> {
+    h::task_options eager;
+    eager.eager = true;
+    auto t = h::create_task(eager, [&log]() -> h::task<> {
+      log.add("first");
+      co_await h::create_task([&log]() -> h::task<> {
+        log.add("awaited");
+        co_return;
+      });
+      log.add("rest");
+    });
+    log.add("creator");
+    co_await t;
+  }(log));
+  EXPECT_EQ(log.joined(), "first creator awaited rest");
+}
+
+TEST(TaskOrder, WhatAnAwaitedTaskQueuesComesBeforeAPinnedOneThatAwaitsItAlsoBesideOtherLoops) {
+  journal log;
+  h::options two;
+  two.loops = 2;
+  h::runtime rt(two);
+  std::atomic<bool> held{false}, over{false};
+  rt.run([](h::runtime& rt, journal& log, std::atomic<bool>& held,
+            std::atomic<bool>& over) -> h::task<> {
+    h::task_options there, here;
+    there.loop = &rt.loop(0);
+    here.loop = &rt.loop(1);
+    h::create_task(there, [&]() -> h::task<> {  // steals nothing
+      held = true;
+      while (!over) std::this_thread::yield();
+      co_return;
+    });
+    co_await h::create_task(here, [&]() -> h::task<> {
+      while (!held) std::this_thread::yield();
+      co_await h::create_task([&log]() -> h::task<> {
+        h::current_loop().call_soon([&log] { log.add("callback"); });
+        co_return;
+      });
+      log.add("parent");
+      over = true;
+    });
+  }(rt, log, held, over));
+  EXPECT_EQ(log.joined(), "callback parent");
+}
+
 TEST_P(Tasks, OneDoesNotRunInsideCreateTask) {
   run([]() -> h::task<> {
     const auto creator = std::this_thread::get_id();
