@@ -95,9 +95,10 @@ TEST_P(Tasks, WhoOnlyCreatesAndAwaitsLeavesTimersTheirTurn) {
   run([]() -> h::task<> {
     bool fired = false;
     h::current_loop().call_later(1ms, [&] { fired = true; });
-    co_await h::create_task({.loop = &h::current_loop()}, [&fired]() -> h::task<> {
+    auto pinned = h::create_task({.loop = &h::current_loop()}, [&fired]() -> h::task<> {
       while (!fired) EXPECT_EQ(co_await h::create_task(give(1)), 1);
     });
+    co_await pinned;  // apart: g++ 12 destroys the options twice where they stand in a co_await
   }());
 }
 
