@@ -7,9 +7,9 @@ first one starts threads and fills caches.
 """
 import json
 import statistics
-import subprocess
 
 from harness import suites
+from harness.process import output_of
 from harness.results import Result, Row
 
 TIME_LIMIT = 600  # seconds for one process
@@ -21,15 +21,8 @@ def programs(problem):
 
 def one_run(command):
     """The line of a process's last run. Raises RuntimeError with what went wrong."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT,
-                              check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"not done after {TIME_LIMIT} s") from None
-    if done.returncode != 0:
-        told = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"ended with status {done.returncode}: {told}")
-    return json.loads(done.stdout.splitlines()[-1])
+    printed = output_of(command, TIME_LIMIT)
+    return json.loads(printed.splitlines()[-1])
 
 
 def commands_of(problem, effort, build, row):

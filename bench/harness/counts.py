@@ -4,9 +4,9 @@
 The problems of bench/model run on real threads over atomics that count.
 """
 import json
-import subprocess
 
 from harness import report
+from harness.process import output_of
 from harness.results import Result, Row
 
 TIME_LIMIT = 300  # seconds for one process
@@ -27,15 +27,8 @@ COLUMNS = (
 
 def lines_of(program, *options):
     """What a program prints. Raises RuntimeError with what went wrong."""
-    try:
-        done = subprocess.run([str(program), *options], capture_output=True, text=True,
-                              timeout=TIME_LIMIT, check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"not done after {TIME_LIMIT} s") from None
-    if done.returncode != 0:
-        told = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"ended with status {done.returncode}: {told}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    printed = output_of([str(program), *options], TIME_LIMIT)
+    return [json.loads(line) for line in printed.splitlines()]
 
 
 def _per_operation(line, names, of=1):

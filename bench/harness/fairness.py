@@ -6,9 +6,9 @@ percentile of a run, in the median of all runs: one stall of the machine must no
 """
 import json
 import statistics
-import subprocess
 
 from harness import suites
+from harness.process import output_of
 from harness.results import Result, Row
 
 TIME_LIMIT = 300  # seconds for one process
@@ -17,15 +17,8 @@ TIME_LIMIT = 300  # seconds for one process
 def _one_run(program, threads, milliseconds):
     """Lines by storm. Raises RuntimeError with what went wrong."""
     command = [str(program), "--threads", str(threads), "--size", str(milliseconds)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT,
-                              check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"not done after {TIME_LIMIT} s") from None
-    if done.returncode != 0:
-        told = (done.stderr.strip().splitlines() or ["too few samples"])[-1]
-        raise RuntimeError(f"ended with status {done.returncode}: {told}")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    printed = output_of(command, TIME_LIMIT, "too few samples")
+    lines = [json.loads(line) for line in printed.splitlines()]
     return {line["storm"]: line for line in lines}
 
 

@@ -6,9 +6,9 @@ the same name. A sample is a process of its own, so that samples that are compar
 each other in time.
 """
 import json
-import subprocess
 
 from harness import suites
+from harness.process import output_of
 from harness.results import Result, Row
 
 TIME_LIMIT = 120  # seconds for one sample
@@ -36,17 +36,10 @@ def _arguments(primitive, peer, effort):
 
 def _sample(peer, command):
     """ns of one operation. Raises RuntimeError with what went wrong."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT,
-                              check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"not done after {TIME_LIMIT} s") from None
-    if done.returncode != 0:
-        told = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"ended with status {done.returncode}: {told}")
+    printed = output_of(command, TIME_LIMIT)
     if peer != "heddle":
-        return json.loads(done.stdout.splitlines()[-1])["ns"]
-    found = json.loads(done.stdout)["benchmarks"][-1]
+        return json.loads(printed.splitlines()[-1])["ns"]
+    found = json.loads(printed)["benchmarks"][-1]
     if "error_message" in found:
         raise RuntimeError(found["error_message"])
     return found["real_time"]
