@@ -120,12 +120,15 @@ class worker final : public loop {
   fork_state& forks() noexcept { return forks_; }
 
  private:
+  /// Between two looks at loops that are hogged.
+  static constexpr duration watch_hogged_every = std::chrono::microseconds(250);
+
   enum class sleep_state : std::uint32_t { awake, parked, notified };
 
   void main();
   template <class Overtaken>
   void take_turns(Overtaken overtaken);
-  // Policy, in worker.cpp, each on one screen.
+  // Policy, each on one screen: in worker.cpp what runs next, in search.cpp what is done when there is nothing.
   [[nodiscard]] bool run_next();
   void housekeep(bool idle);
   enum class search_result { found, nothing, refused };

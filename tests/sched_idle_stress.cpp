@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The protocol LOOK-TWICE of idle.h under several threads: whatever is sent while loops search, give up and fall asleep is taken. The sleepers
-// here go through the same steps as worker.cpp's, over the real idle_set, on a bell in place of a reactor; with a planted fault in
+// here go through the same steps as search.cpp's, over the real idle_set, on a bell in place of a reactor; with a planted fault in
 // one step or another, the same check must find an item that lies there while everybody sleeps.
 #include <heddle/core/random.h>
 #include <heddle/sched/idle.h>
