@@ -56,6 +56,9 @@ worker* this_worker() noexcept {
 
 void worker::start() {
   neighbours_.resize(state_->workers.size());
+  for (auto& known : neighbours_) known.since = now();
+  hogged_.reserve(neighbours_.size());
+  watch_next_ = index();
   alone_ = state_->workers.size() == 1;
   forks_.strands.share(alone_                                         ? sharing::never
                        : state_->simulated || heavy_fence_available() ? sharing::half
@@ -165,7 +168,7 @@ void worker::housekeep(bool idle) {
     time_turn_ = true;
     if (queue_turn_ == 0) queue_turn_ = std::min(local_.size() + ready_.size(), queue_turn);
   }
-  if (state_->workers.size() > 1 && t - last_watch_ >= watch_hogged_every) rescue_hogged(t);
+  if (!alone_ && t - last_watch_ >= watch_hogged_every) watch_others(t, watch_window);
 }
 
 // --------------------------------------------------------------- mechanism

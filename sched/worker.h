@@ -122,6 +122,7 @@ class worker final : public loop {
  private:
   /// Between two looks at loops that are hogged.
   static constexpr duration watch_hogged_every = std::chrono::microseconds(250);
+  static constexpr unsigned watch_window = 16;  // so many others a look
 
   enum class sleep_state : std::uint32_t { awake, parked, notified };
 
@@ -148,7 +149,8 @@ class worker final : public loop {
   [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
   [[nodiscard]] bool others_have_work() noexcept;
   [[nodiscard]] bool more_to_find() noexcept;
-  void rescue_hogged(time_point now);
+  void watch_others(time_point now, unsigned window);
+  [[nodiscard]] bool rescue_if_hogged(unsigned other, time_point now);
   void stand_down() noexcept;
   void wake(unsigned sleeper) noexcept;
   void wake_searcher(bool must = true) noexcept;
@@ -193,9 +195,12 @@ class worker final : public loop {
   struct seen {
     std::uint64_t beat = 0;
     std::uint64_t lone = run_queue<task_record*>::not_alone;  // of its ready_, as we saw it last
+    time_point since{};  // when it was last seen to move, or asleep
     bool hogged = false;
   };
   std::vector<seen> neighbours_;
+  std::vector<unsigned> hogged_;  // of them
+  unsigned watch_next_ = 0;       // before the first of the next window
 
   alignas(far_apart) atomic<std::uint64_t> beat_{0};
   atomic<std::uint64_t> run_{0}, stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0},

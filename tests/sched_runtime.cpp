@@ -679,6 +679,43 @@ TEST(HoggedLoop, OneOfManyIsNoticedToo) {
   }());
 }
 
+// The other loop is busy all the time with short steps: it looks four times a millisecond, and never sleeps.
+TEST(HoggedLoop, IsNoticedByOneThatNeverSleeps) {
+  h::options o;
+  o.loops = 2;
+  h::runtime rt(o);
+  rt.run([](h::runtime& rt) -> h::task<> {
+    std::atomic<bool> slept{false};
+    h::task_options first, second;
+    first.loop = &rt.loop(0);
+    second.loop = &rt.loop(1);
+    auto busy = h::create_task(
+        [](std::atomic<bool>& slept) -> h::task<> {
+          while (!slept) co_await h::yield_now();
+        }(slept),
+        second);
+    auto hogger = h::create_task(
+        [](std::atomic<bool>& slept) -> h::task<> {
+          h::task_options here;
+          here.eager = true;
+          auto sleeper = h::create_task(
+              [](std::atomic<bool>& slept) -> h::task<> {
+                co_await h::sleep(5ms);
+                slept = true;
+              }(slept),
+              here);
+          const auto began = h::clock::now();
+          while (!slept && h::clock::now() - began < 20s) {}
+          EXPECT_TRUE(slept);
+          slept = true;
+          co_await sleeper;
+        }(slept),
+        first);
+    co_await hogger;
+    co_await busy;
+  }(rt));
+}
+
 /// Voluntary context switches of all threads of heddle in this process: each stands for a wake-up. (A sanitizer has a thread of its
 /// own, which wakes ten times a second.)
 std::uint64_t wake_ups() {
