@@ -10,9 +10,8 @@ join_node* eventual::lock_joiners_slow() noexcept {
   backoff wait;
   for (;;) {
     auto bits = joiners_.load(relaxed);
-    if ((bits & lock_bit) == 0 &&
-        joiners_.compare_exchange_weak(bits, bits | lock_bit, acquire,
-                                       relaxed))  // pairs with unlock_joiners
+    if ((bits & lock_bit) == 0 && joiners_.compare_exchange_weak(bits, bits | lock_bit, seq_cst,
+                                                                 relaxed))  // as lock_joiners()
       return reinterpret_cast<join_node*>(bits);
     wait.pause();
   }
@@ -33,10 +32,7 @@ bool eventual::remove_joiner(join_node& node) noexcept {
   return was_linked;
 }
 
-void eventual::close_joiners(work_list& todo) noexcept {
-  auto none = joiners_.load(relaxed);  // in one operation also when nobody waits
-  if (none == 0 && joiners_.compare_exchange_strong(none, closed_bit, acq_rel, relaxed))
-    return;  // pairs with lock_joiners
+void eventual::fire_joiners(work_list& todo) noexcept {
   auto* head = lock_joiners();
   join_node* in_order = nullptr;  // nodes were pushed in front: turn them round
   while (head) {

@@ -4,7 +4,10 @@
 // Protocol JOIN.  joiners_ is a list head with two bits: locked, closed.
 //   add       take the lock bit; closed or done -> refuse; otherwise link; release             1 locked operation
 //   remove    take the lock bit; unlink if linked; release
-//   close     (the one who ended it) take lock and closed in one step, fire each node in the order of adding, release
+//   close     (the one who ended it) nobody there -> nothing to do; otherwise take lock and closed in one step, fire each node in the
+//             order of adding, release
+// Who finds nobody there makes the word done and then looks at the list; who adds takes the lock and then looks at the word; all four are seq_cst,
+// so in their one order the end sees the lock, or the adder sees the end.
 // A node is fired exactly once or removed, never both: both happen under the lock bit. Firing may take the lock of the block a node
 // belongs to (a gathering, a wait), so nobody takes a joiner lock while holding such a block's lock.
 #pragma once
@@ -80,7 +83,7 @@ class eventual {
   template <class Begin>
   [[nodiscard]] bool add_joiner(join_node& node, Begin&& begin) noexcept {
     auto* head = lock_joiners();
-    if (head == closed_list() || done() || !begin()) {
+    if (head == closed_list() || word_.done_in_order() || !begin()) {
       unlock_joiners(head);
       return false;
     }
@@ -97,7 +100,9 @@ class eventual {
   /// True: it was still linked and will never fire. False: it has fired (or was never added).
   bool remove_joiner(join_node& node) noexcept;
   /// The end: fires everybody. Exactly once, by whoever made the word done.
-  void close_joiners(work_list& todo) noexcept;
+  void close_joiners(work_list& todo) noexcept {
+    if (joiners_.load(seq_cst) != 0) fire_joiners(todo);  // pairs with lock_joiners()
+  }
 
   /// Its error was seen by somebody; nothing is to be reported when it is dropped.
   void mark_retrieved() noexcept {
@@ -149,12 +154,13 @@ class eventual {
 
   join_node* lock_joiners() noexcept {
     auto bits = joiners_.load(relaxed) & ~lock_bit;
-    if (joiners_.compare_exchange_strong(bits, bits | lock_bit, acquire, relaxed))
-        [[likely]]  // pairs with unlock_joiners
+    if (joiners_.compare_exchange_strong(bits, bits | lock_bit, seq_cst, relaxed))
+        [[likely]]  // pairs with unlock_joiners() and close_joiners()
       return reinterpret_cast<join_node*>(bits);
     return lock_joiners_slow();
   }
   HEDDLE_COLD join_node* lock_joiners_slow() noexcept;
+  HEDDLE_NOINLINE void fire_joiners(work_list& todo) noexcept;
   void unlock_joiners(join_node* head) noexcept {
     joiners_.store(reinterpret_cast<std::uintptr_t>(head), release);
   }

@@ -191,15 +191,6 @@ void task_record::scan_all(void (*see)(void*, task_record&), void* f) {
       }
 }
 
-outcome end_task(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept {
-  const outcome stands = t.state().finish(how);
-  if (stands != how && destroy_result) destroy_result(t.storage());
-  work_list todo;
-  t.close_joiners(todo);
-  todo.settle();
-  return stands;
-}
-
 void throw_cancelled(task_record& t) {
   if (auto* e = t.root().extra_if_any()) {
     e->lock.lock();

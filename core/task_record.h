@@ -118,6 +118,10 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] bool leave_round() noexcept {
     return (flags_.fetch_and(static_cast<std::uint8_t>(~in_round), seq_cst) & in_round) != 0;
   }
+  /// Somebody counts on being told of its end: a round, or a foreign thread.
+  [[nodiscard]] bool is_missed() const noexcept {
+    return (flags_.load(acquire) & (in_round | foreign)) != 0;
+  }
 
   /// It closes something on behalf of the runtime, which lets it finish: shutdown waits for it, but does not cancel it.
   void spare() noexcept { flags_.fetch_or(spared, relaxed); }
@@ -262,7 +266,15 @@ inline void schedule(task_record& t) noexcept { t.home()->schedule(t); }
 
 /// Ends a task: the result (or error) is already in its storage. `how` is what the body did; a pending cancellation overrides a
 /// value. Fires the joiners. The caller then drops the runtime's reference.
-outcome end_task(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept;
+inline outcome end_task(task_record& t, outcome how,
+                        void (*destroy_result)(void*) noexcept) noexcept {
+  const outcome stands = t.state().finish(how);
+  if (stands != how && destroy_result) destroy_result(t.storage());
+  work_list todo;
+  t.close_joiners(todo);
+  todo.settle();
+  return stands;
+}
 
 /// Throws the cancellation that was just taken from `t`, with its message.
 [[noreturn]] HEDDLE_COLD void throw_cancelled(task_record& t);

@@ -85,8 +85,8 @@ bool task_word::settle_once(outcome how) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     if (word::done(w)) return false;
-    if (bits_.compare_exchange_weak(w, word::with_outcome(w, how), acq_rel, relaxed))
-      return true;  // pairs with load()
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w, how), seq_cst, relaxed))
+      return true;  // as end()
   }
 }
 

@@ -98,6 +98,8 @@ class task_word {
   [[nodiscard]] std::uint64_t peek() const noexcept {
     return bits_.load(relaxed);
   }  // a hint; nothing is read on its strength
+  /// Protocol JOIN: done, in the one order of seq_cst operations.
+  [[nodiscard]] bool done_in_order() const noexcept { return word::done(bits_.load(seq_cst)); }
   /// A fresh life: active, no requests, the generation one further. Only the owner of free memory.
   void reset() noexcept {
     bits_.store((bits_.load(relaxed) & word::generation_mask) +
@@ -222,8 +224,9 @@ inline outcome task_word::end(outcome how, bool cancellable) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     const outcome stands = cancellable && (w & word::must) ? outcome::cancelled : how;
-    if (bits_.compare_exchange_weak(w, word::with_outcome(w & ~word::must, stands), acq_rel,
-                                    relaxed))  // pairs with load()
+    if (bits_.compare_exchange_weak(
+            w, word::with_outcome(w & ~word::must, stands), seq_cst,
+            relaxed))  // pairs with load(), and in JOIN with done_in_order()
       return stands;
   }
 }

@@ -51,20 +51,25 @@ struct result_access {
   }
 };
 
-/// `Keep`: what holds the reference to the target while it is awaited.
+/// `Move`: the handle is given up to the await.
 template <class T, bool Move>
 class handle_awaiter : public join_wait, private ready_await {
  public:
-  explicit handle_awaiter(task_handle<T> handle) noexcept
-      : join_wait(*handle.record()), handle_(std::move(handle)) {}
+  explicit handle_awaiter(task_handle<T>&& handle) noexcept
+      : join_wait(*handle.record()), kept_(std::move(handle)) {}
+  explicit handle_awaiter(const task_handle<T>& handle) noexcept : join_wait(*handle.record()) {}
 
   bool await_ready() noexcept { return ready() && go_on(); }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
+    if (!kept_.valid()) {  // the handle may be assigned to while we wait
+      record().ref();
+      kept_ = task_handle<T>(&record());
+    }
     if (stands_back()) return stand_back(h);
     task_record& t = h.promise().suspending(h);
     check_joinable(t, *target());
-    const auto how = run_awaited(t, *handle_.record());
+    const auto how = run_awaited(t, record());
     if (how == awaited_now::elsewhere) return join_wait::suspend(t);
     ended_meanwhile(t);
     if (how == awaited_now::ended) return false;
@@ -72,20 +77,24 @@ class handle_awaiter : public join_wait, private ready_await {
     return true;
   }
   auto await_resume() -> std::conditional_t<Move, T, typename result_access<T>::reference> {
-    const auto how = handle_.record()->how_ended();
+    const auto how = record().how_ended();
     if (how == outcome::error)
-      handle_.record()->mark_retrieved();  // also if a cancellation of the task takes its place
+      record().mark_retrieved();  // also if a cancellation of the task takes its place
     check_cancel();
     if (how == outcome::cancelled) [[unlikely]]
-      throw_target_cancelled(*handle_.record(), cancelled_through());
+      throw_target_cancelled(record(), cancelled_through());
     if constexpr (Move && !std::is_void_v<T> && !std::is_reference_v<T>)
-      return std::move(result_access<T>::of(*handle_.record()));
+      return std::move(result_access<T>::of(record()));
     else
-      return result_access<T>::of(*handle_.record());
+      return result_access<T>::of(record());
   }
 
  private:
-  task_handle<T> handle_;
+  [[nodiscard]] task_record& record() noexcept {
+    return static_cast<task_record&>(*join_wait::target());
+  }
+
+  task_handle<T> kept_;  // taken when it suspends; at once if the handle is given up
 };
 
 }  // namespace detail

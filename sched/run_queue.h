@@ -36,11 +36,8 @@ class run_queue {
   void push(T item) {
     const auto t = tail_.load(relaxed);
     ring* r = ring_.load(relaxed);
-    if (t - head_seen_ > r->mask) [[unlikely]] {
-      head_seen_ = head_.load(
-          acquire);  // pairs with the compare-exchanges of thieves: their copies are done
-      if (t - head_seen_ > r->mask) r = grow(t);
-    }
+    if (t - head_seen_ > r->mask) [[unlikely]]
+      return push_into_full(item);
     r->at(t).store(item, relaxed);
     tail_.store(t + 1, release);  // pairs with steal_half() and looks_empty()
   }
@@ -118,7 +115,16 @@ class run_queue {
     std::unique_ptr<atomic<T>[]> slots;
   };
 
-  HEDDLE_COLD ring* grow(std::uint64_t t) {
+  HEDDLE_COLD void push_into_full(T item) {
+    head_seen_ =
+        head_.load(acquire);  // pairs with the compare-exchanges of thieves: their copies are done
+    const auto t = tail_.load(relaxed);
+    ring* r = ring_.load(relaxed);
+    if (t - head_seen_ > r->mask) r = grow(t);
+    r->at(t).store(item, relaxed);
+    tail_.store(t + 1, release);  // as push()
+  }
+  ring* grow(std::uint64_t t) {
     ring* old = ring_.load(relaxed);
     auto bigger = std::make_unique<ring>(2 * (old->mask + 1));
     for (auto i = head_seen_; i != t; ++i) bigger->at(i).store(old->at(i).load(relaxed), relaxed);
@@ -140,14 +146,14 @@ template <class T>
 class local_queue {
  public:
   void push(T item) {
-    if (tail_ - head_ == slots_.size()) [[unlikely]]
-      grow();
-    slots_[tail_++ & (slots_.size() - 1)] = item;
+    if (tail_ - head_ == capacity_) [[unlikely]]
+      return push_into_full(item);
+    slots_[tail_++ & (capacity_ - 1)] = item;
   }
-  T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (slots_.size() - 1)]; }
+  T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (capacity_ - 1)]; }
   /// Takes `item` if it is all that is there.
   [[nodiscard]] bool take_if_alone(T item) noexcept {
-    if (tail_ - head_ != 1 || slots_[head_ & (slots_.size() - 1)] != item) return false;
+    if (tail_ - head_ != 1 || slots_[head_ & (capacity_ - 1)] != item) return false;
     ++head_;
     return true;
   }
@@ -157,13 +163,16 @@ class local_queue {
   }
 
  private:
-  HEDDLE_COLD void grow() {
-    std::vector<T> bigger(slots_.empty() ? 256 : 2 * slots_.size());
-    for (auto i = head_; i != tail_; ++i)
-      bigger[i & (bigger.size() - 1)] = slots_[i & (slots_.size() - 1)];
-    slots_.swap(bigger);
+  HEDDLE_COLD void push_into_full(T item) {
+    const std::uint64_t more = capacity_ == 0 ? 256 : 2 * capacity_;
+    auto bigger = std::make_unique<T[]>(more);
+    for (auto i = head_; i != tail_; ++i) bigger[i & (more - 1)] = slots_[i & (capacity_ - 1)];
+    slots_ = std::move(bigger);
+    capacity_ = more;
+    push(item);
   }
-  std::vector<T> slots_;
+  std::unique_ptr<T[]> slots_;
+  std::uint64_t capacity_ = 0;  // a power of two
   std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;
 };

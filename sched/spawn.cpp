@@ -34,7 +34,7 @@ outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept
 
 void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept {
   end_task(t, how, destroy_result);
-  t.home()->ended(t);
+  static_cast<worker*>(static_cast<loop*>(t.home()))->ended(t);
   t.unref();
 }
 
@@ -150,13 +150,15 @@ void launch_closing_from_outside(runtime_state& s, task_record& t) {
   s.inject(t);
 }
 
+HEDDLE_COLD static void launch_without_options(task_record& t) { launch(t, task_options{}); }
+
 // The same as with options that say nothing, and by far the most frequent.
 void launch(task_record& t) {
-  const auto& creator = this_thread();
+  const auto& creator = self_of_thread;
   auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
   if (!here || here->is_sealed() || here->state().has_task_factory() || this_world() ||
       !gives_no_context(creator)) [[unlikely]]
-    return launch(t, task_options{});
+    return launch_without_options(t);
   t.at_home(here);
   t.belongs_to(here->state().id);
   here->count_created();

@@ -51,7 +51,7 @@ worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driv
 worker::~worker() = default;
 
 worker* this_worker() noexcept {
-  return static_cast<worker*>(static_cast<loop*>(this_thread().loop));
+  return static_cast<worker*>(static_cast<loop*>(self_of_thread.loop));
 }
 
 void worker::start() {
@@ -125,8 +125,10 @@ void worker::take_turns(Overtaken overtaken) {
 
 // This order is the policy; nothing else decides it.
 bool worker::run_next() {
-  if (++tick_ % fair_every == 0 || forks_.turn_over)
-    housekeep(false);                          // outsiders, timers and I/O never starve
+  if (--steps_left_ == 0 || forks_.turn_over) {
+    steps_left_ = fair_every;
+    housekeep(false);  // outsiders, timers and I/O never starve
+  }
   const bool queues_first = queue_turn_ != 0;  // nor does what is ready, while forks storm
   if (queues_first) --queue_turn_;
 
@@ -141,10 +143,10 @@ bool worker::run_next() {
   }
 
   forks_first_ = !forks_first_;  // depth first, but what waits in the queues gets every other turn
-  if (forks_first_ && !queues_first)
+  if (forks_first_ && !queues_first && !forks_.strands.looks_empty())
     if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
 
-  if (tick_ & 1) {  // pinned and movable take turns
+  if (steps_left_ & 1) {  // pinned and movable take turns
     if (const auto item = local_.pop()) return run_work(work::from(item)), true;
     if (task_record* t = ready_.pop()) return run_task(*t), true;
   } else {
@@ -182,8 +184,7 @@ void worker::run_work(work item) {
 
 void worker::run_task(task_record& t) {
   bump(beat_);
-  bump(run_);
-  auto& self = this_thread();
+  auto& self = self_of_thread;
   self.current = &t;
   self.step_started = 0;
   t.at_home(static_cast<loop*>(this));
@@ -208,14 +209,14 @@ void worker::run_task(task_record& t) {
 awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
   auto& self = this_thread();
   if (inside_await_ || self.current != &waiting || watched_.load(relaxed) || forks_.turn_over ||
-      !forks_.strands.looks_empty() || (tick_ + 1) % fair_every == 0 ||
+      !forks_.strands.looks_empty() || steps_left_ == 1 ||
       (waiting.state().peek() & (word::must | word::interrupted)) != 0)
     return awaited_now::elsewhere;
   const bool taken =
       alone_ ? local_.take_if_alone(work(child).bits())
              : slot_.load(relaxed) == nullptr && local_.empty() && ready_.take_if_alone(&child);
   if (!taken) return awaited_now::elsewhere;
-  ++tick_;
+  --steps_left_;
   inside_await_ = true;
   run_task(child);
   inside_await_ = false;
@@ -276,8 +277,7 @@ void worker::run_watched(callback& c) {
 
 void worker::run_strand(promise_base& strand) {
   bump(beat_);
-  bump(run_);
-  auto& self = this_thread();
+  auto& self = self_of_thread;
   self.step_started = 0;
   if (this_world()) [[unlikely]]
     state_->simulated->note("runs a strand of", &strand.enclosing().root());
@@ -290,8 +290,7 @@ void worker::run_strand(promise_base& strand) {
 
 void worker::run_callback(callback& c) {
   bump(beat_);
-  bump(run_);
-  this_thread().step_started = 0;
+  self_of_thread.step_started = 0;
   if (this_world()) [[unlikely]]
     state_->simulated->note("runs a callback", nullptr);
   context_slot own(std::move(c.context));
@@ -345,15 +344,9 @@ bool worker::drain_inboxes() {
   return any;
 }
 
-void worker::push_back(task_record& t) noexcept {
-  if (t.is_pinned() || alone_)
-    local_.push(work(t).bits());
-  else
-    ready_.push(&t);
-}
-
 void worker::schedule(task_record& t) noexcept {
-  worker* here = this_worker();
+  auto& self = self_of_thread;
+  worker* here = static_cast<worker*>(static_cast<loop*>(self.loop));
   if (here && here->state_ == state_) [[likely]] {
     if (t.is_pinned()) {
       if (here == this)
@@ -366,8 +359,7 @@ void worker::schedule(task_record& t) noexcept {
       here->local_.push(work(t).bits());
       return;
     }
-    if (this_thread()
-            .current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
+    if (self.current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
       task_record* displaced =
           here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
       if (!displaced) return;
@@ -428,6 +420,8 @@ void worker::drop_leftovers() noexcept {
 
 void worker::ended(task_record& t) noexcept {
   bump(this_worker()->finished_);
+  if (!t.is_missed()) [[likely]]
+    return;
   if (t.is_in_round() && t.leave_round()) state_->round_ended();
   if (t.is_foreign()) state_->ended_from_outside();
 }
@@ -435,7 +429,7 @@ void worker::ended(task_record& t) noexcept {
 loop_stats worker::stats() const noexcept {
   loop_stats s;
   s.id = index();
-  s.run = run_.load(relaxed);
+  s.run = beat_.load(relaxed);
   s.stolen = stolen_.load(relaxed);
   s.parked = parked_.load(relaxed);
   s.woken = woken_.load(relaxed);

@@ -67,7 +67,7 @@ class shared_queue {
 
 // Who may touch what:
 //   ready_ forks_ movable_ slot_   owner and thieves, by their protocols      pinned_   anybody pushes, the owner takes
-//   local_ tick_ and the rest      the owner                                 counters  written by the owner, read by anybody
+//   local_ and the rest            the owner                                 counters  written by the owner, read by anybody
 class worker final : public loop {
  public:
   worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
@@ -84,7 +84,12 @@ class worker final : public loop {
   /// From anybody: `item` runs on this loop.
   void deliver(work item) noexcept;
   /// The task goes behind all others that are ready here. Owner only.
-  void push_back(task_record& t) noexcept;
+  void push_back(task_record& t) noexcept {
+    if (alone_ || t.is_pinned())
+      local_.push(work(t).bits());
+    else
+      ready_.push(&t);
+  }
   /// Something was pushed here: wakes a loop to steal, if one sleeps and none searches. Owner only.
   void look_for_sleepers() noexcept;
   /// The running task `waiting` awaits `child`. Owner only.
@@ -176,7 +181,7 @@ class worker final : public loop {
 
   // The owner's.
   local_queue<std::uintptr_t> local_;
-  std::uint64_t tick_ = 0;
+  std::uint64_t steps_left_ = 1;  // before it looks at everything again
   unsigned slot_streak_ = 0;
   bool searching_ = false;
   bool sealed_ = false;
@@ -202,9 +207,9 @@ class worker final : public loop {
   std::vector<unsigned> hogged_;  // of them
   unsigned watch_next_ = 0;       // before the first of the next window
 
-  alignas(far_apart) atomic<std::uint64_t> beat_{0};
-  atomic<std::uint64_t> run_{0}, stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0},
-      rescues_{0}, created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
+  alignas(far_apart) atomic<std::uint64_t> beat_{0};  // so many steps it has run
+  atomic<std::uint64_t> stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0}, rescues_{0},
+      created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
   atomic<std::int64_t> woke_at_{0};  // ns; 0: parked
 
   std::thread thread_;
