@@ -43,6 +43,14 @@ constexpr time_point saturating_add(time_point from, duration by) noexcept {
 /// the caller as `is_nan`.
 template <class Rep, class Period>
 constexpr duration to_duration(std::chrono::duration<Rep, Period> d) noexcept {
+  using exact = std::ratio_divide<Period, std::nano>;
+  if constexpr (std::is_integral_v<Rep> &&
+                exact::den == 1) {  // the usual ones, in few instructions
+    std::int64_t ns = 0;
+    if (!__builtin_mul_overflow(d.count(), exact::num, &ns)) [[likely]]
+      return duration(ns);
+    return d.count() < Rep{} ? duration::min() : duration::max();
+  }
   using wide = std::chrono::duration<long double, std::nano>;
   const auto w = std::chrono::duration_cast<wide>(d).count();
   if (w >= static_cast<long double>(duration::max().count())) return duration::max();
@@ -50,12 +58,7 @@ constexpr duration to_duration(std::chrono::duration<Rep, Period> d) noexcept {
   if constexpr (std::is_floating_point_v<Rep>) {
     return duration(static_cast<std::int64_t>(w < 0 ? w : w + 0.999999L));  // never early: round up
   } else {
-    using exact = std::ratio_divide<Period, std::nano>;
-    if constexpr (exact::den == 1) {
-      return duration(static_cast<std::int64_t>(d.count()) * exact::num);
-    } else {
-      return duration(static_cast<std::int64_t>(w));
-    }
+    return duration(static_cast<std::int64_t>(w));
   }
 }
 

@@ -130,7 +130,7 @@ std::uint64_t context_slot::identity() noexcept {
 }
 
 context_slot* current_context(bool make) {
-  auto& self = this_thread();
+  auto& self = self_of_thread;
   if (self.context) return self.context;
   if (self.current) {
     auto& task = self.current->root();

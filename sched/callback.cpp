@@ -9,6 +9,11 @@ namespace heddle::detail {
 
 // What was captured may own the handle that we are called through, so a reference is held until it is released.
 bool callback::cancel() noexcept {
+  if (cancel_timer()) {
+    release();
+    unref();
+    return true;
+  }
   auto expected = state::queued;
   if (!state_.compare_exchange_strong(expected, state::cancelled, acq_rel,
                                       acquire))  // pairs with run()
@@ -65,31 +70,40 @@ bool timed_callback::arm_locked(worker& w, time_point when) {
 
 void timed_callback::fired(timer_node& node, work_list&) noexcept {
   auto& self = static_cast<timed_callback&>(node);
-  // Pairs with disarm(), which leaves the worker alone from here on.
+  // Pairs with cancel_timer(), which leaves the worker alone from here on.
   self.armed_.store(false, detail::release);
   self.worker_->deliver(work(self));
 }
 
 // A handle may outlive its runtime, and numbers of runtimes are used again. But a runtime fires all its timers before it goes: who still finds
 // this one armed while he is the guest of a runtime with its number is the guest of the right one.
-bool timed_callback::disarm() noexcept {
+bool timed_callback::cancel_timer() noexcept {
+  if (!armed_.load(acquire)) return false;  // pairs with fired() and cancel_armed()
+  if (const worker* here = this_worker(); here && here->state().id == runtime_) [[likely]]
+    return cancel_armed();
   struct question {
     timed_callback& self;
-    bool removed = false;
+    bool cancelled = false;
   } q{*this};
-  if (!armed_.load(acquire)) return false;  // pairs with fired()
   (void)with_runtime(
       runtime_,
       [](runtime_state&, void* argument) {
         auto& q = *static_cast<question*>(argument);
         if (!q.self.armed_.load(acquire)) return;  // pairs with fired()
-        auto& timers = q.self.worker_->own_timers();
-        const std::lock_guard hold(timers);
-        q.removed = timers.disarm(q.self);
-        if (q.removed) q.self.armed_.store(false, relaxed);
+        q.cancelled = q.self.cancel_armed();
       },
       &q);
-  return q.removed;
+  return q.cancelled;
+}
+
+// Who comes second finds it disarmed, and by the lock or by armed_ that it is cancelled.
+bool timed_callback::cancel_armed() noexcept {
+  auto& timers = worker_->own_timers();
+  const std::lock_guard hold(timers);
+  if (!timers.disarm(*this)) return false;
+  cancelled_alone();
+  armed_.store(false, detail::release);  // pairs with cancel_timer()
+  return true;
 }
 
 }  // namespace heddle::detail

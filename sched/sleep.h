@@ -81,10 +81,14 @@ class sleep_with_result : public sleep_awaiter {
 [[noreturn]] void throw_nan();
 
 template <class Rep, class Period>
-time_point deadline_after(std::chrono::duration<Rep, Period> d) {
+duration to_wait(std::chrono::duration<Rep, Period> d) {
   if constexpr (std::is_floating_point_v<Rep>)
     if (d.count() != d.count()) throw_nan();
-  return saturating_add(clock::now(), to_duration(d));
+  return to_duration(d);
+}
+template <class Rep, class Period>
+time_point deadline_after(std::chrono::duration<Rep, Period> d) {
+  return saturating_add(clock::now(), to_wait(d));
 }
 
 }  // namespace detail

@@ -52,16 +52,31 @@ void timeout_scope::enter(detail::task_record& t) {
   task_ = &t;
   expired_before_entry_ = expired_count.load(detail::relaxed);
   requests_at_entry_ = t.state().requests_delivered();
-  if (deadline_) arm(*deadline_);
+  if (!deadline_) return;
+  if (!from_entry_) return arm(*deadline_);
+  const auto lasts = deadline_->time_since_epoch();
+  deadline_ = saturating_add(clock::now(), lasts);
+  if (lasts > duration::zero())
+    arm_ahead(*deadline_);
+  else
+    expire_at_once();
 }
 
 void timeout_scope::arm(time_point deadline) {
-  if (deadline <= clock::now()) {  // the next suspension shall see it, however soon that is
-    at_once_ = true;
-    note_expired();
-    (void)detail::cancel_now(*task_);
-    return;
-  }
+  if (deadline <= clock::now())
+    expire_at_once();
+  else
+    arm_ahead(deadline);
+}
+
+// The next suspension shall see it, however soon that is.
+void timeout_scope::expire_at_once() noexcept {
+  at_once_ = true;
+  note_expired();
+  (void)detail::cancel_now(*task_);
+}
+
+void timeout_scope::arm_ahead(time_point deadline) {
   timers& wheel = detail::timers_of_this_loop();
   armed_in = &wheel;
   std::lock_guard hold(wheel);

@@ -17,7 +17,18 @@ namespace heddle {
 
 namespace detail {
 struct scope_access;
-}
+
+/// How long a block may last: until `end`; or, counted from its entry, which then need not ask again whether the end is past, for as long
+/// as `end` is after the clock's zero.
+struct time_limit {
+  std::optional<time_point> end;
+  bool from_entry = false;
+
+  [[nodiscard]] bool nothing_left() const noexcept {
+    return end && *end <= (from_entry ? time_point() : clock::now());
+  }
+};
+}  // namespace detail
 
 /// The deadline of a block, seen from inside: the body of `timeout` may take a `timeout_scope&`. It belongs to the task that runs the block.
 ///
@@ -36,14 +47,16 @@ class timeout_scope : private detail::timer_node {
 
  private:
   friend struct detail::scope_access;
-  explicit timeout_scope(std::optional<time_point> deadline) noexcept
-      : timer_node(&fired), deadline_(deadline) {}
+  explicit timeout_scope(detail::time_limit limit) noexcept
+      : timer_node(&fired), deadline_(limit.end), from_entry_(limit.from_entry) {}
   ~timeout_scope() = default;
 
   void enter(detail::task_record& t);
   /// True: it expired and its request was the only one left: a cancelled_error becomes a timeout_error.
   [[nodiscard]] bool leave() noexcept;
   void arm(time_point deadline);
+  void arm_ahead(time_point deadline);
+  void expire_at_once() noexcept;
   void disarm() noexcept;
   static void fired(detail::timer_node& node, detail::work_list& todo) noexcept;
 
@@ -60,6 +73,7 @@ class timeout_scope : private detail::timer_node {
   detail::atomic<bool> expired_{false};
   bool at_once_ = false;  // the deadline was past when it was set: there was no timer
   bool left_ = false;
+  bool from_entry_;  // until the entry: deadline_ is a time_limit's
 };
 
 namespace detail {
@@ -71,8 +85,9 @@ struct scope_access {
 
   class scope {
    public:
-    scope(std::optional<time_point> deadline) noexcept : scope_(deadline) {}
-    scope(scope&& other) noexcept : scope_(other.scope_.when()) {}  // on its way into the frame
+    scope(time_limit limit) noexcept : scope_(limit) {}
+    scope(scope&& other) noexcept  // on its way into the frame
+        : scope_(time_limit{other.scope_.deadline_, other.scope_.from_entry_}) {}
     timeout_scope& get() noexcept { return scope_; }
     void enter(task_record& t) { scope_.enter(t); }
     [[nodiscard]] bool leave() noexcept { return scope_.leave(); }
@@ -153,20 +168,20 @@ task<typename body_value<body_result<F>>::type> run_with_deadline(
 }
 
 template <class Rep, class Period>
-std::optional<time_point> deadline_from(std::chrono::duration<Rep, Period> d) {
-  return deadline_after(d);
+time_limit limit_of(std::chrono::duration<Rep, Period> d) {
+  return {time_point(to_wait(d)), true};
 }
-inline std::optional<time_point> deadline_from(std::nullopt_t) noexcept { return std::nullopt; }
+inline time_limit limit_of(std::nullopt_t) noexcept { return {}; }
 template <class Rep, class Period>
-std::optional<time_point> deadline_from(
-    const std::optional<std::chrono::duration<Rep, Period>>& d) {
-  return d ? std::optional<time_point>(deadline_after(*d)) : std::nullopt;
+time_limit limit_of(const std::optional<std::chrono::duration<Rep, Period>>& d) {
+  return d ? limit_of(*d) : time_limit{};
 }
 
 }  // namespace detail
 
 /// Runs `body` (a callable that returns a task, or a plain one; it may take a `timeout_scope&`) and yields its result; when `limit` passes first,
-/// the block is cancelled, awaited to its end, and timeout_error thrown. std::nullopt: no limit.
+/// the block is cancelled, awaited to its end, and timeout_error thrown. std::nullopt: no limit. It counts from the entry into the block, as
+/// asyncio's wait_for counts, not from this call; for a limit that holds before that, timeout_at.
 ///
 ///   co_await h::timeout(2s, [&]() -> h::task<> { co_await handshake(); co_await login(); });
 ///
@@ -175,12 +190,12 @@ std::optional<time_point> deadline_from(
 /// Cancel    from outside passes through as cancelled_error.
 template <class D, class F>
 [[nodiscard]] auto timeout(D limit, F body) {
-  return detail::run_with_deadline<F>(detail::deadline_from(limit), std::move(body));
+  return detail::run_with_deadline<F>(detail::limit_of(limit), std::move(body));
 }
 /// The same with the deadline given as a point in time.
 template <class F>
 [[nodiscard]] auto timeout_at(std::optional<time_point> deadline, F body) {
-  return detail::run_with_deadline<F>(deadline, std::move(body));
+  return detail::run_with_deadline<F>(detail::time_limit{deadline}, std::move(body));
 }
 
 }  // namespace heddle

@@ -13,10 +13,10 @@ namespace heddle {
 namespace detail {
 
 template <class T>
-task<T> wait_for_task(task<T> inner, std::optional<time_point> deadline) {
-  if (deadline && *deadline <= clock::now()) throw timeout_error();  // the body never starts
+task<T> wait_for_task(task<T> inner, time_limit limit) {
+  if (limit.nothing_left()) throw timeout_error();  // the body never starts
   auto body = [&inner]() -> task<T>& { return inner; };
-  auto block = run_with_deadline(deadline, body);
+  auto block = run_with_deadline(limit, body);
   co_return co_await block;
 }
 
@@ -38,13 +38,13 @@ concept other_awaitable = !shared_awaitable<std::remove_cvref_t<A>> &&
 /// Throws    timeout_error; what `inner` throws. Cancel: passes on to `inner`.
 template <class T, class D>
 [[nodiscard]] task<T> wait_for(task<T> inner, D limit) {
-  return detail::wait_for_task(std::move(inner), detail::deadline_from(limit));
+  return detail::wait_for_task(std::move(inner), detail::limit_of(limit));
 }
 /// The same for a task of its own or a future, which is cancelled when the limit passes. One that is done yields at once, whatever the limit.
 /// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue.
 template <detail::shared_awaitable A, class D>
 [[nodiscard]] auto wait_for(A& shared, D limit) {
-  return detail::run_with_deadline(detail::deadline_from(limit),
+  return detail::run_with_deadline(detail::limit_of(limit),
                                    [kept = shared]() mutable -> const A& { return kept; });
 }
 template <detail::shared_awaitable A, class D>
@@ -52,7 +52,7 @@ template <detail::shared_awaitable A, class D>
   requires(!std::is_lvalue_reference_v<A>)
 {
   return detail::run_with_deadline(
-      detail::deadline_from(limit),
+      detail::limit_of(limit),
       [kept = std::move(shared)]() mutable -> A&& { return std::move(kept); });
 }
 
@@ -62,12 +62,11 @@ template <detail::other_awaitable A, class D>
 [[nodiscard]] auto wait_for(A&& awaited, D limit) {
   if constexpr (!std::is_lvalue_reference_v<A> && std::move_constructible<A>)
     return detail::run_with_deadline(
-        detail::deadline_from(limit),
+        detail::limit_of(limit),
         [kept = std::move(awaited)]() mutable -> A&& { return std::move(kept); });
   else
-    return detail::run_with_deadline(detail::deadline_from(limit), [place = &awaited]() -> A&& {
-      return static_cast<A&&>(*place);
-    });
+    return detail::run_with_deadline(
+        detail::limit_of(limit), [place = &awaited]() -> A&& { return static_cast<A&&>(*place); });
 }
 
 }  // namespace heddle

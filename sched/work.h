@@ -47,7 +47,8 @@ class work {
 
 /// A callback on its way to a loop. Counted: the queue (or timer, or task) holds one reference, the handle another.
 //
-// state_  queued -> running -> done, or queued -> cancelled, by compare-exchange: a callback runs or is cancelled, never both.
+// state_  queued -> running -> done, or queued -> cancelled, by compare-exchange: a callback runs or is cancelled, never both. One that waits for
+//         its time becomes cancelled by a store, under the timers' lock.
 class callback : public frame_cached {
  public:
   virtual ~callback() = default;
@@ -79,8 +80,12 @@ class callback : public frame_cached {
   virtual void invoke() = 0;
   /// Releases what was captured: after it ran, or when it is cancelled.
   virtual void release() noexcept = 0;
-  /// True: it was waiting, for its time or the end of a task, does not any more, and the caller has the reference of what it waited in.
+  /// True: it was waiting for its time, does not any more, is cancelled, and the caller has the reference of what it waited in.
+  virtual bool cancel_timer() noexcept { return false; }
+  /// It has been cancelled. True: it was waiting for the end of a task, does not any more, and the caller has the reference.
   virtual bool disarm() noexcept { return false; }
+  /// While it waits under a lock that whoever would run it takes: what an exchange decides elsewhere is decided already.
+  void cancelled_alone() noexcept { state_.store(state::cancelled, relaxed); }
 
  private:
   enum class state : std::uint8_t { queued, running, done, cancelled };
@@ -99,7 +104,8 @@ class timed_callback : public callback, public timer_node {
  private:
   bool arm_locked(worker& w, time_point when);
   static void fired(timer_node& node, work_list& todo) noexcept;
-  bool disarm() noexcept override;
+  bool cancel_timer() noexcept override;
+  bool cancel_armed() noexcept;
 
   worker* worker_ = nullptr;  // alive while armed_
   atomic<bool> armed_{false};

@@ -38,6 +38,10 @@ void report_slow(runtime_state& s, const any_task& task, const callback_handle& 
   } catch (const std::bad_alloc&) {}  // a warning less
 }
 
+[[noreturn]] HEDDLE_COLD void throw_closed(const char* what) {
+  throw_usage(std::string(what) + " on a closed runtime");
+}
+
 }  // namespace
 
 worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
@@ -401,9 +405,9 @@ void worker::deliver(work item) noexcept {
 }
 
 void worker::check_open(const char* what) const {
-  if ((this_worker() == this && sealed_) ||
-      state_->loops_end.load(acquire))  // pairs with ~runtime_state
-    throw_usage(std::string(what) + " on a closed runtime");
+  if (state_->loops_end.load(acquire) ||  // pairs with ~runtime_state
+      (self_of_thread.loop == static_cast<const loop*>(this) && sealed_)) [[unlikely]]
+    throw_closed(what);
 }
 
 void worker::drop_leftovers() noexcept {

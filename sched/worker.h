@@ -118,7 +118,7 @@ class worker final : public loop {
 
   [[nodiscard]] timers& own_timers() noexcept { return timers_; }
   [[nodiscard]] driver& own_driver() noexcept { return *driver_; }
-  [[nodiscard]] runtime_state& state() noexcept { return *state_; }
+  [[nodiscard]] runtime_state& state() const noexcept { return *state_; }
   [[nodiscard]] loop_stats stats() const noexcept;
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
   [[nodiscard]] std::uint64_t finished() const noexcept { return finished_.load(relaxed); }

@@ -6,6 +6,7 @@
 #include <heddle/core/task.h>
 
 #include <chrono>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -148,6 +149,11 @@ TEST(Clock, DurationsOfAnyKindAreClampedAndNeverRoundedDown) {
   EXPECT_EQ(h::to_duration(3ms), nanoseconds(3'000'000));
   EXPECT_EQ(h::to_duration(duration<double>(1e-10)), nanoseconds(1));
   EXPECT_EQ(h::to_duration(hours::max()), h::duration::max());
+  EXPECT_EQ(h::to_duration(hours::min()), h::duration::min());
+  EXPECT_EQ(h::to_duration(duration<unsigned char, std::ratio<3600>>(255)), hours(255));
+  EXPECT_EQ(h::to_duration(duration<std::uint64_t, std::nano>(~std::uint64_t{0})),
+            h::duration::max());
+  EXPECT_EQ(h::to_duration(duration<std::int64_t, std::pico>(7000)), nanoseconds(7));
   EXPECT_EQ(h::to_duration(duration<double>(std::numeric_limits<double>::infinity())),
             h::duration::max());
   EXPECT_EQ(h::to_duration(-duration<double>(std::numeric_limits<double>::infinity())),

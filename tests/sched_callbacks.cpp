@@ -240,7 +240,7 @@ TEST_P(Callbacks, AnotherThreadMayCancelOneThatHasNotStarted) {
   EXPECT_FALSE(ran);
 }
 
-// Against each other: the loop that fires, two that cancel, and at times the end of the runtime.
+// Against each other: the loop that fires, a callback and two threads that cancel, and at times the end of the runtime.
 TEST_P(Callbacks, ATimedOneRunsOrIsCancelledOnceWhoeverCancelsItWhen) {
   constexpr int each = 64;
   for (int round = 0; round < support::rounds(100); ++round) {
@@ -255,6 +255,7 @@ TEST_P(Callbacks, ATimedOneRunsOrIsCancelledOnceWhoeverCancelsItWhen) {
     const auto cancel_all = [](std::vector<h::callback_handle> list) {
       for (auto& one : list) one.cancel();
     };
+    rt->loop(0).call_soon(cancel_all, handles);
     std::thread forward(cancel_all, handles);
     std::thread backward(cancel_all,
                          std::vector<h::callback_handle>(handles.rbegin(), handles.rend()));

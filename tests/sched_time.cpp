@@ -227,6 +227,28 @@ TEST_P(Timeout, APastDeadlineInterruptsTheFirstSuspension) {
   }());
 }
 
+h::task<> sleeps_for(h::duration d) { co_await h::sleep(d); }
+
+TEST(TimeoutLimit, CountsFromTheEntryIntoTheBlock) {
+  h::testing::simulate(1, {.loops = 2}, []() -> h::task<> {
+    auto block = h::timeout(1h, [](h::timeout_scope& scope) -> h::task<> {
+      EXPECT_EQ(scope.when(), h::clock::now() + 1h);
+      co_await h::sleep(59min);
+    });
+    auto wait = h::wait_for(sleeps_for(59min), 1h);
+    co_await h::sleep(2h);
+    co_await std::move(block);
+    co_await std::move(wait);
+    bool timed_out = false;
+    const auto before = h::clock::now();
+    try {
+      co_await h::timeout(1h, [] { return sleeps_for(2h); });
+    } catch (const h::timeout_error&) { timed_out = true; }
+    EXPECT_TRUE(timed_out);
+    EXPECT_LT(h::clock::now() - before, 61min);
+  });
+}
+
 TEST_P(Timeout, ABlockThatNeverSuspendsIsNotInterrupted) {
   run([]() -> h::task<> {
     int v = co_await h::timeout(0ms, []() -> h::task<int> { co_return 4; });
