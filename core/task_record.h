@@ -38,6 +38,9 @@ class wait_base {
   virtual void leave() noexcept {}
   /// Forwarding waits: what a cancellation goes to.
   virtual eventual* target() noexcept { return nullptr; }
+  /// Where task_record::looks_first() was said: called by the loop in place of the resumption, with the task active and current. True: it is
+  /// to be resumed. False: it waits again, and perhaps runs elsewhere by now; neither it nor its frame may be touched.
+  virtual bool look_again() noexcept { return true; }
   /// For people: what kind of wait this is ("mutex", "sleep").
   virtual const char* name() const noexcept { return "wait"; }
 
@@ -84,13 +87,19 @@ class alignas(32) task_record final : public eventual {
 
   void resumes_at(void* frame) noexcept { resume_ = reinterpret_cast<std::uintptr_t>(frame); }
   [[nodiscard]] void* frame() const noexcept {
-    return reinterpret_cast<void*>(resume_ & ~unstarted_tag);
+    return reinterpret_cast<void*>(resume_ & ~(unstarted_tag | looks_tag));
   }
   /// A task's first frame, before its first step: whoever runs it looks for a cancellation first.
   void starts_at(void* frame) noexcept {
     resume_ = reinterpret_cast<std::uintptr_t>(frame) | unstarted_tag;
   }
   [[nodiscard]] bool is_unstarted() const noexcept { return (resume_ & unstarted_tag) != 0; }
+  /// What it waits in shall look_again() before this wait ends. After suspending() and before the suspension.
+  void looks_first() noexcept { resume_ |= looks_tag; }
+  /// There is more to do than to resume it: it is unstarted, or its wait looks first.
+  [[nodiscard]] bool needs_a_look() const noexcept {
+    return (resume_ & (unstarted_tag | looks_tag)) != 0;
+  }
   void waits_in(wait_base* w) noexcept {
     wait_.store(reinterpret_cast<std::uintptr_t>(w), relaxed);
   }
@@ -200,6 +209,7 @@ class alignas(32) task_record final : public eventual {
   static void scan_all(void (*see)(void*, task_record&), void* f);
 
   static constexpr std::uintptr_t unstarted_tag = 1;
+  static constexpr std::uintptr_t looks_tag = 2;
   static constexpr std::uintptr_t place_tag = 1;
   static task_extra* extra_in(std::uintptr_t bits) noexcept {
     return (bits & place_tag) ? nullptr : reinterpret_cast<task_extra*>(bits);

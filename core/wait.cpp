@@ -7,28 +7,13 @@
 
 namespace heddle::detail {
 
-void waiter::leave() noexcept {
-  queue->lock();
-  if (linked) queue->unlink(*this);
-  queue->unlock();
+void wait_queue::leave(waiter& w) noexcept {
+  lock();
+  if (w.linked) unlink(w);
+  unlock();
 }
 
-void wait_queue::unlink(waiter& w) noexcept {
-  (w.prev ? w.prev->next : head_) = w.next;
-  (w.next ? w.next->prev : tail_) = w.prev;
-  w.prev = w.next = nullptr;
-  w.linked = false;
-}
-
-void wait_queue::link_before(waiter& w, waiter* place) noexcept {
-  w.prev = place ? place->prev : tail_;
-  w.next = place;
-  (w.prev ? w.prev->next : head_) = &w;
-  (w.next ? w.next->prev : tail_) = &w;
-  w.linked = true;
-}
-
-void wait_queue::destroyed_too_early() const noexcept {
+void wait_list::destroyed_too_early() const noexcept {
   std::string who;
   for (const waiter* w = head_; w; w = w->next)
     if (w->task)

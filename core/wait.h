@@ -18,20 +18,15 @@
 
 namespace heddle::detail {
 
-class wait_queue;
-
-/// A leaf wait in a wait_queue. Part of an awaiter, in the waiting frame.
+/// A leaf wait in a wait_list. Part of an awaiter, in the waiting frame; its class knows how to leave.
 class waiter : public wait_base {
  public:
-  explicit waiter(wait_queue& q) noexcept : queue(&q) {}
+  waiter() = default;
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
-  void leave() noexcept override;
-
   waiter* prev = nullptr;
   waiter* next = nullptr;
-  wait_queue* const queue;
   task_record* task = nullptr;  // set: it suspended (or was refused by a cancellation)
   bool linked = false;          // under the queue's lock
   bool given = false;           // the waker handed over what was waited for
@@ -42,24 +37,16 @@ class waiter : public wait_base {
   ~waiter() = default;
 };
 
-/// The waiters of one primitive, oldest first, and the lock that guards both them and the primitive's own state.
-class wait_queue {
+/// The waiters of one primitive, oldest first. A lock of the primitive's guards them.
+class wait_list {
  public:
-  wait_queue() = default;
-  wait_queue(const wait_queue&) = delete;
-  /// Takes the lock, so that a primitive may be destroyed by whom it has just let go on, while the waker's call still leaves it.
-  ~wait_queue() {
-    lock_.lock();
-    if (head_) [[unlikely]]
-      destroyed_too_early();
-  }
+  wait_list() = default;
+  wait_list(const wait_list&) = delete;
 
-  void lock() noexcept { lock_.lock(); }
-  void unlock() noexcept { lock_.unlock(); }
   [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
   [[nodiscard]] waiter* first() const noexcept { return head_; }
 
-  /// Lock held. Suspends `t` in `w`, last or before `place`; false: a cancellation was due, w.refused is set and nothing is linked.
+  /// Suspends `t` in `w`, last or before `place`; false: a cancellation was due, w.refused is set and nothing is linked.
   [[nodiscard]] bool suspend(waiter& w, task_record& t, waiter* place = nullptr) noexcept {
     w.task = &t;
     t.waits_in(&w);
@@ -70,7 +57,7 @@ class wait_queue {
     link_before(w, place);
     return true;
   }
-  /// Lock held. The oldest waiter that could be claimed, unlinked and now the caller's to schedule; or nullptr.
+  /// The oldest waiter that could be claimed, unlinked and now the caller's to schedule; or nullptr.
   [[nodiscard]] waiter* claim_first() noexcept {
     while (waiter* w = head_) {
       unlink(*w);
@@ -78,17 +65,61 @@ class wait_queue {
     }
     return nullptr;
   }
-  /// Lock held.
-  void unlink(waiter& w) noexcept;
-  void link_before(waiter& w, waiter* place) noexcept;
+  void unlink(waiter& w) noexcept {
+    (w.prev ? w.prev->next : head_) = w.next;
+    (w.next ? w.next->prev : tail_) = w.prev;
+    w.prev = w.next = nullptr;
+    w.linked = false;
+  }
+  void link_before(waiter& w, waiter* place) noexcept {
+    w.prev = place ? place->prev : tail_;
+    w.next = place;
+    (w.prev ? w.prev->next : head_) = &w;
+    (w.next ? w.next->prev : tail_) = &w;
+    w.linked = true;
+  }
+  /// Ends the process if somebody waits, and names him.
+  void assert_empty() const noexcept {
+    if (head_) [[unlikely]]
+      destroyed_too_early();
+  }
 
  private:
-  /// Ends the process, naming who waits.
   [[noreturn]] HEDDLE_COLD void destroyed_too_early() const noexcept;
 
-  spin_lock lock_;
   waiter* head_ = nullptr;
   waiter* tail_ = nullptr;
+};
+
+/// The same with a lock, which guards both them and the primitive's own state.
+class wait_queue : public wait_list {
+ public:
+  wait_queue() = default;
+  /// Takes the lock, so that a primitive may be destroyed by whom it has just let go on, while the waker's call still leaves it.
+  ~wait_queue() {
+    lock_.lock();
+    assert_empty();
+  }
+
+  void lock() noexcept { lock_.lock(); }
+  void unlock() noexcept { lock_.unlock(); }
+  /// A canceller has claimed `w`.
+  void leave(waiter& w) noexcept;
+
+ private:
+  spin_lock lock_;
+};
+
+/// A leaf wait in a wait_queue.
+class queue_waiter : public waiter {
+ public:
+  explicit queue_waiter(wait_queue& q) noexcept : queue(&q) {}
+  void leave() noexcept override { queue->leave(*this); }
+
+  wait_queue* const queue;
+
+ protected:
+  ~queue_waiter() = default;
 };
 
 /// Waiting for the end of `target` such that cancelling goes to the target: the waiter stays suspended until it ends.
@@ -113,6 +144,9 @@ class join_wait : public wait_base, public join_node {
 
  protected:
   ~join_wait() = default;
+  [[nodiscard]] eventual& awaited() const noexcept { return *target_; }
+  /// Who was suspended by suspend(), or nullptr.
+  [[nodiscard]] task_record* suspended() const noexcept { return task_; }
   /// The target was cancelled: was it by a cancellation of ours, which went to it?
   [[nodiscard]] task_record* cancelled_through() const noexcept {
     return task_ && word::requests(task_->state().load()) != 0 ? task_ : nullptr;
@@ -121,7 +155,7 @@ class join_wait : public wait_base, public join_node {
  private:
   static void fired(join_node& node, eventual& target, work_list& todo) noexcept;
 
-  eventual* target_;
+  eventual* const target_;
   task_record* task_ = nullptr;
 };
 

@@ -254,9 +254,9 @@ void process_state::let_go() noexcept {
 }
 
 /// Waits for the end of the child.
-class exit_wait final : public waiter {
+class exit_wait final : public queue_waiter {
  public:
-  explicit exit_wait(process_state& s) noexcept : waiter(s.ended_), state_(s) {}
+  explicit exit_wait(process_state& s) noexcept : queue_waiter(s.ended_), state_(s) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return state_.exited(); }
   template <heddle_promise P>

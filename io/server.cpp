@@ -132,10 +132,10 @@ class server_core final : public stream_listener, public std::enable_shared_from
 };
 
 /// Waits until the server is closed, and, if `empty`, has no connections left.
-class server_wait final : public waiter {
+class server_wait final : public queue_waiter {
  public:
   server_wait(server_core& s, bool empty) noexcept
-      : waiter(s.changed_), server_(s), empty_(empty) {}
+      : queue_waiter(s.changed_), server_(s), empty_(empty) {}
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>

@@ -161,11 +161,15 @@ class io_source {
 ///       readable_wait w(s, name, seen);
 ///       co_await w;
 ///     }
-class readable_wait final : public waiter {
+class readable_wait final : public queue_waiter {
  public:
   readable_wait(io_source& s, source_name name, std::uint32_t seen,
                 const char* what = "accept") noexcept
-      : waiter(s.readable), source_(s), generation_(name.generation), seen_(seen), what_(what) {}
+      : queue_waiter(s.readable),
+        source_(s),
+        generation_(name.generation),
+        seen_(seen),
+        what_(what) {}
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
@@ -187,10 +191,10 @@ class readable_wait final : public waiter {
 };
 
 /// Waits until the source is writable.
-class writable_wait final : public waiter {
+class writable_wait final : public queue_waiter {
  public:
   writable_wait(io_source& s, source_name name, const char* what = "connect") noexcept
-      : waiter(s.writable), source_(s), generation_(name.generation), what_(what) {}
+      : queue_waiter(s.writable), source_(s), generation_(name.generation), what_(what) {}
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>

@@ -18,7 +18,7 @@ void stream_ref::throw_moved_from() {
 }
 
 fill_wait::fill_wait(stream_core& core, bool whole)
-    : waiter(core.read_queue()), core_(core), whole_(whole) {}
+    : queue_waiter(core.read_queue()), core_(core), whole_(whole) {}
 
 bool fill_wait::await_ready() {
   if (whole_) core_.begin_read();
@@ -43,7 +43,8 @@ bool fill_wait::await_resume() {
   return false;
 }
 
-drain_wait::drain_wait(stream_core& core) noexcept : waiter(core.drain_queue()), core_(core) {}
+drain_wait::drain_wait(stream_core& core) noexcept
+    : queue_waiter(core.drain_queue()), core_(core) {}
 bool drain_wait::await_ready() { return core_.drained() && go_on(); }
 bool drain_wait::suspend(task_record& t) { return core_.wait_drained(*this, t); }
 void drain_wait::await_resume() {
@@ -51,7 +52,8 @@ void drain_wait::await_resume() {
   if (task) (void)core_.drained();
 }
 
-closed_wait::closed_wait(stream_core& core) noexcept : waiter(core.closed_queue()), core_(core) {}
+closed_wait::closed_wait(stream_core& core) noexcept
+    : queue_waiter(core.closed_queue()), core_(core) {}
 bool closed_wait::suspend(task_record& t) { return core_.wait_closed(*this, t); }
 void closed_wait::await_resume() {
   if (cancelled_at_resume(*this)) throw_cancelled(*task);

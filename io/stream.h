@@ -54,7 +54,7 @@ class stream_ref {
 };
 
 /// Waits for more bytes without a coroutine frame of its own.
-class [[nodiscard("co_await it")]] fill_wait final : public waiter, private ready_await {
+class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, private ready_await {
  public:
   explicit fill_wait(stream_core& core, bool whole = true);
 
@@ -77,7 +77,7 @@ class [[nodiscard("co_await it")]] fill_wait final : public waiter, private read
 };
 
 /// Waits until little enough is buffered for sending.
-class [[nodiscard("co_await it")]] drain_wait final : public waiter, private ready_await {
+class [[nodiscard("co_await it")]] drain_wait final : public queue_waiter, private ready_await {
  public:
   explicit drain_wait(stream_core& core) noexcept;
 
@@ -98,7 +98,7 @@ class [[nodiscard("co_await it")]] drain_wait final : public waiter, private rea
 };
 
 /// Waits until the connection is closed.
-class [[nodiscard("co_await it")]] closed_wait final : public waiter {
+class [[nodiscard("co_await it")]] closed_wait final : public queue_waiter {
  public:
   explicit closed_wait(stream_core& core) noexcept;
 

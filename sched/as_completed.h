@@ -58,7 +58,7 @@ class completion_queue {
 };
 
 /// Waits for the next; `index` tells which.
-class next_wait : private waiter, private timer_node, private ready_await {
+class next_wait : private queue_waiter, private timer_node, private ready_await {
  public:
   bool await_ready() noexcept;
   template <heddle_promise P>
@@ -69,7 +69,7 @@ class next_wait : private waiter, private timer_node, private ready_await {
 
  protected:
   explicit next_wait(completion_queue& q) noexcept
-      : waiter(q.waiting_), timer_node(&timed_out), from_(&q) {}
+      : queue_waiter(q.waiting_), timer_node(&timed_out), from_(&q) {}
   ~next_wait() = default;
   /// The index of one that has ended, or nothing when all were handed out.
   std::optional<std::size_t> take();

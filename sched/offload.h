@@ -39,9 +39,9 @@ class offload_job : public frame_cached {
   }
 
   /// A leaf wait for the end of the job. Cancelled: the job is cancelled too, or left to run alone.
-  class wait_for_end : public waiter {
+  class wait_for_end : public queue_waiter {
    public:
-    explicit wait_for_end(offload_job& j) noexcept : waiter(j.queue_), job_(&j) {}
+    explicit wait_for_end(offload_job& j) noexcept : queue_waiter(j.queue_), job_(&j) {}
     const char* name() const noexcept override { return "to_thread"; }
     bool await_ready() const noexcept { return false; }
     template <heddle_promise P>

@@ -178,9 +178,9 @@ class enter_group {
 };
 
 /// Waits for the last child; yields false if a cancellation came first.
-class exit_group final : private waiter {
+class exit_group final : private queue_waiter {
  public:
-  explicit exit_group(task_group& g) noexcept : waiter(group_access::queue(g)), group_(&g) {}
+  explicit exit_group(task_group& g) noexcept : queue_waiter(group_access::queue(g)), group_(&g) {}
   bool await_ready() noexcept { return group_access::empty(*group_); }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {

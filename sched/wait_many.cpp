@@ -28,7 +28,7 @@ bool distinct_members::done(std::size_t i) const noexcept { return targets_[i]->
 
 many_wait::many_wait(const std::vector<eventual*>& members, wait_until until,
                      std::optional<duration> limit)
-    : waiter(queue_),
+    : queue_waiter(queue_),
       timer_node(&timed_out),
       members_(members),
       until_(until),

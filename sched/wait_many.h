@@ -87,7 +87,7 @@ std::optional<duration> limit_from(const std::optional<std::chrono::duration<Rep
 //
 // queue_ has at most one waiter, this; its lock guards left_ and enough_. A member's node fires under the member's joiner lock, the timer
 // under its loop's: removing them waits for a firing that is under way, so nobody touches this after detach().
-class many_wait final : private waiter, private timer_node, private ready_await {
+class many_wait final : private queue_waiter, private timer_node, private ready_await {
  public:
   /// Throws bad_value for no members and for a condition that there is not.
   many_wait(const std::vector<eventual*>& members, wait_until until, std::optional<duration> limit);

@@ -42,6 +42,15 @@ void report_slow(runtime_state& s, const any_task& task, const callback_handle& 
   throw_usage(std::string(what) + " on a closed runtime");
 }
 
+// False: that was its step. A task that was cancelled before its first one ends; one that was told to look may have to wait again.
+bool goes_on(task_record& t) noexcept {
+  if (!t.is_unstarted()) return t.wait()->look_again();
+  if ((t.state().peek() & word::must) == 0) [[likely]]
+    return true;
+  end_unstarted(t);
+  return false;
+}
+
 }  // namespace
 
 worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
@@ -194,8 +203,7 @@ void worker::run_task(task_record& t) {
   t.at_home(static_cast<loop*>(this));
   if (this_world()) [[unlikely]]
     state_->simulated->note("runs", &t);
-  if (t.is_unstarted() && (t.state().peek() & word::must)) [[unlikely]] {
-    end_unstarted(t);
+  if (t.needs_a_look() && !goes_on(t)) [[unlikely]] {
     self.current = nullptr;
     return;
   }
@@ -364,6 +372,10 @@ void worker::schedule(task_record& t) noexcept {
       return;
     }
     if (self.current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
+      if (here->slot_.load(relaxed) == nullptr) {  // only the owner fills it
+        here->slot_.store(&t, release);            // pairs with a rescuer's exchange
+        return;
+      }
       task_record* displaced =
           here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
       if (!displaced) return;

@@ -55,7 +55,7 @@ class barrier {
 class [[nodiscard("co_await it: by itself it does nothing")]] barrier::waiting final
     : private detail::waiter {
  public:
-  explicit waiting(barrier& b) noexcept : waiter(b.waiters_), barrier_(b) {}
+  explicit waiting(barrier& b) noexcept : barrier_(b) {}
 
   static bool await_ready() noexcept { return false; }
   template <detail::heddle_promise P>

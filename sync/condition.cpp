@@ -12,9 +12,9 @@ using namespace detail;
 
 /// The wait between the unlock and the next lock. It is linked before the unlock: a notify that
 /// follows finds it.
-class condition::waiting final : public waiter {
+class condition::waiting final : public queue_waiter {
  public:
-  explicit waiting(condition& c) noexcept : waiter(c.waiters_), condition_(c) {}
+  explicit waiting(condition& c) noexcept : queue_waiter(c.waiters_), condition_(c) {}
 
   static bool await_ready() noexcept { return false; }
   template <heddle_promise P>

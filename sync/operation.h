@@ -13,15 +13,20 @@ namespace heddle::detail {
 
 /// What an operation waits for. `try_now` takes it without waiting. `wait_in` does so after all, or
 /// suspends the task: true; false also when a cancellation was due (then the waiter is refused).
-/// `give_back` undoes a hand-over that a cancellation overtook.
+/// `give_back` undoes a hand-over that a cancellation overtook. It names its `queue()`, or, if the
+/// lock is not that of one wait_queue, has a `leave(w)`.
 template <class What>
 concept awaited = requires(What& what, waiter& w, task_record& t) {
-  { what.queue() } noexcept -> std::same_as<wait_queue&>;
   { what.try_now() } noexcept -> std::same_as<bool>;
   { what.wait_in(w, t) } noexcept -> std::same_as<bool>;
   { what.give_back() } noexcept;
   { what.result() };
   { What::name } -> std::convertible_to<const char*>;
+};
+
+template <class What>
+concept leaves_by_itself = requires(What& what, waiter& w) {
+  { what.leave(w) } noexcept;
 };
 
 /// `co_await` it: once, where it was made. It lives in the frame of the caller and is the entry in
@@ -31,7 +36,7 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     : private waiter,
       private ready_await {
  public:
-  explicit operation(What what) noexcept : waiter(what.queue()), what_(what) {
+  explicit operation(What what) noexcept : what_(what) {
     // Not on the class: a primitive names this type while What is still being defined.
     static_assert(awaited<What>);
   }
@@ -52,12 +57,10 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
 
  private:
   void leave() noexcept override {
-    if constexpr (requires {
-                    what_.leave(*this);
-                  })  // a primitive with several queues under one lock
+    if constexpr (leaves_by_itself<What>)
       what_.leave(*this);
     else
-      waiter::leave();
+      what_.queue().leave(*this);
   }
   const char* name() const noexcept override { return What::name; }
 

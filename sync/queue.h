@@ -261,80 +261,114 @@ class basic_queue : public queue_core {
     if (r == get_result::shut_down) throw_shut_down("get");
     return r == get_result::done;
   }
-  // Who waits when the shutdown comes is told without many words, see throw_shut_down().
-  static bool put_came(put_result r) {
-    if (r == put_result::shut_down) throw queue_shut_down();
-    return r == put_result::done;
-  }
-  static bool get_came(get_result r) {
-    if (r == get_result::shut_down) throw queue_shut_down();
-    return r == get_result::done;
-  }
-  // What really waits is a coroutine, since who was woken looks again: it costs a frame from the
-  // cache, and only then.
-  task<> wait_to_put(cell<T> item) {
-    turn mine(*this, side::putters);
-    do co_await mine;
-    while (!put_came(insert(item)));
-  }
-  task<T> wait_to_get() {
-    turn mine(*this, side::getters);
-    std::optional<cell<T>> item;
-    do co_await mine;
-    while (!get_came(remove(item)));
-    co_return item->take();
-  }
-
   Buffer buffer_;
 };
 
 template <class T, class Buffer>
 class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::putting final
-    : private ready_await {
+    : private queue_core::turn {
  public:
   putting(basic_queue& q, cell<T> item) noexcept : queue_(q), item_(std::move(item)) {}
 
-  bool await_ready() { return put_done(queue_.insert(item_)) && this->go_on(); }
+  bool await_ready() {
+    if (queue_.looks_full() || !put_done(queue_.insert(item_))) return false;
+    this->how_ = how::done;
+    return this->go_on();
+  }
   template <heddle_promise P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
-    if (this->stands_back())
-      return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
-    waiting_ = queue_.wait_to_put(std::move(item_));
-    return call(waiting_, h);
+  bool await_suspend(std::coroutine_handle<P> h) {
+    if (this->stands_back()) return this->stand_back(h);
+    return put_or_wait(h.promise().suspending(h));
   }
   void await_resume() {
-    if (waiting_.valid()) waiting_.frame().promise().result.take();
+    if (this->how_ != how::done) [[unlikely]]
+      queue_.throw_reason(*this, side::putters);
   }
 
  private:
+  using how = queue_core::turn::how;
+
+  /// True: it waits, and nothing here may be touched.
+  bool put_or_wait(task_record& t) noexcept {
+    task_record* woken = nullptr;
+    try {
+      const hold locked(queue_);
+      switch (queue_.may_put()) {
+        case put_result::full: return queue_.wait(*this, side::putters, t);
+        case put_result::shut_down:
+          this->how_ = this->has_waited() ? how::turned_off : how::shut_down;
+          return false;
+        case put_result::done: break;
+      }
+      queue_.buffer_.push(std::move(item_));
+      woken = queue_.added();
+      this->how_ = how::done;
+    } catch (...) { this->fail(); }
+    if (woken) schedule(*woken);
+    return false;
+  }
+  bool look_again() noexcept override {
+    return cancelled_at_resume(*this) || !put_or_wait(*this->task);
+  }
+  void leave() noexcept override { queue_.leave(*this, side::putters); }
+  const char* name() const noexcept override { return "queue.put"; }
+
   basic_queue& queue_;
   cell<T> item_;
-  task<> waiting_;
 };
 
 template <class T, class Buffer>
 class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buffer>::getting final
-    : private ready_await {
+    : private queue_core::turn {
  public:
   explicit getting(basic_queue& q) noexcept : queue_(q) {}
 
-  bool await_ready() { return get_done(queue_.remove(item_)) && this->go_on(); }
+  bool await_ready() {
+    if (queue_.looks_empty() || !get_done(queue_.remove(item_))) return false;
+    this->how_ = how::done;
+    return this->go_on();
+  }
   template <heddle_promise P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
-    if (this->stands_back())
-      return this->stand_back(h) ? std::noop_coroutine() : std::coroutine_handle<>(h);
-    waiting_ = queue_.wait_to_get();
-    return call(waiting_, h);
+  bool await_suspend(std::coroutine_handle<P> h) {
+    if (this->stands_back()) return this->stand_back(h);
+    return get_or_wait(h.promise().suspending(h));
   }
   T await_resume() {
-    if (item_) return item_->take();
-    return waiting_.frame().promise().result.take();
+    if (this->how_ != how::done) [[unlikely]]
+      queue_.throw_reason(*this, side::getters);
+    return item_->take();
   }
 
  private:
+  using how = queue_core::turn::how;
+
+  /// True: it waits, and nothing here may be touched.
+  bool get_or_wait(task_record& t) noexcept {
+    task_record* woken = nullptr;
+    try {
+      const hold locked(queue_);
+      switch (queue_.may_get()) {
+        case get_result::empty: return queue_.wait(*this, side::getters, t);
+        case get_result::shut_down:
+          this->how_ = this->has_waited() ? how::turned_off : how::shut_down;
+          return false;
+        case get_result::done: break;
+      }
+      item_.emplace(queue_.buffer_.pop());
+      woken = queue_.taken();
+      this->how_ = how::done;
+    } catch (...) { this->fail(); }
+    if (woken) schedule(*woken);
+    return false;
+  }
+  bool look_again() noexcept override {
+    return cancelled_at_resume(*this) || !get_or_wait(*this->task);
+  }
+  void leave() noexcept override { queue_.leave(*this, side::getters); }
+  const char* name() const noexcept override { return "queue.get"; }
+
   basic_queue& queue_;
   std::optional<cell<T>> item_;
-  task<T> waiting_;
 };
 
 }  // namespace detail
@@ -343,7 +377,7 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
 /// 0 or less does not.
 ///
 /// Cost      put and get when ready: 1 locked operation and no allocation once the ring has grown;
-///           one cached frame when they wait
+///           nothing is allocated when they wait
 /// Ordering  put() synchronizes-with the get() of its item; each getter sees the items of one
 ///           putter in the order they were put. Who waits longest is woken first; a newcomer may
 ///           still be faster than one who was woken and has not run yet

@@ -9,7 +9,7 @@ namespace heddle::detail {
 
 std::size_t queue_core::size() const noexcept {
   const hold locked(*this);
-  return size_;
+  return size_.load(relaxed);
 }
 
 bool queue_core::is_shut_down() const noexcept {
@@ -22,20 +22,36 @@ bool queue_core::all_done() const noexcept {
   return unfinished_ == 0;
 }
 
-bool queue_core::wait_turn(turn& w, task_record& t) noexcept {
-  w.task = nullptr;  // it may have waited before
-  w.given = false;
-  const hold locked(*this);
-  const bool getter = w.side_ == side::getters;
-  if (getter ? may_get() != get_result::empty : may_put() != put_result::full) return false;
+bool queue_core::turn::wait_among(wait_queue& others, std::uint64_t& tickets,
+                                  task_record& t) noexcept {
   waiter* place = nullptr;
-  if (w.ticket_ == 0) {
-    w.ticket_ = ++tickets_;
+  if (!has_waited()) {
+    ticket_ = ++tickets;
+    t.looks_first();
   } else {
-    place = w.queue->first();
-    while (place && static_cast<turn*>(place)->ticket_ < w.ticket_) place = place->next;
+    given = false;
+    place = others.first();
+    while (place && static_cast<turn*>(place)->ticket_ < ticket_) place = place->next;
   }
-  return w.queue->suspend(w, t, place);
+  return others.suspend(*this, t, place);
+}
+
+void queue_core::turn::rethrow() {
+  std::exception_ptr error = std::move(error_);
+  std::destroy_at(&error_);
+  std::rethrow_exception(std::move(error));
+}
+
+void queue_core::throw_reason(turn& w, side of) {
+  switch (w.how_) {
+    case turn::how::shut_down: throw_shut_down(of == side::getters ? "get" : "put");
+    case turn::how::turned_off: throw queue_shut_down();
+    case turn::how::failed: pass_on(of); w.rethrow();
+    case turn::how::open:
+    case turn::how::done: break;
+  }
+  if (w.given) pass_on(of);
+  throw_cancelled(*w.task);
 }
 
 bool queue_core::wait_join(waiter& w, task_record& t) noexcept {
@@ -43,9 +59,14 @@ bool queue_core::wait_join(waiter& w, task_record& t) noexcept {
   return unfinished_ != 0 && joiners_.suspend(w, t);
 }
 
-void queue_core::leave(waiter& w) noexcept {
+void queue_core::leave(waiter& w, side of) noexcept {
   const hold locked(*this);
-  if (w.linked) w.queue->unlink(w);
+  if (w.linked) (of == side::getters ? getters_ : putters_).unlink(w);
+}
+
+void queue_core::leave_join(waiter& w) noexcept {
+  const hold locked(*this);
+  if (w.linked) joiners_.unlink(w);
 }
 
 void queue_core::pass_on(side of) noexcept {
@@ -71,7 +92,7 @@ void queue_core::throw_shut_down(const char* call) {
 
 void queue_core::close(std::size_t dropped, work_list& todo) noexcept {
   shut_down_ = true;
-  size_ -= dropped;
+  size_.store(size_.load(relaxed) - dropped, relaxed);
   unfinished_ -= dropped;
   while (auto* t = wake(getters_)) todo.schedule(*t);
   while (auto* t = wake(putters_)) todo.schedule(*t);

@@ -3,25 +3,17 @@
 // once.
 #pragma once
 
-#include <heddle/core/task.h>
+#include <heddle/core/atomic.h>
+#include <heddle/core/budget.h>
 #include <heddle/core/wait.h>
 #include <heddle/sync/operation.h>
 
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <memory>
 
 namespace heddle::detail {
-
-/// Awaits `callee` from within an awaiter: a plain call, by symmetric transfer, as `co_await
-/// callee` is.
-template <class T, heddle_promise P>
-std::coroutine_handle<> call(task<T>& callee, std::coroutine_handle<P> caller) noexcept {
-  auto& p = callee.frame().promise();
-  p.continuation = caller;
-  p.record = static_cast<promise_base&>(caller.promise()).record;
-  return callee.frame();
-}
 
 // Protocol LOOK-AGAIN. An item stays in the buffer until the getter that takes it runs, and a waker
 // only says "look": so a cancelled getter never has an item in its hands, and a priority queue
@@ -29,23 +21,25 @@ std::coroutine_handle<> call(task<T>& callee, std::coroutine_handle<P> caller) n
 //
 //   put    adds the item; claims the getter that waits longest, if any: woken
 //   look   a woken getter takes an item; if others were faster it waits again, in the place it had
-//          (tickets)
-//   cancel a getter that was woken and then cancelled passes the wake on, if there is still an item
+//          (tickets). The loop calls it in place of the resumption (wait_base::look_again), so that the
+//          coroutine goes on when it has what it waited for, and the awaiter is all that waits
+//   cancel a getter that was woken and then cancelled passes the wake on, if there is still an item.
+//          What comes after a look that found an item is thrown at the next wait
 //
 // A getter is linked only when the buffer is empty, under the lock. So with items and linked
 // getters there are woken ones that have not looked yet, as many as items, or as getters: nobody
 // sleeps beside an item. The same for putters, with room in place of items.
 //
-// One lock, that of getters_, guards all of it.
+// One lock, that of getters_, guards all of it. size_ is also read without it: who sees an empty
+// queue, or a full one, takes the lock only to wait, and looks again then.
 class queue_core {
   struct joining {
     static constexpr const char* name = "queue.join";
     queue_core* q;
 
-    [[nodiscard]] wait_queue& queue() noexcept { return q->joiners_; }
     [[nodiscard]] bool try_now() noexcept { return q->all_done(); }
     [[nodiscard]] bool wait_in(waiter& w, task_record& t) noexcept { return q->wait_join(w, t); }
-    void leave(waiter& w) noexcept { q->leave(w); }
+    void leave(waiter& w) noexcept { q->leave_join(w); }
     void give_back() noexcept {}
     void result() noexcept {}
   };
@@ -90,20 +84,20 @@ class queue_core {
   // What follows is called with the lock held.
   [[nodiscard]] put_result may_put() const noexcept {
     if (shut_down_) return put_result::shut_down;
-    return max_size_ != 0 && size_ >= max_size_ ? put_result::full : put_result::done;
+    return looks_full() ? put_result::full : put_result::done;
   }
   [[nodiscard]] get_result may_get() const noexcept {
-    if (size_ != 0) return get_result::done;
+    if (!looks_empty()) return get_result::done;
     return shut_down_ ? get_result::shut_down : get_result::empty;
   }
   /// An item was added or taken: whom to schedule after the unlock, or nullptr.
   [[nodiscard]] task_record* added() noexcept {
-    ++size_;
+    size_.store(size_.load(relaxed) + 1, relaxed);
     ++unfinished_;
     return wake(getters_);
   }
   [[nodiscard]] task_record* taken() noexcept {
-    --size_;
+    size_.store(size_.load(relaxed) - 1, relaxed);
     return wake(putters_);
   }
   /// `call`: what was asked of a queue that had been shut down before. The error names the task that asked.
@@ -114,36 +108,53 @@ class queue_core {
   /// All who wait look again; `dropped` items count as done.
   void close(std::size_t dropped, work_list& todo) noexcept;
 
-  /// One wait for an item, or for room. Awaited again after a look that came too late, it keeps its
-  /// place in the queue.
-  class [[nodiscard]] turn final : public waiter {
-   public:
-    turn(queue_core& q, side of) noexcept
-        : waiter(of == side::getters ? q.getters_ : q.putters_), q_(q), side_(of) {}
+  /// A get or put: what it has come to, and its place in the queue while it waits.
+  class turn : public waiter, protected ready_await {
+   protected:
+    enum class how : std::uint8_t {
+      open,        // not yet; or else it was cancelled
+      done,        // it has the item, or the item has gone
+      shut_down,   // it came after the shutdown
+      turned_off,  // it waited when the shutdown came
+      failed,      // error_: an exception out of the buffer
+    };
 
-    static bool await_ready() noexcept { return false; }
-    template <heddle_promise P>
-    bool await_suspend(std::coroutine_handle<P> h) {
-      return q_.wait_turn(*this, h.promise().suspending(h));
+    turn() noexcept {}
+    ~turn() {}
+
+    /// Waits: true; false also when a cancellation was due. Lock held.
+    [[nodiscard]] bool wait_among(wait_queue& others, std::uint64_t& tickets,
+                                  task_record& t) noexcept;
+    [[nodiscard]] bool has_waited() const noexcept { return ticket_ != 0; }
+    void fail() noexcept {
+      std::construct_at(&error_, std::current_exception());
+      how_ = how::failed;
     }
-    void await_resume() {
-      if (!cancelled_at_resume(*this)) [[likely]]
-        return;
-      if (given) q_.pass_on(side_);
-      throw_cancelled(*task);
-    }
+    /// It has failed.
+    [[noreturn]] HEDDLE_COLD void rethrow();
+
+    how how_ = how::open;
 
    private:
     friend class queue_core;
-    void leave() noexcept override { q_.leave(*this); }
-    const char* name() const noexcept override {
-      return side_ == side::getters ? "queue.get" : "queue.put";
-    }
-
-    queue_core& q_;
-    std::uint64_t ticket_ = 0;
-    const side side_;
+    union {
+      std::uint64_t ticket_ = 0;
+      std::exception_ptr error_;  // once it has failed
+    };
   };
+
+  /// What `side` is worth a look at, without the lock: a hint.
+  [[nodiscard]] bool looks_empty() const noexcept { return size_.load(relaxed) == 0; }
+  [[nodiscard]] bool looks_full() const noexcept {
+    return max_size_ != 0 && size_.load(relaxed) >= max_size_;
+  }
+  /// Suspends `t` as one of a side. Lock held.
+  [[nodiscard]] bool wait(turn& w, side of, task_record& t) noexcept {
+    return w.wait_among(of == side::getters ? getters_ : putters_, tickets_, t);
+  }
+  /// It is over, and it is not done.
+  [[noreturn]] HEDDLE_COLD void throw_reason(turn& w, side of);
+  void leave(waiter& w, side of) noexcept;
 
  private:
   [[nodiscard]] static task_record* wake(wait_queue& q) noexcept {
@@ -154,10 +165,9 @@ class queue_core {
     w->given = true;
     return w->task;
   }
-  bool wait_turn(turn& w, task_record& t) noexcept;
   bool wait_join(waiter& w, task_record& t) noexcept;
   void pass_on(side of) noexcept;
-  void leave(waiter& w) noexcept;
+  void leave_join(waiter& w) noexcept;
   [[nodiscard]] bool all_done() const noexcept;
   void claim_joiners(work_list& todo) noexcept;
 
@@ -165,7 +175,7 @@ class queue_core {
   wait_queue putters_;
   wait_queue joiners_;
   const std::size_t max_size_;
-  std::size_t size_ = 0;
+  atomic<std::size_t> size_{0};
   std::size_t unfinished_ = 0;
   std::uint64_t tickets_ = 0;
   bool shut_down_ = false;

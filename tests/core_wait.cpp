@@ -28,9 +28,9 @@ class gate {
  public:
   explicit gate(int permits) noexcept : free_(permits) {}
 
-  class entering final : public waiter {
+  class entering final : public queue_waiter {
    public:
-    explicit entering(gate& g) noexcept : waiter(g.queue_), gate_(g) {}
+    explicit entering(gate& g) noexcept : queue_waiter(g.queue_), gate_(g) {}
     static bool await_ready() noexcept { return false; }
     template <heddle_promise P>
     bool await_suspend(std::coroutine_handle<P> h) {
@@ -241,8 +241,8 @@ TEST(Wait, ThePrimitiveMayLiveInTheFrameOfTheOneItWakes) {
 }
 
 TEST(WaitQueue, LinksBeforeAPlaceAndUnlinksFromAnywhere) {
-  struct entry : waiter {
-    using waiter::waiter;
+  struct entry : queue_waiter {
+    using queue_waiter::queue_waiter;
   };
   wait_queue q;
   entry a(q), b(q), c(q), d(q);
@@ -258,8 +258,8 @@ TEST(WaitQueue, LinksBeforeAPlaceAndUnlinksFromAnywhere) {
 }
 
 TEST(WaitQueueDeathTest, DestroyingAPrimitiveInWhichTasksWaitIsABug) {
-  struct entry : waiter {
-    using waiter::waiter;
+  struct entry : queue_waiter {
+    using queue_waiter::queue_waiter;
   };
   EXPECT_DEATH(
       {

@@ -524,9 +524,9 @@ struct gives_up_at_the_first_that_is_lost {
 template <class Policy>
 class permits {
  public:
-  class taking : waiter {
+  class taking : queue_waiter {
    public:
-    explicit taking(permits& p) noexcept : waiter(p.queue_), permits_(&p) {}
+    explicit taking(permits& p) noexcept : queue_waiter(p.queue_), permits_(&p) {}
     static bool await_ready() noexcept { return false; }
     template <heddle_promise P>
     bool await_suspend(std::coroutine_handle<P> c) {

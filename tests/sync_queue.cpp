@@ -53,6 +53,65 @@ TEST_P(Queue, AGetterThatWasWokenAndCancelledWakesTheNext) {
   });
 }
 
+TEST_P(Queue, AGetterThatComesTooLateWaitsInItsOldPlace) {
+  run([]() -> h::task<> {
+    h::queue<int> q;
+    auto take = [](h::queue<int>& from) -> h::task<int> { co_return co_await from.get(); };
+    auto a = h::create_task(take(q));
+    co_await until_waiting(a);
+    auto b = h::create_task(take(q));
+    co_await until_waiting(b);
+    q.put_nowait(1);
+    if (q.try_get()) {  // on several loops `a` may have been faster
+      co_await until_waiting(a);
+      q.put_nowait(2);
+      EXPECT_EQ(co_await a, 2);
+    } else {
+      EXPECT_EQ(co_await a, 1);
+    }
+    q.put_nowait(3);
+    EXPECT_EQ(co_await b, 3);
+  });
+}
+
+TEST_P(Queue, AGetterThatComesTooLateCanStillBeCancelled) {
+  run([]() -> h::task<> {
+    h::queue<int> q;
+    auto take = [](h::queue<int>& from) -> h::task<int> { co_return co_await from.get(); };
+    auto a = h::create_task(take(q));
+    co_await until_waiting(a);
+    q.put_nowait(1);
+    if (!q.try_get()) co_return;
+    co_await until_waiting(a);
+    EXPECT_TRUE(a.cancel());
+    EXPECT_EQ(co_await ending(a), "cancelled");
+    EXPECT_TRUE(q.empty());
+    q.put_nowait(2);  // wakes nobody
+    EXPECT_EQ(q.get_nowait(), 2);
+  });
+}
+
+TEST_P(Queue, APutterThatComesTooLateWaitsInItsOldPlace) {
+  run([]() -> h::task<> {
+    h::queue<int> q(1);
+    q.put_nowait(0);
+    auto give = [](h::queue<int>& to, int item) -> h::task<> { co_await to.put(item); };
+    auto a = h::create_task(give(q, 1));
+    co_await until_waiting(a);
+    auto b = h::create_task(give(q, 2));
+    co_await until_waiting(b);
+    EXPECT_EQ(q.get_nowait(), 0);
+    if (q.try_put(9)) {
+      co_await until_waiting(a);
+      EXPECT_EQ(q.get_nowait(), 9);
+    }
+    co_await a;
+    EXPECT_EQ(co_await q.get(), 1);
+    co_await b;
+    EXPECT_EQ(co_await q.get(), 2);
+  });
+}
+
 TEST_P(Queue, APutterThatWasWokenAndCancelledWakesTheNext) {
   run([]() -> h::task<> {
     for (int i = 0; i < 200; ++i) {

@@ -189,8 +189,8 @@ TEST(PlantedFaults, AMutexThatForgetsACancelledWaiterIsFound) {
 /// A queue whose getters are woken to look. `drops`: one who is cancelled after he was woken tells nobody.
 template <bool drops>
 class small_queue {
-  struct looking final : d::waiter {
-    explicit looking(small_queue& q) noexcept : waiter(q.getters_), queue_of(&q) {}
+  struct looking final : d::queue_waiter {
+    explicit looking(small_queue& q) noexcept : queue_waiter(q.getters_), queue_of(&q) {}
     const char* name() const noexcept override { return "small queue"; }
     static bool await_ready() noexcept { return false; }
     template <d::heddle_promise P>
