@@ -219,6 +219,8 @@ class future_ref {
     return future_ref(&s);
   }
   [[nodiscard]] future_state<T>* get() const noexcept { return state_; }
+  /// Gives the reference away.
+  [[nodiscard]] future_state<T>* release() noexcept { return std::exchange(state_, nullptr); }
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
  private:
@@ -229,30 +231,33 @@ class future_ref {
 template <class T, bool Moves>
 class future_awaiter final : private join_wait, private ready_await {
  public:
-  explicit future_awaiter(future_state<T>& f) noexcept : join_wait(f), state_(&f) {}
-  explicit future_awaiter(future_ref<T> f) noexcept
-      : join_wait(*f.get()), state_(f.get()), kept_(std::move(f)) {}
+  explicit future_awaiter(future_state<T>& f) noexcept : join_wait(f) {}
+  /// Takes over a reference.
+  explicit future_awaiter(future_ref<T> f) noexcept : join_wait(*f.release()), keeps_(true) {}
+  ~future_awaiter() {
+    if (keeps_) state().unref();
+  }
 
   bool await_ready() {
     if (ready()) return go_on();
-    state_->check_runtime();
+    state().check_runtime();
     return false;
   }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (!kept_) kept_ = future_ref<T>::to(*state_);  // the handle may be assigned to while we wait
+    if (!keeps_) state().ref();  // the handle may be assigned to while we wait
+    keeps_ = true;
     if (stands_back()) return stand_back(h);
-    task_ = &h.promise().suspending(h);
-    return suspend(*task_);
+    return suspend(h.promise().suspending(h));
   }
   auto await_resume() -> std::conditional_t<Moves, T, typename future_traits<T>::reference> {
-    auto& f = *state_;
+    auto& f = state();
     const auto how = f.how_ended();
     if (how == outcome::error)
       f.mark_retrieved();  // also if a cancellation of the task takes its place
     check_cancel();
     if (how == outcome::cancelled) [[unlikely]]
-      f.throw_cancellation(task_);
+      f.throw_cancellation(suspended());
     if constexpr (Moves && !std::is_reference_v<T> && !std::is_void_v<T>)
       return std::move(f.value());
     else
@@ -260,9 +265,11 @@ class future_awaiter final : private join_wait, private ready_await {
   }
 
  private:
-  future_state<T>* state_;
-  future_ref<T> kept_;           // taken when it suspends; at once if the result is to be moved
-  task_record* task_ = nullptr;  // set: it suspended
+  [[nodiscard]] future_state<T>& state() const noexcept {
+    return static_cast<future_state<T>&>(awaited());
+  }
+
+  bool keeps_ = false;  // a reference, from its suspension on; at once if the result is to be moved
 };
 
 /// F as a done-callback: called with the future, or with nothing.
