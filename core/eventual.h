@@ -4,8 +4,8 @@
 // Protocol JOIN.  joiners_ is a list head with two bits: locked, closed.
 //   add       take the lock bit; closed or done -> refuse; otherwise link; release             1 locked operation
 //   remove    take the lock bit; unlink if linked; release
-//   close     (the one who ended it) nobody there -> nothing to do; otherwise take lock and closed in one step, fire each node in the
-//             order of adding, release
+//   close     (the one who ended it) nobody there -> nothing to do; otherwise take the lock bit, fire each node in the order of
+//             adding, release as closed
 // Who finds nobody there makes the word done and then looks at the list; who adds takes the lock and then looks at the word; all four are seq_cst,
 // so in their one order the end sees the lock, or the adder sees the end.
 // A node is fired exactly once or removed, never both: both happen under the lock bit. Firing may take the lock of the block a node

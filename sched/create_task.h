@@ -90,8 +90,8 @@ class handle_awaiter : public join_wait, private ready_await {
   }
 
  private:
-  [[nodiscard]] task_record& record() noexcept {
-    return static_cast<task_record&>(*join_wait::target());
+  [[nodiscard]] task_record& record() const noexcept {
+    return static_cast<task_record&>(awaited());
   }
 
   task_handle<T> kept_;  // taken when it suspends; at once if the handle is given up

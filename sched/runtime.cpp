@@ -736,7 +736,7 @@ void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*
 }
 
 void reschedule(task_record& t) noexcept {
-  auto* here = static_cast<worker*>(static_cast<loop*>(self_of_thread.loop));
+  auto* here = worker_of(self_of_thread);
   if (t.is_pinned() && t.home() != here)
     schedule(t);
   else

@@ -88,7 +88,7 @@ bool is_plain(const task_options& o, const thread_state& creator) noexcept {
 }
 
 void launch_as(const thread_state& creator, task_record& t, const task_options& o) {
-  auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
+  auto* here = worker_of(creator);
   auto* target = static_cast<worker*>(o.loop);
   try {
     if (target && &target->state() != &here->state())
@@ -155,7 +155,7 @@ HEDDLE_COLD static void launch_without_options(task_record& t) { launch(t, task_
 // The same as with options that say nothing, and by far the most frequent.
 void launch(task_record& t) {
   const auto& creator = self_of_thread;
-  auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
+  auto* here = worker_of(creator);
   if (!here || here->is_sealed() || here->state().has_task_factory() || this_world() ||
       !gives_no_context(creator)) [[unlikely]]
     return launch_without_options(t);
@@ -168,7 +168,7 @@ void launch(task_record& t) {
 
 void launch(task_record& t, const task_options& o) {
   const auto& creator = this_thread();
-  auto* here = static_cast<worker*>(static_cast<loop*>(creator.loop));
+  auto* here = worker_of(creator);
   if (!here || here->is_sealed()) [[unlikely]] {
     discard_unlaunched(t);  // the caller holds the record
     if (!here) throw no_running_loop();

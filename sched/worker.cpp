@@ -63,9 +63,7 @@ worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driv
 
 worker::~worker() = default;
 
-worker* this_worker() noexcept {
-  return static_cast<worker*>(static_cast<loop*>(self_of_thread.loop));
-}
+worker* this_worker() noexcept { return worker_of(self_of_thread); }
 
 void worker::start() {
   neighbours_.resize(state_->workers.size());
@@ -358,7 +356,7 @@ bool worker::drain_inboxes() {
 
 void worker::schedule(task_record& t) noexcept {
   auto& self = self_of_thread;
-  worker* here = static_cast<worker*>(static_cast<loop*>(self.loop));
+  worker* here = worker_of(self);
   if (here && here->state_ == state_) [[likely]] {
     if (t.is_pinned()) {
       if (here == this)

@@ -216,6 +216,10 @@ class worker final : public loop {
   std::size_t virtual_thread_ = 0;  // instead, when it is simulated
 };
 
+/// The loop that `thread` is, from inside; nullptr: none.
+inline worker* worker_of(const thread_state& thread) noexcept {
+  return static_cast<worker*>(static_cast<loop*>(thread.loop));
+}
 /// The calling loop from inside, or nullptr on a foreign thread.
 HEDDLE_NOINLINE worker* this_worker() noexcept;
 

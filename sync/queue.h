@@ -231,27 +231,39 @@ class basic_queue : public queue_core {
   }  // whoever let our owner go on may still be on his way out of the lock
 
  private:
-  put_result insert(cell<T>& item) {
-    task_record* woken;
-    {
-      const hold locked(*this);
-      if (const auto may = may_put(); may != put_result::done) return may;
-      buffer_.push(std::move(item));
-      woken = added();
-    }
-    if (woken) schedule(*woken);
+  // Lock held. Done: the caller schedules `woken`, if it is set, after the unlock.
+  put_result put_in(cell<T>& item, task_record*& woken) {
+    if (const auto may = may_put(); may != put_result::done) return may;
+    buffer_.push(std::move(item));
+    woken = added();
     return put_result::done;
   }
-  get_result remove(std::optional<cell<T>>& item) {
-    task_record* woken;
+  get_result take_out(std::optional<cell<T>>& item, task_record*& woken) {
+    if (const auto may = may_get(); may != get_result::done) return may;
+    item.emplace(buffer_.pop());
+    woken = taken();
+    return get_result::done;
+  }
+
+  put_result insert(cell<T>& item) {
+    task_record* woken = nullptr;
+    put_result came;
     {
       const hold locked(*this);
-      if (const auto may = may_get(); may != get_result::done) return may;
-      item.emplace(buffer_.pop());
-      woken = taken();
+      came = put_in(item, woken);
     }
     if (woken) schedule(*woken);
-    return get_result::done;
+    return came;
+  }
+  get_result remove(std::optional<cell<T>>& item) {
+    task_record* woken = nullptr;
+    get_result came;
+    {
+      const hold locked(*this);
+      came = take_out(item, woken);
+    }
+    if (woken) schedule(*woken);
+    return came;
   }
   static bool put_done(put_result r) {
     if (r == put_result::shut_down) throw_shut_down("put");
@@ -293,16 +305,11 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
     task_record* woken = nullptr;
     try {
       const hold locked(queue_);
-      switch (queue_.may_put()) {
+      switch (queue_.put_in(item_, woken)) {
         case put_result::full: return queue_.wait(*this, side::putters, t);
-        case put_result::shut_down:
-          this->how_ = this->has_waited() ? how::turned_off : how::shut_down;
-          return false;
-        case put_result::done: break;
+        case put_result::shut_down: this->was_shut_down(); break;
+        case put_result::done: this->how_ = how::done; break;
       }
-      queue_.buffer_.push(std::move(item_));
-      woken = queue_.added();
-      this->how_ = how::done;
     } catch (...) { this->fail(); }
     if (woken) schedule(*woken);
     return false;
@@ -347,16 +354,11 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
     task_record* woken = nullptr;
     try {
       const hold locked(queue_);
-      switch (queue_.may_get()) {
+      switch (queue_.take_out(item_, woken)) {
         case get_result::empty: return queue_.wait(*this, side::getters, t);
-        case get_result::shut_down:
-          this->how_ = this->has_waited() ? how::turned_off : how::shut_down;
-          return false;
-        case get_result::done: break;
+        case get_result::shut_down: this->was_shut_down(); break;
+        case get_result::done: this->how_ = how::done; break;
       }
-      item_.emplace(queue_.buffer_.pop());
-      woken = queue_.taken();
-      this->how_ = how::done;
     } catch (...) { this->fail(); }
     if (woken) schedule(*woken);
     return false;

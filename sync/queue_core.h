@@ -126,6 +126,7 @@ class queue_core {
     [[nodiscard]] bool wait_among(wait_queue& others, std::uint64_t& tickets,
                                   task_record& t) noexcept;
     [[nodiscard]] bool has_waited() const noexcept { return ticket_ != 0; }
+    void was_shut_down() noexcept { how_ = has_waited() ? how::turned_off : how::shut_down; }
     void fail() noexcept {
       std::construct_at(&error_, std::current_exception());
       how_ = how::failed;

@@ -56,10 +56,9 @@ TEST_P(Queue, AGetterThatWasWokenAndCancelledWakesTheNext) {
 TEST_P(Queue, AGetterThatComesTooLateWaitsInItsOldPlace) {
   run([]() -> h::task<> {
     h::queue<int> q;
-    auto take = [](h::queue<int>& from) -> h::task<int> { co_return co_await from.get(); };
-    auto a = h::create_task(take(q));
+    auto a = h::create_task(get_one(q));
     co_await until_waiting(a);
-    auto b = h::create_task(take(q));
+    auto b = h::create_task(get_one(q));
     co_await until_waiting(b);
     q.put_nowait(1);
     if (q.try_get()) {  // on several loops `a` may have been faster
@@ -77,8 +76,7 @@ TEST_P(Queue, AGetterThatComesTooLateWaitsInItsOldPlace) {
 TEST_P(Queue, AGetterThatComesTooLateCanStillBeCancelled) {
   run([]() -> h::task<> {
     h::queue<int> q;
-    auto take = [](h::queue<int>& from) -> h::task<int> { co_return co_await from.get(); };
-    auto a = h::create_task(take(q));
+    auto a = h::create_task(get_one(q));
     co_await until_waiting(a);
     q.put_nowait(1);
     if (!q.try_get()) co_return;
@@ -95,10 +93,9 @@ TEST_P(Queue, APutterThatComesTooLateWaitsInItsOldPlace) {
   run([]() -> h::task<> {
     h::queue<int> q(1);
     q.put_nowait(0);
-    auto give = [](h::queue<int>& to, int item) -> h::task<> { co_await to.put(item); };
-    auto a = h::create_task(give(q, 1));
+    auto a = h::create_task(put_one(q, 1));
     co_await until_waiting(a);
-    auto b = h::create_task(give(q, 2));
+    auto b = h::create_task(put_one(q, 2));
     co_await until_waiting(b);
     EXPECT_EQ(q.get_nowait(), 0);
     if (q.try_put(9)) {
