@@ -126,6 +126,11 @@ class deque {
       return t >= d_->split_.load(seq_cst) &&
              (t >= d_->bottom_.load(seq_cst) || d_->unfenced_.load(relaxed));
     }
+    /// How much is public, more or less.
+    [[nodiscard]] std::size_t size() const noexcept {
+      const auto n = d_->split_.load(relaxed) - d_->top_.load(relaxed);
+      return n > 0 ? static_cast<std::size_t>(n) : 0;
+    }
     /// There is something, none of it is public, and expose() may help.
     [[nodiscard]] bool looks_private() const noexcept {
       const auto s = d_->split_.load(relaxed);

@@ -19,6 +19,8 @@ constexpr unsigned most_spins =
 constexpr duration spin_would_do = std::chrono::microseconds(30);
 constexpr unsigned lone_looks = 3;          // rounds more for what was left to its owner
 constexpr unsigned most_lone_skips = 1023;  // lone pushes that wake nobody, when that was in vain
+constexpr unsigned most_glances = 16;       // at others, before it counts as a searcher
+constexpr std::size_t tasks_for_one = 16;   // as many are worth one more wake-up
 
 }  // namespace
 
@@ -27,6 +29,7 @@ constexpr unsigned most_lone_skips = 1023;  // lone pushes that wake nobody, whe
 worker::search_result worker::search() {
   const bool alone = state_->workers.size() == 1;
   if (alone && spin_ == 0) return search_result::nothing;
+  if (!alone && !searching_ && glance()) return search_result::found;
   if (!alone && !searching_) {
     if (!state_->idle.try_search()) {
       if (spin_ < 2) return search_result::refused;
@@ -61,12 +64,36 @@ worker::search_result worker::search() {
   spin_ = found ? most_spins : spin_ / 2;  // spin again only while that pays
   if (alone) return found ? search_result::found : search_result::nothing;
   searching_ = false;
-  if (found && !came_to_us)
-    wake(state_->idle.stop_searching_and_pass_on());  // one that finds work wakes the next
-  else if (state_->idle.stop_searching() && found && more_to_find())
+  if (found && !came_to_us) {  // one that finds work wakes the next, or two
+    const auto next = state_->idle.stop_searching_and_pass_on(seen_more_, index());
+    wake(next.first);
+    wake(next.second);
+  } else if (state_->idle.stop_searching() && found && more_to_find()) {
     wake_searcher();
+  }
   if (strand) run_strand(*strand);
   return found ? search_result::found : search_result::nothing;
+}
+
+// While nobody sleeps nobody need know who searches: there is nobody to be woken, or not. So the first look is not counted, and all loops
+// that steal from each other do not wait for each other at the line of that count.
+bool worker::glance() {
+  const auto n = static_cast<unsigned>(state_->workers.size());
+  const unsigned first = random_.below(n);
+  for (unsigned i = 0; i < std::min(n, most_glances); ++i) {
+    if (state_->idle.parked() != 0) return false;
+    worker& victim = *state_->workers[(first + i) % n];
+    if (&victim == this) continue;
+    promise_base* strand = nullptr;
+    const bool found =
+        victim.ready_.lone() == run_queue<task_record*>::not_alone && steal_from(victim, strand);
+    noted(found ? happening::stole : happening::found_nothing);
+    if (!found) continue;
+    spin_ = most_spins;
+    if (strand) run_strand(*strand);
+    return true;
+  }
+  return false;
 }
 
 // `searched`: nobody else does it for us, so the second look covers what could be stolen too. Who was refused leaves that to the searchers: the
@@ -77,7 +104,10 @@ void worker::park(bool searched) {
   if (!alone && anything_for_us(searched)) return;  // the announcement would be taken back at once
   sleep_.store(sleep_state::parked, seq_cst);       // LOOK-TWICE: announced ...
   if (!alone) s.idle.park(index());
-  if (!anything_for_us(searched)) {  // ... then looked again
+  // Who was refused was so by a searcher; or by a sender that took a searcher's place, found nobody asleep, and gives it back without a look. If
+  // that is still there now it sees us asleep when it does.
+  if (!anything_for_us(searched ||
+                       (!alone && !s.idle.anybody_searches()))) {  // ... then looked again
     auto t = now();
     duration limit = duration::max();
     bool watches = false;
@@ -112,7 +142,7 @@ void worker::park(bool searched) {
       if (work_came) quiet_since_ = t;
       // Nobody watches us while we run: arm it. Only after a quiet time; watchers linger.
       if (work_came && s.watchers.load(relaxed) == 0 && s.idle.parked() != 0)
-        if (const unsigned other = s.idle.take_any(index()); other != idle_set::nobody)
+        if (const unsigned other = s.idle.any(); other != idle_set::nobody)
           s.workers[other]->wake_to_watch();
       if (watches && !was_woken) watch_others(t, ~0u);  // all of them: there is nothing else to do
     }
@@ -131,6 +161,7 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   if (got == steal_result::lost) got = thief.steal(strand);
   if (got == steal_result::got) {
     bump(stolen_);
+    seen_more_ = thief.size();
     return true;
   }
   strand = nullptr;
@@ -140,9 +171,11 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   if (half == steal_result::lost) half = victim.ready_.steal_half(ready_, first);
   if (half == steal_result::got) {
     bump(stolen_, std::uint64_t{1 + ready_.size() - before});
+    seen_more_ = (ready_.size() + victim.ready_.size()) / tasks_for_one;
     push_back(*first);
     return true;
   }
+  seen_more_ = 0;
   if (task_record* t = victim.movable_.pop()) {
     bump(stolen_);
     push_back(*t);
@@ -158,6 +191,7 @@ bool worker::steal_what_is_private(promise_base*& strand) noexcept {
     if (w.get() == this || !thief.looks_private() || !thief.expose()) continue;
     if (thief.steal(strand) == steal_result::got) {
       bump(stolen_);
+      seen_more_ = thief.size();
       return true;
     }
     strand = nullptr;
@@ -223,7 +257,7 @@ void worker::wake(unsigned sleeper) noexcept {
   if (sleeper != idle_set::nobody) state_->workers[sleeper]->wake();
 }
 
-void worker::wake_searcher(bool must) noexcept { wake(state_->idle.take_for_search(must)); }
+void worker::wake_searcher() noexcept { wake(state_->idle.take_for_search(index())); }
 
 // For a task that is alone there is mostly no need (leave_alone), so wake-ups that were in vain are followed by fewer. A task that its loop does
 // not come to is then found by a watcher.
@@ -235,7 +269,7 @@ void worker::look_for_sleepers() noexcept {
     lone_skips_ = lone_backoff_;
     lone_backoff_ = std::min(2 * lone_backoff_ + 1, most_lone_skips);
   }
-  wake_searcher(false);
+  wake_searcher();
 }
 
 void worker::wake() noexcept {

@@ -75,7 +75,7 @@ void worker::start() {
                        : state_->simulated || heavy_fence_available() ? sharing::half
                                                                       : sharing::all);
   static const atomic<std::uint32_t> nobody_is_hungry{0};
-  forks_.hungry = alone_ ? &nobody_is_hungry : &state_->idle.parked_hint();
+  forks_.hungry = alone_ ? &nobody_is_hungry : &state_->idle.wanted();
   if (auto* s = state_->simulated) {
     virtual_thread_ = s->start("loop " + std::to_string(index()), [this] { main(); });
     return;
@@ -119,7 +119,8 @@ void worker::take_turns(Overtaken overtaken) {
     if (run_next()) continue;
     overtaken();
     // It counts as a searcher from here on: what is sent to it now it finds itself, and nobody else is woken for it.
-    if (state_->workers.size() != 1 && !searching_) searching_ = state_->idle.try_search();
+    if (!alone_ && !searching_ && state_->idle.parked() != 0)
+      searching_ = state_->idle.try_search();
     housekeep(true);
     if (searching_) stand_down();
     overtaken();

@@ -139,6 +139,7 @@ class worker final : public loop {
   void housekeep(bool idle);
   enum class search_result { found, nothing, refused };
   [[nodiscard]] search_result search();
+  [[nodiscard]] bool glance();
   void park(bool searched);
   // Mechanism.
   void run_work(work item);
@@ -158,7 +159,7 @@ class worker final : public loop {
   [[nodiscard]] bool rescue_if_hogged(unsigned other, time_point now);
   void stand_down() noexcept;
   void wake(unsigned sleeper) noexcept;
-  void wake_searcher(bool must = true) noexcept;
+  void wake_searcher() noexcept;
   [[nodiscard]] bool leave_alone(const worker& victim) noexcept;
   [[nodiscard]] bool is_fresh(const worker& other) const noexcept;
   void wake_to_watch() noexcept;
@@ -196,6 +197,7 @@ class worker final : public loop {
   time_point quiet_since_{};
   unsigned lone_skips_ = 0;    // so many lone pushes more wake nobody
   unsigned lone_backoff_ = 0;  // how many it will be after the next wake-up in vain
+  std::size_t seen_more_ = 0;  // how much stood beside what was stolen last
   bool left_alone_ = false;    // the last look at others left a lone task to its owner
   struct seen {
     std::uint64_t beat = 0;

@@ -99,6 +99,13 @@ class sleepers {
   void wake_taken(unsigned i) {
     if (i != idle_set::nobody) wake(i);
   }
+  /// As a searcher that has found work.
+  void pass_on(unsigned me) {
+    const auto next =
+        idle_.stop_searching_and_pass_on(static_cast<std::size_t>(shared_.load()), me);
+    wake_taken(next.first);
+    wake_taken(next.second);
+  }
 
   static bool take(std::atomic<int>& from) {
     int n = from.load();
@@ -114,7 +121,7 @@ class sleepers {
     while (!end_) {
       // What it has of its own comes first; one that was woken to search stands down for it.
       if (take(self.own)) {
-        if (searching) wake_taken(idle_.stop_searching_and_pass_on());
+        if (searching) pass_on(me);
         searching = false;
         run(random);
         continue;
@@ -127,7 +134,7 @@ class sleepers {
         if (!found) {
           (void)idle_.stop_searching();
         } else {
-          wake_taken(idle_.stop_searching_and_pass_on());
+          pass_on(me);
           run(random);
           continue;
         }
@@ -137,6 +144,7 @@ class sleepers {
       }
       self.how.store(state::parked);  // announced ...
       idle_.park(me);
+      searched |= !idle_.anybody_searches();
       const bool work =  // ... and looked again
           (Policy::own && self.own.load() > 0) ||
           (Policy::shared && searched && shared_.load() > 0);

@@ -590,6 +590,7 @@ TEST(IdleSet, ASleeperTakenToSearchCountsAsASearcherAndIsToldSo) {
   EXPECT_EQ(idle.searching(), 1u);
   EXPECT_FALSE(idle.wants_waking());
   EXPECT_TRUE(idle.unpark(2));
+  idle.park(2);
   EXPECT_FALSE(idle.unpark(2));
   EXPECT_TRUE(idle.stop_searching());
 }
@@ -612,9 +613,9 @@ TEST(IdleSet, ALoopThatWakesByItselfLeavesTheSet) {
   EXPECT_TRUE(idle.all_parked());
   EXPECT_FALSE(idle.unpark(0));
   EXPECT_FALSE(idle.all_parked());
-  EXPECT_EQ(idle.take_any(1), idle_set::nobody);
-  EXPECT_EQ(idle.take_any(0), 1u);
+  EXPECT_EQ(idle.any(), 1u);
   EXPECT_FALSE(idle.unpark(1));
+  EXPECT_EQ(idle.any(), idle_set::nobody);
   EXPECT_EQ(idle.parked(), 0u);
 }
 
@@ -625,8 +626,57 @@ TEST(IdleSet, HoldsMoreLoopsThanAWordHasBits) {
   EXPECT_EQ(idle.take_for_search(), 64u);
   EXPECT_TRUE(idle.unpark(64));
   EXPECT_TRUE(idle.stop_searching());
-  EXPECT_EQ(idle.take_any(150), idle_set::nobody);
-  EXPECT_EQ(idle.take_any(0), 150u);
+  EXPECT_EQ(idle.any(), 150u);
+  EXPECT_EQ(idle.take_for_search(64), 150u);
+  EXPECT_EQ(idle.any(), idle_set::nobody);
+}
+
+TEST(IdleSet, ASleeperNearbyIsTaken) {
+  idle_set idle(200);
+  for (const unsigned loop : {3u, 40u, 45u, 150u}) idle.park(loop);
+  EXPECT_EQ(idle.take_for_search(41), 45u);
+  EXPECT_EQ(idle.stop_searching_and_pass_on(0, 160).first, 3u);
+  EXPECT_EQ(idle.stop_searching_and_pass_on(0, 39).first, 40u);
+  EXPECT_TRUE(idle.stop_searching());
+}
+
+TEST(IdleSet, WhereThereWasMoreTheWakeUpsAreATree) {
+  idle_set idle(64);
+  for (unsigned loop = 1; loop < 64; ++loop) idle.park(loop);
+  // One that finds nothing beside is replaced.
+  ASSERT_EQ(idle.take_for_search(), 1u);
+  auto next = idle.stop_searching_and_pass_on(0);
+  EXPECT_EQ(next.first, 2u);
+  EXPECT_EQ(next.second, idle_set::nobody);
+  EXPECT_EQ(idle.searching(), 1u);
+  next = idle.stop_searching_and_pass_on(100);
+  EXPECT_EQ(next.first, 3u);
+  EXPECT_EQ(next.second, 4u);
+  EXPECT_EQ(idle.searching(), 2u);
+  // At most half of those awake search, and as many as a quarter of those that sleep.
+  unsigned woken = 0;
+  while (idle.searching() != 0 && woken < 64) {
+    const auto more = idle.stop_searching_and_pass_on(100);
+    woken +=
+        (more.first != idle_set::nobody ? 1u : 0u) + (more.second != idle_set::nobody ? 1u : 0u);
+    EXPECT_LE(2 * idle.searching(), 64 - idle.parked());
+    EXPECT_LE(idle.searching(), 16u);
+  }
+  EXPECT_EQ(idle.parked(), 0u);
+  EXPECT_EQ(idle.any(), idle_set::nobody);
+}
+
+TEST(IdleSet, ASearcherIsWantedWhileSomebodySleepsAndNobodySearches) {
+  idle_set idle(4);
+  EXPECT_EQ(idle.wanted().load(relaxed), 0u);
+  idle.park(3);
+  EXPECT_EQ(idle.wanted().load(relaxed), 1u);
+  ASSERT_TRUE(idle.try_search());
+  EXPECT_EQ(idle.wanted().load(relaxed), 0u);
+  EXPECT_TRUE(idle.stop_searching());
+  EXPECT_EQ(idle.wanted().load(relaxed), 1u);
+  EXPECT_FALSE(idle.unpark(3));
+  EXPECT_EQ(idle.wanted().load(relaxed), 0u);
 }
 
 }  // namespace

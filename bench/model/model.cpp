@@ -6,8 +6,10 @@
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/runtime_state.h>
 #include <heddle/sched/simulation.h>
+#include <heddle/sched/sleep.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -19,7 +21,10 @@
 namespace bench::model {
 namespace {
 
+using std::chrono::milliseconds;
+
 picoseconds body = 0;  // what a task does beside what is charged for
+milliseconds settle{};
 
 /// Private members, for their names in the output: an explicit instantiation may name them.
 template <class Tag, typename Tag::type Member>
@@ -41,7 +46,8 @@ BENCH_REVEAL(worker, pinned_, heddle::detail::inbox);
 BENCH_REVEAL(worker, beat_, heddle::detail::atomic<std::uint64_t>);
 BENCH_REVEAL(idle_set, searching_, heddle::detail::atomic<std::uint32_t>);
 BENCH_REVEAL(idle_set, parked_count_, heddle::detail::atomic<std::uint32_t>);
-BENCH_REVEAL(idle_set, lock_, heddle::detail::spin_lock);
+BENCH_REVEAL(idle_set, wanted_, heddle::detail::atomic<std::uint32_t>);
+BENCH_REVEAL(idle_set, words_, std::vector<heddle::detail::sleepers_of_a_word>);
 #undef BENCH_REVEAL
 
 template <class T, class Tag>
@@ -54,7 +60,8 @@ void name_all() {
   auto& s = *heddle::detail::this_runtime();
   name_member(s.idle, searching__tag{}, "searchers");
   name_member(s.idle, parked_count__tag{}, "sleepers");
-  name_member(s.idle, lock__tag{}, "sleepers' lock");
+  name_member(s.idle, wanted__tag{}, "a searcher is wanted");
+  for (auto& word : s.idle.*shown(words__tag{})) name_lines(&word, sizeof word, "who sleeps");
   name_lines(&s.injection, sizeof s.injection, "injection");
   name_lines(&s.watchers, sizeof s.watchers, "watchers");
   for (auto& w : s.workers) {
@@ -79,6 +86,7 @@ struct outcome {
 
 heddle::task<outcome> measure(const problem& p, long size) {
   (void)co_await p.solve(p.sizes[2]);
+  if (settle != milliseconds::zero()) co_await heddle::sleep(settle);  // all others fall asleep
   name_all();
   reset_transfers();
   const counts before = all_counts();
@@ -136,6 +144,7 @@ void compute(long ns) noexcept { spend(ns * ps_per_ns); }
 int main(int argc, char** argv) {
   using namespace bench::model;
   const wishes w = read_wishes(argc, argv, {1, 2, 4, 8, 16, 32, 64, 128});
+  settle = milliseconds(w.settle_ms);
   try {
     for (const problem* p : w.chosen) {
       // On one loop the model takes what the machine takes: the rest of a task is its body.

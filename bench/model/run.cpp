@@ -16,6 +16,7 @@ namespace {
                "  --loops N,N,...\n"
                "  --effort NAME      full, quick or smoke: how large the problems are\n"
                "  --operation-ns NS  model: what an operation takes on one loop of the machine\n"
+               "  --settle MS        model: all other loops sleep before the run begins\n"
                "  --repeat N         real: the least of so many runs\n"
                "problems:\n",
                program);
@@ -48,6 +49,8 @@ wishes read_wishes(int argc, char** argv, std::vector<unsigned> loops) {
       w.effort = value == "full" ? 0 : value == "quick" ? 1 : 2;
     } else if (word == "--operation-ns") {
       w.operation_ns = std::atof(value.c_str());
+    } else if (word == "--settle") {
+      w.settle_ms = std::atoi(value.c_str());
     } else if (word == "--repeat") {
       w.repeat = std::atoi(value.c_str());
     } else {

@@ -16,6 +16,7 @@ struct wishes {
   std::vector<unsigned> loops;
   int effort = 0;           // which of a problem's sizes
   double operation_ns = 0;  // model: measured on one loop; 0: the table's
+  int settle_ms = 0;        // model: the others fall asleep before the run
   int repeat = 3;           // real: the least of so many runs
 };
 
