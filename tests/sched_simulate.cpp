@@ -240,6 +240,16 @@ TEST(Simulate, LeftTasksAreCancelledAtTheEnd) {
 const std::uint64_t many = simulated::seeds(1000);
 using simulated::require;
 
+/// Makes others, which any loop may take, and awaits them.
+h::task<int> hops(int n) {
+  if (n == 0) co_return 0;
+  auto one = h::create_task(hops(n - 1));
+  auto other = h::create_task(hops(n - 1));
+  co_await h::yield_now();
+  const int left = co_await one;
+  co_return 1 + left + co_await other;
+}
+
 TEST(SimulatedRaces, AFutureIsSetOrCancelledNeverBoth) {
   bool seen_set = false, seen_cancelled = false;
   const auto found = t::explore(1, many, {.loops = 3}, [&]() -> h::task<> {
@@ -296,6 +306,30 @@ TEST(SimulatedRaces, ATimeoutAndTheEndItGuards) {
   EXPECT_FALSE(found.has_value()) << simulated::told(found);
   EXPECT_GT(late, 0);
   EXPECT_GT(in_time, 0);
+}
+
+// The steps take 0.2 ms of virtual time, more passes only while nobody can run. So if it does, what was sent lay there until a watcher came, who
+// naps for 2 ms: LOOK-TWICE.
+TEST(SimulatedRaces, NothingThatIsSentWaitsForAWatcher) {
+  const auto send = [](h::runtime& r, std::vector<h::future<int>>& sent) {
+    for (std::uint32_t i = 1 + t::choose(2); i > 0; --i) sent.push_back(r.submit(hops(2)));
+  };
+  const auto found = t::first_failing(1, many, [&](std::uint64_t seed) {
+    const auto report = t::simulate_program(seed, [&] {
+      h::runtime r({.loops = 2 + static_cast<unsigned>(seed % 3)});
+      const auto some = [&] {
+        for (int round = 0; round < 4; ++round) {
+          std::vector<h::future<int>> sent;
+          send(r, sent);
+          for (auto& f : sent) (void)f.get();
+        }
+      };
+      t::virtual_thread other(some);
+      some();
+    });
+    require(report.elapsed < 1ms, "all slept while there was work");
+  });
+  EXPECT_FALSE(found.has_value()) << simulated::told(found);
 }
 
 h::task<int> counted_child(int& ended) {
