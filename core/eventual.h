@@ -133,6 +133,7 @@ class eventual {
   static constexpr std::uint8_t in_round = 4;
   static constexpr std::uint8_t knows = 8;  // strands: see cancel_strands_if()
   static constexpr std::uint8_t spared = 16;
+  static constexpr std::uint8_t has_extra = 32;  // tasks and strands: there is one to delete
   static constexpr std::uint8_t foreign = 64;
 
   task_word word_;

@@ -81,9 +81,12 @@ task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uin
   return r;
 }
 
+// Without an extra block its second line is left alone, which another loop may have: make() writes there without having read it.
 void task_record::recycle() noexcept {
-  delete extra_if_any();
-  extra_.store(0, relaxed);  // nobody has a reference; a scan that gets one gets it from reset()
+  if ((flags_.load(relaxed) & has_extra) != 0) [[unlikely]] {
+    delete extra_if_any();
+    extra_.store(0, relaxed);  // nobody has a reference; a scan that gets one gets it from reset()
+  }
   auto& own = this_thread().records;
   if (!own.push(this, record_slab::batch)) [[unlikely]]
     own.spill(slab.depot, record_slab::batch);
@@ -95,8 +98,10 @@ task_extra& task_record::extra() {
   auto fresh = std::make_unique<task_extra>();
   fresh->made = std::bit_cast<std::source_location>(bits & ~place_tag);
   if (extra_.compare_exchange_strong(bits, reinterpret_cast<std::uintptr_t>(fresh.get()), acq_rel,
-                                     acquire))
+                                     acquire)) {
+    flags_.fetch_or(has_extra, relaxed);  // for recycle(), after our reference is dropped
     return *fresh.release();
+  }
   return *extra_in(bits);  // it only ever changes from a place to a block
 }
 
