@@ -21,7 +21,6 @@ from harness.results import Result, Row
 
 TOLERANCE = 0.12
 WARM_UP = 0.15
-TRIES_PER_SAMPLE = 5
 
 NGINX_CONFIG = """
 daemon off;
@@ -161,7 +160,7 @@ def steady_samples(reference, servers, load, effort, row, progress):
         for peer, server in servers.items():
             if peer in row.failed:
                 continue
-            for attempt in range(TRIES_PER_SAMPLE):
+            for attempt in range(effort.tries):
                 again = f", try {attempt + 1}" if attempt else ""
                 progress.now(f"{row.title}: {suites.title_of(peer)}, "
                              f"sample {turn + 1} of {effort.samples}{again}")

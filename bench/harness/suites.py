@@ -12,6 +12,7 @@ class Effort:
     name: str
     rounds: int  # of alternating runs
     samples: int  # of a server
+    tries: int  # at a sample, whose two references may stand too far apart
     seconds: float  # of one sample of a server
     reference_seconds: float  # of one sample of the reference beside it
     micro_seconds: float  # of one repetition of a micro benchmark
@@ -23,11 +24,11 @@ class Effort:
         return sizes[EFFORTS.index(self.name)]
 
 
-FULL = Effort("full", rounds=5, samples=7, seconds=0.6, reference_seconds=0.4, micro_seconds=0.2,
-              micro_repetitions=5, primitive_seconds=0.1, primitive_rounds=5)
-QUICK = Effort("quick", rounds=3, samples=2, seconds=0.2, reference_seconds=0.2,
+FULL = Effort("full", rounds=5, samples=7, tries=5, seconds=0.6, reference_seconds=0.4,
+              micro_seconds=0.2, micro_repetitions=5, primitive_seconds=0.1, primitive_rounds=5)
+QUICK = Effort("quick", rounds=2, samples=2, tries=3, seconds=0.2, reference_seconds=0.2,
                micro_seconds=0.03, micro_repetitions=2, primitive_seconds=0.02, primitive_rounds=2)
-SMOKE = Effort("smoke", rounds=1, samples=1, seconds=0.05, reference_seconds=0.05,
+SMOKE = Effort("smoke", rounds=1, samples=1, tries=5, seconds=0.05, reference_seconds=0.05,
                micro_seconds=0.01, micro_repetitions=1, primitive_seconds=0.001, primitive_rounds=1)
 
 
