@@ -22,6 +22,15 @@ bool idle_set::unpark(unsigned loop) noexcept {
   return false;
 }
 
+// A loop that has been taken is counted a moment longer than its bit is there, and may be asleep again: then it is counted twice.
+bool idle_set::all_parked() const noexcept {
+  if (parked_count_.load(seq_cst) < loops_) return false;
+  unsigned n = 0;
+  for (const auto& word : words_)
+    n += static_cast<unsigned>(std::popcount(word.bits.load(seq_cst)));
+  return n == loops_;
+}
+
 unsigned idle_set::any() const noexcept {
   for (unsigned w = 0; w < words_.size(); ++w)
     if (const auto bits = words_[w].bits.load(seq_cst); bits != 0)
@@ -73,9 +82,10 @@ idle_set::woken idle_set::stop_searching_and_pass_on(std::size_t more, unsigned 
   if (asleep != 0 && (others == 0 || tree)) taken.first = take(near);  // in the caller's place
   if (taken.first != nobody) {
     if (!tree || more < 2 || 4 * (others + 1) > asleep || 2 * (others + 1) > awake) return taken;
-    searching_.fetch_add(1, seq_cst);  // the first of the two may have stopped by now
+    const bool anew = searching_.fetch_add(1, seq_cst) == 0;  // the first has stopped by now
     taken.second = take(near);
-    if (taken.second != nobody) return tell(), taken;
+    if (taken.second != nobody || anew) tell();
+    if (taken.second != nobody) return taken;
   }
   if (!stop_searching()) return taken;
   (taken.first == nobody ? taken.first : taken.second) = take_for_search(near);

@@ -17,7 +17,7 @@
 // look once more after it has stopped counting as one (a push before that look relied on it), and one that finds work wakes the next. A loop
 // that has run out of work counts as soon as it looks for some, its own inbox and reactor included; if what it finds is one task that was
 // sent to it, and that last look shows nothing else, it wakes nobody. While nobody sleeps there is nobody to wake, so a first look then is
-// not counted (worker::glance), and nobody relies on it.
+// not counted (worker::glance), and nobody relies on it. No loop runs a task while it counts (worker::stand_down).
 //
 // TREE: one after the other 64 loops take 64 wake-ups of 7 us to come to work. So a searcher that finds work wakes two when it sees more beside it,
 // one for each piece, also if others search. It does while fewer search than half of those awake and a quarter of those that sleep: the
@@ -84,7 +84,7 @@ class idle_set {
   /// Some sleeper, who stays one.
   [[nodiscard]] unsigned any() const noexcept;
   [[nodiscard]] unsigned parked() const noexcept { return parked_count_.load(relaxed); }
-  [[nodiscard]] bool all_parked() const noexcept { return parked_count_.load(seq_cst) == loops_; }
+  [[nodiscard]] bool all_parked() const noexcept;
   /// A look without a fence: is there somebody to wake for a push?
   [[nodiscard]] bool wants_waking() const noexcept { return wanted_.load(relaxed) != 0; }
   /// The same for fork_join: not 0.

@@ -76,7 +76,8 @@ worker::search_result worker::search() {
 }
 
 // While nobody sleeps nobody need know who searches: there is nobody to be woken, or not. So the first look is not counted, and all loops
-// that steal from each other do not wait for each other at the line of that count.
+// that steal from each other do not wait for each other at the line of that count. Somebody may have fallen asleep meanwhile, and at his second
+// look what was stolen was on its way: so who has found something looks again, like one who pushes.
 bool worker::glance() {
   const auto n = static_cast<unsigned>(state_->workers.size());
   const unsigned first = random_.below(n);
@@ -90,6 +91,7 @@ bool worker::glance() {
     noted(found ? happening::stole : happening::found_nothing);
     if (!found) continue;
     spin_ = most_spins;
+    if (state_->idle.wants_waking()) wake_searcher();
     if (strand) run_strand(*strand);
     return true;
   }

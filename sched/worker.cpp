@@ -140,6 +140,7 @@ bool worker::run_next() {
   if (--steps_left_ == 0 || forks_.turn_over) {
     steps_left_ = fair_every;
     housekeep(false);  // outsiders, timers and I/O never starve
+    if (searching_) stand_down();
   }
   const bool queues_first = queue_turn_ != 0;  // nor does what is ready, while forks storm
   if (queues_first) --queue_turn_;

@@ -21,8 +21,8 @@ struct virtual_threads {
    public:
     void ring() { ++rung_; }
     void wait() {
-      heddle::detail::block_until(*heddle::detail::world_of_this_thread(), heddle::time_point::max(),
-                                  [this] { return rung_ != 0; });
+      heddle::detail::block_until(*heddle::detail::world_of_this_thread(),
+                                  heddle::time_point::max(), [this] { return rung_ != 0; });
       --rung_;
     }
 

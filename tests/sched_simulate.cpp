@@ -2,9 +2,11 @@
 #include "simulated.h"
 
 #include <heddle/core/future.h>
+#include <heddle/core/world.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/fork_join.h>
 #include <heddle/sched/gather.h>
+#include <heddle/sched/runtime_state.h>
 #include <heddle/sched/simulate.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/timeout.h>
@@ -328,6 +330,38 @@ TEST(SimulatedRaces, NothingThatIsSentWaitsForAWatcher) {
       some();
     });
     require(report.elapsed < 1ms, "all slept while there was work");
+  });
+  EXPECT_FALSE(found.has_value()) << simulated::told(found);
+}
+
+// While one counts nobody else is woken. One loop is hogged, so whenever the other runs a task nobody searches.
+TEST(SimulatedRaces, WhoRunsATaskDoesNotCountAsASearcher) {
+  const auto found = t::first_failing(1, simulated::seeds(200), [](std::uint64_t seed) {
+    t::simulate_program(seed, [] {
+      h::runtime r({.loops = 2});
+      const auto others_run = [] { h::detail::world_of_this_thread()->pass(); };
+      bool hogged = false, sent = false, end = false;
+      auto hog = r.submit([&]() -> h::task<> {
+        hogged = true;
+        while (!end) others_run();
+        co_return;
+      });
+      while (!hogged) others_run();
+      int wrong = 0;
+      for (int i = 0; i < 60; ++i) {
+        sent = false;
+        auto looks = r.submit([&]() -> h::task<> {
+          while (!sent) others_run();  // who sends has a searcher's place for a moment
+          if (h::detail::this_runtime()->idle.searching() != 0) ++wrong;
+          co_return;
+        });
+        sent = true;
+        looks.get();
+      }
+      end = true;
+      hog.get();
+      require(wrong == 0, "one who runs a task counts as a searcher");
+    });
   });
   EXPECT_FALSE(found.has_value()) << simulated::told(found);
 }
