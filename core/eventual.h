@@ -67,8 +67,10 @@ class eventual {
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref(std::uint32_t count = 1) noexcept {
-    if (refs_.fetch_sub(count, acq_rel) == count)
-      ops_->drop(*this);  // the last one sees what the others did
+    if (refs_.fetch_sub(count, acq_rel) == count) {
+      const uninterrupted alone;  // who scans all records may be the last one, in whatever world
+      ops_->drop(*this);          // sees what the others did
+    }
   }
   /// Takes a reference unless there is none: for those who find it by scanning.
   [[nodiscard]] bool try_ref() noexcept {

@@ -17,7 +17,7 @@ raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
   static_assert(sizeof(raw_links::block) <= grain && sizeof(chunk) <= grain);
   auto* raw = static_cast<std::byte*>(::operator new(grain + size * batch));
   auto* head = reinterpret_cast<chunk*>(raw);
-  chunks_lock_.lock();
+  chunks_lock_.lock_for_all_worlds();
   head->next = chunks_;
   chunks_ = head;
   chunks_lock_.unlock();

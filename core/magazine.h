@@ -37,7 +37,7 @@ class magazine_depot {
 
   void put(block* batch) noexcept {
     const uninterrupted alone;
-    lock_.lock();
+    lock_.lock_for_all_worlds();
     Links::set_next_batch(batch, batches_);
     batches_ = batch;
     lock_.unlock();
@@ -48,7 +48,7 @@ class magazine_depot {
     block* last = list;
     while (Links::next(last)) last = Links::next(last);
     const uninterrupted alone;
-    lock_.lock();
+    lock_.lock_for_all_worlds();
     Links::next(last) = loose_;
     loose_ = list;
     lock_.unlock();
@@ -56,7 +56,7 @@ class magazine_depot {
   /// A list of blocks, or nullptr; `count` is `batch` but for what threads left loose.
   block* take(std::uint32_t batch, std::uint32_t& count) noexcept {
     const uninterrupted alone;
-    lock_.lock();
+    lock_.lock_for_all_worlds();
     block* list = batches_;
     if (list) {
       batches_ = Links::next_batch(list);

@@ -20,11 +20,19 @@ class spin_lock {
     if (held_.exchange(1, acquire) != 0) [[unlikely]]
       lock_slow();
   }
+  /// For what simulated programs share with each other and with real threads, and hold only where they are uninterrupted. Who holds it then
+  /// runs on another processor, so that no world need go on meanwhile, and its seed decides nothing.
+  void lock_for_all_worlds() noexcept {
+    noted(happening::locked);
+    if (held_.exchange(1, acquire) != 0) [[unlikely]]
+      lock_slow_for_all_worlds();
+  }
   bool try_lock() noexcept { return held_.load(relaxed) == 0 && held_.exchange(1, acquire) == 0; }
   void unlock() noexcept { held_.store(0, release); }
 
  private:
   HEDDLE_COLD void lock_slow() noexcept;
+  HEDDLE_COLD void lock_slow_for_all_worlds() noexcept;
 
   atomic<std::uint32_t> held_{0};
 };
