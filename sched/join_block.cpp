@@ -36,11 +36,7 @@ HEDDLE_COLD void check_fork(promise_base& p) {
 }
 
 HEDDLE_NOINLINE void wake_thief() noexcept {
-  auto* s = this_runtime();
-  if (!s || !s->idle.wants_waking()) return;
-  const unsigned sleeper =
-      s->idle.take_for_search(static_cast<loop*>(self_of_thread.loop)->index());
-  if (sleeper != idle_set::nobody) s->workers[sleeper]->wake();
+  if (auto* here = this_worker()) here->wake_if_wanted();
 }
 
 /// What comes after the fork when it is not simply the first child: others want work, or the turn is over.

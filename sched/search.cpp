@@ -91,7 +91,7 @@ bool worker::glance() {
     noted(found ? happening::stole : happening::found_nothing);
     if (!found) continue;
     spin_ = most_spins;
-    if (state_->idle.wants_waking()) wake_searcher();
+    wake_if_wanted();
     if (strand) run_strand(*strand);
     return true;
   }
@@ -260,6 +260,10 @@ void worker::wake(unsigned sleeper) noexcept {
 }
 
 void worker::wake_searcher() noexcept { wake(state_->idle.take_for_search(index())); }
+
+void worker::wake_if_wanted() noexcept {
+  if (state_->idle.wants_waking()) wake_searcher();
+}
 
 // For a task that is alone there is mostly no need (leave_alone), so wake-ups that were in vain are followed by fewer. A task that its loop does
 // not come to is then found by a watcher.

@@ -113,6 +113,8 @@ class worker final : public loop {
   void drop_leftovers() noexcept;
   /// Makes it look at everything soon, if it sleeps. From anybody.
   void wake() noexcept;
+  /// Wakes a loop to search if one sleeps and none searches: a look without a fence. Owner only.
+  void wake_if_wanted() noexcept;
   /// A timer armed here from another thread, or by a rescuer, is earlier than what it sleeps for.
   void timer_moved_up() noexcept { wake(); }
 
