@@ -55,21 +55,21 @@ void eventual::fire_joiners(work_list& todo) noexcept {
 void work_list::schedule(task_record& t) noexcept { append(t); }
 
 bool work_list::cancel(eventual& target) noexcept {
-  switch (target.kind_) {
-    case kind::future:
-      if (!target.word_.settle_once(outcome::cancelled)) return false;
-      target.ref();  // dropped when its joiners have been fired
-      append(target);
-      return true;
-    case kind::gathering:
-    case kind::task:
-    case kind::strand: break;
+  if (target.kind_ == kind::future) {
+    if (!target.word_.settle_once(outcome::cancelled)) return false;
+    target.ref();  // dropped when its joiners have been fired
+    append(target);
+    return true;
   }
   on_cancel owed;
-  if (target.kind_ != kind::task)
+  if (target.kind_ == kind::gathering)
     owed = target.word_.cancel();
   else if (!target.word_.cancel_unless(word::strands, owed))
     owed = static_cast<task_record&>(target).cancel_with_strands(*this);
+  return owes(target, owed);
+}
+
+bool work_list::owes(eventual& target, on_cancel owed) noexcept {
   switch (owed) {
     case on_cancel::no: return false;
     case on_cancel::pending: break;

@@ -133,7 +133,7 @@ class eventual {
   static constexpr std::uint8_t retrieved = 1;
   static constexpr std::uint8_t pinned = 2;
   static constexpr std::uint8_t in_round = 4;
-  static constexpr std::uint8_t knows = 8;  // strands: see cancel_strands_if()
+  static constexpr std::uint8_t knows = 8;  // strands: it was told from above to stop (STRAND)
   static constexpr std::uint8_t spared = 16;
   static constexpr std::uint8_t has_extra = 32;  // tasks and strands: there is one to delete
   static constexpr std::uint8_t foreign = 64;
@@ -185,6 +185,8 @@ class work_list {
 
   /// A task that is the caller's to schedule.
   void schedule(task_record& t) noexcept;
+  /// Notes what the cancellation of `target`'s word owes. False: it was done already.
+  bool owes(eventual& target, on_cancel owed) noexcept;
   /// Asks `target` to cancel and notes what that owes. False: it was done already. Legal under any lock.
   bool cancel(eventual& target) noexcept;
   [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }

@@ -116,21 +116,31 @@ std::string task_record::name() {
   return x.name;
 }
 
-// Protocol STRAND. A child of fork_join runs under its task's record. When it really suspends it needs a word of its own: it takes an
-// unnamed record, rewrites the record pointers of its own frames (task.cpp), and is listed with the task, so that a cancellation of
-// the task reaches it. The list's lock is a leaf lock: inside it only words are changed.
+// Protocol STRAND. A child of fork_join runs under the record of what forked it: its task, or a strand that has a record. When it really
+// suspends it needs a word of its own: it takes an unnamed record, rewrites the record pointers of its own frames (task.cpp), and is
+// listed, so that a cancellation reaches it. The list's lock is a leaf lock: inside it only words are changed.
 //
-// Exactly once. What was asked of the task before the strand was listed is standing in the word of the record that the strand ran under
-// (must), and the strand takes it over when it is listed; what is asked later finds it in the list. Both would be a cancellation
-// delivered twice, neither a lost one, so the two sides agree on an order:
-//   the strand      lock(list); link; set `strands` in the task's word; must -> cancel itself; unlock
-//   the canceller   one compare-exchange that fails if `strands` is set: it precedes the strand's set, which sees the must it made, and it
-//                   never looks at the list. Otherwise lock(list); cancel the task; cancel each strand; unlock: the strand was listed
-//                   before that, and saw none of it, or is listed after it, and sees all of it.
-// A strand inside a strand that has a record ran under that one, which was itself in the list: it takes over from there. `strands` is set
-// by then.
-// A join that fails does the same: failed; set `troubled` in the task's word; lock(list); cancel its strands; unlock. A strand that finds
-// the failure when it is listed cancels itself and is marked: it knows.
+// Problem   A cancellation of a task, or of a strand by a scope inside it, and the failure of a join must stop everything below.
+// Rejected  To tell every strand of the task and let each find out: a time-out would walk over all other strands. A list for each
+//           strand: locks that nest as deep as the forks.
+// Chosen    One list for each task, in which all that is below a strand stands directly behind it, with its depth. A strand enters
+//           directly behind the record that it ran under, and leaves when nothing is below it, so the order needs no search.
+// Promised  Each is told exactly once, and forks pay nothing but the load of their record's word.
+//
+// Exactly once. What was asked of a record before a strand below it was listed is standing in the record's word (must), and the strand
+// takes it over when it is listed; what is asked later finds it in the list. If both told it, the strand would be cancelled twice; if
+// neither did, the cancellation would be lost. So the two sides agree on an order:
+//   the strand      lock(list); link; set `strands` in the word it ran under; must -> cancel itself; unlock
+//   the canceller   one compare-exchange that fails if `strands` is set: it precedes the strand's set, which sees the must it made, and
+//                   it never looks at the list. Otherwise lock(list); cancel the record and each strand behind it; unlock: the strand
+//                   was listed before that, and saw none of it, or is listed after it, and sees all of it.
+// Only the task or strand itself clears its must, and only when it runs: then nothing is below it. A strand without a record that meets
+// must at a fork takes a record first, and so takes the cancellation over. Its siblings still find it.
+// A join that fails does the same: failed; one more `troubled` in the word that its parent runs under; lock(list); cancel the strands
+// inside; unlock. A strand that is listed later finds the failure and cancels itself. A strand that was told from above is marked, and
+// is not told again by joins that fail, since most fail because they were told too; a new cancellation tells it again.
+// A strand that meets trouble at a fork takes a record, whether the trouble is its own or not: it looks up the joins once, and forks
+// below it do not look at all. When the failed join is over its parent takes the trouble back.
 task_record* task_record::make_strand(promise_base& first) {
   static constexpr eventual_ops ops{[](eventual& self) noexcept {
                                       auto& r = static_cast<task_record&>(self);
@@ -142,35 +152,73 @@ task_record* task_record::make_strand(promise_base& first) {
   task_record& under = first.enclosing();
   task_record& task = under.root();
   auto& shared = task.extra().strands;
-  auto* r = make(kind::strand, ops, 1);
+  auto* r = make(kind::strand, ops, 1,
+                 std::bit_cast<std::source_location>((under.depth() + 1) * depth_unit));
   r->joiners_.store(reinterpret_cast<std::uintptr_t>(first.end), relaxed);
   r->belongs_to(task.runtime());
   r->home_.store(task.home(), relaxed);
   if (task.is_pinned()) r->pin();
   task.ref();
   auto* part = ::new (static_cast<void*>(r->storage_)) strand_part{&task, nullptr, nullptr};
+  if (auto* around = under.extra_if_any(); around && around->innermost) r->enter_scopes(*around);
   shared.lock.lock();
-  part->next = shared.head;
+  if (under.kind_ == kind::strand) {
+    part->prev = &under;
+    part->next = std::exchange(under.strand().next, r);
+  } else {
+    part->next = std::exchange(shared.head, r);
+  }
   if (part->next) part->next->strand().prev = r;
-  shared.head = r;
-  const auto before = task.word_.set_flag(word::strands);
-  if (under.word_.load() & word::must) (void)r->word_.cancel();
-  if ((before & word::troubled) && strand_abandoned(first)) {
+  const auto before = under.word_.set_flag(word::strands);
+  if ((before & word::must) || ((before & word::troubled) && strand_abandoned(first))) {
     r->flags_.fetch_or(knows, relaxed);
-    (void)r->word_.cancel();
+    (void)r->word_.cancel();  // active: nothing is owed
   }
   shared.lock.unlock();
   return r;
 }
 
+// Blocks with a deadline nest through forks (protocol SCOPE).
+void task_record::enter_scopes(const task_extra& around) {
+  try {
+    extra().innermost = around.innermost;
+  } catch (...) {
+    unref();
+    throw;
+  }
+}
+
+void task_record::tell(work_list& todo) noexcept {
+  flags_.fetch_or(knows, relaxed);
+  (void)todo.owes(*this, word_.cancel());
+}
+
 on_cancel task_record::cancel_with_strands(work_list& todo) noexcept {
-  auto& shared = extra_if_any()->strands;  // who set the flag made it
+  auto& shared = root().extra_if_any()->strands;  // the first strand made it
   shared.lock.lock();
   const auto owed = word_.cancel();
+  const auto own = depth();
   if (owed != on_cancel::no)
-    for (auto* r = shared.head; r; r = r->strand().next) (void)todo.cancel(*r);
+    for (auto* r = first_below(); r && r->depth() > own; r = r->strand().next) r->tell(todo);
   shared.lock.unlock();
   return owed;
+}
+
+// What is below a strand that is to be told was forked by it, and is inside the same join. What is below one that was told before is left
+// to that strand.
+void task_record::cancel_abandoned(work_list& todo, bool (*inside)(void* join)) noexcept {
+  auto& shared = root().extra_if_any()->strands;
+  shared.lock.lock();
+  const auto own = depth();
+  for (auto* r = first_below(); r && r->depth() > own;) {
+    const bool tells = (r->flags_.load(relaxed) & knows) == 0 && inside(r->strand_join());
+    const auto top = r->depth();
+    do {
+      if (tells && (r->flags_.load(relaxed) & knows) == 0) r->tell(todo);
+      r = r->strand().next;
+    } while (r && r->depth() > top);
+  }
+  shared.lock.unlock();
 }
 
 void task_record::retire_strand() noexcept {

@@ -54,10 +54,15 @@ struct kernel_op {
   std::uint32_t generation = 0;
 };
 
-/// Strands of a task that took a record of their own (protocol STRAND, task_record.cpp).
+/// All strands of a task that took a record of their own, those below a strand directly behind it (protocol STRAND, task_record.cpp).
 struct strand_list {
   spin_lock lock;
   task_record* head = nullptr;
+};
+
+/// A block with a deadline: the part that core knows of (protocol SCOPE, sched/timeout.cpp).
+struct scope_link {
+  scope_link* outer = nullptr;  // the block around it
 };
 
 /// What is rarely used hangs off the record, made on demand.
@@ -67,7 +72,8 @@ struct task_extra : frame_cached {
   std::string message;        // of the latest cancel(message)
   std::source_location made;  // what the record held before it had this
   strand_list strands;
-  context_slot context;  // what context variables see
+  context_slot context;             // what context variables see
+  scope_link* innermost = nullptr;  // the block that runs; touched by the task or strand alone
 };
 
 // Who may touch what:
@@ -170,20 +176,11 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] task_record& root() noexcept {
     return kind_ == kind::strand ? *strand().root : *this;
   }
-  /// A task that has strands: cancels it and them (protocol STRAND). What the task itself is owed is left to the caller.
+  /// A task or strand that has strands below: cancels it and them (protocol STRAND). What it is owed itself is left to the caller.
   on_cancel cancel_with_strands(work_list& todo) noexcept;
-  /// Cancels those promoted strands whose join `belongs` says to be concerned (it is called under the list's lock), but for those that
-  /// learned when they were listed that a join around them had failed.
-  template <class Belongs>
-  void cancel_strands_if(work_list& todo, Belongs&& belongs) noexcept {
-    auto* e = extra_if_any();
-    if (!e) return;
-    e->strands.lock.lock();
-    for (auto* r = e->strands.head; r; r = r->strand().next)
-      if ((r->flags_.load(relaxed) & knows) == 0 && belongs(r->strand_join()))
-        (void)todo.cancel(*r);
-    e->strands.lock.unlock();
-  }
+  /// A join below has failed: cancels the promoted strands below which are inside a failed join, as `inside` says of the join that a
+  /// strand reports to (it is called under the list's lock), but for those that were told to stop before.
+  void cancel_abandoned(work_list& todo, bool (*inside)(void* join)) noexcept;
   /// The join that a strand reports to. A strand has no joiners: that field holds it.
   [[nodiscard]] void* strand_join() const noexcept {
     return reinterpret_cast<void*>(joiners_.load(relaxed));
@@ -206,11 +203,22 @@ class alignas(32) task_record final : public eventual {
     task_record* next;
   };
   strand_part& strand() noexcept { return *std::launder(reinterpret_cast<strand_part*>(storage_)); }
+  /// 0 for a task, and for a strand one more than for what it was forked under. A strand keeps it where a task keeps its place.
+  [[nodiscard]] std::uintptr_t depth() const noexcept {
+    return kind_ == kind::strand ? std::bit_cast<std::uintptr_t>(made()) / depth_unit : 0;
+  }
+  [[nodiscard]] task_record* first_below() noexcept {
+    return kind_ == kind::strand ? strand().next : extra_if_any()->strands.head;
+  }
+  void enter_scopes(const task_extra& around);
+  /// Lock of the list held: tells a strand to stop, from above.
+  void tell(work_list& todo) noexcept;
   static void scan_all(void (*see)(void*, task_record&), void* f);
 
   static constexpr std::uintptr_t unstarted_tag = 1;
   static constexpr std::uintptr_t looks_tag = 2;
   static constexpr std::uintptr_t place_tag = 1;
+  static constexpr std::uintptr_t depth_unit = 2;  // above the tag
   static task_extra* extra_in(std::uintptr_t bits) noexcept {
     return (bits & place_tag) ? nullptr : reinterpret_cast<task_extra*>(bits);
   }

@@ -52,6 +52,25 @@ bool task_word::take_cancel_slow() noexcept {
   return (before & (word::must | word::interrupted)) != 0;
 }
 
+std::uint64_t task_word::add_trouble() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    const bool full = (w & word::troubled) == word::troubled;
+    // Also when it is full: the read-modify-write is what orders a failure and a promotion.
+    if (bits_.compare_exchange_weak(w, full ? w : w + word::one_trouble, acq_rel, relaxed))
+      return w;  // pairs with set_flag()
+  }
+}
+
+void task_word::end_trouble() noexcept {
+  std::uint64_t w = bits_.load(relaxed);
+  for (;;) {
+    const auto count = w & word::troubled;
+    if (count == 0 || count == word::troubled) return;  // full: how many there were is not known
+    if (bits_.compare_exchange_weak(w, w - word::one_trouble, acq_rel, relaxed)) return;
+  }
+}
+
 on_thaw task_word::thaw() noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {

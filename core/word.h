@@ -7,9 +7,9 @@
 //   bit  4     interrupted  a cancellation claimed a live wait: always delivered, never withdrawn
 //   bit  5     notified   what a frozen waiter waits for has ended meanwhile
 //   bit  6     again      another cancellation came while the word was frozen
-//   bit  7     troubled   a fork_join of this task failed or was cancelled: forks look further (sticky)
-//   bit  8     strands    promoted strands of this task exist (sticky): a cancellation goes to them too
+//   bit  8     strands    promoted strands below this task or strand exist (sticky): a cancellation goes to them too
 //   bits 9-10  outcome    of a done word: value, error, cancelled
+//   bits 11-15 troubled   how many joins below have failed and are not over: forks below look further; stays once it is full
 //   bits 16-31 requests   cancellations asked for (asyncio's cancelling()); saturates
 //   bits 32-63 generation of the memory: tells a late looker that the record was reused
 //
@@ -51,10 +51,12 @@ inline constexpr std::uint64_t must = 1u << 3;
 inline constexpr std::uint64_t interrupted = 1u << 4;
 inline constexpr std::uint64_t notified = 1u << 5;
 inline constexpr std::uint64_t again = 1u << 6;
-inline constexpr std::uint64_t troubled = 1u << 7;
 inline constexpr std::uint64_t strands = 1u << 8;
 inline constexpr unsigned outcome_shift = 9;
 inline constexpr std::uint64_t outcome_mask = std::uint64_t{3} << outcome_shift;
+inline constexpr unsigned troubled_shift = 11;
+inline constexpr std::uint64_t one_trouble = std::uint64_t{1} << troubled_shift;
+inline constexpr std::uint64_t troubled = std::uint64_t{31} << troubled_shift;
 inline constexpr unsigned requests_shift = 16;
 inline constexpr std::uint64_t one_request = std::uint64_t{1} << requests_shift;
 inline constexpr std::uint64_t requests_mask = std::uint64_t{0xffff} << requests_shift;
@@ -158,6 +160,15 @@ class task_word {
   outcome finish_forwarding(outcome how) noexcept;
   /// For futures: active -> done, once. False: it was done already.
   [[nodiscard]] bool settle_once(outcome how) noexcept;
+
+  // --- failed joins (protocol STRAND, task_record.cpp) ---
+
+  /// One more join has failed. Returns the word before.
+  std::uint64_t add_trouble() noexcept;
+  /// A join that failed is over.
+  void end_trouble() noexcept;
+  /// All of them are: the task or strand itself runs, so no join of its own is under way.
+  void end_all_trouble() noexcept { bits_.fetch_and(~word::troubled, acq_rel); }
 
   /// Returns the word before.
   std::uint64_t set_flag(std::uint64_t flag) noexcept { return bits_.fetch_or(flag, acq_rel); }

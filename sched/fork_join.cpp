@@ -8,11 +8,17 @@ void join_errors::see(const std::exception_ptr& e) noexcept {
   if (!first) first = e;
 }
 
-void join_errors::raise(promise_base& parent) {
+// A cancellation that is thrown here is the one that is due to the parent: it was delivered to the children, and now to the parent.
+void join_errors::raise(join_block& join) {
+  join.over();
   if (first_) std::rethrow_exception(std::move(first_));
-  (void)parent.enclosing()
-      .state()
-      .take_cancel();  // it was delivered: to the children, and now here
+  promise_base& parent = *join.parent;
+  if (parent.enclosing().state().peek() & (word::must | word::interrupted | word::troubled)) {
+    try {
+      (void)join_block::take_what_is_due(parent);
+    } catch (const std::bad_alloc&) {}  // the parent is told once more, at its next fork or wait
+  }
+  if (!first_cancelled_) throw_cancelled(parent.enclosing());  // abandoned, and all children ended well
   std::rethrow_exception(std::move(first_cancelled_));
 }
 

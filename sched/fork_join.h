@@ -18,7 +18,7 @@ namespace detail {
 class join_errors {
  public:
   void see(const std::exception_ptr& e) noexcept;
-  [[noreturn]] void raise(promise_base& parent);
+  [[noreturn]] void raise(join_block& join);
 
  private:
   std::exception_ptr first_;
@@ -54,7 +54,7 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   }
   auto await_resume() {
     if constexpr (sizeof...(Ts) > 0) {
-      if (join_.failed.load(relaxed)) [[unlikely]]
+      if (!join_.sound()) [[unlikely]]
         raise();
     }
     if constexpr (!all_void) return values(std::index_sequence_for<Ts...>());
@@ -85,7 +85,7 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   [[noreturn]] HEDDLE_COLD void raise() {
     join_errors errors;
     see_all(errors, std::index_sequence_for<Ts...>());
-    errors.raise(*join_.parent);
+    errors.raise(join_);
   }
   template <class P>
   static void see(join_errors& errors, P& p) noexcept {
@@ -110,7 +110,7 @@ class [[nodiscard]] fork_join_range : fork_join_base {
                              children_.size());
   }
   auto await_resume() {
-    if (!children_.empty() && join_.failed.load(relaxed)) [[unlikely]]
+    if (!children_.empty() && !join_.sound()) [[unlikely]]
       raise();
     if constexpr (!std::is_void_v<T>) {
       std::vector<T> results;
@@ -127,7 +127,7 @@ class [[nodiscard]] fork_join_range : fork_join_base {
       auto& result = child.frame().promise().result;
       if (result.how() == outcome::error) errors.see(result.error());
     }
-    errors.raise(*join_.parent);
+    errors.raise(join_);
   }
 
   std::vector<task<T>> children_;

@@ -28,13 +28,6 @@ HEDDLE_INLINE promise_base& promise_in(void* frame) noexcept {
   return promise_base::of(std::coroutine_handle<>::from_address(frame));
 }
 
-/// Looks further than a plain load: takes a cancellation that is due, or that of a join that failed.
-HEDDLE_COLD void check_fork(promise_base& p) {
-  task_record& t = p.enclosing();
-  if (t.state().take_cancel()) throw_cancelled(t);
-  if (join_block::abandoned(p)) throw cancelled_error();
-}
-
 HEDDLE_NOINLINE void wake_thief() noexcept {
   if (auto* here = this_worker()) here->wake_if_wanted();
 }
@@ -84,7 +77,9 @@ HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where
 HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* where,
                                                     promise_base& waiting, void* const* frames,
                                                     std::size_t children) {
-  if (waiting.enclosing().state().peek() & (word::must | word::troubled)) check_fork(waiting);
+  if ((waiting.enclosing().state().peek() & (word::must | word::troubled)) != 0 &&
+      join_block::take_what_is_due(waiting))
+    throw_cancelled(waiting.enclosing());
   // For all of them, since the first goes there too when the turn is over, and then nothing may fail.
   f.strands.make_room(static_cast<std::int64_t>(children));
   return start_now(f, where, waiting, frames, children);
@@ -109,7 +104,7 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
     return child_ended_otherwise(child);
   if (++j.inline_done == j.count) return j.resume_parent();
   promise_base* next = nullptr;
-  if (forks_here().strands.pop_private(next) && next->end == &j && !j.failed.load(relaxed))
+  if (forks_here().strands.pop_private(next) && next->end == &j && j.sound())
       [[likely]]
     return next->handle();
   return j.next_or_parent(next ? next : forks_here().strands.pop());
@@ -137,7 +132,7 @@ std::coroutine_handle<> join_block::next_or_parent(promise_base* next) noexcept 
       if (f.strands.wants_publishing()) f.strands.publish(false);
       break;
     }
-    if (!failed.load(relaxed)) return next->handle();
+    if (sound()) return next->handle();
     if (++inline_done == count) return resume_parent();  // skipped
   }
   const std::int32_t elsewhere = count - inline_done;
@@ -166,42 +161,65 @@ std::coroutine_handle<> join_block::start_counted(promise_base& child) noexcept 
   make_counted(child);
   join_block& j = of(child);
   this_thread().current = &child.enclosing();
-  if (j.failed.load(relaxed)) return j.counted_one();
+  if (!j.sound()) return j.counted_one();
   return child.handle();
 }
 
-bool join_block::abandoned(promise_base& p) noexcept {
-  promise_base* frame = &p;
-  for (;;) {
-    while (!frame->end) frame = &promise_base::of(frame->continuation);
-    if (frame->end->ended != &child_ended) return false;  // the task's root
-    join_block& j = of(*frame);
-    if (j.failed.load(relaxed)) return true;
-    frame = j.parent;
+bool join_block::take_what_is_due(promise_base& p) {
+  if (p.record & promise_base::strand_tag) {
+    p.promote();
+  } else if (p.enclosing().state().peek() & word::troubled) {
+    p.enclosing().state().end_all_trouble();  // too many failed at once to be counted
   }
+  return p.enclosing().state().take_cancel();
 }
 
-bool strand_abandoned(promise_base& first) noexcept { return join_block::abandoned(first); }
+namespace {
+/// The join that a strand without a record reports to, found from any frame of it.
+join_block& join_above(promise_base& p) noexcept {
+  promise_base* frame = &p;
+  while (!frame->end) frame = &promise_base::of(frame->continuation);
+  return join_block::of(*frame);
+}
+bool has_record(const promise_base& p) noexcept {
+  return (p.record & promise_base::strand_tag) == 0;
+}
+}  // namespace
+
+// The parents up to the next record are suspended, since what asks runs, or waits, below them.
+bool join_block::is_lost() noexcept {
+  join_block* j = this;
+  while (j->sound()) {
+    if (has_record(*j->parent)) return false;
+    j = &join_above(*j->parent);
+  }
+  for (join_block* k = this; k != j; k = &join_above(*k->parent)) {
+    auto expected = join_state::sound;
+    (void)k->state.compare_exchange_strong(expected, join_state::abandoned, acq_rel, relaxed);
+  }
+  return true;
+}
+
+bool strand_abandoned(promise_base& first) noexcept { return join_block::of(first).is_lost(); }
 
 void join_block::child_failed(promise_base& child) noexcept {
   join_block& j = of(child);
-  if (j.failed.exchange(true, acq_rel)) return;
-  task_record& root = child.enclosing().root();
-  if ((root.state().set_flag(word::troubled) & word::strands) == 0)
-    return;  // who is listed after that sees `troubled` then (protocol STRAND)
-  // Strands of this join that wait in a record of their own are cancelled; those that compute see `troubled` at their next fork.
+  auto expected = join_state::sound;
+  if (!j.state.compare_exchange_strong(expected, join_state::failed, acq_rel, relaxed)) return;
+  task_record& around = j.parent->enclosing();
+  // Without strands nobody is told: what is listed later sees the trouble, since both change one word.
+  if ((around.state().add_trouble() & word::strands) == 0) return;
   work_list todo;
-  root.cancel_strands_if(todo, [&](void* join) {
-    auto* at = static_cast<join_block*>(join);
-    for (;;) {
-      if (at == &j) return true;
-      promise_base* frame = at->parent;
-      while (!frame->end) frame = &promise_base::of(frame->continuation);
-      if (frame->end->ended != &child_ended) return false;
-      at = &of(*frame);
-    }
-  });
+  around.cancel_abandoned(todo, [](void* join) { return static_cast<join_block*>(join)->is_lost(); });
   todo.settle();
+}
+
+void join_block::over() noexcept {
+  auto& word = parent->enclosing().state();
+  if (has_record(*parent))
+    word.end_all_trouble();
+  else if (state.load(relaxed) == join_state::failed)
+    word.end_trouble();
 }
 
 }  // namespace heddle::detail

@@ -109,17 +109,14 @@ void forget_loops_in_children() {
   static const int once = ::pthread_atfork(
       [] {
         registry_lock.lock();
-        scope_access::hold_expired();
         hold_caches();  // last: whoever has another lock may need memory to let it go
       },
       [] {
         let_go_caches();
-        scope_access::let_go_expired();
         registry_lock.unlock();
       },
       [] {
         let_go_caches();
-        scope_access::let_go_expired();
         registry().clear();
         registry_lock.unlock();
         auto& self = this_thread();

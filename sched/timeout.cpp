@@ -14,52 +14,51 @@ using detail::work_list;
 // with its own request taken back, the count is not above that, then its request was the only one and the cancellation was its own.
 // A cancellation that was pending at the entry came from outside and shall get out, so it is not in that count.
 //
-// Protocol EXPIRED. A loop that was busy may expire several scopes of one task before that runs again, and it gets one cancellation for
-// all. The scope whose deadline came first is the one that was interrupted: an inner one ends with its timeout_error, and the request of
-// an outer one is delivered at the next wait; an outer one first ends both. So scopes are listed from their expiry to their end.
+// Protocol SCOPE. Blocks nest, and several of a task may be due before the task runs again: on one loop timers fire one by one, and with
+// several loops the task may run on between two of them, or the timers of one stand on another loop that is busy. The task gets one
+// cancellation for all. Then the block whose deadline came first shall throw, and of equal ones the outer.
+//   chain    each block knows the one around it. A strand begins with the blocks of what it was forked by. Only the task or strand itself
+//            enters and leaves, and what is around it stands still meanwhile, so the chain needs no lock.
+//   expire   under the timers' lock: count (expired_as_), `expired`, one cancellation. Whoever takes the lock afterwards sees all three.
+//   leave    by a cancellation: what is due but has not fired is fired now, by the one that leaves: the blocks around that are due no
+//            later than an expired one inside; and the block itself, if one around it has expired that was due no earlier.
+//            Then the own request is taken back. If what is left came from blocks around that are due later, this one throws, and the
+//            other requests are delivered at the next wait; if from others, the cancellation passes through.
+// Cost of a leave by a cancellation: a step for each block around. No lock is common to all tasks.
 namespace {
-constinit detail::spin_lock expired_lock;
-constinit timeout_scope* expired_head = nullptr;           // under the lock
-constinit detail::atomic<std::uint64_t> expired_count{0};  // written under the lock
+constinit detail::atomic<std::uint64_t> expired_count{0};
 }  // namespace
-
-void detail::scope_access::hold_expired() noexcept { expired_lock.lock(); }
-void detail::scope_access::let_go_expired() noexcept { expired_lock.unlock(); }
 
 // Called by whoever expires it, before the cancellation.
 void timeout_scope::note_expired() noexcept {
-  expired_lock.lock();
-  expired_as_ = expired_count.load(detail::relaxed) + 1;
-  expired_count.store(expired_as_, detail::relaxed);
-  next_expired_ = expired_head;
-  expired_head = this;
-  expired_lock.unlock();
+  expired_as_ = expired_count.fetch_add(1, detail::relaxed) + 1;
   expired_.store(true, detail::release);  // pairs with expired()
 }
 
 std::uint32_t timeout_scope::expired_after_this() const noexcept {
   std::uint32_t n = 0;
-  expired_lock.lock();
-  for (auto* s = expired_head; s; s = s->next_expired_)
-    if (s != this && s->task_ == task_ && s->expired_as_ > expired_before_entry_ &&
-        *s->deadline_ > *deadline_)
-      ++n;
-  expired_lock.unlock();
+  for (const auto* s = around(); s; s = s->around())
+    if (s->expired() && s->expired_as_ > expired_before_entry_ && *s->deadline_ > *deadline_) ++n;
   return n;
 }
 
 void timeout_scope::enter(detail::task_record& t) {
+  auto& extra = t.extra();
   task_ = &t;
   expired_before_entry_ = expired_count.load(detail::relaxed);
   requests_at_entry_ = t.state().requests_delivered();
-  if (!deadline_) return;
-  if (!from_entry_) return arm(*deadline_);
-  const auto lasts = deadline_->time_since_epoch();
-  deadline_ = saturating_add(clock::now(), lasts);
-  if (lasts > duration::zero())
-    arm_ahead(*deadline_);
-  else
-    expire_at_once();
+  if (deadline_ && from_entry_) {
+    const auto lasts = deadline_->time_since_epoch();
+    deadline_ = saturating_add(clock::now(), lasts);
+    if (lasts > duration::zero())
+      arm_ahead(*deadline_);
+    else
+      expire_at_once();
+  } else if (deadline_) {
+    arm(*deadline_);
+  }
+  outer = extra.innermost;  // last, since arming may throw
+  extra.innermost = this;
 }
 
 void timeout_scope::arm(time_point deadline) {
@@ -72,8 +71,17 @@ void timeout_scope::arm(time_point deadline) {
 // The next suspension shall see it, however soon that is.
 void timeout_scope::expire_at_once() noexcept {
   at_once_ = true;
+  expire_now();
+}
+
+void timeout_scope::expire_now() noexcept {
   note_expired();
   (void)detail::cancel_now(*task_);
+}
+
+// In place of its timer. If that has fired, the cancellation has been made when the lock is taken.
+void timeout_scope::expire_if_armed() noexcept {
+  if (disarm()) expire_now();
 }
 
 void timeout_scope::arm_ahead(time_point deadline) {
@@ -83,26 +91,36 @@ void timeout_scope::arm_ahead(time_point deadline) {
   wheel.arm(*this, deadline);
 }
 
-void timeout_scope::disarm() noexcept {
-  if (!armed_in) return;
+bool timeout_scope::disarm() noexcept {
+  if (!armed_in) return false;
   timers& wheel = *armed_in;
   wheel.lock();
-  (void)wheel.disarm(*this);
+  const bool was_armed = wheel.disarm(*this);
   wheel.unlock();
+  return was_armed;
 }
 
-bool timeout_scope::leave() noexcept {
-  disarm();
+// Protocol SCOPE: leave.
+void timeout_scope::bring_about_what_is_due(bool was_armed) noexcept {
+  if (was_armed) {
+    for (auto* s = around(); s && !expired(); s = s->around())
+      if (s->expired() && *s->deadline_ >= *deadline_) expire_now();
+  }
+  if (!expired()) return;
+  for (auto* s = around(); s; s = s->around())
+    if (s->deadline_ && *s->deadline_ <= *deadline_) s->expire_if_armed();
+}
+
+bool timeout_scope::leave(bool cancelled) noexcept {
+  if (left_) return false;
+  const bool was_armed = disarm();
   left_ = true;
+  task_->extra_if_any()->innermost = outer;
+  if (cancelled) bring_about_what_is_due(was_armed);
   if (!expired()) return false;
   // Past from the start and left without a suspension: nothing was interrupted, so nothing expired.
   if (at_once_ && (task_->state().load() & detail::word::must))
     expired_.store(false, detail::release);
-  expired_lock.lock();
-  auto** place = &expired_head;
-  while (*place != this) place = &(*place)->next_expired_;
-  *place = next_expired_;
-  expired_lock.unlock();
   const auto left = task_->state().uncancel(requests_at_entry_);
   if (left <= requests_at_entry_) return true;
   if (left - requests_at_entry_ > expired_after_this()) return false;
@@ -113,7 +131,7 @@ bool timeout_scope::leave() noexcept {
 void timeout_scope::reschedule(std::optional<time_point> deadline) {
   if (!task_) detail::throw_usage("timeout_scope::reschedule before the block was entered");
   if (left_) detail::throw_usage("timeout_scope::reschedule after the block was left");
-  disarm();
+  (void)disarm();
   if (expired()) detail::throw_usage("timeout_scope::reschedule after the deadline expired");
   deadline_ = deadline;
   if (deadline_) arm(*deadline_);
