@@ -72,6 +72,7 @@ void destroy(owned<done_callback> list) noexcept {
 }  // namespace
 
 bool future_base::cancel(std::string message) {
+  if (done()) mark_retrieved();  // the caller has looked at it, as in asyncio
   if (message.empty()) return cancel_now(*this);
   auto kept = owned<std::string>(new std::string(std::move(message)));
   if (!claim()) return false;

@@ -22,4 +22,8 @@ void join_errors::raise(join_block& join) {
   std::rethrow_exception(std::move(first_cancelled_));
 }
 
+void check_not_begun(const promise_base& first) {
+  if (first.end) throw_usage("co_await of a fork_join that was awaited before: its children run once");
+}
+
 }  // namespace heddle::detail

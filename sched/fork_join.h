@@ -2,6 +2,7 @@
 // fork_join: parallel recursion, depth first. Protocol FORK is described in join_block.h.
 #pragma once
 
+#include <heddle/sched/body.h>
 #include <heddle/sched/join_block.h>
 
 #include <new>
@@ -25,6 +26,9 @@ class join_errors {
   std::exception_ptr first_cancelled_;
 };
 
+/// Throws usage_error if the child has been forked before.
+void check_not_begun(const promise_base& first);
+
 /// The part that does not depend on how many children there are and what they yield.
 class fork_join_base {
  protected:
@@ -46,6 +50,12 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
 
  public:
   explicit fork_join_awaiter(task<Ts>&&... children) : children_(std::move(children)...) {}
+
+  /// One that has a name might be awaited twice. For others there is no such function, and nothing to look at.
+  auto operator co_await() & {
+    if constexpr (sizeof...(Ts) > 0) check_not_begun(std::get<0>(children_).frame().promise());
+    return awaiter_reference<fork_join_awaiter>(*this);
+  }
 
   static bool await_ready() noexcept { return sizeof...(Ts) == 0; }
   template <heddle_promise P>
@@ -101,6 +111,11 @@ class [[nodiscard]] fork_join_range : fork_join_base {
   explicit fork_join_range(std::vector<task<T>>&& children) noexcept
       : children_(std::move(children)) {}
 
+  auto operator co_await() & {
+    if (!children_.empty()) check_not_begun(children_.front().frame().promise());
+    return awaiter_reference<fork_join_range>(*this);
+  }
+
   bool await_ready() const noexcept { return children_.empty(); }
   template <heddle_promise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
@@ -151,8 +166,9 @@ void check_fork_child(const task<T>& t) {
 /// Cost      per child one frame and one locked operation at most; no allocation; a join nothing was stolen from does no atomic
 ///           read-modify-write.
 /// Throws    the first failure in argument order, after all have ended. A failure skips siblings that have not started and cancels those
-///           that wait.
-/// Cancel    of the task: seen at the next fork (a plain load) and by every strand that waits.
+///           that wait. usage_error if it is awaited a second time.
+/// Cancel    of the task, or by a time-out or task group that a strand is in: by every strand below that waits, at once, and by those that
+///           compute at their next fork (a plain load). Each is told once.
 /// The parent resumes on the loop that ends the last child; a pinned one at home.
 template <class... Ts>
 [[nodiscard]] detail::fork_join_awaiter<Ts...> fork_join(task<Ts>... children) {

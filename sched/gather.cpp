@@ -65,10 +65,13 @@ void gather_state::end(outcome how, work_list& todo) noexcept {
 
 // A cancellation may come when all children have ended and this has not: then no child takes it, and it stands in our word as `must`. It
 // came through a task that awaits us and counts it as delivered, so it must not be lost: we end cancelled, whatever the children came to.
-// When all are to settle, one that children took stands there too (forward).
+// When all are to settle, one that children took stands there too (forward). Otherwise children that took it may fail, and then their
+// error stands; if all swallowed it, the gathering ends cancelled, as asyncio's does.
 void gather_state::finish(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
-  (void)s.word_.finish_forwarding(s.ends_as_.load(acquire));
+  auto how = s.ends_as_.load(acquire);
+  if (how == outcome::value && s.asked_.load(acquire)) how = outcome::cancelled;  // pairs with forward()
+  (void)s.word_.finish_forwarding(how);
   s.close_joiners(todo);
 }
 
@@ -78,6 +81,7 @@ bool gather_state::forward(eventual& self, work_list& todo) noexcept {
   bool taken = false;
   for (std::size_t i = 0; i < s.count_; ++i)
     if (eventual* c = s.nodes_[i].child) taken = todo.cancel(*c) || taken;
+  if (taken) s.asked_.store(true, release);  // pairs with finish()
   return taken && s.mode_ != mode::settle_all;
 }
 
@@ -95,5 +99,10 @@ std::uint16_t runtime_number_here() {
 }
 
 void throw_gather_cancelled() { throw cancelled_error(); }
+
+void gather_once::check() {
+  if (std::exchange(awaited_, true))
+    throw_usage("co_await of a gathering that was awaited before: its results were moved out");
+}
 
 }  // namespace heddle::detail

@@ -86,6 +86,7 @@ class gather_state final : public eventual, public frame_cached {
   atomic<std::size_t> pending_;
   atomic<std::size_t> failed_{none};
   atomic<outcome> ends_as_{outcome::none};
+  atomic<bool> asked_{false};  // children took a cancellation that came through this
 };
 
 /// A counted pointer to it.
@@ -109,6 +110,15 @@ class gather_ref {
 
 std::uint16_t runtime_number_here();
 [[noreturn]] void throw_gather_cancelled();
+
+/// A gathering moves results out when it is awaited: so that is done once.
+class gather_once {
+ public:
+  void check();
+
+ private:
+  bool awaited_ = false;
+};
 
 // What a gather takes: tasks (it starts them and owns their results), handles and futures (shared: results are copied).
 template <class T>
@@ -139,6 +149,11 @@ struct gather_child<future<T>> {
   static future<T> start(future<T> f, std::source_location) { return f; }
   static eventual& target(future<T>& f) noexcept { return f.state(); }
 };
+
+/// Nobody else can ask for the result.
+template <class A>
+inline constexpr bool is_moved_out =
+    gather_child<A>::owned && !std::is_void_v<typename gather_child<A>::value>;
 
 template <class A>
 concept gatherable = requires { typename gather_child<std::remove_cvref_t<A>>::value; };
@@ -242,12 +257,16 @@ class [[nodiscard]] gathering {
   /// Cancels every child that has not ended. False if the gathering is done.
   bool cancel() { return detail::cancel_now(*state_); }
   [[nodiscard]] bool done() const noexcept { return state_->done(); }
-  /// It ended by a cancellation that its children went along with; a child that is cancelled by others is an error of the gathering.
+  /// It was cancelled before all children had ended, and none failed; a child that is cancelled by others is an error of the gathering.
   [[nodiscard]] bool cancelled() const noexcept {
     return state_->how_ended() == detail::outcome::cancelled;
   }
 
-  auto operator co_await() noexcept { return awaiter(*state_, children_); }
+  /// Throws usage_error the second time, if results were moved out by the first.
+  auto operator co_await() {
+    if constexpr ((detail::is_moved_out<As> || ...)) once_.check();
+    return awaiter(*state_, children_);
+  }
 
   /// For the library.
   [[nodiscard]] detail::eventual& target() noexcept { return *state_; }
@@ -259,6 +278,7 @@ class [[nodiscard]] gathering {
   }
   started children_;
   detail::gather_ref state_;
+  detail::gather_once once_;
 };
 
 /// The same for a range: yields a vector.
@@ -310,7 +330,10 @@ class [[nodiscard]] gathering_range {
   [[nodiscard]] bool cancelled() const noexcept {
     return state_->how_ended() == detail::outcome::cancelled;
   }
-  auto operator co_await() noexcept { return awaiter(*state_, children_); }
+  auto operator co_await() {
+    if constexpr (detail::is_moved_out<A>) once_.check();
+    return awaiter(*state_, children_);
+  }
 
   /// For the library.
   [[nodiscard]] detail::eventual& target() noexcept { return *state_; }
@@ -318,6 +341,7 @@ class [[nodiscard]] gathering_range {
  private:
   std::vector<child> children_;
   detail::gather_ref state_;
+  detail::gather_once once_;
 };
 
 /// Starts the given tasks (each becomes a task of its own) and waits for all: `auto [a, b] = co_await gather(f(), g());`
@@ -325,7 +349,8 @@ class [[nodiscard]] gathering_range {
 /// Takes tasks, handles and futures, mixed. The children run from this call on, in this order on one loop.
 /// Yields    a tuple in argument order (std::monostate for void); nothing if all are void. Results of tasks are moved, shared ones copied.
 /// Throws    the first error of any child, at once; the others run on and their errors are dropped. A cancelled child counts as an error.
-/// Cancel    of the awaiting task, or `cancel()`, goes to every child.
+/// Cancel    of the awaiting task, or `cancel()`, goes to every child. When all have ended with values, cancelled_error is thrown all the
+///           same; the error of a child comes first.
 /// Cost      per child a task; one block for the join.
 //
 // Overloads, so that tasks know whose gather has created them: behind a parameter pack there can be no default argument.

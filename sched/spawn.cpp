@@ -234,14 +234,19 @@ void deliver_callback(loop_name where, callback& c) noexcept {
 
 bool any_task::cancel(std::string_view message) const {
   auto& t = at();
-  if (t.done()) return false;
+  if (t.done()) {
+    t.mark_retrieved();
+    return false;
+  }
   if (!message.empty()) {
     auto& x = t.extra();
     x.lock.lock();
     x.message = message;
     x.lock.unlock();
   }
-  return detail::cancel_now(t);
+  const bool took = detail::cancel_now(t);
+  if (!took) t.mark_retrieved();  // the caller has looked at it, as in asyncio
+  return took;
 }
 
 context any_task::get_context() const { return context(at().extra().context.shared()); }

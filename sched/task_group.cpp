@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/task_group.h>
 
+#include <heddle/core/executor_hooks.h>
+#include <heddle/sched/runtime_state.h>
+
 #include <memory>
 #include <vector>
 
@@ -94,7 +97,7 @@ void task_group::gone(child& c, bool failed, work_list& todo) noexcept {
   c.remove();
   if (failed) {
     c.enter(failed_);
-    if (!aborting_) abort(todo);
+    if (!aborting_ && !abort_queued_ && !abort_later()) abort(todo);
   }
   let_go(todo);
   all_ended_.unlock();  // the group may be gone from here on
@@ -122,6 +125,35 @@ void task_group::abort(work_list& todo) noexcept {
   if (leaving_) return;  // the parent waits for them anyway
   own_request_ = true;
   (void)todo.cancel(*parent_);
+}
+
+// With one loop, what is ready runs before the siblings are cancelled: asyncio learns of the failure by a callback. The callback counts, so
+// that the group lives.
+struct task_group::later final : detail::callback_base {
+  explicit later(task_group& g) noexcept : group(&g) {}
+  void run() override {
+    work_list todo;
+    group->all_ended_.lock();
+    if (!group->aborting_) group->abort(todo);
+    group->let_go(todo);
+    group->all_ended_.unlock();
+    todo.settle();
+  }
+
+  task_group* group;
+};
+
+// Lock held. False: with several loops there is no such order, or memory is short.
+bool task_group::abort_later() noexcept {
+  const auto* s = detail::this_runtime();
+  if (!s || s->workers.size() != 1 || (leaving_ && running_.alone() && asked_.alone())) return false;
+  try {
+    auto callback = detail::owned<later>(new later(*this));
+    abort_queued_ = true;
+    ++count_;
+    detail::post_callback(s->id, nullptr, std::move(callback));
+    return true;
+  } catch (const std::bad_alloc&) { return false; }
 }
 
 void task_group::cancel() noexcept {

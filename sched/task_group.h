@@ -48,7 +48,8 @@ struct group_link {
 
 /// Tasks that end before the block does: the group of `with_task_group`.
 ///
-/// The first child that fails cancels its siblings and the body; what failed leaves the block as an exception_group.
+/// The first child that fails cancels its siblings and the body; what failed leaves the block as an exception_group. With one loop the
+/// cancellation comes after what was ready by then, as a callback of asyncio's would: children that fail in the same turn are all kept.
 /// A child that ends cancelled is no failure. What a child yields is read from its handle.
 /// Cost      per child a task and 96 bytes from the thread's cache, which are given back when it ends; 2 locked operations
 ///           to enter the group, 1 to leave it
@@ -123,12 +124,14 @@ class task_group {
  private:
   friend struct detail::group_access;
   struct child;
+  struct later;
 
   void start(detail::task_record& t, const task_options& options);
   void admit(child& c);
   void gone(child& c, bool failed, detail::work_list& todo) noexcept;
   void let_go(detail::work_list& todo) noexcept;
   void abort(detail::work_list& todo) noexcept;
+  [[nodiscard]] bool abort_later() noexcept;
 
   // The lock of all_ended_ guards everything below; parent_ and requests_at_entry_ do not change once the group is entered.
   detail::wait_queue all_ended_;  // the parent, when it leaves
@@ -141,6 +144,7 @@ class task_group {
   bool entered_ = false;
   bool cancel_at_entry_ = false;
   bool aborting_ = false;     // nobody is admitted any more
+  bool abort_queued_ = false;  // a callback of the loop will see to that
   bool own_request_ = false;  // the parent was cancelled by this group
   bool leaving_ = false;      // the body has ended
   bool interrupted_ = false;  // the parent was cancelled while it left

@@ -176,8 +176,10 @@ void worker::housekeep(bool idle) {
   local_size_.store(local_.size(), relaxed);
   const bool got = drain_inboxes();
   const auto t = now();
+  // In asyncio's order: what came from outside, then what is due.
+  if ((idle && !got) || t - last_poll_ >= poll_every || (alone_ && timers_.first() <= t))
+    (void)poll(duration::zero());
   timers_.expire(t);
-  if ((idle && !got) || t - last_poll_ >= poll_every) (void)poll(duration::zero());
   if (forks_paused) {
     // One pass over what is ready, and then the forks go on. One task a turn is not enough: 64 ready ones waited for 64 turns, 3 ms.
     time_turn_ = true;
