@@ -125,27 +125,35 @@ void work_list::forward(eventual& e) noexcept {
 }
 
 void work_list::settle_all() noexcept {
-  while (head_) {
-    overtaking_point();  // the words have changed, and what that owes is still to be done
-    eventual& e = *head_;
-    head_ = e.next_;
-    if (!head_) tail_ = nullptr;
-    const auto w = e.word_.load();
-    switch (word::state(w)) {
-      case task_state::active: {
-        auto& t = static_cast<task_record&>(e);
-        if (w & word::interrupted) t.wait()->leave();
-        heddle::detail::schedule(t);
-        break;
-      }
-      case task_state::frozen: forward(e); break;
-      case task_state::done:  // a future that was cancelled
-        e.close_joiners(*this);
-        if (e.ops_->finish) e.ops_->finish(e, *this);
-        e.unref();
-        break;
-      default: HEDDLE_ASSERT(false, "a waiting task stood in a work list");
+  for (;;) {
+    while (head_) settle_next();
+    join_node* node = later_;
+    if (!node) return;
+    later_ = node->next;
+    node->then(*node);
+  }
+}
+
+void work_list::settle_next() noexcept {
+  overtaking_point();  // the words have changed, and what that owes is still to be done
+  eventual& e = *head_;
+  head_ = e.next_;
+  if (!head_) tail_ = nullptr;
+  const auto w = e.word_.load();
+  switch (word::state(w)) {
+    case task_state::active: {
+      auto& t = static_cast<task_record&>(e);
+      if (w & word::interrupted) t.wait()->leave();
+      heddle::detail::schedule(t);
+      break;
     }
+    case task_state::frozen: forward(e); break;
+    case task_state::done:  // a future that was cancelled
+      e.close_joiners(*this);
+      if (e.ops_->finish) e.ops_->finish(e, *this);
+      e.unref();
+      break;
+    default: HEDDLE_ASSERT(false, "a waiting task stood in a work list");
   }
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <heddle/core/assert.h>
+#include <heddle/core/runtime_number.h>
 #include <heddle/core/word.h>
 
 #include <cstdint>
@@ -31,7 +32,10 @@ struct join_node {
   join_node(const join_node&) = delete;
   join_node& operator=(const join_node&) = delete;
 
-  join_node* prev = nullptr;
+  union {
+    join_node* prev = nullptr;          // while it is linked
+    void (*then)(join_node&) noexcept;  // once it has fired: see work_list::afterwards()
+  };
   join_node* next = nullptr;
   fire_function fire;   // called once, under the target's joiner lock, after the target is done
   bool linked = false;  // under the target's joiner lock
@@ -61,7 +65,7 @@ class eventual {
   [[nodiscard]] task_word& state() noexcept { return word_; }
   [[nodiscard]] const task_word& state() const noexcept { return word_; }
   [[nodiscard]] kind what() const noexcept { return kind_; }
-  /// 0 until it is known: a scan may meet a record that is just being made.
+  /// The short number. 0 until it is known: a scan may meet a record that is just being made.
   [[nodiscard]] std::uint16_t runtime() const noexcept { return runtime_.load(relaxed); }
   void belongs_to(std::uint16_t runtime) noexcept { runtime_.store(runtime, relaxed); }
 
@@ -71,6 +75,14 @@ class eventual {
       const uninterrupted alone;  // who scans all records may be the last one, in whatever world
       ops_->drop(*this);          // sees what the others did
     }
+  }
+  /// Drops a reference unless that is the last one: false.
+  [[nodiscard]] bool unref_unless_last() noexcept {
+    auto n = refs_.load(relaxed);
+    while (n != 1)
+      if (refs_.compare_exchange_weak(n, n - 1, release, relaxed))
+        return true;  // pairs with unref()
+    return false;
   }
   /// Takes a reference unless there is none: for those who find it by scanning.
   [[nodiscard]] bool try_ref() noexcept {
@@ -181,7 +193,7 @@ class work_list {
  public:
   work_list() = default;
   work_list(const work_list&) = delete;
-  ~work_list() { HEDDLE_DEBUG_ASSERT(!head_, "a work list was dropped unsettled"); }
+  ~work_list() { HEDDLE_DEBUG_ASSERT(!head_ && !later_, "a work list was dropped unsettled"); }
 
   /// A task that is the caller's to schedule.
   void schedule(task_record& t) noexcept;
@@ -189,10 +201,18 @@ class work_list {
   bool owes(eventual& target, on_cancel owed) noexcept;
   /// Asks `target` to cancel and notes what that owes. False: it was done already. Legal under any lock.
   bool cancel(eventual& target) noexcept;
-  [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
+  /// `node` has fired and is the caller's. settle() calls `then` with it, with no lock held, when
+  /// all that was to be scheduled is scheduled. For the drop of a reference that may be the last
+  /// one: destructors of the user's may ask for the lock that is held now.
+  void afterwards(join_node& node, void (*then)(join_node&) noexcept) noexcept {
+    node.then = then;
+    node.next = later_;
+    later_ = &node;
+  }
+  [[nodiscard]] bool empty() const noexcept { return head_ == nullptr && later_ == nullptr; }
   /// Does it all. No lock may be held.
   void settle() noexcept {
-    if (head_) settle_all();
+    if (head_ || later_) settle_all();
   }
   /// A task of the list was begun frozen by itself (a wait that forwards a pending cancellation).
   void forward_self(task_record& t) noexcept;
@@ -207,10 +227,12 @@ class work_list {
     tail_ = &e;
   }
   void settle_all() noexcept;
+  void settle_next() noexcept;
   void forward(eventual& e) noexcept;
 
   eventual* head_ = nullptr;
   eventual* tail_ = nullptr;
+  join_node* later_ = nullptr;
   std::uint32_t forwarded_ = 0;
 };
 

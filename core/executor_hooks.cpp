@@ -16,7 +16,7 @@ void set_callback_poster(callback_poster f) noexcept {
   poster.store(f, release);
 }  // pairs with post_callback
 
-void post_callback(std::uint16_t runtime, executor* home, owned<callback_base> c) noexcept {
+void post_callback(runtime_number runtime, executor* home, owned<callback_base> c) noexcept {
   auto* f = poster.load(acquire);  // pairs with set_callback_poster
   if (f && runtime != 0)
     f(runtime, home, std::move(c));
@@ -35,10 +35,10 @@ void run_here(owned<callback_base> c) noexcept {
   }
 }
 
-std::uint16_t current_runtime_id() noexcept {
+runtime_number current_runtime_id() noexcept {
   const auto& own = this_thread();
   if (own.runtime != 0) return own.runtime;
-  return own.current ? own.current->runtime() : std::uint16_t{0};
+  return own.current ? own.current->runtime() : runtime_number{0};
 }
 
 }  // namespace heddle::detail

@@ -28,10 +28,10 @@ struct callback_base : frame_cached {
 /// Runs `c` on `home`, or on any loop of the runtime if that is null; never inside the call. A
 /// runtime that is gone, or that was never there (0): run_here(c). May be called on any thread;
 /// takes no lock that a caller may hold.
-using callback_poster = void (*)(std::uint16_t runtime, executor* home,
+using callback_poster = void (*)(runtime_number runtime, executor* home,
                                  owned<callback_base> c) noexcept;
 void set_callback_poster(callback_poster f) noexcept;
-void post_callback(std::uint16_t runtime, executor* home, owned<callback_base> c) noexcept;
+void post_callback(runtime_number runtime, executor* home, owned<callback_base> c) noexcept;
 
 /// Runs `c` in the calling thread; what it throws becomes a line on stderr, since nobody else is
 /// there to tell.
@@ -41,10 +41,17 @@ void run_here(owned<callback_base> c) noexcept;
 /// queue, and this is no cancellation point. Defined by sched.
 void reschedule(task_record& t) noexcept;
 
+/// Drops the last reference to `t` on a loop of its runtime; here, if the calling thread is one, or
+/// if that runtime has ended. Defined by sched.
+void drop_at_home(task_record& t) noexcept;
+
+/// A coroutine that stands at `made` was destroyed and never awaited. Defined by sched.
+void tell_never_awaited(std::source_location made) noexcept;
+
 /// A join around the strand that begins with `first` has failed. Defined by sched.
 bool strand_abandoned(struct promise_base& first) noexcept;
 
 /// The runtime whose code the calling thread runs now; 0 on a foreign thread.
-HEDDLE_NOINLINE std::uint16_t current_runtime_id() noexcept;
+HEDDLE_NOINLINE runtime_number current_runtime_id() noexcept;
 
 }  // namespace heddle::detail

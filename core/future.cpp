@@ -101,9 +101,9 @@ callback_id future_base::add(owned<done_callback> c) {
   c->home = this_thread().loop;
   c->context = inherited_context();
   c->runtime = current_runtime_id();
-  if (c->runtime == 0) c->runtime = runtime();
+  if (c->runtime == 0) c->runtime = number();
   lock_.lock();
-  if (!fired_) {
+  if (!fired_ || comparers_ != 0) {
     c->next = std::move(callbacks_);
     callbacks_ = std::move(c);
   }
@@ -113,12 +113,11 @@ callback_id future_base::add(owned<done_callback> c) {
 }
 
 namespace {
-/// Takes what `wanted` names out of the list.
-template <class Wanted>
-owned<done_callback> take_out(owned<done_callback>& list, std::size_t& count, Wanted&& wanted) {
+/// Takes out of the list what remove() has marked.
+owned<done_callback> take_removed(owned<done_callback>& list) noexcept {
   owned<done_callback> taken;
   for (auto* place = &list; *place;) {
-    if (!wanted(**place)) {
+    if (!(*place)->removed) {
       place = &(*place)->next;
       continue;
     }
@@ -126,36 +125,12 @@ owned<done_callback> take_out(owned<done_callback>& list, std::size_t& count, Wa
     *place = std::move(one->next);
     one->next = std::move(taken);
     taken = std::move(one);
-    ++count;
   }
   return taken;
 }
-}  // namespace
 
-std::size_t future_base::remove(callback_id id) noexcept {
-  std::size_t count = 0;
-  lock_.lock();
-  auto taken = take_out(callbacks_, count, [&](const done_callback& c) { return c.id == id; });
-  lock_.unlock();
-  destroy(std::move(taken));  // runs destructors of the user's: with no lock held
-  return count;
-}
-
-std::size_t future_base::remove(const void* type, const void* f) noexcept {
-  std::size_t count = 0;
-  lock_.lock();
-  auto taken = take_out(callbacks_, count, [&](const done_callback& c) { return c.is(type, f); });
-  lock_.unlock();
-  destroy(std::move(taken));
-  return count;
-}
-
-void future_base::fire_callbacks(eventual& self, work_list&) noexcept {
-  auto& f = static_cast<future_base&>(self);
-  f.lock_.lock();
-  f.fired_ = true;
-  auto list = std::move(f.callbacks_);
-  f.lock_.unlock();
+/// The list has the latest first; they are sent in the order in which they were added.
+void send_all(owned<done_callback> list, future_base& ended) noexcept {
   owned<done_callback> in_order;
   while (list) {
     auto one = std::move(list);
@@ -166,8 +141,92 @@ void future_base::fire_callbacks(eventual& self, work_list&) noexcept {
   while (in_order) {
     auto one = std::move(in_order);
     in_order = std::move(one->next);
-    send(std::move(one), f);
+    send(std::move(one), ended);
   }
+}
+}  // namespace
+
+// Protocol COMPARE. remove(f) asks the user's operator==, which may call this future again, and so
+// must not run under lock_. But a callback that is being compared must neither run nor be destroyed
+// meanwhile. So nobody unlinks anything while comparers_ is not 0:
+//   remove   marks what it removes, and unlinks what is marked if nobody compares
+//   add      links in front, also when the future has fired
+//   fire     says so in fired_, and leaves the list alone
+// The last comparer unlinks what is marked, and sends the rest if the future has fired meanwhile.
+// All of it costs others one load.
+class future_base::comparing {
+ public:
+  explicit comparing(future_base& f) noexcept : future_(f) {
+    f.ref();
+    f.lock_.lock();
+    ++f.comparers_;
+    next_ = f.callbacks_.get();
+  }
+  comparing(const comparing&) = delete;
+  ~comparing() {
+    owned<done_callback> ready;
+    owned<done_callback> removed;
+    if (--future_.comparers_ == 0) {
+      removed = take_removed(future_.callbacks_);
+      if (future_.fired_) ready = std::move(future_.callbacks_);
+    }
+    future_.lock_.unlock();
+    destroy(std::move(removed));
+    send_all(std::move(ready), future_);
+    future_.unref();
+  }
+
+  /// The lock is held before and after. True: one more is marked.
+  bool mark_next(const void* type, const void* f) {
+    done_callback& c = *next_;
+    next_ = c.next.get();  // what is linked stays linked until the end
+    if (c.removed) return false;
+    future_.lock_.unlock();
+    struct relock {
+      spin_lock& lock;
+      ~relock() { lock.lock(); }
+    };
+    bool equal;
+    {
+      const relock after{future_.lock_};
+      equal = c.is(type, f);
+    }
+    return equal && !std::exchange(c.removed, true);
+  }
+  [[nodiscard]] bool more() const noexcept { return next_ != nullptr; }
+
+ private:
+  future_base& future_;
+  done_callback* next_;
+};
+
+std::size_t future_base::remove(callback_id id) noexcept {
+  std::size_t count = 0;
+  owned<done_callback> taken;
+  lock_.lock();
+  for (auto* c = callbacks_.get(); c; c = c->next.get())
+    if (c->id == id && !std::exchange(c->removed, true)) ++count;
+  if (count != 0 && comparers_ == 0) taken = take_removed(callbacks_);
+  lock_.unlock();
+  destroy(std::move(taken));  // runs destructors of the user's: with no lock held
+  return count;
+}
+
+std::size_t future_base::remove(const void* type, const void* f) {
+  std::size_t count = 0;
+  for (comparing all(*this); all.more();)
+    if (all.mark_next(type, f)) ++count;
+  return count;
+}
+
+void future_base::fire_callbacks(eventual& self, work_list&) noexcept {
+  auto& f = static_cast<future_base&>(self);
+  owned<done_callback> list;
+  f.lock_.lock();
+  f.fired_ = true;
+  if (f.comparers_ == 0) list = std::move(f.callbacks_);
+  f.lock_.unlock();
+  send_all(std::move(list), f);
   f.unref();
 }
 
@@ -180,9 +239,9 @@ bool future_base::somebody_cares() noexcept {
 }
 
 void future_base::check_runtime() const {
-  if (runtime() == 0) return;
+  if (number() == 0) return;
   const auto here = current_runtime_id();
-  if (here != 0 && here != runtime())
+  if (here != 0 && here != number())
     throw_usage(
         "co_await of a future that belongs to another runtime: wait for it in a thread, or hand "
         "the result over by submit");

@@ -37,12 +37,14 @@ class future_base;
 struct done_callback : callback_base {
   /// Takes what `run` needs: a reference to the future. Called at the end, before it is posted.
   virtual void attach(future_base& ended) noexcept = 0;
-  /// Is it `f`, of the type that `type` stands for?
-  virtual bool is(const void* type, const void* f) const noexcept = 0;
+  /// Is it `f`, of the type that `type` stands for? Calls the user's operator==: no lock may be
+  /// held. Throws what that throws.
+  virtual bool is(const void* type, const void* f) const = 0;
 
   callback_id id{};
   executor* home = nullptr;  // the loop that added it
-  std::uint16_t runtime = 0;
+  runtime_number runtime = 0;
+  bool removed = false;  // under the future's lock: remove() has counted it, and it never runs
   owned<done_callback> next;
 };
 
@@ -53,6 +55,13 @@ struct done_callback : callback_base {
 // what it has built. So exactly one wins, and the storage of a done word is never written.
 class future_base : public eventual {
  public:
+  /// Of the runtime that it belongs to; 0: none.
+  [[nodiscard]] runtime_number number() const noexcept { return number_; }
+  /// Before anybody else knows it.
+  void belongs_to(runtime_number runtime) noexcept {
+    eventual::belongs_to(short_number(runtime));
+    number_ = runtime;
+  }
   /// Cancels, with a message for who waits. False: it has ended already, or a setter is just ending
   /// it.
   bool cancel(std::string message);
@@ -62,7 +71,9 @@ class future_base : public eventual {
 
   callback_id add(owned<done_callback> c);
   std::size_t remove(callback_id id) noexcept;
-  std::size_t remove(const void* type, const void* f) noexcept;
+  /// Protocol COMPARE, in future.cpp. Throws what the user's operator== throws; those that it found
+  /// equal before are removed.
+  std::size_t remove(const void* type, const void* f);
 
   /// Usage_error unless tasks of the calling runtime may await it.
   void check_runtime() const;
@@ -96,9 +107,13 @@ class future_base : public eventual {
   // has not returned yet.
   static constexpr std::uint32_t pending_and_promise = 2;
 
-  spin_lock lock_;  // guards the two below
+  class comparing;
+
+  spin_lock lock_;  // guards fired_, comparers_ and callbacks_
   bool fired_ = false;
   atomic<bool> claimed_{false};
+  std::uint16_t comparers_ = 0;
+  runtime_number number_ = 0;
   owned<done_callback> callbacks_;  // the latest first
   // Written by a canceller that holds the claim, perhaps while another one, without a message, ends
   // it.
@@ -286,7 +301,7 @@ class bound_done_callback final : public done_callback {
   void attach(future_base& ended) noexcept override {
     ended_ = future_ref<T>::to(static_cast<future_state<T>&>(ended));
   }
-  bool is([[maybe_unused]] const void* t, [[maybe_unused]] const void* f) const noexcept override {
+  bool is([[maybe_unused]] const void* t, [[maybe_unused]] const void* f) const override {
     if constexpr (std::equality_comparable<F>)
       return t == type() && *static_cast<const F*>(f) == function_;
     else

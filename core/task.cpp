@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/task.h>
 
+#include <heddle/core/executor_hooks.h>
 #include <heddle/core/thread_state.h>
 
 namespace heddle::detail {
@@ -14,6 +15,17 @@ void promise_base::promote() {
   for (promise_base* p = this; p != root; p = &of(p->continuation)) p->record = bits;
   root->record = bits;
   this_thread().current = own;
+}
+
+drops_unstarted::drops_unstarted() noexcept
+    : outside_(std::exchange(this_thread().drops_unstarted, true)) {}
+drops_unstarted::~drops_unstarted() { this_thread().drops_unstarted = outside_; }
+
+void drop_never_awaited(promise_base& frame) noexcept {
+  if (!this_thread().drops_unstarted)
+    tell_never_awaited(std::bit_cast<std::source_location>(frame.record));
+  const drops_unstarted silently;
+  frame.handle().destroy();
 }
 
 }  // namespace heddle::detail

@@ -6,9 +6,11 @@
 #include <heddle/core/frame_cache.h>
 #include <heddle/core/task_record.h>
 
+#include <bit>
 #include <concepts>
 #include <coroutine>
 #include <exception>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -35,7 +37,8 @@ struct frame_end {
 // set. Frames called from a frame copy it, so no thread-local is asked on the way to a wait.
 struct promise_base {
   std::coroutine_handle<> continuation;  // the frame that awaits this one; none for roots
-  std::uintptr_t record = 0;
+  std::uintptr_t record =
+      0;  // until it is awaited or given away: where it stands (std::source_location)
   frame_end* end = nullptr;  // nullptr: a plain call
 
   static constexpr std::uintptr_t strand_tag = 1;
@@ -171,7 +174,7 @@ template <class T>
 struct task_promise final : promise_base {
   promise_result<T> result;
 
-  task<T> get_return_object() noexcept;
+  task<T> get_return_object(std::source_location made = std::source_location::current()) noexcept;
   void unhandled_exception() noexcept {
     result.fail(std::current_exception());
     tell_failure();
@@ -187,7 +190,7 @@ template <class T>
 struct task_promise<T&> final : promise_base {
   promise_result<T&> result;
 
-  task<T&> get_return_object() noexcept;
+  task<T&> get_return_object(std::source_location made = std::source_location::current()) noexcept;
   void unhandled_exception() noexcept {
     result.fail(std::current_exception());
     tell_failure();
@@ -199,12 +202,28 @@ template <>
 struct task_promise<void> final : promise_base {
   promise_result<void> result;
 
-  task<void> get_return_object() noexcept;
+  task<void> get_return_object(
+      std::source_location made = std::source_location::current()) noexcept;
   void unhandled_exception() noexcept {
     result.fail(std::current_exception());
     tell_failure();
   }
   void return_void() noexcept {}
+};
+
+/// Destroys a coroutine that nobody awaited and nobody gave away, and says so in debug mode. Its
+/// arguments go in silence: if one of them is such a coroutine, the cause is the same.
+HEDDLE_COLD void drop_never_awaited(promise_base& frame) noexcept;
+/// A frame that never begins, since its task was cancelled or refused, is destroyed: what it holds
+/// cannot have been awaited.
+class drops_unstarted {
+ public:
+  drops_unstarted() noexcept;
+  drops_unstarted(const drops_unstarted&) = delete;
+  ~drops_unstarted();
+
+ private:
+  bool outside_;
 };
 
 /// A promise of this library: what every awaiter of the library asks for, since it finds its task through it.
@@ -231,14 +250,12 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
   task(task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
   task& operator=(task&& other) noexcept {
     if (this != &other) {
-      if (frame_) frame_.destroy();
+      drop();
       frame_ = std::exchange(other.frame_, {});
     }
     return *this;
   }
-  ~task() {
-    if (frame_) frame_.destroy();
-  }
+  ~task() { drop(); }
 
   /// False: moved from, or default-constructed.
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(frame_); }
@@ -274,6 +291,16 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
     T await_resume() { return child.promise().result.take(); }
   };
 
+  // Who looks whether it was awaited pays a load and a branch.
+  void drop() noexcept {
+    if (!frame_) return;
+    auto& p = frame_.promise();
+    if (!p.continuation && !p.end) [[unlikely]]
+      detail::drop_never_awaited(p);
+    else
+      frame_.destroy();
+  }
+
   void check() const {
     if (!frame_)
       detail::throw_usage(
@@ -287,14 +314,17 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
 
 namespace detail {
 template <class T>
-task<T> task_promise<T>::get_return_object() noexcept {
+task<T> task_promise<T>::get_return_object(std::source_location made) noexcept {
+  record = std::bit_cast<std::uintptr_t>(made);
   return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 template <class T>
-task<T&> task_promise<T&>::get_return_object() noexcept {
+task<T&> task_promise<T&>::get_return_object(std::source_location made) noexcept {
+  record = std::bit_cast<std::uintptr_t>(made);
   return task<T&>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
-inline task<void> task_promise<void>::get_return_object() noexcept {
+inline task<void> task_promise<void>::get_return_object(std::source_location made) noexcept {
+  record = std::bit_cast<std::uintptr_t>(made);
   return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 

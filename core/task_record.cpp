@@ -234,14 +234,18 @@ void task_record::retire_strand() noexcept {
   unref();
 }
 
-void task_record::scan_all(void (*see)(void*, task_record&), void* f) {
+// The runtime is looked at before a reference is taken, since a record keeps its type: so who looks
+// for one runtime's records touches those of no other, but for one that changes hands at this
+// moment.
+void task_record::scan_all(void (*see)(void*, task_record&), void* f, std::uint16_t runtime) {
   const uninterrupted alone;  // how many records there are no seed decides
   for (auto* c = slab.chunks.load(acquire); c; c = c->next)  // pairs with carve()
-    for (std::uint32_t i = 0; i < record_slab::batch; ++i)
-      if (auto* r = c->at(i); r->try_ref()) {
-        see(f, *r);
-        r->unref();
-      }
+    for (std::uint32_t i = 0; i < record_slab::batch; ++i) {
+      auto* r = c->at(i);
+      if ((runtime != 0 && r->runtime() != runtime) || !r->try_ref()) continue;
+      if (runtime == 0 || r->runtime() == runtime) see(f, *r);
+      if (!r->unref_unless_last()) drop_at_home(*r);
+    }
 }
 
 void throw_cancelled(task_record& t) {

@@ -186,11 +186,13 @@ class alignas(32) task_record final : public eventual {
     return reinterpret_cast<void*>(joiners_.load(relaxed));
   }
 
-  /// Every record that lives now, of every runtime: calls `see(record)` with a reference held during the call.
+  /// Every record that lives now, of every runtime or of `runtime` alone: calls `see(record)` with
+  /// a reference held during the call. If all others drop theirs meanwhile, a loop of the record's
+  /// own runtime drops this one: a result is never destroyed by who merely looked.
   template <class F>
-  static void scan(F&& see) {
+  static void scan(F&& see, std::uint16_t runtime = 0) {
     scan_all([](void* f, task_record& r) { (*static_cast<std::remove_reference_t<F>*>(f))(r); },
-             std::addressof(see));
+             std::addressof(see), runtime);
   }
 
  private:
@@ -213,7 +215,7 @@ class alignas(32) task_record final : public eventual {
   void enter_scopes(const task_extra& around);
   /// Lock of the list held: tells a strand to stop, from above.
   void tell(work_list& todo) noexcept;
-  static void scan_all(void (*see)(void*, task_record&), void* f);
+  static void scan_all(void (*see)(void*, task_record&), void* f, std::uint16_t runtime);
 
   static constexpr std::uintptr_t unstarted_tag = 1;
   static constexpr std::uintptr_t looks_tag = 2;

@@ -20,7 +20,9 @@ struct thread_role {
   std::uint32_t ready_awaits = 0;  // counted by budget.h
   std::int64_t step_started =
       0;  // when the running step began (ns), for the budget; 0: not measured yet
-  std::uint16_t runtime = 0;  // the runtime of that loop; 0: none
+  runtime_number runtime = 0;    // the runtime of that loop; 0: none
+  bool drops_unstarted = false;  // see task.h
+  const void* pool = nullptr;    // whose job runs here (sched)
 };
 
 /// One a thread, zero at its start and without a destructor: reaching it costs one thread-local load.

@@ -163,7 +163,7 @@ class process_state final : public source_owner {
 
   atomic<std::uint32_t> refs_{1};
   const pid_t pid_;
-  const std::uint16_t runtime_;
+  const runtime_number runtime_;
   bool is_pidfd_ = false;
   bool watched_ = false;
   fd exit_;

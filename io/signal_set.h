@@ -22,7 +22,9 @@ class signal_state;
 /// sets may name the same signal: each is told. When the last set that names it goes, the action
 /// from before is back. The kernel merges equal signals that come faster than they are fetched; so
 /// does a set.
-/// Thread-safety  made in a task; one waits at a time; a signal may come on any thread.
+/// Thread-safety  made in a task; one waits at a time; a signal may come on any thread, and be sent
+///                to one: loops and the threads of pools take what the thread took that made the
+///                runtime, but for SIGPIPE, which they block.
 class signal_set {
  public:
   /// Throws bad_value for a number that is no signal, usage_error for SIGKILL and SIGSTOP or if 32

@@ -424,7 +424,7 @@ void stream_core::send_all(std::string_view direct) noexcept {
 ssize_t stream_core::send_some(std::string_view piece) const noexcept {
   const int to = descriptor();
   if (!pipe_) return ::send(to, piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  // A pipe has no MSG_NOSIGNAL. A loop's thread blocks all signals; others do it here.
+  // A pipe has no MSG_NOSIGNAL. A loop's thread blocks SIGPIPE; others do it here.
   if (current_runtime_id() != 0) return ::write(to, piece.data(), piece.size());
   sigset_t broken, before, pending;
   ::sigemptyset(&broken);

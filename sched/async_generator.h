@@ -133,7 +133,7 @@ class generator_base : public promise_base {
   bool exits_ = false;
   bool yielded_ = false;
   bool listed_ = false;
-  atomic<std::uint16_t> runtime_{0};  // 0: not listed
+  atomic<runtime_number> runtime_{0};  // 0: not listed
   std::uint16_t list_ = 0;
   atomic<std::uint32_t> refs_{1};
   generator_base* prev_ = nullptr;

@@ -46,7 +46,7 @@ void callback::run() {
 
 void timed_callback::arm(worker& w, time_point when) {
   worker_ = &w;
-  runtime_ = w.state().id;
+  runtime_ = w.state().serial;
   if (this_worker() == &w) {
     const std::lock_guard hold(w.own_timers());
     (void)arm_locked(w, when);
@@ -75,11 +75,12 @@ void timed_callback::fired(timer_node& node, work_list&) noexcept {
   self.worker_->deliver(work(self));
 }
 
-// A handle may outlive its runtime, and numbers of runtimes are used again. But a runtime fires all its timers before it goes: who still finds
-// this one armed while he is the guest of a runtime with its number is the guest of the right one.
+// A handle may outlive its runtime. A runtime fires all its timers before it goes: so a callback
+// that is still armed while the canceller is the guest of its runtime stands in the timers of a
+// living loop.
 bool timed_callback::cancel_timer() noexcept {
   if (!armed_.load(acquire)) return false;  // pairs with fired() and cancel_armed()
-  if (const worker* here = this_worker(); here && here->state().id == runtime_) [[likely]]
+  if (const worker* here = this_worker(); here && here->state().serial == runtime_) [[likely]]
     return cancel_armed();
   struct question {
     timed_callback& self;

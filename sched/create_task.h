@@ -148,13 +148,14 @@ inline constexpr bool is_task_handle<task_handle<T>> = true;
 
 /// A loop by number: what refers to it may outlive its runtime.
 struct loop_name {
-  std::uint16_t runtime;
+  runtime_number runtime;
   unsigned index;
 };
 /// The loop that a done-callback added here belongs to: the caller's, else the task's. Throws usage_error if that runtime has ended.
 loop_name callback_loop(task_record& t);
-/// Puts a callback whose time has come into its loop's inbox, or drops it if the runtime has ended; takes over the reference.
-void deliver_callback(loop_name where, callback& c) noexcept;
+/// Puts a callback whose time has come into its loop's inbox, which takes over the reference.
+/// False: the runtime has ended, and the callback is the caller's to drop, with no lock held.
+[[nodiscard]] bool deliver_callback(loop_name where, callback& c) noexcept;
 
 /// Waits for a task's end as a joiner, then is posted as a callback to a loop.
 template <class F, class T>
@@ -185,9 +186,10 @@ class done_callback_of final : public callback, public join_node {
 };
 
 template <class F, class T>
-void done_callback_of<F, T>::fired(join_node& node, eventual&, work_list&) noexcept {
+void done_callback_of<F, T>::fired(join_node& node, eventual&, work_list& todo) noexcept {
   auto& self = static_cast<done_callback_of&>(node);
-  deliver_callback(self.where_, self);
+  if (deliver_callback(self.where_, self)) return;
+  todo.afterwards(node, [](join_node& n) noexcept { static_cast<done_callback_of&>(n).drop(); });
 }
 
 }  // namespace detail
@@ -201,7 +203,7 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
   c->context = detail::inherited_context();
   c->ref_alone();  // the task's, then the queue's
   callback_handle handle(c);
-  if (!t.add_joiner(*c)) detail::deliver_callback(where, *c);
+  if (!t.add_joiner(*c) && !detail::deliver_callback(where, *c)) c->drop();
   return handle;
 }
 

@@ -61,7 +61,7 @@ HEDDLE_NOINLINE driver& current_driver();
 /// The driver of loop `index` of the runtime of the calling loop.
 HEDDLE_NOINLINE driver& driver_of(unsigned index);
 /// Calls `f` with loop `index`'s driver of runtime `runtime`, if that runtime still lives; keeps it alive meanwhile. From any thread.
-void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*),
+void with_driver(runtime_number runtime, unsigned index, void (*f)(driver&, void*),
                  void* argument) noexcept;
 /// The index of the loop that this thread is; throws no_running_loop elsewhere.
 HEDDLE_NOINLINE unsigned current_loop_index();

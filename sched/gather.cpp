@@ -52,7 +52,10 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
     }
   }
   if (pending_.fetch_sub(1, acq_rel) == 1) end(outcome::value, todo);
-  unref();
+  // The last reference to a dropped gather holds the results of the other children. Their
+  // destructors are the user's, so none of them runs under the joiner lock of the child that ends
+  // here.
+  todo.afterwards(n, [](join_node& fired) noexcept { static_cast<node&>(fired).owner->unref(); });
 }
 
 // Ends it once: whoever claims it. Frozen by a canceller, the end is left to him (finish).

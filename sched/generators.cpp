@@ -83,7 +83,7 @@ bool generator_base::enter_slow(generator_phase was, promise_base& caller) {
   if (was != generator_phase::fresh) return true;
   auto* here = this_worker();
   if (!here || here->state().id != caller.enclosing().runtime()) return true;
-  runtime_.store(here->state().id, release);
+  runtime_.store(here->state().serial, release);
   list_ = static_cast<std::uint16_t>(here->index());
   if (!here->state().generators.add(*this))
     here->state().report(
@@ -170,7 +170,7 @@ void generator_base::let_go() noexcept {
       } catch (...) { s.report({not_closed, std::current_exception(), {}}); }
     };
     generator_base* mine = this;
-    if (here && here->state().id == id)
+    if (here && here->state().serial == id)
       close(here->state(), &mine);
     else
       (void)with_runtime(id, close, &mine);

@@ -69,7 +69,10 @@ thread_pool::thread_pool(unsigned threads) : pool_(nullptr) {
   if (threads == 0) throw bad_value("a thread_pool without threads");
   pool_ = new detail::thread_pool(threads, threads);
 }
-thread_pool::~thread_pool() { delete pool_; }
+thread_pool::~thread_pool() {
+  HEDDLE_ASSERT(!pool_->is_in_own_job(), "a thread_pool was destroyed by one of its own jobs");
+  delete pool_;
+}
 
 void thread_pool::give(void* pool, detail::offload_job& j) {
   j.ref();  // the thread's
@@ -81,7 +84,12 @@ void thread_pool::give(void* pool, detail::offload_job& j) {
   }
 }
 
-void thread_pool::shutdown() noexcept { (void)pool_->shutdown(); }
-bool thread_pool::shutdown_until(time_point limit) noexcept { return pool_->shutdown(limit); }
+void thread_pool::shutdown() { (void)shutdown_until(time_point::max()); }
+
+bool thread_pool::shutdown_until(time_point limit) {
+  if (pool_->is_in_own_job())
+    detail::throw_usage("shutdown of a thread_pool in one of its jobs: it would wait for itself");
+  return pool_->shutdown(limit);
+}
 
 }  // namespace heddle

@@ -40,10 +40,14 @@ struct options {
   unsigned loops = 0;
   /// epoll, io_uring or the better of what the kernel allows. An explicit choice beats HEDDLE_REACTOR, which beats `automatic`.
   reactor_kind reactor = reactor_kind::automatic;
-  /// Slow: warns of steps that take longer than `slow_callback` and of what was left open. Not set:
-  /// HEDDLE_DEBUG=1 turns it on. runtime::set_debug changes it later.
+  /// Slow: warns of steps that take longer than `slow_callback`, of what was left open, and of
+  /// coroutines that were made on a loop and destroyed without being awaited: once, with where the
+  /// coroutine stands (error_context.made). Not set: HEDDLE_DEBUG=1 turns it on. runtime::set_debug
+  /// changes it later.
   std::optional<bool> debug = {};
-  /// Called for every error that nobody else can get, one call at a time, from the loop's thread. Default: a line on stderr.
+  /// Called for every error that nobody else can get, one call at a time, in the thread that
+  /// reports it. What is reported during a call, by another thread or by the handler, is told after
+  /// it, in the thread of that call. It may call anything but close(). Default: a line on stderr.
   std::function<void(const error_context&)> exception_handler = {};
   /// At most so many threads for to_thread; 0: 5 more than processors, at most 32 (asyncio's rule).
   unsigned threads = 0;

@@ -29,7 +29,7 @@ driver& real_driver(worker& w) {
   return w.own_driver();
 }
 
-// Runtimes by number. A number is not given again until it has gone round, so a late comer does not meet a stranger.
+// Runtimes by short number (core/runtime_number.h).
 std::mutex registry_lock;
 std::map<std::uint16_t, runtime_state*>& registry() {
   static auto* all =
@@ -37,14 +37,31 @@ std::map<std::uint16_t, runtime_state*>& registry() {
                    runtime_state*>;  // immortal: handles may outlive static destruction
   return *all;
 }
-std::uint16_t last_id = 0;
+runtime_number last_number = 0;
+constexpr std::size_t most_runtimes = ended_runtime - 1;  // at once
+
+runtime_number next_number() noexcept {
+  do ++last_number;
+  while (short_number(last_number) == 0 || short_number(last_number) == ended_runtime);
+  return last_number;
+}
 
 void register_runtime(runtime_state& s) {
   std::lock_guard hold(registry_lock);
   auto& all = registry();
-  do { ++last_id; } while (last_id == 0 || all.count(last_id) != 0);
-  s.id = last_id;
+  if (all.size() == most_runtimes)
+    throw_usage("more than " + std::to_string(most_runtimes) + " runtimes live at once");
+  do s.serial = next_number();
+  while (all.count(short_number(s.serial)) != 0);
+  s.id = short_number(s.serial);
   all.emplace(s.id, &s);
+}
+
+void unregister_runtime(runtime_state& s) noexcept {
+  // Before the short number can be given again: no record has it any more.
+  task_record::scan([](task_record& r) { r.belongs_to(ended_runtime); }, s.id);
+  std::lock_guard hold(registry_lock);
+  registry().erase(s.id);
 }
 
 /// Processors this process may use: the affinity mask, cut by the cgroup's quota.
@@ -87,13 +104,6 @@ bool debug_wanted(const options& o) {
   return said && *said && std::string_view(said) != "0";
 }
 
-void default_handler(const error_context& what) {
-  std::string text = "heddle: " + what.message;
-  if (!what.task.empty()) text += " (" + describe_task(what.task, what.made) + ")";
-  if (what.error) text += ": " + describe(what.error);
-  std::fprintf(stderr, "%s\n", text.c_str());
-}
-
 struct posted final : callback {
   explicit posted(owned<callback_base> c) : inner(std::move(c)) {
     context = std::move(inner->context);
@@ -103,8 +113,9 @@ struct posted final : callback {
   owned<callback_base> inner;
 };
 
-/// A forked child has the memory of the loops, but not their threads: nothing of them is known there, and what all runtimes share is
-/// locked by none of them. Its one thread may have been a loop: then it ends to be one, and takes signals again.
+/// A forked child has the memory of the loops, but not their threads: nothing of them is known
+/// there, and what all runtimes share is locked by none of them. Its one thread may have been a
+/// loop: then it ends to be one, and takes SIGPIPE again.
 void forget_loops_in_children() {
   static const int once = ::pthread_atfork(
       [] {
@@ -126,51 +137,58 @@ void forget_loops_in_children() {
         self.current = nullptr;
         self.runtime = 0;
         self.forced_yields = false;
-        sigset_t none;
-        sigemptyset(&none);
-        pthread_sigmask(SIG_SETMASK, &none, nullptr);
+        sigset_t broken_pipe;
+        sigemptyset(&broken_pipe);
+        sigaddset(&broken_pipe, SIGPIPE);
+        pthread_sigmask(SIG_UNBLOCK, &broken_pipe, nullptr);
       });
   (void)once;
+}
+
+void report_in(runtime_state& s, void* context) {
+  s.report(*static_cast<const error_context*>(context));
 }
 
 // The doors that core leaves to a scheduler (executor_hooks.h, task_record.h).
 void open_doors() {
   const uninterrupted alone;
   static const bool once = [] {
-    set_callback_poster([](std::uint16_t runtime, executor* home, owned<callback_base> c) noexcept {
-      struct parcel {
-        executor* home;
-        owned<callback_base> c;
-      } p{home, std::move(c)};
-      const bool there = with_runtime(
-          runtime,
-          [](runtime_state& s, void* argument) {
-            auto& p = *static_cast<parcel*>(argument);
-            worker* target = s.workers.front().get();
-            for (auto& w : s.workers)
-              if (static_cast<executor*>(w.get()) == p.home) target = w.get();
-            target->deliver(work(*new posted(std::move(p.c))));
-          },
-          &p);
-      if (!there) run_here(std::move(p.c));
-    });
-    set_unretrieved_reporter([](std::uint16_t runtime, eventual& what,
+    set_callback_poster(
+        [](runtime_number runtime, executor* home, owned<callback_base> c) noexcept {
+          struct parcel {
+            executor* home;
+            owned<callback_base> c;
+          } p{home, std::move(c)};
+          const bool there = with_runtime(
+              runtime,
+              [](runtime_state& s, void* argument) {
+                auto& p = *static_cast<parcel*>(argument);
+                worker* target = s.workers.front().get();
+                for (auto& w : s.workers)
+                  if (static_cast<executor*>(w.get()) == p.home) target = w.get();
+                target->deliver(work(*new posted(std::move(p.c))));
+              },
+              &p);
+          if (!there) run_here(std::move(p.c));
+        });
+    set_unretrieved_reporter([](std::uint16_t, eventual& what,
                                 const std::exception_ptr& error) noexcept {
       error_context context{"an exception was never retrieved", error};
       context_slot* its = nullptr;
       what.ref();
-      if (what.what() == kind::task) {
-        auto& t = static_cast<task_record&>(what);
-        context.origin = any_task(&t);
-        context.task = t.name();
-        context.made = t.made();
-        its = &t.extra().context;
+      auto* t = what.what() == kind::task ? &static_cast<task_record&>(what) : nullptr;
+      if (t) {
+        context.origin = any_task(t);
+        context.task = t->name();
+        context.made = t->made();
+        its = &t->extra().context;
       } else {
         context.future = any_future(&what);
       }
       context_slot empty;  // the handler sees what the task saw, not what who dropped it last sees
       context_scope inside(its ? its : &empty);
-      report_to(runtime, context);
+      if (!t) return report_to(static_cast<future_base&>(what).number(), context);
+      if (!with_runtime_of(*t, &report_in, &context)) report_on_stderr(context);
     });
     return true;
   }();
@@ -179,18 +197,16 @@ void open_doors() {
 
 }  // namespace
 
-bool with_runtime(std::uint16_t id, void (*f)(runtime_state&, void*), void* argument) noexcept {
-  runtime_state* s = this_runtime();
-  if (s && s->id == id) {
-    f(*s, argument);
-    return true;
-  }
+namespace {
+/// `find` is called under the registry's lock; what it finds is kept alive until `f` has returned.
+template <class Find>
+bool with_found(Find find, void (*f)(runtime_state&, void*), void* argument) noexcept {
+  runtime_state* s;
   {
     const uninterrupted alone;
     std::lock_guard hold(registry_lock);
-    auto at = registry().find(id);
-    if (at == registry().end()) return false;
-    s = at->second;
+    s = find();
+    if (!s) return false;
     s->guests.fetch_add(1, seq_cst);  // keeps it alive from here on
   }
   f(*s, argument);
@@ -198,11 +214,48 @@ bool with_runtime(std::uint16_t id, void (*f)(runtime_state&, void*), void* argu
   return true;
 }
 
-void report_to(std::uint16_t id, const error_context& what) noexcept {
-  error_context copy = what;
+runtime_state* living(std::uint16_t id) {
+  auto at = registry().find(id);
+  return at == registry().end() ? nullptr : at->second;
+}
+}  // namespace
+
+bool with_runtime(runtime_number number, void (*f)(runtime_state&, void*),
+                  void* argument) noexcept {
+  if (auto* s = this_runtime(); s && s->serial == number) {
+    f(*s, argument);
+    return true;
+  }
+  return with_found(
+      [&] {
+        auto* s = living(short_number(number));
+        return s && s->serial == number ? s : nullptr;
+      },
+      f, argument);
+}
+
+bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),
+                     void* argument) noexcept {
+  if (auto* s = this_runtime(); s && s->id == t.runtime()) {
+    f(*s, argument);
+    return true;
+  }
+  // Read under the lock: a runtime marks the records that outlive it before it leaves the registry.
+  return with_found([&] { return living(t.runtime()); }, f, argument);
+}
+
+void report_to(runtime_number number, const error_context& what) noexcept {
+  struct parcel {
+    const error_context& what;
+  } p{what};
   const bool there = with_runtime(
-      id, [](runtime_state& s, void* c) { s.report(*static_cast<error_context*>(c)); }, &copy);
-  if (!there) default_handler(copy);
+      number, [](runtime_state& s, void* c) { s.report(static_cast<parcel*>(c)->what); }, &p);
+  if (!there) report_on_stderr(what);
+}
+
+void skip_runtime_numbers(std::uint32_t n) noexcept {
+  std::lock_guard hold(registry_lock);
+  while (n-- != 0) (void)next_number();
 }
 
 runtime_state* this_runtime() noexcept {
@@ -219,8 +272,7 @@ runtime_state::runtime_state(runtime& f, const options& wish)
       pool(threads_wanted(wish), loops_wanted(wish)),
       generators(loops_wanted(wish)),
       main_context(copy_context()),
-      handler_(std::make_shared<const std::function<void(const error_context&)>>(
-          wish.exception_handler)) {
+      reports_(simulated, wish.exception_handler) {
   set_task_factory(wish.task_factory);
   open_doors();
   forget_loops_in_children();
@@ -236,8 +288,7 @@ runtime_state::runtime_state(runtime& f, const options& wish)
   } catch (...) {
     loops_end.store(true, seq_cst);
     for (auto& w : workers) w->wake(), w->join();
-    std::lock_guard hold(registry_lock);
-    registry().erase(id);
+    unregister_runtime(*this);
     throw;
   }
 }
@@ -254,6 +305,7 @@ void runtime_state::end() noexcept {
     const uninterrupted alone;
     std::lock_guard hold(wait_lock_);
     mine = !std::exchange(ending_, true);
+    if (mine) ender_ = std::this_thread::get_id();
     closing_ = true;
     lifted_ = ~std::uint64_t{0};  // nobody stands still any more
     standing_still_.store(false, seq_cst);
@@ -271,10 +323,7 @@ void runtime_state::end() noexcept {
   loops_end.store(true, seq_cst);
   for (auto& w : workers) w->wake();
   for (auto& w : workers) w->join();
-  {
-    std::lock_guard hold(registry_lock);
-    registry().erase(id);
-  }
+  unregister_runtime(*this);
   while (guests.load(seq_cst) != 0)
     yield_thread();  // a foreign thread is between its push and its wake-up
   for (auto& w : workers) w->drop_leftovers();
@@ -283,6 +332,9 @@ void runtime_state::end() noexcept {
 }
 
 void runtime_state::close() {
+  if (const char* inside = waits_for_caller())
+    throw_usage(std::string("close of a runtime inside ") + inside +
+                ": it would wait for the caller itself");
   {
     std::lock_guard hold(wait_lock_);
     if (callers_ != 0)
@@ -292,30 +344,28 @@ void runtime_state::close() {
   end();
 }
 
+const char* runtime_state::waits_for_caller() const noexcept {
+  if (is_closed()) return nullptr;
+  if (reports_.is_telling_here()) return "a call of its exception handler";
+  if (pool.is_in_own_job()) return "a job of its own to_thread";
+  if (simulated) return nullptr;  // its threads are one
+  std::lock_guard hold(wait_lock_);
+  return ending_ && ender_ == std::this_thread::get_id() ? "its own end" : nullptr;
+}
+
 void runtime_state::report(const error_context& told) noexcept {
-  const simulation::calm alone(simulated);
-  error_context what = told;
-  if (!what.loop && this_runtime() == this) what.loop = this_worker();
-  if (!what.loop && what.origin.valid() && what.origin.record()->runtime() == id)
-    what.loop = static_cast<worker*>(what.origin.record()->home());
-  if (!what.loop) what.loop = workers.front().get();
-  std::lock_guard hold(handler_lock_);
   try {
-    if (const auto handler = handler_; handler && *handler) {  // kept: it may replace itself
-      (*handler)(what);
-      return;
-    }
-  } catch (...) {
-    default_handler({"the exception handler itself failed", std::current_exception()});
-  }
-  default_handler(what);
+    error_context what = told;
+    if (!what.loop && this_runtime() == this) what.loop = this_worker();
+    if (!what.loop && what.origin.valid() && what.origin.record()->runtime() == id)
+      what.loop = static_cast<worker*>(what.origin.record()->home());
+    if (!what.loop) what.loop = workers.front().get();
+    reports_.report(what);
+  } catch (const std::bad_alloc&) { report_on_stderr(told); }
 }
 
 void runtime_state::set_handler(std::function<void(const error_context&)> handler) {
-  auto shared =
-      std::make_shared<const std::function<void(const error_context&)>>(std::move(handler));
-  std::lock_guard hold(handler_lock_);
-  handler_.swap(shared);
+  reports_.set_handler(std::move(handler));
 }
 
 void runtime_state::set_task_factory(std::function<void(task_options&)> factory) {
@@ -337,9 +387,10 @@ void runtime_state::ask_task_factory(task_options& o) {
 
 void runtime_state::fatal(std::exception_ptr error) noexcept {
   const uninterrupted alone;
+  std::exception_ptr before;  // destroyed after the unlock: it is the user's
   std::lock_guard hold(wait_lock_);
   if (fatal_ && fatals_ != fatals_told_) return;  // the first one counts
-  fatal_ = std::move(error);
+  before = std::exchange(fatal_, std::move(error));
   ++fatals_;
   waiters_.notify_all();
   changed.ring();
@@ -395,6 +446,8 @@ void runtime_state::shut_generators() {
 
 std::uint64_t runtime_state::live_tasks() const noexcept {
   // Ends first: a task that ends between the two sums is counted as alive, never the other way.
+  // finished() acquires, so whoever counts an end also counts what the ended task had created;
+  // otherwise shutdown could find nobody while a child lives.
   std::uint64_t finished = 0;
   for (auto& w : workers) finished += w->finished();
   std::uint64_t created = foreign_created.load(acquire);
@@ -429,13 +482,13 @@ void runtime_state::cancel_everything() {
   for (;;) {
     std::vector<any_task> round;
     round_left_.store(1, relaxed);  // so that it does not reach 0 while we count
-    task_record::scan([&](task_record& r) {
-      if (r.what() != kind::task || r.runtime() != id || r.done() || r.is_in_round() ||
-          r.is_spared())
-        return;
-      r.ref();
-      round.emplace_back(&r);
-    });
+    task_record::scan(
+        [&](task_record& r) {
+          if (r.what() != kind::task || r.done() || r.is_in_round() || r.is_spared()) return;
+          r.ref();
+          round.emplace_back(&r);
+        },
+        id);
     if (round.empty()) {
       if (live_tasks() == 0) return;
       // The last ones are between their end and their count, or close a generator.
@@ -475,8 +528,39 @@ void runtime_state::cancel_everything() {
   }
 }
 
-void runtime_state::wait_until(const atomic<bool>& ended, std::uint64_t told) {
-  wait([&] { return ended.load(acquire) || fatals_ != told; }, when_stuck::throws);
+std::uint64_t runtime_state::begin_run() noexcept {
+  const uninterrupted alone;
+  std::lock_guard hold(wait_lock_);
+  ++runs_;
+  lifted_ = std::max(lifted_, standstills_);
+  standing_still_.store(false, seq_cst);
+  waiters_.notify_all();
+  return run_stops_;
+}
+
+void runtime_state::end_run() noexcept {
+  const uninterrupted alone;
+  std::lock_guard hold(wait_lock_);
+  --runs_;
+}
+
+void runtime_state::wait_until(const run_wait& w) {
+  wait([&] { return is_over(w); }, when_stuck::throws);
+}
+
+void runtime_state::let_pass_end(const run_wait& w) {
+  std::uint64_t number;
+  {
+    const uninterrupted alone;
+    std::lock_guard hold(wait_lock_);
+    if (run_stops_ == w.stops) return;
+    number = standstills_;
+  }
+  const auto over = [&] {
+    return w.ended.load(acquire) || fatals_ != w.told || lifted_ >= number ||
+           standing_ >= workers.size();
+  };
+  wait(over, when_stuck::throws);
 }
 
 // A loop seals itself, by a callback: what it started before that is there for all to see, and it starts nothing after that.
@@ -528,8 +612,8 @@ caller::~caller() { state_->leave(); }
 // looks whether they stand; who asks them to stand says so, then looks at the count (both seq_cst, so one sees the other).
 
 // Lock held. The number to post, or 0: they stand already, or may not.
-std::uint64_t runtime_state::ask_to_stand() noexcept {
-  if (closing_) return 0;
+std::uint64_t runtime_state::ask_to_stand(bool runs_end) noexcept {
+  if (closing_ || (runs_ != 0 && !runs_end)) return 0;
   standing_still_.store(true, seq_cst);
   if (from_outside_.load(seq_cst) != 0) {  // pairs with starts_from_outside()
     standing_still_.store(lifted_ < standstills_, seq_cst);
@@ -593,7 +677,7 @@ void runtime_state::run_forever() {
     const auto early = std::exchange(early_stop_, early_stop::none);
     one_pass = early != early_stop::none;
     if (early == early_stop::outside) {
-      number = ask_to_stand();
+      number = ask_to_stand(false);
     } else if (early == early_stop::inside) {
       before = 0;
     } else {
@@ -622,10 +706,7 @@ void runtime_state::run_forever() {
   }
   wait([&] { return lifted_ >= number || standing_ >= workers.size() || fatals_ != told; },
        when_stuck::throws);
-  std::lock_guard hold(wait_lock_);
-  if (fatals_ == told) return;
-  fatals_told_ = fatals_;
-  std::rethrow_exception(fatal_);
+  if (auto fatal = fatal_since(told)) std::rethrow_exception(std::move(fatal));
 }
 
 void runtime_state::stop() noexcept {
@@ -634,10 +715,14 @@ void runtime_state::stop() noexcept {
     const uninterrupted alone;
     std::lock_guard hold(wait_lock_);
     ++stops_;
-    if (forever_ == 0 && early_stop_ == early_stop::none)
+    const bool ends_runs = forever_ == 0 && runs_ != 0;
+    if (ends_runs)
+      ++run_stops_;
+    else if (forever_ == 0 && early_stop_ == early_stop::none)
       early_stop_ = this_runtime() == this ? early_stop::inside : early_stop::outside;
-    if (lifted_ >= standstills_) number = ask_to_stand();
+    if (lifted_ >= standstills_) number = ask_to_stand(ends_runs);
     waiters_.notify_all();
+    changed.ring();
   }
   if (number != 0) post_standstill(number);
 }
@@ -655,28 +740,34 @@ void main_waiter::fired(join_node& node, eventual&, work_list&) noexcept {
   s.wake_waiters();
 }
 
-void main_waiter::wait(task_record& t, const interrupt_watch& interrupts) {
-  if (t.add_joiner(*this)) {
+void main_waiter::wait(eventual& target, const interrupt_watch& interrupts) {
+  const runtime_state::run_wait until{ended_, told_, stops_};
+  if (target.add_joiner(*this)) {
     // Nobody touches this object after it is removed, since firing and removing take the same lock.
     try {
       unsigned seen = 0;
       const auto look = [&] {
         const unsigned came = interrupts.count();
         if (came == seen) return;
-        if (std::exchange(seen, came) == 0) (void)cancel_now(t);
+        if (std::exchange(seen, came) == 0) interrupted_ = cancel_now(target);
         if (came > 1) state_->fatal(std::make_exception_ptr(interrupted_error()));
       };
       if (interrupts.armed())
-        state_->wait_interruptibly(ended_, told_, look);
+        state_->wait_interruptibly(until, look);
       else
-        state_->wait_until(ended_, told_);
+        state_->wait_until(until);
+      state_->let_pass_end(until);
     } catch (...) {  // a simulated program is stuck
-      (void)t.remove_joiner(*this);
+      (void)target.remove_joiner(*this);
       throw;
     }
-    (void)t.remove_joiner(*this);
+    (void)target.remove_joiner(*this);
   }
   if (auto fatal = state_->fatal_since(told_)) std::rethrow_exception(fatal);
+  if (!target.done())
+    throw_usage(
+        "stop() was called before what run waits for had ended: it is pending, and goes on "
+        "with the next run");
 }
 
 void check_foreign(const char* what) {
@@ -686,7 +777,8 @@ void check_foreign(const char* what) {
 }
 
 main_waiter::main_waiter(runtime_state& s)
-    : join_node(&fired), state_(&s), told_(s.fatals_told()) {}
+    : join_node(&fired), state_(&s), told_(s.fatals_told()), stops_(s.begin_run()) {}
+main_waiter::~main_waiter() { state_->end_run(); }
 
 // ------------------------------------------------ driver.h, executor_hooks.h
 
@@ -715,7 +807,7 @@ unsigned current_loop_index() {
   return w->index();
 }
 
-void with_driver(std::uint16_t runtime, unsigned index, void (*f)(driver&, void*),
+void with_driver(runtime_number runtime, unsigned index, void (*f)(driver&, void*),
                  void* argument) noexcept {
   struct parcel {
     unsigned index;
@@ -795,6 +887,9 @@ runtime::runtime(const options& o) {
 runtime::~runtime() {
   HEDDLE_ASSERT(detail::this_runtime() != state_.get(),
                 "a runtime was destroyed by one of its own tasks");
+  HEDDLE_ASSERT(state_->waits_for_caller() == nullptr,
+                "a runtime was destroyed by what its own end waits for: a call of its exception "
+                "handler, or a job of its to_thread");
 }
 
 void runtime::close() {
@@ -837,8 +932,8 @@ bool runtime::is_closed() const noexcept { return state_->is_closed(); }
 void runtime::set_debug(bool on) noexcept { state_->set_debug(on); }
 bool runtime::debug() const noexcept { return state_->debug(); }
 
-void runtime::check_owner(const detail::eventual& f) const {
-  if (f.runtime() != 0 && f.runtime() != state_->id)
+void runtime::check_owner(const detail::future_base& f) const {
+  if (f.number() != 0 && f.number() != state_->serial)
     detail::throw_bad_value("run of a future that belongs to another runtime");
 }
 
@@ -861,12 +956,9 @@ std::exception_ptr runtime::refused_by_factory(task_options& o) noexcept {
   }
 }
 
-void runtime::launch_foreign(detail::task_record& t, const task_options& o) {
+void runtime::launch_foreign(detail::task_record& t, const task_options& o, bool somebody_waits) {
   auto& s = *state_;
   detail::runtime_state::guest inside(s);
-  t.at_home(s.workers.front().get());
-  t.belongs_to(s.id);
-  if (s.simulated) (void)s.simulated->number_of(t);
   try {
     if (s.is_stopping())
       detail::throw_usage("run or submit on a closed runtime: " + detail::never_began(t, o));
@@ -878,8 +970,13 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o) {
     detail::discard_unlaunched(t);
     throw;
   }
-  t.mark_foreign();
-  s.starts_from_outside();
+  t.at_home(s.workers.front().get());
+  t.belongs_to(s.id);
+  if (s.simulated) (void)s.simulated->number_of(t);
+  if (somebody_waits) {
+    t.mark_foreign();
+    s.starts_from_outside();
+  }
   if (!o.loop) return s.inject(t);
   s.foreign_created.fetch_add(1, detail::acq_rel);
   auto* target = static_cast<detail::worker*>(o.loop);
@@ -890,12 +987,22 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o) {
 
 void runtime::run_foreign(detail::task_record& t, const task_options& o) {
   const detail::interrupt_watch interrupts(state_->changed, state_->simulated == nullptr);
-  launch_foreign(t, o);
-  detail::main_waiter waiter(*state_);
+  detail::main_waiter waiter(
+      *state_);  // while it waits the loops go on; when stop() ends that, the task is as others are
+  launch_foreign(t, o, false);
   waiter.wait(t, interrupts);
-  // Cancelled by the interrupt alone: that is what the caller is told.
-  if (interrupts.count() != 0 && t.how_ended() == detail::outcome::cancelled &&
+  // Cancelled by the interrupt alone: that is what the caller is told. An interrupt that found it
+  // cancelled and at its end has done nothing.
+  if (waiter.interrupted() && t.how_ended() == detail::outcome::cancelled &&
       detail::word::requests(t.state().load()) <= 1)
+    throw interrupted_error();
+}
+
+void runtime::wait_foreign(detail::future_base& f) {
+  const detail::interrupt_watch interrupts(state_->changed, state_->simulated == nullptr);
+  detail::main_waiter waiter(*state_);
+  waiter.wait(f, interrupts);
+  if (waiter.interrupted() && f.how_ended() == detail::outcome::cancelled)
     throw interrupted_error();
 }
 

@@ -19,15 +19,21 @@ class runtime_state;
 class main_waiter : public join_node {
  public:
   explicit main_waiter(runtime_state& s);
-  /// Returns when `t` is done; throws the fatal error, if one came first. The first SIGINT that `interrupts` counts meanwhile cancels `t`,
-  /// the second is a fatal error.
-  void wait(task_record& t, const interrupt_watch& interrupts);
+  ~main_waiter();
+  /// Returns when `target` is done; throws the fatal error, if one came first; usage_error if
+  /// stop() did. The first SIGINT that `interrupts` counts meanwhile cancels `target`, the second
+  /// is a fatal error.
+  void wait(eventual& target, const interrupt_watch& interrupts);
+  /// An interrupt has cancelled it, before it was done.
+  [[nodiscard]] bool interrupted() const noexcept { return interrupted_; }
 
  private:
   static void fired(join_node& node, eventual&, work_list&) noexcept;
   runtime_state* state_;
   std::uint64_t told_;
+  std::uint64_t stops_;
   atomic<bool> ended_{false};
+  bool interrupted_ = false;
 };
 
 /// While a submitted task runs: its future's cancellation goes to it.
@@ -123,14 +129,6 @@ class caller {
   runtime_state* state_;
 };
 
-template <class T>
-task<T> end_of(future<T> f) {
-  if constexpr (std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>)
-    co_return co_await f;
-  else
-    co_return co_await std::move(f);
-}
-
 }  // namespace detail
 
 /// The loops, their threads and all that belongs to them. They run from construction to destruction.
@@ -175,9 +173,15 @@ class runtime {
   /// The same for something that is under way: waits for `f` and yields its result, moved out if it cannot be copied. Throws bad_value for
   /// a future of another runtime, and then waits for nothing.
   template <class T>
-  T run(future<T> f, std::source_location made = std::source_location::current()) {
+  T run(future<T> f) {
     check_owner(f.state());
-    return run(detail::end_of(std::move(f)), made);
+    detail::check_foreign("run");
+    const detail::caller inside(*state_, "run");
+    wait_foreign(f.state());
+    if constexpr (std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>)
+      return f.result();
+    else
+      return std::move(f.result());
   }
 
   /// Starts `t` from any thread, in a copy of the caller's context; the future's `get()` blocks a foreign thread, `co_await` suspends a
@@ -197,7 +201,7 @@ class runtime {
         detail::run_for_promise<T>(std::move(t), detail::submitted_promise<T>(std::move(result))),
         made);
     task_handle<void> handle(&record);
-    launch_foreign(record, o);
+    launch_foreign(record, o, true);
     return f;
   }
   /// The same for a callable and its arguments, which are kept while the task lives.
@@ -234,12 +238,17 @@ class runtime {
   /// Blocks the calling thread until stop() is called; if it was called before, for one pass over what is ready. Throws a fatal error;
   /// usage_error inside a loop and once closed.
   void run_forever();
-  /// Makes run_forever() return, or the next one if none runs. Each loop first runs what is ready there; then the loops stand still,
-  /// timers and I/O included, until the next run, run_forever or submit. While a task of run or submit has not ended, somebody may wait
-  /// for it: then they go on. From any thread, task or callback; after close() it does nothing.
+  /// Makes run_forever() return, or the next one if none runs. Each loop first runs what is ready
+  /// there; then the loops stand still, timers and I/O included, until the next run, run_forever or
+  /// submit. If nobody is in run_forever but somebody is in run, it ends that run instead: unless
+  /// what that waits for ends in this pass, run throws usage_error, and the next run, of whatever,
+  /// lets it go on. While a task of submit has not ended, somebody may wait for it: then the loops
+  /// do not stand still. From any thread, task or callback; after close() it does nothing.
   void stop() noexcept;
-  /// The orderly shutdown. Again is harmless. Throws usage_error inside a loop, and while a thread is in run or run_forever; then nothing
-  /// has changed.
+  /// The orderly shutdown. Again is harmless. Throws usage_error inside a loop, while a thread is
+  /// in run or run_forever, and where it would wait for the caller itself: in a call of the
+  /// exception handler, in a job of its own to_thread, in a destructor of what it drops. Then
+  /// nothing has changed.
   void close();
   [[nodiscard]] bool is_closed() const noexcept;
 
@@ -256,7 +265,8 @@ class runtime {
   [[nodiscard]] std::string reactor() const;
   /// Why it is epoll although io_uring was tried first, a sentence for people; empty if there is nothing to say.
   [[nodiscard]] const std::string& reactor_note() const noexcept;
-  /// Replaces the exception handler; an empty one restores the default. From any thread.
+  /// Replaces the exception handler; an empty one restores the default. From any thread. A call of
+  /// the former one may still be under way.
   void set_exception_handler(std::function<void(const error_context&)> handler);
   /// Replaces the task factory (options.task_factory); an empty one restores the default. From any thread.
   void set_task_factory(std::function<void(task_options&)> factory);
@@ -268,22 +278,25 @@ class runtime {
 
  private:
   static void give(void* state, detail::offload_job& j);
-  void check_owner(const detail::eventual& f) const;
-  void launch_foreign(detail::task_record& t, const task_options& o);
+  void check_owner(const detail::future_base& f) const;
+  void launch_foreign(detail::task_record& t, const task_options& o, bool somebody_waits);
   [[nodiscard]] context main_context() const noexcept;
   void ask_task_factory(task_options& o);
   /// What the factory throws, reported; null if it lets the task pass.
   std::exception_ptr refused_by_factory(task_options& o) noexcept;
   void run_foreign(detail::task_record& t, const task_options& o);
+  void wait_foreign(detail::future_base& f);
 
+  friend std::vector<any_task> all_tasks(const runtime& r);
   detail::owned<detail::runtime_state> state_;
 };
 
 /// The runtime of the calling loop. Throws no_running_loop elsewhere.
 runtime& current_runtime();
 
-/// Runs `main` on a runtime of its own, shuts that down (cancelling what is left), and yields the result: asyncio.run.
-/// Throws what `main` throws; usage_error inside a running loop.
+/// Runs `main` on a runtime of its own, shuts that down (cancelling what is left), and yields the
+/// result: asyncio.run. Throws what `main` throws; usage_error inside a running loop, and when
+/// stop() comes before the end of `main`.
 template <class T>
 T run(task<T> main, const options& o = {},
       std::source_location made = std::source_location::current()) {

@@ -5,8 +5,10 @@
 #include <heddle/core/context.h>
 #include <heddle/sched/generators.h>
 #include <heddle/sched/interrupt.h>
+#include <heddle/sched/reports.h>
 #include <heddle/sched/simulation.h>
 #include <heddle/sched/thread_pool.h>
+#include <heddle/sched/thread_signals.h>
 #include <heddle/sched/worker.h>
 
 #include <condition_variable>
@@ -61,11 +63,22 @@ class runtime_state {
   void cancel_everything();
   [[nodiscard]] bool is_stopping() const noexcept { return stopping.load(seq_cst); }
 
-  /// Blocks the calling (foreign) thread until `ended` is set by a call of wake_waiters(), or a fatal error came after the first `told`.
-  void wait_until(const atomic<bool>& ended, std::uint64_t told);
+  /// What a thread in run knew when it began.
+  struct run_wait {
+    const atomic<bool>& ended;
+    std::uint64_t told;   // so many fatal errors were told
+    std::uint64_t stops;  // so many stop() had ended a run
+  };
+  /// A thread is in run, so the loops do not stand still. Returns how many stop() had ended a run
+  /// by now.
+  [[nodiscard]] std::uint64_t begin_run() noexcept;
+  void end_run() noexcept;
+  /// Blocks the calling (foreign) thread until `ended` is set by a call of wake_waiters(), a fatal
+  /// error comes, or stop() ends the run.
+  void wait_until(const run_wait& w);
   /// The same, and calls `rung()` each time something may have happened, an interrupt among it.
   template <class Rung>
-  void wait_interruptibly(const atomic<bool>& ended, std::uint64_t told, Rung rung) {
+  void wait_interruptibly(const run_wait& w, Rung rung) {
     struct listener {
       bell& b;
       explicit listener(bell& it) noexcept : b(it) { b.listen(true); }
@@ -73,15 +86,17 @@ class runtime_state {
     } listening(changed);
     for (;;) {
       const auto seen = changed.seen();
-      if (ended.load(acquire)) return;
       {
         std::lock_guard hold(wait_lock_);
-        if (fatals_ != told) return;
+        if (is_over(w)) return;
       }
       rung();
       changed.sleep(seen);
     }
   }
+  /// After that: if stop() has ended the run, until the loops have run what was ready then, or
+  /// `ended` is set.
+  void let_pass_end(const run_wait& w);
   void wake_waiters() noexcept;
 
   // --- run, run_forever, stop, close ---
@@ -97,8 +112,11 @@ class runtime_state {
     if (standing_still_.load(seq_cst)) go_on();  // pairs with ask_to_stand()
   }
   void ended_from_outside() noexcept { from_outside_.fetch_sub(1, seq_cst); }
-  /// Throws usage_error while some thread is in run or run_forever.
+  /// Throws usage_error while some thread is in run or run_forever, and where its end would wait
+  /// for the caller itself.
   void close();
+  /// What the calling thread is in that the end of the runtime waits for; nullptr: nothing.
+  [[nodiscard]] const char* waits_for_caller() const noexcept;
   /// The shutdown itself, once; whoever comes meanwhile waits for its end.
   void end() noexcept;
   [[nodiscard]] bool is_closed() const noexcept { return closed_.load(acquire); }
@@ -108,9 +126,11 @@ class runtime_state {
   [[nodiscard]] bool debug() const noexcept { return debug_.load(relaxed); }
 
   runtime& facade;
-  simulation* const simulated;  // whose virtual threads the loops are, or nullptr
+  const thread_signals signals;  // of its loops
+  simulation* const simulated;   // whose virtual threads the loops are, or nullptr
   options opts;
-  std::uint16_t id;
+  runtime_number serial;     // its name among all there ever were
+  std::uint16_t id;          // the short form, its name among the living: in records
   std::string reactor_note;  // before `reactor`, whose choice writes it
   reactor_kind reactor;
   std::vector<std::unique_ptr<worker>> workers;
@@ -144,17 +164,18 @@ class runtime_state {
     waiters_.wait(hold, done);
   }
   void report_failed(const any_task& task) noexcept;
-  [[nodiscard]] std::uint64_t ask_to_stand() noexcept;
+  [[nodiscard]] bool is_over(const run_wait& w) const noexcept {
+    return w.ended.load(acquire) || fatals_ != w.told || run_stops_ != w.stops;
+  }
+  [[nodiscard]] std::uint64_t ask_to_stand(bool runs_end) noexcept;
   void post_standstill(std::uint64_t number) noexcept;
   void go_on() noexcept;
 
-  std::recursive_mutex
-      handler_lock_;  // serialises the handler's calls; what it does may lead to another report
-  std::shared_ptr<const std::function<void(const error_context&)>> handler_;
+  report_queue reports_;
   std::mutex factory_lock_;
   std::shared_ptr<const std::function<void(task_options&)>> factory_;  // under factory_lock_
   atomic<bool> has_factory_{false};
-  std::mutex wait_lock_;
+  mutable std::mutex wait_lock_;
   std::condition_variable waiters_;
   std::exception_ptr fatal_;       // under wait_lock_: the latest
   std::uint64_t fatals_ = 0;       // under wait_lock_: how many came
@@ -162,11 +183,14 @@ class runtime_state {
   // Under wait_lock_: a stop() met no run_forever. One from outside is for the next run_forever, which makes a pass; one by a callback or
   // task of ours ended the pass that was going on, and the next run_forever finds it done.
   enum class early_stop { none, outside, inside } early_stop_ = early_stop::none;
-  std::uint64_t stops_ = 0;  // under wait_lock_
-  unsigned callers_ = 0;     // under wait_lock_: threads in run and run_forever
-  unsigned forever_ = 0;     // under wait_lock_: threads in run_forever
-  bool closing_ = false;     // under wait_lock_
-  bool ending_ = false;      // under wait_lock_: some thread is in end()
+  std::uint64_t stops_ = 0;      // under wait_lock_
+  std::uint64_t run_stops_ = 0;  // under wait_lock_: those of them that ended what was in run
+  unsigned runs_ = 0;            // under wait_lock_: threads that wait in run
+  unsigned callers_ = 0;         // under wait_lock_: threads in run and run_forever
+  unsigned forever_ = 0;         // under wait_lock_: threads in run_forever
+  bool closing_ = false;         // under wait_lock_
+  bool ending_ = false;          // under wait_lock_: some thread is in end()
+  std::thread::id ender_;        // under wait_lock_: which
   // Standstills are numbered. A loop stands still in a callback (so after all that was ready there) until its number is lifted.
   std::uint64_t standstills_ = 0;       // under wait_lock_
   std::uint64_t lifted_ = 0;            // under wait_lock_
@@ -179,10 +203,16 @@ class runtime_state {
 };
 
 /// Runtimes by number, for those who may come late: calls `f` with it while it is kept alive; false if it is gone.
-bool with_runtime(std::uint16_t id, void (*f)(runtime_state&, void*), void* argument) noexcept;
+bool with_runtime(runtime_number number, void (*f)(runtime_state&, void*), void* argument) noexcept;
+/// The same for the runtime of a task, which may have ended.
+bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),
+                     void* argument) noexcept;
 
-/// Reports to the exception handler of runtime `id`; a line on stderr if that is gone.
-void report_to(std::uint16_t id, const error_context& what) noexcept;
+/// Reports to the exception handler of runtime `number`; a line on stderr if that is gone.
+void report_to(runtime_number number, const error_context& what) noexcept;
+
+/// As if `n` more runtimes had been made and had ended: for tests of numbers that come round.
+void skip_runtime_numbers(std::uint32_t n) noexcept;
 
 /// The runtime of the calling loop, or nullptr.
 HEDDLE_NOINLINE runtime_state* this_runtime() noexcept;

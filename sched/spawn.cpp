@@ -2,6 +2,7 @@
 #include <heddle/sched/spawn.h>
 
 #include <heddle/sched/create_task.h>
+#include <heddle/sched/runtime.h>
 #include <heddle/sched/runtime_state.h>
 
 #include <algorithm>
@@ -35,20 +36,29 @@ outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept
 void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept {
   end_task(t, how, destroy_result);
   static_cast<worker*>(static_cast<loop*>(t.home()))->ended(t);
+  // Destructors of the result may ask for the current task. Without any reference left it cannot be
+  // that one any more.
+  self_of_thread.current = nullptr;
   t.unref();
 }
 
-void end_unstarted(task_record& t) noexcept {
+namespace {
+void destroy_unstarted(task_record& t) noexcept {
+  const drops_unstarted silently;
   promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
   static_cast<root_end*>(p.end)->destroy(p);
+}
+}  // namespace
+
+void end_unstarted(task_record& t) noexcept {
+  destroy_unstarted(t);
   t.starts_at(nullptr);
   finish_root(t, outcome::cancelled, nullptr);
 }
 
 // Nobody will run it: destroys the frame; the record goes with the caller's handle.
 void discard_unlaunched(task_record& t) noexcept {
-  promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
-  static_cast<root_end*>(p.end)->destroy(p);
+  destroy_unstarted(t);
   (void)t.state().cancel();
   (void)t.state().finish(outcome::cancelled);
   t.unref();
@@ -184,6 +194,50 @@ awaited_now run_awaited(task_record& waiting, task_record& child) noexcept {
   return here ? here->run_awaited(waiting, child) : awaited_now::elsewhere;
 }
 
+void tell_never_awaited(std::source_location made) noexcept {
+  auto* s = this_runtime();
+  if (!s || !s->debug()) return;
+  try {
+    error_context what;
+    what.message =
+        "a coroutine was never awaited, and never ran: " + std::string(made.function_name()) +
+        created_at(made);
+    what.made = made;
+    s->report(what);
+  } catch (const std::bad_alloc&) {}  // a warning less
+}
+
+namespace {
+/// What a record waits in that is on its way home: the loop that comes to it drops it, in place of
+/// a resumption.
+struct homecoming final : wait_base {
+  bool look_again() noexcept override {
+    task_record& t = *std::exchange(this_thread().current, nullptr);
+    t.unref();
+    return false;
+  }
+  const char* name() const noexcept override { return "its end"; }
+};
+constinit homecoming on_its_way_home;
+}  // namespace
+
+bool is_on_its_way_home(const task_record& t) noexcept { return t.wait() == &on_its_way_home; }
+
+// Nobody else has a reference, so all fields are the caller's: the record itself travels through
+// the loop's inbox, and no memory is needed.
+void drop_at_home(task_record& t) noexcept {
+  const auto* here = this_runtime();
+  const auto send = [](runtime_state& s, void* argument) {
+    auto& t = *static_cast<task_record*>(argument);
+    t.waits_in(&on_its_way_home);
+    t.resumes_at(nullptr);
+    t.looks_first();
+    s.workers.front()->deliver(work(t));
+  };
+  const bool sent = !(here && here->id == t.runtime()) && with_runtime_of(t, send, &t);
+  if (!sent) t.unref();
+}
+
 void throw_not_joinable(task_record& waiting, eventual& target) {
   if (&target == &waiting.root()) throw_usage("a task cannot await itself: it would wait for ever");
   throw_usage("co_await of " +
@@ -209,25 +263,28 @@ void throw_not_done(task_record&) {
 }
 
 loop_name callback_loop(task_record& t) {
-  if (auto* w = this_worker()) return {w->state().id, w->index()};
-  if (!with_runtime(t.runtime(), [](runtime_state&, void*) {}, nullptr))
+  if (auto* w = this_worker()) return {w->state().serial, w->index()};
+  loop_name first{0, 0};
+  const auto name = [](runtime_state& s, void* to) {
+    static_cast<loop_name*>(to)->runtime = s.serial;
+  };
+  if (!with_runtime_of(t, name, &first))
     throw_usage("add_done_callback: the runtime of the task has ended");
-  return {t.runtime(), 0};
+  return first;
 }
 
-void deliver_callback(loop_name where, callback& c) noexcept {
+bool deliver_callback(loop_name where, callback& c) noexcept {
   struct parcel {
     unsigned index;
     callback* c;
   } p{where.index, &c};
-  const bool there = with_runtime(
+  return with_runtime(
       where.runtime,
       [](runtime_state& s, void* argument) {
         auto& p = *static_cast<parcel*>(argument);
         s.workers[p.index]->deliver(work(*p.c));
       },
       &p);
-  if (!there) c.drop();
 }
 
 }  // namespace detail
@@ -289,20 +346,32 @@ any_task current_task() noexcept {
   return any_task(&root);
 }
 
+namespace {
+std::vector<any_task> tasks_of(detail::runtime_state& s) {
+  std::vector<any_task> all;
+  detail::task_record::scan(
+      [&](detail::task_record& r) {
+        if (r.what() != detail::kind::task || r.done()) return;
+        r.ref();
+        all.emplace_back(&r);
+      },
+      s.id);
+  if (s.simulated)  // not by their places in memory, which no seed decides
+    std::sort(all.begin(), all.end(), [&s](const any_task& a, const any_task& b) {
+      return s.simulated->number_of(*a.record()) < s.simulated->number_of(*b.record());
+    });
+  return all;
+}
+}  // namespace
+
 std::vector<any_task> all_tasks() {
   auto* s = detail::this_runtime();
   if (!s) throw no_running_loop();
-  std::vector<any_task> all;
-  detail::task_record::scan([&](detail::task_record& r) {
-    if (r.what() != detail::kind::task || r.runtime() != s->id || r.done()) return;
-    r.ref();
-    all.emplace_back(&r);
-  });
-  if (s->simulated)  // not by their places in memory, which no seed decides
-    std::sort(all.begin(), all.end(), [s](const any_task& a, const any_task& b) {
-      return s->simulated->number_of(*a.record()) < s->simulated->number_of(*b.record());
-    });
-  return all;
+  return tasks_of(*s);
+}
+
+std::vector<any_task> all_tasks(const runtime& r) {
+  return r.is_closed() ? std::vector<any_task>() : tasks_of(*r.state_);
 }
 
 }  // namespace heddle

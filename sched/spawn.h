@@ -57,6 +57,8 @@ void launch_closing_from_outside(class runtime_state& s, task_record& t);
 std::string never_began(task_record& t, const task_options& o);
 /// A new task that could not be launched: its body never runs.
 void discard_unlaunched(task_record& t) noexcept;
+/// drop_at_home() has sent it: whoever takes it out of a queue drops it.
+[[nodiscard]] bool is_on_its_way_home(const task_record& t) noexcept;
 /// Its name and the other rare things.
 void apply_options(task_record& t, const task_options& o);
 

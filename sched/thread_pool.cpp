@@ -4,12 +4,13 @@
 #include <heddle/core/errors.h>
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/spin_lock.h>
+#include <heddle/core/thread_state.h>
 #include <heddle/sched/simulation.h>
+#include <heddle/sched/thread_signals.h>
 
 #include <oneapi/tbb/task_arena.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <time.h>
 
 #include <cerrno>
@@ -66,6 +67,7 @@ struct thread_pool::parts {
   static void send(const std::shared_ptr<parts>& self, help h) noexcept;
   [[nodiscard]] bool start_thread(const std::shared_ptr<parts>& self, bool first_one);
   [[nodiscard]] task_record* run(offload_job& j) noexcept;
+  [[nodiscard]] task_record* execute(offload_job& j) const noexcept;
   bool shutdown(time_point limit) noexcept;
   enum class next { job, idle_for_long, closed };
   [[nodiscard]] static next take(const std::shared_ptr<parts>& self, seat& s,
@@ -78,6 +80,7 @@ struct thread_pool::parts {
 
   const unsigned most;
   const unsigned arena_slots;
+  const thread_signals signals;
   // The queue, under queue_lock. Nothing blocks or calls out while it is held.
   spin_lock queue_lock;
   offload_job* first = nullptr;
@@ -122,7 +125,7 @@ void thread_pool::submit_simulated(offload_job& j) {
       here.waiting.pop_front();
       simulated_->note("runs a job", nullptr);
       // Also those of the arena, whose workers would be threads of the machine.
-      if (task_record* waits = next->execute()) schedule(*waits);
+      if (task_record* waits = here.execute(*next)) schedule(*waits);
       simulated_->point();
     }
     --here.running;
@@ -191,18 +194,9 @@ bool thread_pool::parts::start_thread(const std::shared_ptr<parts>& self, bool f
   for (auto& t : ended) t.join();
   ended.clear();
   const auto number = next_number++;
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the process's own threads
-  try {
-    auto [at, made] = threads.emplace(number, std::thread([self, number] { main(self, number); }));
-    ++working;
-    pthread_setname_np(at->second.native_handle(), "heddle-pool");
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  auto [at, made] = threads.emplace(number, std::thread([self, number] { main(self, number); }));
+  ++working;
+  pthread_setname_np(at->second.native_handle(), "heddle-pool");
   if (first_one) {
     std::lock_guard hold(queue_lock);
     ++alive;
@@ -211,8 +205,18 @@ bool thread_pool::parts::start_thread(const std::shared_ptr<parts>& self, bool f
   return true;
 }
 
+// While a job runs its thread knows for which pool.
+task_record* thread_pool::parts::execute(offload_job& j) const noexcept {
+  const auto* outside = std::exchange(this_thread().pool, this);
+  task_record* waits = j.execute();
+  this_thread().pool = outside;
+  return waits;
+}
+
+bool thread_pool::is_in_own_job() const noexcept { return this_thread().pool == parts_.get(); }
+
 task_record* thread_pool::parts::run(offload_job& j) noexcept {
-  if (!j.in_arena) return j.execute();
+  if (!j.in_arena) return execute(j);
   std::call_once(arena_made, [&] { arena.emplace(static_cast<int>(arena_slots)); });
   // The arena may hand the call to a thread of its own and wait for it. That orders the two threads, but inside libtbb, which
   // ThreadSanitizer does not see: so it is said once more here.
@@ -221,7 +225,7 @@ task_record* thread_pool::parts::run(offload_job& j) noexcept {
   turn.store(1, release);
   arena->execute([&] {
     (void)turn.load(acquire);
-    waits = j.execute();
+    waits = execute(j);
     turn.store(2, release);
   });
   (void)turn.load(acquire);
@@ -229,6 +233,7 @@ task_record* thread_pool::parts::run(offload_job& j) noexcept {
 }
 
 void thread_pool::parts::main(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept {
+  self->signals.take();
   { std::lock_guard hold(self->lock); }  // its starter has counted it
   work(self, number);
   std::lock_guard hold(self->lock);
@@ -308,7 +313,7 @@ thread_pool::parts::next thread_pool::parts::take(const std::shared_ptr<parts>& 
         return next::idle_for_long;
       }
       hold.unlock();
-      sem_wait(&s.woken);  // somebody has just taken it out, and posts
+      while (sem_wait(&s.woken) != 0) {}  // somebody has just taken it out, and posts; or EINTR
     }
     s.looking = true;  // counted by who woke it
     looked = false;

@@ -39,6 +39,8 @@ class thread_pool {
   /// The same by a thread of its own, which then calls `done`.
   void shutdown_beside(time_point limit, std::function<void(bool)> done);
   [[nodiscard]] unsigned threads() const noexcept;
+  /// The calling thread runs a job of this pool, so that its shutdown would wait for itself.
+  [[nodiscard]] bool is_in_own_job() const noexcept;
 
  private:
   struct parts;

@@ -118,17 +118,18 @@ class thread_pool {
   auto submit(F&& f, Args&&... args) {
     return detail::submit_promised(&give, pool_, std::forward<F>(f), std::forward<Args>(args)...);
   }
-  /// No new jobs; blocks until those there are have ended. Again is harmless.
-  void shutdown() noexcept;
+  /// No new jobs; blocks until those there are have ended. Again is harmless. Throws usage_error
+  /// inside one of them.
+  void shutdown();
   /// The same, at most for `limit`. False: some run on, on threads of which nobody knows any more.
   template <class Rep, class Period>
-  bool shutdown(std::chrono::duration<Rep, Period> limit) noexcept {
+  bool shutdown(std::chrono::duration<Rep, Period> limit) {
     return shutdown_until(saturating_add(clock::now(), to_duration(limit)));
   }
 
  private:
   static void give(void* pool, detail::offload_job& j);
-  bool shutdown_until(time_point limit) noexcept;
+  bool shutdown_until(time_point limit);
 
   detail::thread_pool* pool_;
 };

@@ -62,8 +62,8 @@ class callback : public frame_cached {
   }
   /// True: it will not run. What it captured is released now, and it is gone from where it waited.
   bool cancel() noexcept;
-  /// It has come out of where it waited and will not run, since its runtime has ended. Takes over the reference. Legal under the lock of
-  /// what it waited in.
+  /// It has come out of where it waited and will not run, since its runtime has ended. Takes over
+  /// the reference. No lock may be held: it destroys what was captured.
   void drop() noexcept;
   [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
   /// Runs it unless it was cancelled. Throws what it throws.
@@ -109,7 +109,7 @@ class timed_callback : public callback, public timer_node {
 
   worker* worker_ = nullptr;  // alive while armed_
   atomic<bool> armed_{false};
-  std::uint16_t runtime_ = 0;
+  runtime_number runtime_ = 0;
 };
 
 inline work work::next() const noexcept {

@@ -7,7 +7,6 @@
 #include <heddle/sched/spawn.h>
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <string>
 
@@ -80,12 +79,10 @@ void worker::start() {
     virtual_thread_ = s->start("loop " + std::to_string(index()), [this] { main(); });
     return;
   }
-  // Signals for the process go to its own threads, never to a loop: a handler would run inside a task.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { main(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = std::thread([this] {
+    state_->signals.take();
+    main();
+  });
   pthread_setname_np(thread_.native_handle(), ("heddle-" + std::to_string(index())).c_str());
 }
 
@@ -99,7 +96,7 @@ void worker::main() {
   self.loop = static_cast<loop*>(this);
   self.forks = &forks_;
   self.forced_yields = state_->workers.size() > 1;
-  self.runtime = state_->id;
+  self.runtime = state_->serial;
   woke_at_.store(now().time_since_epoch().count(), relaxed);
   if (auto* s = state_->simulated)
     take_turns([s] { s->point(); });
@@ -429,15 +426,19 @@ void worker::drop_leftovers() noexcept {
       time_point::max());  // the callbacks that waited for their time come into the inbox
   for (work item = pinned_.take(); item;) {
     const auto next = item.next();
-    HEDDLE_ASSERT(!item.is_task(),
-                  (describe_task(item.as_task()) + ", outlived its runtime").c_str());
-    item.as_callback().drop();
+    if (!item.is_task()) {
+      item.as_callback().drop();
+    } else {
+      task_record& t = item.as_task();
+      HEDDLE_ASSERT(is_on_its_way_home(t), (describe_task(t) + ", outlived its runtime").c_str());
+      t.unref();
+    }
     item = next;
   }
 }
 
 void worker::ended(task_record& t) noexcept {
-  bump(this_worker()->finished_);
+  bump_release(this_worker()->finished_);  // pairs with finished(): runtime_state::live_tasks()
   if (!t.is_missed()) [[likely]]
     return;
   if (t.is_in_round() && t.leave_round()) state_->round_ended();

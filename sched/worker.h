@@ -123,7 +123,11 @@ class worker final : public loop {
   [[nodiscard]] runtime_state& state() const noexcept { return *state_; }
   [[nodiscard]] loop_stats stats() const noexcept;
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
-  [[nodiscard]] std::uint64_t finished() const noexcept { return finished_.load(relaxed); }
+  /// Read first, it makes all creations visible that came before the ends it counts: of these
+  /// tasks, and by these tasks.
+  [[nodiscard]] std::uint64_t finished() const noexcept {
+    return finished_.load(acquire);  // pairs with ended()
+  }
   fork_state& forks() noexcept { return forks_; }
 
  private:

@@ -39,6 +39,8 @@ class fifo_buffer {
     if (cells_) std::allocator<T>().deallocate(cells_, capacity_);
   }
 
+  /// All items, to be destroyed elsewhere.
+  [[nodiscard]] fifo_buffer take_all() noexcept { return std::move(*this); }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   void push(T&& item) {
     if (size_ == capacity_) grow();
@@ -79,6 +81,7 @@ class fifo_buffer {
 template <class T>
 class lifo_buffer {
  public:
+  [[nodiscard]] std::vector<T> take_all() noexcept { return std::exchange(items_, {}); }
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   void push(T&& item) { items_.push_back(std::move(item)); }
   T pop() noexcept {
@@ -96,22 +99,24 @@ template <class T, class Less>
 class priority_buffer {
  public:
   explicit priority_buffer(Less less) : after_{std::move(less)} {}
-  priority_buffer(priority_buffer&& other)
-      : after_(other.after_), items_(std::move(other.items_)) {}
-
+  [[nodiscard]] std::vector<T> take_all() noexcept { return std::exchange(items_, {}); }
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   void push(T&& item) {
     items_.push_back(std::move(item));
-    std::push_heap(items_.begin(), items_.end(), after_);
+    std::push_heap(items_.begin(), items_.end(), by_rank());
   }
   T pop() {
-    std::pop_heap(items_.begin(), items_.end(), after_);
+    std::pop_heap(items_.begin(), items_.end(), by_rank());
     T item = std::move(items_.back());
     items_.pop_back();
     return item;
   }
 
  private:
+  // Only calls the user's comparator: copies of it are made and destroyed where no lock is held.
+  auto by_rank() noexcept {
+    return [this](const T& a, const T& b) { return after_(a, b); };
+  }
   struct after {
     [[no_unique_address]] Less less;
     bool operator()(const T& a, const T& b) { return less(b.get(), a.get()); }
@@ -211,12 +216,12 @@ class basic_queue : public queue_core {
   /// and counts as done. Who waits to put gets queue_shut_down, and who waits to get what will not
   /// come. Again is harmless; an immediate one drops what a graceful one left.
   void shutdown(bool immediate = false) {
-    std::optional<Buffer>
+    std::optional<decltype(buffer_.take_all())>
         dropped;  // destroyed last: destructors of items are the user's and run with no lock held
     work_list todo;
     {
       const hold locked(*this);
-      if (immediate) dropped.emplace(std::move(buffer_));  // which leaves an empty one
+      if (immediate) dropped.emplace(buffer_.take_all());
       close(dropped ? dropped->size() : 0, todo);
     }
     todo.settle();

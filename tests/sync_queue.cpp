@@ -5,6 +5,7 @@
 #include <heddle/sync/queue.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -50,6 +51,35 @@ TEST_P(Queue, AGetterThatWasWokenAndCancelledWakesTheNext) {
       co_await b;
       EXPECT_TRUE(q.empty());
     }
+  });
+}
+
+/// A comparator whose copies ask the queue, as a debugging aid of the user's may.
+struct asking {
+  std::function<void()>* ask = nullptr;
+  explicit asking(std::function<void()>* f) : ask(f) {}
+  asking(const asking& other) : ask(other.ask) {
+    if (*ask) (*ask)();
+  }
+  asking& operator=(const asking&) = default;
+  bool operator()(int a, int b) const { return a < b; }
+};
+
+TEST_P(Queue, AComparatorIsNeverCopiedUnderTheQueuesLock) {
+  run([]() -> h::task<> {
+    std::function<void()> ask;
+    h::priority_queue<int, asking> q(0, asking(&ask));
+    int copies = 0;
+    ask = [&] {
+      ++copies;
+      (void)q.is_shut_down();  // takes the lock
+    };
+    for (const int i : {3, 1, 2}) q.put_nowait(i);
+    EXPECT_EQ(q.get_nowait(), 1);
+    q.shutdown(true);
+    EXPECT_EQ(copies, 0);
+    ask = nullptr;
+    co_return;
   });
 }
 

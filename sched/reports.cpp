@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/reports.h>
+
+#include <heddle/core/errors.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace heddle::detail {
+
+void report_on_stderr(const error_context& what) noexcept {
+  try {
+    std::string text = "heddle: " + what.message;
+    if (!what.task.empty()) text += " (" + describe_task(what.task, what.made) + ")";
+    if (what.error) text += ": " + describe(what.error);
+    std::fprintf(stderr, "%s\n", text.c_str());
+  } catch (const std::bad_alloc&) { std::fprintf(stderr, "heddle: %s\n", what.message.c_str()); }
+}
+
+report_queue::report_queue(simulation* s, handler h)
+    : simulated_(s), handler_(std::make_shared<const handler>(std::move(h))) {}
+
+void report_queue::set_handler(handler h) {
+  auto shared = std::make_shared<const handler>(std::move(h));
+  const uninterrupted alone;
+  std::lock_guard hold(lock_);
+  handler_.swap(shared);  // the former one is destroyed after the unlock
+}
+
+void report_queue::report(const error_context& what) noexcept {
+  const simulation::calm alone(simulated_);
+  try {
+    auto context = inherited_context();
+    error_context copy = what;
+    std::lock_guard hold(lock_);
+    if (telling_) {
+      auto& last = waiting_.emplace_back();
+      last.what = std::move(copy);
+      last.context = std::move(context);
+      return;
+    }
+    telling_ = true;
+    teller_ = std::this_thread::get_id();
+  } catch (const std::bad_alloc&) { return report_on_stderr(what); }
+  tell(what);
+  for (entry e; next(e);) {
+    context_slot its(std::move(e.context));
+    context_scope inside(&its);
+    tell(e.what);
+  }
+}
+
+bool report_queue::next(entry& e) noexcept {
+  e = {};  // what the last one held is the user's, too
+  std::lock_guard hold(lock_);
+  telling_ = !waiting_.empty();
+  if (!telling_) return false;
+  e = std::move(waiting_.front());
+  waiting_.pop_front();
+  return true;
+}
+
+void report_queue::tell(const error_context& what) noexcept {
+  std::shared_ptr<const handler> current;
+  {
+    std::lock_guard hold(lock_);
+    current = handler_;  // kept: it may replace itself
+  }
+  if (!*current) return report_on_stderr(what);
+  try {
+    (*current)(what);
+  } catch (...) {
+    error_context failed;
+    failed.message = "the exception handler itself failed";
+    failed.error = std::current_exception();
+    report_on_stderr(failed);
+    report_on_stderr(what);
+  }
+}
+
+bool report_queue::is_telling_here() const noexcept {
+  std::lock_guard hold(lock_);
+  return telling_ && teller_ == std::this_thread::get_id();
+}
+
+}  // namespace heddle::detail
