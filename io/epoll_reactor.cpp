@@ -107,7 +107,7 @@ io_source& epoll_reactor::watch(int descriptor, source_owner* owner, watched_for
   e.data.u64 = pack(s.name());
   if (::epoll_ctl(set_.get(), EPOLL_CTL_ADD, descriptor, &e) != 0) {
     const int error = errno;
-    (void)s.retire();
+    s.retire();
     throw_system_error(error, "epoll_ctl");
   }
   return s;

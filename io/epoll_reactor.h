@@ -23,7 +23,7 @@ class epoll_reactor final : public reactor {
 
   io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
   /// The kernel takes a descriptor out of the set when it is closed.
-  reactor* unwatch(io_source&) noexcept override { return nullptr; }
+  void unwatch(io_source&) noexcept override {}
   void forget(int descriptor) noexcept override;
 
  private:

@@ -225,7 +225,7 @@ void process_state::end_watch() noexcept {
   auto* s = std::exchange(source_, nullptr);
   ended_.unlock();
   if (!s) return;
-  if (auto* r = s->retire()) r->settle_descriptor();
+  s->retire();
   if (exited()) exit_.reset();
   unref();
 }

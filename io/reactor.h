@@ -29,23 +29,24 @@ class reactor : public driver {
   /// std::bad_alloc; then the descriptor is still the caller's.
   virtual io_source& watch(int descriptor, source_owner* owner, watched_for purpose) = 0;
   /// io_source::retire() ends a watch and tells so here, under both locks of the source and before
-  /// its generation moves on. The descriptor is closed afterwards; first settle_descriptor() of
-  /// what is returned, if anything is.
-  virtual reactor* unwatch(io_source& source) noexcept = 0;
+  /// its generation moves on. The descriptor may be closed afterwards: nothing that names it is on
+  /// its way to the kernel any more.
+  virtual void unwatch(io_source& source) noexcept = 0;
 
   /// What was watched both ways is watched no more, although it stays open. After retire().
   virtual void forget(int) noexcept {}
 
-  /// The kernel moves a stream's bytes itself: receive_more, send and settle_descriptor are there.
-  /// Else the stream calls recv and send.
+  /// The kernel moves a stream's bytes itself: receive_more and send are there. Else the stream
+  /// calls recv and send.
   [[nodiscard]] bool moves_bytes() const noexcept { return moves_bytes_; }
   /// Under the source's read lock: receives into lent buffers until the end of the stream.
   virtual void receive_more(io_source&) noexcept {}
-  /// Sends from memory that stays as it is until owner->sent().
+  /// Under the source's read lock: sends from memory that stays as it is until owner->sent(), which
+  /// tells of at least one byte and perhaps not of all.
   virtual void send(io_source&, int, const char*, std::size_t) noexcept {}
-  /// The descriptor's number is about to be closed: nothing that names it is still on its way to
-  /// the kernel afterwards.
-  virtual void settle_descriptor() noexcept {}
+  /// Who best moves the bytes of a source of this reactor: the reactor of the calling loop if that
+  /// is a loop of the same runtime, else this.
+  [[nodiscard]] virtual reactor& nearest() noexcept { return *this; }
 
   void subscribe(occasion when, int number, loop& home, driver& watcher,
                  counted_ptr<handler> what) final;
@@ -66,7 +67,5 @@ class reactor : public driver {
 
 /// The reactor of the loop that this thread is. Throws no_running_loop elsewhere.
 inline reactor& current_reactor() { return static_cast<reactor&>(current_driver()); }
-/// The same, or nullptr elsewhere.
-HEDDLE_NOINLINE reactor* reactor_here() noexcept;
 
 }  // namespace heddle::detail

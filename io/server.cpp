@@ -47,7 +47,7 @@ class listener {
     if (stopped_.exchange(true, acq_rel)) return;  // pairs with itself: once
     ::shutdown(socket_.get(),
                SHUT_RDWR);  // refuses from now on, also while somebody is inside accept
-    if (source_) (void)source_->retire();
+    if (source_) source_->retire();
   }
   [[nodiscard]] bool stopped() const noexcept { return stopped_.load(acquire); }
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }

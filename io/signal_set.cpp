@@ -34,9 +34,7 @@ class signal_state {
   }
 
  private:
-  void end_watch() noexcept {
-    if (auto* r = source_->retire()) r->settle_descriptor();
-  }
+  void end_watch() noexcept { source_->retire(); }
 
   signal_place place_;  // goes last: its bell is watched
   io_source* source_ = nullptr;

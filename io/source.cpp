@@ -2,7 +2,6 @@
 #include <heddle/io/source.h>
 
 #include <heddle/core/assert.h>
-#include <heddle/core/thread_state.h>
 #include <heddle/io/reactor.h>
 
 #include <poll.h>
@@ -158,12 +157,11 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
   return woken;
 }
 
-reactor* io_source::retire() noexcept {
+void io_source::retire() noexcept {
   work_list todo;
-  reactor* settles = nullptr;
   readable.lock();
   writable.lock();
-  if (auto* r = home.load(relaxed)) settles = r->unwatch(*this);
+  if (auto* r = home.load(relaxed)) r->unwatch(*this);
   generation_.store(generation_.load(relaxed) + 1, release);  // pairs with generation()
   while (waiter* w = readable.claim_first()) todo.schedule(*w->task);
   while (waiter* w = writable.claim_first()) todo.schedule(*w->task);
@@ -183,7 +181,6 @@ reactor* io_source::retire() noexcept {
     c->lender->give_back(*c);
   }
   if (is_free) free_slot();
-  return settles;
 }
 
 void io_source::free_slot() noexcept {
@@ -193,8 +190,6 @@ void io_source::free_slot() noexcept {
   table.free = this;
   table.lock.unlock();
 }
-
-reactor* reactor_here() noexcept { return this_thread().loop ? &current_reactor() : nullptr; }
 
 // Nothing of the waiter may be touched once the lock is released: its task may be running.
 HEDDLE_NOINLINE bool readable_wait::suspend(task_record& t) noexcept {

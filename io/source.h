@@ -28,6 +28,7 @@
 
 namespace heddle::detail {
 
+class io_source;
 class reactor;
 
 /// What a stream wants to be told. Called with no lock held, between hold() and drop().
@@ -60,20 +61,36 @@ struct source_name {
   friend bool operator==(source_name, source_name) = default;
 };
 
-/// What io_uring holds of a source. All under its read lock; always zero on epoll.
+/// What io_uring holds of a source; always zero on epoll.
+//
+// first .. polled     under the source's read lock
+// next_starved        under the ring's reap_
+// poll_at .. size     under the queue_ of the ring that they are about; owed and what follows: the
+//                     home's
 struct kernel_side {
   lent_chunk* first = nullptr;  // received and not yet taken, oldest first
   lent_chunk* last = nullptr;
   std::size_t bytes = 0;
-  reactor* receiver = nullptr;  // whose ring is receiving
-  reactor* watcher = nullptr;   // whose ring is polling
+  reactor* receiver = nullptr;  // whose ring is receiving; nullptr: none is
   int end = 0;  // nothing more will be received: 1 for the end of the stream, or a negative errno
   std::uint16_t operations =
       0;  // in the kernel, or on their way there: the slot is kept until they have ended
-  bool receiving = false;
-  bool stopping = false;     // the receiving was told to stop
-  bool retired = false;      // free the slot when operations reaches 0
   std::uint16_t polled = 0;  // events that a lasting poll asks for
+  std::uint8_t armed = 0;    // the polls under way, as bits of uring_reactor
+  bool receiving = false;
+  bool capped = false;   // the receive ends by itself after so many bytes
+  bool retired = false;  // free the slot when operations reaches 0
+  io_source* next_starved = nullptr;
+
+  std::uint32_t poll_at = 0;     // where the last poll, and the last receive, stand or stood in the
+  std::uint32_t receive_at = 0;  // submission queue
+  std::uint32_t owed_generation = 0;  // the life in which it was owed
+  std::uint8_t owed = 0;   // operations that a loop has still to submit, as bits of uring_reactor
+  bool is_owed = false;    // it stands in the list of those
+  bool withdrawn = false;  // the life is over: what names the descriptor must not be submitted
+  io_source* next_owed = nullptr;
+  const char* data = nullptr;  // of the send
+  std::size_t size = 0;
 };
 
 /// Events, in the bits of epoll and poll.
@@ -122,9 +139,10 @@ class io_source {
   /// any thread. Returns how many were woken.
   unsigned ready(std::uint32_t generation, unsigned what) noexcept;
   /// Ends this life: later events are stale, all who wait are woken. The slot is free afterwards,
-  /// or once the kernel has let go. Returns whose settle_descriptor() is to be called before the
-  /// descriptor is closed, if anybody's.
-  reactor* retire() noexcept;
+  /// or once the kernel has let go. From here on nothing that names the descriptor is on its way to
+  /// the kernel: the descriptor may be closed, and its number given to somebody else. From any
+  /// thread.
+  void retire() noexcept;
 
   // --- io_uring ---
 

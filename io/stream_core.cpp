@@ -168,11 +168,11 @@ stream_core::got stream_core::receive() {
   }
 }
 
-/// The ring of the loop that runs, else the one that the stream was opened with; nullptr when that
-/// is gone.
+/// Under the source's read lock, which keeps the reactor: the nearest ring of the runtime that the
+/// stream was opened in; nullptr when that is gone.
 reactor* stream_core::mover() const noexcept {
-  reactor* here = reactor_here();
-  return here && here->moves_bytes() ? here : source_->home.load(acquire);  // pairs with claim()
+  reactor* home = source_->home.load(relaxed);
+  return home ? &home->nearest() : nullptr;
 }
 
 // The kernel has put it into lent buffers, or is told to from here on.
@@ -272,6 +272,7 @@ void stream_core::write(std::string_view bytes) {
 
 // Sender's role, which the kernel then has, until sent(). False: there is nothing to send any more.
 bool stream_core::hand_to_kernel() noexcept {
+  source_->readable.lock();
   auto* r = mover();
   drain_queue_.lock();
   const bool given = r && !aborting_ && !broken_;
@@ -281,6 +282,7 @@ bool stream_core::hand_to_kernel() noexcept {
     r->send(*source_, descriptor(), inflight_.data() + offset_, inflight_.size() - offset_);
   else
     offset_ = inflight_.size();
+  source_->readable.unlock();
   return given;
 }
 
@@ -587,7 +589,7 @@ void stream_core::finish(bool reset) noexcept {
     const linger at_once{1, 0};
     ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
-  settles_ = source_->retire();
+  source_->retire();
   const auto old = use_.fetch_or(closing, acq_rel);  // pairs with end_read()
   if (!(old & reading)) close_descriptor();
   work_list todo;
@@ -607,7 +609,6 @@ void stream_core::finish(bool reset) noexcept {
 void stream_core::close_descriptor() noexcept {
   const int d = descriptor_.exchange(-1, acq_rel);  // pairs with descriptor()
   if (d < 0) return;
-  if (settles_) settles_->settle_descriptor();
   if (kernel_moves_) cut_off(d, resets_);
   ::close(d);
 }

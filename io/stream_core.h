@@ -160,8 +160,7 @@ class stream_core final : public source_owner, public frame_cached {
   bool is_drained_ = false;
   std::uint32_t drained_at_ = 0;
   io_source* source_ = nullptr;
-  reactor* settles_ = nullptr;  // told before the descriptor is closed
-  bool resets_ = false;         // how it is closed
+  bool resets_ = false;  // how it is closed
   source_name name_;
   std::size_t limit_;
   const bool kernel_moves_;  // bytes are moved by io_uring

@@ -94,8 +94,7 @@ class descriptor_watch final : public counted_owner {
   }
   /// The descriptor is the user's again. `open`: the reactor is still there.
   void end(bool open) noexcept {
-    reactor* settles = source_->retire();
-    if (settles && open) settles->settle_descriptor();
+    source_->retire();
     if (open) reactor_.forget(descriptor_);
   }
 
@@ -192,13 +191,12 @@ class signal_watch final : public counted_owner {
     place_.unwant(number);
     return what;
   }
-  void end(bool open) noexcept {
+  void end() noexcept {
     {
       const std::lock_guard lock(mutex_);
       for (const auto& [number, h] : handlers_) place_.unwant(number);
     }
-    reactor* settles = source_->retire();
-    if (settles && open) settles->settle_descriptor();
+    source_->retire();
   }
 
  private:
@@ -242,7 +240,7 @@ subscriptions::~subscriptions() {
     watch->drop();
   }
   if (signals_) {
-    signals_->end(false);
+    signals_->end();
     signals_->drop();
   }
 }

@@ -33,18 +33,18 @@ class no_reactor final : public h::detail::reactor {
   io_source& watch(int d, h::detail::source_owner* o, h::detail::watched_for) override {
     return io_source::claim(d, *this, o);
   }
-  reactor* unwatch(io_source&) noexcept override { return nullptr; }
+  void unwatch(io_source&) noexcept override {}
 };
 
 TEST(Sources, ReuseASlotUnderAnotherGeneration) {
   no_reactor none;
   auto& first = io_source::claim(100, none, nullptr);
   const source_name old = first.name();
-  (void)first.retire();
+  first.retire();
   auto& second = io_source::claim(101, none, nullptr);
   EXPECT_EQ(second.name().slot, old.slot);
   EXPECT_NE(second.name().generation, old.generation);
-  (void)second.retire();
+  second.retire();
 }
 
 TEST(Sources, CountEventsOfTheirOwnLifeOnly) {
@@ -52,7 +52,7 @@ TEST(Sources, CountEventsOfTheirOwnLifeOnly) {
   auto& first = io_source::claim(100, none, nullptr);
   const source_name old = first.name();
   first.ready(old.generation, h::detail::events::in);
-  (void)first.retire();
+  first.retire();
   auto& second = io_source::claim(100, none, nullptr);
   const auto edges = second.edges();
   second.ready(old.generation, h::detail::events::in | h::detail::events::hang_up);
@@ -60,7 +60,7 @@ TEST(Sources, CountEventsOfTheirOwnLifeOnly) {
   EXPECT_FALSE(second.ended.load(h::detail::relaxed));
   second.ready(second.generation(), h::detail::events::in);
   EXPECT_EQ(second.edges(), edges + 1);
-  (void)second.retire();
+  second.retire();
 }
 
 /// One thread takes slots and gives them back; others go on telling them of events of earlier
@@ -90,7 +90,7 @@ std::uint64_t misdelivered_under_fire() {
       for (int spin = 0; spin < 20; ++spin) h::detail::cpu_relax();
     const source_name name = s.name();
     wrong += s.edges() - before;  // this life's name was not told to anybody yet
-    (void)s.retire();
+    s.retire();
     latest =
         (static_cast<std::uint64_t>(name.generation) << 32) | name.slot;  // from now on it is stale
   }
