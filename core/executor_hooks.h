@@ -37,9 +37,12 @@ void post_callback(runtime_number runtime, executor* home, owned<callback_base> 
 /// there to tell.
 void run_here(owned<callback_base> c) noexcept;
 
-/// A task gives the processor up by decision of the library: it goes to the end of its loop's run
-/// queue, and this is no cancellation point. Defined by sched.
+/// A task gives the processor up: it goes to the end of its loop's run queue. Whether its resume is
+/// a cancellation point is the awaiter's to say. Defined by sched.
 void reschedule(task_record& t) noexcept;
+/// The same of a task whose step took too long: the loop serves its timers and I/O next. Defined by
+/// sched.
+void give_way(task_record& t) noexcept;
 
 /// Drops the last reference to `t` on a loop of its runtime; here, if the calling thread is one, or
 /// if that runtime has ended. Defined by sched.

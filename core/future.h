@@ -262,7 +262,7 @@ class future_awaiter final : private join_wait, private ready_await {
   bool await_suspend(std::coroutine_handle<P> h) {
     if (!keeps_) state().ref();  // the handle may be assigned to while we wait
     keeps_ = true;
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { ended_meanwhile(t); });
     return suspend(h.promise().suspending(h));
   }
   auto await_resume() -> std::conditional_t<Moves, T, typename future_traits<T>::reference> {

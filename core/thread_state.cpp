@@ -31,7 +31,10 @@ thread_state& this_thread() noexcept { return self_of_thread; }
 
 // Here, beside the thread-local, so that each is one call deep and no deeper.
 bool budget_spent() noexcept {
-  return ++self_of_thread.ready_awaits % 64 == 0 && step_took_long(self_of_thread);
+  return ++self_of_thread.ready_awaits % 64 == 0 && step_took_long(self_of_thread, false);
+}
+bool fetching_budget_spent() noexcept {
+  return ++self_of_thread.ready_awaits % 64 == 0 && step_took_long(self_of_thread, true);
 }
 
 void* frame_allocate_from(std::size_t index) {

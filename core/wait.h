@@ -135,7 +135,7 @@ class join_wait : public wait_base, public join_node {
   [[nodiscard]] bool ready() const noexcept { return target_->done(); }
   /// False: it is done already, do not suspend.
   [[nodiscard]] bool suspend(task_record& t) noexcept;
-  /// It ended while `t` began to wait, without being suspended: a cancellation that came meanwhile is thrown at the resume.
+  /// It has ended, and `t` goes on without waiting for it: a cancellation that came meanwhile is thrown at the resume.
   void ended_meanwhile(task_record& t) noexcept { task_ = &t; }
   /// After the resume: throws the caller's own cancellation if one is due.
   void check_cancel() {

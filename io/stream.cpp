@@ -23,7 +23,7 @@ fill_wait::fill_wait(stream_core& core, bool whole)
 bool fill_wait::await_ready() {
   if (whole_) core_.begin_read();
   looked_ = core_.receive() != stream_core::got::nothing;
-  return looked_ && go_on();
+  return looked_ && go_on_fetching();
 }
 
 bool fill_wait::suspend(task_record& t) { return core_.wait_readable(*this, t); }

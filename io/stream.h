@@ -61,7 +61,7 @@ class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, privat
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
     return suspend(h.promise().suspending(h));
   }
   bool await_resume();
@@ -84,7 +84,7 @@ class [[nodiscard("co_await it")]] drain_wait final : public queue_waiter, priva
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
     return suspend(h.promise().suspending(h));
   }
   void await_resume();

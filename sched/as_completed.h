@@ -63,7 +63,7 @@ class next_wait : private queue_waiter, private timer_node, private ready_await 
   bool await_ready() noexcept;
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
     return begin(h.promise().suspending(h));
   }
 

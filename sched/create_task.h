@@ -66,7 +66,7 @@ class handle_awaiter : public join_wait, private ready_await {
       record().ref();
       kept_ = task_handle<T>(&record());
     }
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { ended_meanwhile(t); });
     task_record& t = h.promise().suspending(h);
     check_joinable(t, *target());
     const auto how = run_awaited(t, record());

@@ -65,7 +65,7 @@ void with_driver(runtime_number runtime, unsigned index, void (*f)(driver&, void
                  void* argument) noexcept;
 /// The index of the loop that this thread is; throws no_running_loop elsewhere.
 HEDDLE_NOINLINE unsigned current_loop_index();
-/// A task that hands the processor over by decision of the library (budget spent): goes to the end of the run queue, no cancellation point.
+/// A task that hands the processor over: goes to the end of the run queue.
 void reschedule(task_record& t) noexcept;
 
 }  // namespace detail

@@ -832,6 +832,11 @@ void reschedule(task_record& t) noexcept {
     here->push_back(t);
 }
 
+void give_way(task_record& t) noexcept {
+  worker_of(self_of_thread)->look_round();
+  reschedule(t);
+}
+
 }  // namespace detail
 
 // ---------------------------------------------------------------------- loop

@@ -69,7 +69,7 @@ class shield_wait : public join_wait, protected ready_await {
   bool await_ready() noexcept { return ready() && go_on(); }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { ended_meanwhile(t); });
     return begin(h.promise().suspending(h));
   }
 

@@ -96,7 +96,7 @@ class many_wait final : private queue_waiter, private timer_node, private ready_
   bool await_ready() noexcept;
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
     return begin(h.promise().suspending(h));
   }
   void await_resume();

@@ -90,6 +90,8 @@ class worker final : public loop {
     else
       ready_.push(&t);
   }
+  /// Inboxes, timers and I/O come before the next step. Owner only.
+  void look_round() noexcept { steps_left_ = 1; }
   /// Something was pushed here: wakes a loop to steal, if one sleeps and none searches. Owner only.
   void look_for_sleepers() noexcept;
   /// The running task `waiting` awaits `child`. Owner only.

@@ -44,7 +44,10 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
   bool await_ready() noexcept { return what_.try_now() && go_on(); }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) {
+      given = true;  // what await_ready took, for a cancellation to give back
+      return stand_back(h, [this](task_record& t) { task = &t; });
+    }
     return what_.wait_in(*this, h.promise().suspending(h));
   }
   auto await_resume() {

@@ -287,14 +287,13 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
  public:
   putting(basic_queue& q, cell<T> item) noexcept : queue_(q), item_(std::move(item)) {}
 
-  bool await_ready() {
-    if (queue_.looks_full() || !put_done(queue_.insert(item_))) return false;
-    this->how_ = how::done;
-    return this->go_on();
-  }
+  bool await_ready() { return !queue_.looks_full() && this->go_on() && put_now(); }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (this->stands_back()) return this->stand_back(h);
+    if (this->stands_back()) [[unlikely]] {
+      if (this->stand_back(h, [this](task_record& t) { this->looks_later(t); })) return true;
+      if (put_now()) return false;
+    }
     return put_or_wait(h.promise().suspending(h));
   }
   void await_resume() {
@@ -305,6 +304,11 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
  private:
   using how = queue_core::turn::how;
 
+  bool put_now() {
+    if (!put_done(queue_.insert(item_))) return false;
+    this->how_ = how::done;
+    return true;
+  }
   /// True: it waits, and nothing here may be touched.
   bool put_or_wait(task_record& t) noexcept {
     task_record* woken = nullptr;
@@ -335,14 +339,13 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
  public:
   explicit getting(basic_queue& q) noexcept : queue_(q) {}
 
-  bool await_ready() {
-    if (queue_.looks_empty() || !get_done(queue_.remove(item_))) return false;
-    this->how_ = how::done;
-    return this->go_on();
-  }
+  bool await_ready() { return !queue_.looks_empty() && this->go_on() && get_now(); }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (this->stands_back()) return this->stand_back(h);
+    if (this->stands_back()) [[unlikely]] {
+      if (this->stand_back(h, [this](task_record& t) { this->looks_later(t); })) return true;
+      if (get_now()) return false;
+    }
     return get_or_wait(h.promise().suspending(h));
   }
   T await_resume() {
@@ -354,6 +357,11 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
  private:
   using how = queue_core::turn::how;
 
+  bool get_now() {
+    if (!get_done(queue_.remove(item_))) return false;
+    this->how_ = how::done;
+    return true;
+  }
   /// True: it waits, and nothing here may be touched.
   bool get_or_wait(task_record& t) noexcept {
     task_record* woken = nullptr;

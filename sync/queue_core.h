@@ -23,6 +23,7 @@ namespace heddle::detail {
 //   look   a woken getter takes an item; if others were faster it waits again, in the place it had
 //          (tickets). The loop calls it in place of the resumption (wait_base::look_again), so that the
 //          coroutine goes on when it has what it waited for, and the awaiter is all that waits
+//   budget one whose step took too long stands back before it takes, and looks at its next turn
 //   cancel a getter that was woken and then cancelled passes the wake on, if there is still an item.
 //          What comes after a look that found an item is thrown at the next wait
 //
@@ -126,6 +127,12 @@ class queue_core {
     [[nodiscard]] bool wait_among(wait_queue& others, std::uint64_t& tickets,
                                   task_record& t) noexcept;
     [[nodiscard]] bool has_waited() const noexcept { return ticket_ != 0; }
+    /// Its task stands back before the queue is touched, and looks in place of the resumption.
+    void looks_later(task_record& t) noexcept {
+      task = &t;
+      t.waits_in(this);
+      t.looks_first();
+    }
     void was_shut_down() noexcept { how_ = has_waited() ? how::turned_off : how::shut_down; }
     void fail() noexcept {
       std::construct_at(&error_, std::current_exception());
