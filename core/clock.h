@@ -3,15 +3,9 @@
 #pragma once
 
 #include <heddle/core/atomic.h>
+#include <heddle/core/checked.h>
 
 #include <cstdint>
-#include <type_traits>
-
-#if __has_include(<bits/chrono.h>)
-#include <bits/chrono.h>  // libstdc++: durations, clocks and literals without the formatting, which drags in iostreams
-#else
-#include <chrono>
-#endif
 
 namespace heddle {
 
@@ -38,28 +32,12 @@ constexpr time_point saturating_add(time_point from, duration by) noexcept {
   if (by < duration::zero() && from < time_point::min() - by) return time_point::min();
   return from + by;
 }
-
-/// Turns any duration, infinite and floating ones included, into nanoseconds, clamped at both ends; a NaN stays visible to
-/// the caller as `is_nan`.
-template <class Rep, class Period>
-constexpr duration to_duration(std::chrono::duration<Rep, Period> d) noexcept {
-  using exact = std::ratio_divide<Period, std::nano>;
-  if constexpr (std::is_integral_v<Rep> &&
-                exact::den == 1) {  // the usual ones, in few instructions
-    std::int64_t ns = 0;
-    if (!__builtin_mul_overflow(d.count(), exact::num, &ns)) [[likely]]
-      return duration(ns);
-    return d.count() < Rep{} ? duration::min() : duration::max();
-  }
-  using wide = std::chrono::duration<long double, std::nano>;
-  const auto w = std::chrono::duration_cast<wide>(d).count();
-  if (w >= static_cast<long double>(duration::max().count())) return duration::max();
-  if (w <= static_cast<long double>(duration::min().count())) return duration::min();
-  if constexpr (std::is_floating_point_v<Rep>) {
-    return duration(static_cast<std::int64_t>(w < 0 ? w : w + 0.999999L));  // never early: round up
-  } else {
-    return duration(static_cast<std::int64_t>(w));
-  }
+/// What is left until `end`; zero if that is past. Never overflows: `now` minus an `end` at the beginning of time would.
+constexpr duration time_left(time_point end, time_point now) noexcept {
+  if (end <= now) return duration::zero();
+  if (now < time_point() && end > time_point::max() + now.time_since_epoch())
+    return duration::max();
+  return end - now;
 }
 
 namespace detail {

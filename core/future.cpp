@@ -25,10 +25,9 @@ class thread_joiner : public join_node {
     while (fired_.load(acquire) == 0) {  // pairs with fire()
       timespec left{};
       if (deadline != time_point::max()) {
-        const auto ns = (deadline - clock::now()).count();
-        if (ns <= 0) return false;
-        left = {static_cast<std::time_t>(ns / 1'000'000'000),
-                static_cast<long>(ns % 1'000'000'000)};
+        const auto ns = time_left(deadline, clock::now()).count();
+        if (ns == 0) return false;
+        left = {ns / 1'000'000'000, ns % 1'000'000'000};
       }
       // Every reason to return early (a signal, a stray wake-up, the value changed before) ends in
       // another look.

@@ -392,7 +392,7 @@ class [[nodiscard]] future {
   /// Blocks a foreign thread until it is done. Throws usage_error in a loop's thread, which must
   /// not block: `co_await` it there.
   void wait() const { (void)state().wait_until(time_point::max()); }
-  /// The same, at most for `d`. True: it is done.
+  /// The same, at most for `d`. True: it is done. Throws bad_value for a NaN.
   template <class Rep, class Period>
   [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> d) const {
     return state().wait_until(saturating_add(clock::now(), to_duration(d)));

@@ -2,6 +2,7 @@
 // parallel_for_each: one function over all elements of a range, on top of fork_join.
 #pragma once
 
+#include <heddle/core/checked.h>
 #include <heddle/sched/body.h>
 #include <heddle/sched/fork_join.h>
 
@@ -170,6 +171,15 @@ task<> for_each_in(R range, std::uint64_t grain, F f) {
 
 void check_grain(std::size_t grain);
 
+/// An end of a range of integers as the type that both ends have in common: -1 is no unsigned index.
+template <class To, class From>
+To index_as(From i) {
+  if constexpr (std::same_as<To, From>)
+    return i;
+  else
+    return checked<To>(i, "an index of parallel_for_each");
+}
+
 }  // namespace detail
 
 /// Calls `f` with each element of `range`, on all loops, and waits for all: the range is halved, by fork_join, until at most `grain` elements are
@@ -183,7 +193,7 @@ void check_grain(std::size_t grain);
 /// A range that cannot be split (a list, an input range) is read in batches of `grain` by one strand at a time, while earlier batches run;
 /// four a loop are under way at most. From an input range elements are taken by value, and `f` may move from them.
 /// Grain     what takes some microseconds: then a leaf costs about 1 % more than its work, and 2 frames, and an element nothing.
-/// Throws    usage_error for grain 0; what `f` throws: the first failure in the order of the range, after all that had begun has ended. The rest
+/// Throws    usage_error for grain 0; bad_value for a negative index beside an unsigned one; what `f` throws: the first failure in the order of the range, after all that had begun has ended. The rest
 ///           of that leaf, and leaves not begun, are skipped.
 /// Cancel    of the task: seen at every fork and by every element that waits.
 /// The caller resumes on the loop that ends the last leaf; a pinned one at home.
@@ -200,8 +210,8 @@ template <class I, class S, class F>
   detail::check_grain(grain);
   if constexpr (std::integral<I>) {
     using index = std::common_type_t<I, S>;
-    return detail::for_each_between(static_cast<index>(first), static_cast<index>(last), grain,
-                                    std::move(f));
+    return detail::for_each_between(detail::index_as<index>(first), detail::index_as<index>(last),
+                                    grain, std::move(f));
   } else {
     return detail::for_each_between(std::move(first), std::move(last), grain, std::move(f));
   }

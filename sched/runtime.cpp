@@ -313,7 +313,8 @@ void runtime_state::end() noexcept {
   }
   if (!mine) return wait([&] { return is_closed(); }, when_stuck::abandoned);
   stopping.store(true, seq_cst);
-  while (guests.load(seq_cst) != 0) yield_thread();  // who saw it false has pushed by then
+  for (backoff wait; guests.load(seq_cst) != 0; wait.pause()) {
+  }  // who saw it false has pushed by then
   cancel_everything();
   shut_generators();
   cancel_everything();  // what their cleanup has started
@@ -324,8 +325,8 @@ void runtime_state::end() noexcept {
   for (auto& w : workers) w->wake();
   for (auto& w : workers) w->join();
   unregister_runtime(*this);
-  while (guests.load(seq_cst) != 0)
-    yield_thread();  // a foreign thread is between its push and its wake-up
+  for (backoff wait; guests.load(seq_cst) != 0;)
+    wait.pause();  // a foreign thread is between its push and its wake-up
   for (auto& w : workers) w->drop_leftovers();
   closed_.store(true, release);  // pairs with is_closed()
   wake_waiters();
@@ -913,7 +914,7 @@ void runtime::give(void* state, detail::offload_job& j) {
   }
 }
 
-task<bool> runtime::shutdown_default_executor(duration limit) {
+task<bool> runtime::shutdown_default_executor(any_duration limit) {
   auto result = std::make_shared<promise<bool>>();
   auto end = result->get_future();
   state_->pool.shutdown_beside(saturating_add(clock::now(), limit), [result](bool ended) {

@@ -233,7 +233,8 @@ class runtime {
   }
   /// Ends the pool behind to_thread: no new jobs; waits for those there are. Awaited by a task. False: they did not end within `limit`; a
   /// warning goes to the exception handler, and what still runs is not waited for, by close() neither: it must not use what ends before it.
-  [[nodiscard]] task<bool> shutdown_default_executor(duration limit = duration::max());
+  /// Throws bad_value for a NaN.
+  [[nodiscard]] task<bool> shutdown_default_executor(any_duration limit = duration::max());
 
   /// Blocks the calling thread until stop() is called; if it was called before, for one pass over what is ready. Throws a fatal error;
   /// usage_error inside a loop and once closed.

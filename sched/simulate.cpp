@@ -52,13 +52,13 @@ std::uint32_t choose(std::uint32_t bound) noexcept {
   return s ? s->below(bound) : 0;
 }
 
-void block_for(duration d) {
+void block_for(any_duration d) {
   if (detail::this_thread().loop)
     detail::throw_usage("block_for on a loop: co_await sleep instead");
   if (auto* s = detail::simulation::here())
     (void)block_until(*s, saturating_add(s->now(), d), [] { return false; });
   else
-    std::this_thread::sleep_for(d);
+    std::this_thread::sleep_for(d.get());
 }
 
 }  // namespace heddle::testing

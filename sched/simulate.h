@@ -126,6 +126,6 @@ void overtaking_point() noexcept;
 std::uint32_t choose(std::uint32_t bound) noexcept;
 /// Blocks the calling virtual thread (a job of to_thread, a virtual_thread, the program's own) for `d` of virtual time; a real thread for real.
 /// Throws usage_error on a loop.
-void block_for(duration d);
+void block_for(any_duration d);
 
 }  // namespace heddle::testing

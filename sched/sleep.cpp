@@ -14,8 +14,6 @@ timers& timers_of_this_loop() {
   return w->own_timers();
 }
 
-void throw_nan() { throw bad_value("sleep: the duration is not a number"); }
-
 // A yield is a wait whose end has come already: the task stays active, so a cancellation meanwhile is must, taken at the resume.
 void yield_awaiter::suspend() noexcept { reschedule(*task_); }
 

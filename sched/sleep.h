@@ -78,17 +78,9 @@ class sleep_with_result : public sleep_awaiter {
   T value_;
 };
 
-[[noreturn]] void throw_nan();
-
-template <class Rep, class Period>
-duration to_wait(std::chrono::duration<Rep, Period> d) {
-  if constexpr (std::is_floating_point_v<Rep>)
-    if (d.count() != d.count()) throw_nan();
-  return to_duration(d);
-}
 template <class Rep, class Period>
 time_point deadline_after(std::chrono::duration<Rep, Period> d) {
-  return saturating_add(clock::now(), to_wait(d));
+  return saturating_add(clock::now(), to_duration(d));
 }
 
 }  // namespace detail

@@ -378,9 +378,9 @@ bool thread_pool::parts::shutdown(time_point limit) noexcept {
       left_work.wait(hold, over);
     } else {
       while (!over()) {
-        const auto left = limit - clock::now();
-        if (left <= duration::zero()) break;
-        left_work.wait_for(hold, left);
+        const auto left = time_left(limit, clock::now());
+        if (left == duration::zero()) break;
+        left_work.wait_for(hold, std::min<duration>(left, std::chrono::hours(1)));
       }
     }
     all_left = working == 0;

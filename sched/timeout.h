@@ -172,7 +172,7 @@ task<typename body_value<body_result<F>>::type> run_with_deadline(
 
 template <class Rep, class Period>
 time_limit limit_of(std::chrono::duration<Rep, Period> d) {
-  return {time_point(to_wait(d)), true};
+  return {time_point(to_duration(d)), true};
 }
 inline time_limit limit_of(std::nullopt_t) noexcept { return {}; }
 template <class Rep, class Period>

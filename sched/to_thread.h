@@ -122,6 +122,7 @@ class thread_pool {
   /// inside one of them.
   void shutdown();
   /// The same, at most for `limit`. False: some run on, on threads of which nobody knows any more.
+  /// Throws bad_value for a NaN, and then has not begun.
   template <class Rep, class Period>
   bool shutdown(std::chrono::duration<Rep, Period> limit) {
     return shutdown_until(saturating_add(clock::now(), to_duration(limit)));

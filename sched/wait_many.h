@@ -75,7 +75,7 @@ class distinct_members {
 /// A limit, as a duration from when the wait begins: a wait that is built now may be awaited later.
 template <class Rep, class Period>
 std::optional<duration> limit_from(std::chrono::duration<Rep, Period> d) {
-  return to_wait(d);
+  return to_duration(d);
 }
 inline std::optional<duration> limit_from(std::nullopt_t) noexcept { return std::nullopt; }
 template <class Rep, class Period>
