@@ -9,22 +9,28 @@ namespace heddle::detail {
 
 frame_depot::~frame_depot() {
   if (immortal_) return;
-  while (chunks_) ::operator delete(std::exchange(chunks_, chunks_->next));
+  while (chunks_) {
+    chunk* c = std::exchange(chunks_, chunks_->next);
+    ::operator delete(c, std::align_val_t(c->alignment));
+  }
 }
 
 raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
   const std::size_t size = (index + 1) * grain;
   static_assert(sizeof(raw_links::block) <= grain && sizeof(chunk) <= grain);
-  auto* raw = static_cast<std::byte*>(::operator new(grain + size * batch));
-  auto* head = reinterpret_cast<chunk*>(raw);
+  // The first block stands one alignment behind the chunk's head, so that all of them stand aligned.
+  const std::size_t alignment = alignment_of(size);
+  auto* raw = static_cast<std::byte*>(
+      ::operator new(alignment + size * batch, std::align_val_t(alignment)));
+  auto* head = ::new (static_cast<void*>(raw)) chunk{nullptr, alignment};
   chunks_lock_.lock_for_all_worlds();
   head->next = chunks_;
   chunks_ = head;
   chunks_lock_.unlock();
-  reserved_.fetch_add(grain + size * batch, relaxed);
+  reserved_.fetch_add(alignment + size * batch, relaxed);
   raw_links::block* list = nullptr;
   for (std::uint32_t i = batch; i-- > 0;) {
-    auto* b = reinterpret_cast<raw_links::block*>(raw + grain + size * i);
+    auto* b = reinterpret_cast<raw_links::block*>(raw + alignment + size * i);
     b->next = list;
     list = b;
   }
@@ -39,6 +45,14 @@ void frame_depot::hold() noexcept {
 void frame_depot::let_go() noexcept {
   chunks_lock_.unlock();
   for (auto& d : depots_) d.let_go();
+}
+
+void* heap_allocate(std::size_t bytes) {
+  return ::operator new(bytes, std::align_val_t(frame_depot::alignment_of(bytes)));
+}
+
+void heap_free(void* block, std::size_t bytes) noexcept {
+  ::operator delete(block, std::align_val_t(frame_depot::alignment_of(bytes)));
 }
 
 void* frame_cache::refill(std::size_t index) {

@@ -38,22 +38,22 @@ bool fetching_budget_spent() noexcept {
 }
 
 void* frame_allocate_from(std::size_t index) {
-  if constexpr (HEDDLE_ASAN) return ::operator new((index + 1) * frame_depot::grain);
+  if constexpr (HEDDLE_ASAN) return heap_allocate((index + 1) * frame_depot::grain);
   return self_of_thread.frames.allocate_from(index);
 }
 
 void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept {
-  if constexpr (HEDDLE_ASAN) return ::operator delete(block);
+  if constexpr (HEDDLE_ASAN) return heap_free(block, (index + 1) * frame_depot::grain);
   self_of_thread.frames.free_to(index, block, batch);
 }
 
 void* frame_allocate_any(std::size_t bytes) {
-  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator new(bytes);
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return heap_allocate(bytes);
   return self_of_thread.frames.allocate(bytes);
 }
 
 void frame_free_any(void* block, std::size_t bytes) noexcept {
-  if (HEDDLE_ASAN || bytes > frame_depot::largest) return ::operator delete(block);
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return heap_free(block, bytes);
   self_of_thread.frames.free(block, bytes);
 }
 

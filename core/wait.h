@@ -32,6 +32,7 @@ class waiter : public wait_base {
   bool given = false;           // the waker handed over what was waited for
   bool refused = false;         // a cancellation was due: throw at once
   bool wish = false;            // the primitive's own: which of two things it waits for
+  atomic<bool> past{false};     // protocol LEAVERS (sync/leavers.h)
 
  protected:
   ~waiter() = default;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <heddle/core/context_slot.h>
+#include <heddle/core/memory.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/task.h>
 
 #include <concepts>
@@ -143,6 +145,25 @@ class generator_base : public promise_base {
 
 using generator_ref = counted_ptr<generator_base>;
 
+/// A value between its yield and the next. The promise must not be aligned to more than 16 bytes (promise_base::of), so what is stands in
+/// a block of its own: an allocation for each such value.
+template <class T>
+class generator_value {
+ public:
+  template <class U>
+  void emplace(U&& value) {
+    if constexpr (stands_here)
+      held_.emplace(std::forward<U>(value));
+    else
+      held_.reset(new T(std::forward<U>(value)));
+  }
+  [[nodiscard]] T* get() noexcept { return std::addressof(*held_); }
+
+ private:
+  static constexpr bool stands_here = alignof(T) <= 16;
+  std::conditional_t<stands_here, std::optional<T>, owned<T>> held_;
+};
+
 template <class T>
 class generator_promise final : public generator_base {
  public:
@@ -155,10 +176,10 @@ class generator_promise final : public generator_base {
     value_.emplace(value);
     return {this};
   }
-  [[nodiscard]] T* value() noexcept { return &(*value_); }
+  [[nodiscard]] T* value() noexcept { return value_.get(); }
 
  private:
-  std::optional<T> value_;
+  generator_value<T> value_;
 };
 
 template <class T>
@@ -166,7 +187,7 @@ class generator_promise<T&> final : public generator_base {
  public:
   async_generator<T&> get_return_object() noexcept;
   at_yield yield_value(T& value) noexcept {
-    value_ = &(value);
+    value_ = std::addressof(value);
     return {this};
   }
   [[nodiscard]] T* value() noexcept { return value_; }

@@ -22,12 +22,17 @@ task<T> wait_for_task(task<T> inner, time_limit limit) {
 
 /// What has a life of its own: a handle or a future.
 template <class A>
-concept shared_awaitable = is_task_handle<A> || is_future<A>;
+concept shared_awaitable =
+    is_task_handle<std::remove_const_t<A>> || is_future<std::remove_const_t<A>>;
 
 /// What else can be awaited: a gathering, a shield, an operation of a primitive.
 template <class A>
 concept other_awaitable = !shared_awaitable<std::remove_cvref_t<A>> &&
                           !is_task<std::remove_cvref_t<A>> && body_value<A&&>::awaited;
+
+/// A constant of what can be copied and awaited, as a shield that a lambda has captured by value. The copy is awaited.
+template <class A>
+concept copied_awaitable = std::copy_constructible<A> && other_awaitable<A&>;
 
 }  // namespace detail
 
@@ -41,7 +46,7 @@ template <class T, class D>
   return detail::wait_for_task(std::move(inner), detail::limit_of(limit));
 }
 /// The same for a task of its own or a future, which is cancelled when the limit passes. One that is done yields at once, whatever the limit.
-/// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue.
+/// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue, constant or not.
 template <detail::shared_awaitable A, class D>
 [[nodiscard]] auto wait_for(A& shared, D limit) {
   return detail::run_with_deadline(detail::limit_of(limit),
@@ -49,7 +54,7 @@ template <detail::shared_awaitable A, class D>
 }
 template <detail::shared_awaitable A, class D>
 [[nodiscard]] auto wait_for(A&& shared, D limit)
-  requires(!std::is_lvalue_reference_v<A>)
+  requires(!std::is_lvalue_reference_v<A> && !std::is_const_v<A>)
 {
   return detail::run_with_deadline(
       detail::limit_of(limit),
@@ -59,6 +64,8 @@ template <detail::shared_awaitable A, class D>
 /// The same for whatever else is awaited. What can be moved (a gathering, a shield) is kept if it is an rvalue; anything else, such as an
 /// operation of a primitive, must live until the wait is over: `co_await wait_for(q.get(), 50ms)` does it.
 template <detail::other_awaitable A, class D>
+  requires(!std::is_const_v<std::remove_reference_t<A>> ||
+           !detail::copied_awaitable<std::remove_cvref_t<A>>)
 [[nodiscard]] auto wait_for(A&& awaited, D limit) {
   if constexpr (!std::is_lvalue_reference_v<A> && std::move_constructible<A>)
     return detail::run_with_deadline(
@@ -67,6 +74,14 @@ template <detail::other_awaitable A, class D>
   else
     return detail::run_with_deadline(
         detail::limit_of(limit), [place = &awaited]() -> A&& { return static_cast<A&&>(*place); });
+}
+
+template <detail::copied_awaitable A, class D>
+[[nodiscard]] auto wait_for(const A& awaited, D limit)
+  requires(!detail::is_task<A>)
+{
+  return detail::run_with_deadline(
+      detail::limit_of(limit), [kept = awaited]() mutable -> A&& { return std::move(kept); });
 }
 
 }  // namespace heddle

@@ -10,62 +10,99 @@ namespace heddle {
 using namespace detail;
 
 namespace {
-std::size_t checked(std::ptrdiff_t parties) {
+std::size_t checked_parties(std::ptrdiff_t parties) {
   if (parties < 1)
-    throw bad_value("a barrier of " + std::to_string(parties) +
+    throw_bad_value("a barrier of " + std::to_string(parties) +
                     " parties: there must be 1 or more");
   return static_cast<std::size_t>(parties);
 }
 }  // namespace
 
-barrier::barrier(std::ptrdiff_t parties) : parties_(checked(parties)) {}
+barrier::barrier(std::ptrdiff_t parties) : parties_(checked_parties(parties)) {}
+
+bool barrier::arrive(waiting& w, task_record& t) noexcept {
+  work_list todo;
+  bool waits = false;
+  waiters_.lock();
+  if (state_ == state::broken) {
+    w.broken_ = true;
+  } else if (state_ != state::filling) {
+    w.wish = true;
+    waits = next_.suspend(w, t);
+  } else if (here_ + 1 < parties_) {
+    waits = waiters_.suspend(w, t);
+    if (waits) ++here_;
+  } else {
+    w.index_ = here_;
+    complete(todo);
+  }
+  waiters_.unlock();
+  todo.settle();  // after the unlock: the barrier may live in the frame of one who goes on
+  return waits;
+}
 
 // A round is complete when `parties` are linked or at the door. One of the linked may have been
 // claimed by a canceller that has not unlinked it yet: it counts as having met the others and been
 // cancelled right after, which nobody can tell apart.
-barrier::arrival barrier::arrive(waiting& w, task_record& t) noexcept {
-  work_list todo;
-  auto how = arrival::goes_on;
-  waiters_.lock();
-  if (broken_) {
-    w.broken_ = true;
-    how = arrival::broken;
-  } else if (here_ + 1 < parties_) {
-    if (waiters_.suspend(w, t)) {
-      ++here_;
-      how = arrival::waits;
-    }
-  } else {
-    std::size_t index = 0;
-    while (waiter* other = waiters_.first()) {
-      waiters_.unlink(*other);
-      static_cast<waiting*>(other)->index_ = index++;
-      if (other->task->state().claim() != on_wake::schedule) continue;
-      other->given = true;
-      todo.schedule(*other->task);
-    }
-    here_ = 0;
-    w.index_ = index;
+void barrier::complete(work_list& todo) noexcept {
+  std::size_t index = 0;
+  while (waiter* other = waiters_.first()) {
+    waiters_.unlink(*other);
+    static_cast<waiting*>(other)->index_ = index++;
+    if (other->task->state().claim() != on_wake::schedule) continue;
+    other->given = true;
+    leaving_.add(*other);
+    todo.schedule(*other->task);
   }
+  here_ = 0;
+  state_ = leaving_.empty() ? state::filling : state::draining;
+}
+
+// The task of `w` runs on. What has become of the barrier since decides what the task gets.
+void barrier::run_on(waiting& w) noexcept {
+  work_list todo;
+  waiters_.lock();
+  leaving_.remove(w);
+  if (state_ == state::resetting || state_ == state::broken) w.broken_ = true;
+  if (leaving_.empty() && state_ != state::broken) begin_round(todo);
   waiters_.unlock();
-  todo.settle();  // after the unlock: the barrier may live in the frame of one who goes on
-  return how;
+  todo.settle();
+}
+
+// Those who came while the last round left are the first of this one, in their order.
+void barrier::begin_round(work_list& todo) noexcept {
+  state_ = state::filling;
+  while (state_ == state::filling) {
+    waiter* first = next_.first();
+    if (!first) return;
+    next_.unlink(*first);
+    first->wish = false;
+    waiters_.link_before(*first, nullptr);
+    if (++here_ == parties_) complete(todo);
+  }
 }
 
 void barrier::leave(waiter& w) noexcept {
   waiters_.lock();
   if (w.linked) {
-    waiters_.unlink(w);
-    --here_;
+    if (w.wish) {
+      next_.unlink(w);
+    } else {
+      waiters_.unlink(w);
+      --here_;
+    }
   }
   waiters_.unlock();
 }
 
-void barrier::drop_all(work_list& todo) noexcept {
+void barrier::drop_round(work_list& todo) noexcept {
   while (waiter* other = waiters_.first()) {
     waiters_.unlink(*other);
     static_cast<waiting*>(other)->broken_ = true;
-    if (other->task->state().claim() == on_wake::schedule) todo.schedule(*other->task);
+    if (other->task->state().claim() != on_wake::schedule) continue;
+    other->given = true;
+    leaving_.add(*other);
+    todo.schedule(*other->task);
   }
   here_ = 0;
 }
@@ -73,8 +110,11 @@ void barrier::drop_all(work_list& todo) noexcept {
 void barrier::reset() noexcept {
   work_list todo;
   waiters_.lock();
-  drop_all(todo);
-  broken_ = false;
+  drop_round(todo);
+  if (leaving_.empty())
+    begin_round(todo);
+  else
+    state_ = state::resetting;
   waiters_.unlock();
   todo.settle();
 }
@@ -82,8 +122,13 @@ void barrier::reset() noexcept {
 void barrier::abort() noexcept {
   work_list todo;
   waiters_.lock();
-  drop_all(todo);
-  broken_ = true;
+  drop_round(todo);
+  while (waiter* other = next_.first()) {
+    next_.unlink(*other);
+    static_cast<waiting*>(other)->broken_ = true;
+    if (other->task->state().claim() == on_wake::schedule) todo.schedule(*other->task);
+  }
+  state_ = state::broken;
   waiters_.unlock();
   todo.settle();
 }
@@ -97,7 +142,7 @@ std::size_t barrier::n_waiting() const noexcept {
 
 bool barrier::broken() const noexcept {
   waiters_.lock();
-  const bool b = broken_;
+  const bool b = state_ == state::broken;
   waiters_.unlock();
   return b;
 }

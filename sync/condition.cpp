@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sync/condition.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 
 #include <exception>
+#include <limits>
 #include <string>
 
 namespace heddle {
@@ -74,14 +76,14 @@ task<bool> condition::wait() {
   std::rethrow_exception(std::move(error));
 }
 
-void condition::notify(std::size_t count) {
+void condition::notify(std::ptrdiff_t count) {
   check_locked("notify");
-  wake(count);
+  wake(checked<std::size_t>(count, "the count of condition::notify"));
 }
 
 void condition::notify_all() {
   check_locked("notify_all");
-  wake(static_cast<std::size_t>(-1));
+  wake(std::numeric_limits<std::size_t>::max());
 }
 
 void condition::wake(std::size_t count) noexcept {

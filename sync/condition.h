@@ -56,8 +56,9 @@ class condition {
     }
   }
 
-  /// Wakes `count` of those who wait now. Throws usage_error unless the lock is held.
-  void notify(std::size_t count = 1);
+  /// Wakes `count` of those who wait now. Throws usage_error unless the lock is held, bad_value for
+  /// a negative count.
+  void notify(std::ptrdiff_t count = 1);
   void notify_all();
 
  private:

@@ -29,6 +29,12 @@ concept leaves_by_itself = requires(What& what, waiter& w) {
   { what.leave(w) } noexcept;
 };
 
+/// The primitive keeps those that it has let go until they run on (protocol LEAVERS). False: it is gone.
+template <class What>
+concept told_when_it_runs_on = requires(What& what, waiter& w) {
+  { what.runs_on(w) } noexcept -> std::same_as<bool>;
+};
+
 /// `co_await` it: once, where it was made. It lives in the frame of the caller and is the entry in
 /// the queue.
 template <class What>
@@ -51,8 +57,11 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     return what_.wait_in(*this, h.promise().suspending(h));
   }
   auto await_resume() {
+    bool known = given;  // a hand-over that the primitive still knows of
+    if constexpr (told_when_it_runs_on<What>)
+      if (given) known = what_.runs_on(*this);
     if (cancelled_at_resume(*this)) [[unlikely]] {
-      if (given) what_.give_back();
+      if (known) what_.give_back();
       throw_cancelled(*task);
     }
     return what_.result();

@@ -10,9 +10,9 @@ namespace heddle {
 using namespace detail;
 
 namespace {
-std::uint64_t checked(std::ptrdiff_t permits) {
+std::uint64_t permits_of(std::ptrdiff_t permits) {
   if (permits < 0)
-    throw bad_value("a semaphore of " + std::to_string(permits) + " permits: it must be 0 or more");
+    throw_bad_value("a semaphore of " + std::to_string(permits) + " permits: it must be 0 or more");
   return static_cast<std::uint64_t>(permits);
 }
 }  // namespace
@@ -20,15 +20,15 @@ std::uint64_t checked(std::ptrdiff_t permits) {
 semaphore::semaphore(std::ptrdiff_t permits) : semaphore(permits, false) {}
 
 semaphore::semaphore(std::ptrdiff_t permits, bool bounded)
-    : state_(checked(permits) * one), bound_(bounded ? checked(permits) * one : unbounded) {}
+    : state_(permits_of(permits) * one), bound_(bounded ? permits_of(permits) * one : unbounded) {}
 
 bool semaphore::wait_in(waiter& w, task_record& t) noexcept {
+  work_list todo;
   waiters_.lock();
-  // Announces the waiter before it is linked: from here on release() comes by this lock. Permits
-  // that are free now are free because nobody waits, so one is ours.
+  // Announces the waiter before it is linked: from here on release() comes by this lock.
   auto now = state_.load(relaxed);
   for (;;) {
-    const bool free = now >= one;
+    const bool free = is_free(now);
     const auto next = free ? now - one : now | waiting_bit;
     if (!state_.compare_exchange_weak(now, next, acq_rel, relaxed))
       continue;  // pairs with release() and try_acquire()
@@ -37,7 +37,9 @@ bool semaphore::wait_in(waiter& w, task_record& t) noexcept {
     return false;
   }
   const bool waits = waiters_.suspend(w, t);
+  if (!waits) pass_on(todo);  // takes the announcement back
   waiters_.unlock();
+  todo.settle();
   return waits;
 }
 
@@ -52,27 +54,40 @@ bool semaphore::put_back(std::uint64_t count) noexcept {
   work_list todo;
   waiters_.lock();
   auto now = state_.load(relaxed);
-  const auto too_many = [&] { return (now & ~waiting_bit) + count * one > bound_; };
-  if (too_many()) {
-    waiters_.unlock();
-    return false;
-  }
-  for (; count > 0; --count) {
-    waiter* next = waiters_.claim_first();
-    if (!next) break;
-    next->given = true;
-    todo.schedule(*next->task);
-  }
-  // While the bit is clear the fast paths run beside us; then nobody was given anything above.
-  if (waiters_.empty())
-    while (!state_.compare_exchange_weak(now, (now & ~waiting_bit) + count * one, acq_rel, relaxed))
-      if (too_many()) {
-        waiters_.unlock();
-        return false;
-      }
+  do {
+    if (count * one > bound_ - (now & ~waiting_bit)) {
+      waiters_.unlock();
+      return false;
+    }
+    // Without the bit the fast paths run beside this.
+  } while (!state_.compare_exchange_weak(now, now + count * one, acq_rel, relaxed));
+  if (now & waiting_bit) pass_on(todo);
   waiters_.unlock();
   todo.settle();  // after the unlock: the semaphore may live in the frame of one who got a permit
   return true;
+}
+
+void semaphore::pass_on(work_list& todo) noexcept {
+  auto permits = state_.load(relaxed) / one;
+  for (; permits > 0; --permits) {
+    waiter* next = waiters_.claim_first();
+    if (!next) break;
+    next->given = true;
+    leaving_.add(*next);
+    todo.schedule(*next->task);
+  }
+  const bool quiet = waiters_.empty() && leaving_.empty();
+  // Pairs with try_acquire(), release() and the destructor.
+  state_.store(permits * one + (quiet ? 0 : waiting_bit), detail::release);
+}
+
+void semaphore::remove(waiter& w) noexcept {
+  work_list todo;
+  waiters_.lock();
+  leaving_.remove(w);
+  pass_on(todo);
+  waiters_.unlock();
+  todo.settle();
 }
 
 }  // namespace heddle
