@@ -159,4 +159,16 @@ class any_duration {
   nanoseconds value_;
 };
 
+/// The port in an argument, made of whatever integer. Throws bad_value, where it is made, outside of 0 to 65535.
+class port_number {
+ public:
+  template <detail::whole_number T>
+  constexpr port_number(T port)  // NOLINT: that is its use
+      : value_(detail::checked<std::uint16_t>(port, "the port")) {}
+  constexpr operator std::uint16_t() const noexcept { return value_; }  // NOLINT: likewise
+
+ private:
+  std::uint16_t value_;
+};
+
 }  // namespace heddle

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/address.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 
-#include <charconv>
 #include <cstddef>
 #include <cstring>
 
@@ -32,11 +32,11 @@ address from_call(int (*call)(int, sockaddr*, socklen_t*), int socket) noexcept 
 }  // namespace
 
 address::address(const sockaddr* a, socklen_t length) noexcept {
-  length_ = length < sizeof storage_ ? length : static_cast<socklen_t>(sizeof storage_);
+  length_ = length < sizeof storage_ ? length : socklen_t{sizeof storage_};
   std::memcpy(&storage_, a, length_);
 }
 
-address address::ip(std::string_view host, std::uint16_t port) {
+address address::ip(std::string_view host, port_number port) {
   const std::string text(host);
   sockaddr_in v4{};
   if (::inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
@@ -52,7 +52,7 @@ address address::ip(std::string_view host, std::uint16_t port) {
     if (percent != std::string::npos) {
       const std::string scope = text.substr(percent + 1);
       unsigned index = ::if_nametoindex(scope.c_str());
-      if (index == 0) std::from_chars(scope.data(), scope.data() + scope.size(), index);
+      if (index == 0) (void)detail::parse_number(scope, index);
       if (index == 0)
         throw bad_value("no network interface named \"" + scope + "\" in the address " + text);
       v6.sin6_scope_id = index;
@@ -70,7 +70,8 @@ address address::unix_path(std::string_view path) {
     throw bad_value("the path of a Unix socket is longer than 107 bytes: " + std::string(path));
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, path.data(), path.size());
-  const auto length = static_cast<socklen_t>(path_offset + path.size() + (path[0] == '\0' ? 0 : 1));
+  const auto length =
+      detail::narrow<socklen_t>(path_offset + path.size() + (path[0] == '\0' ? 0 : 1));
   return {reinterpret_cast<const sockaddr*>(&name), length};
 }
 
@@ -109,7 +110,7 @@ std::uint16_t address::port() const noexcept {
   }
 }
 
-void address::set_port(std::uint16_t port) noexcept {
+void address::set_port(port_number port) noexcept {
   if (family() == AF_INET) reinterpret_cast<sockaddr_in*>(&storage_.any)->sin_port = htons(port);
   if (family() == AF_INET6) reinterpret_cast<sockaddr_in6*>(&storage_.any)->sin6_port = htons(port);
 }

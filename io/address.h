@@ -2,6 +2,8 @@
 // Where a socket is bound or connected: IPv4, IPv6 or Unix.
 #pragma once
 
+#include <heddle/core/checked.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,7 +21,7 @@ class address {
   address(const sockaddr* a, socklen_t length) noexcept;
 
   /// Numeric IPv4 or IPv6 ("127.0.0.1", "::1", "fe80::1%eth0"). Throws bad_value.
-  static address ip(std::string_view host, std::uint16_t port);
+  static address ip(std::string_view host, port_number port);
   /// A path, or '\0' and an abstract name. Throws bad_value if it is empty or too long (107 bytes).
   static address unix_path(std::string_view path);
   static address local_of(int socket) noexcept;
@@ -36,7 +38,7 @@ class address {
 
   [[nodiscard]] const sockaddr* data() const noexcept { return &storage_.any; }
   [[nodiscard]] socklen_t size() const noexcept { return length_; }
-  void set_port(std::uint16_t port) noexcept;
+  void set_port(port_number port) noexcept;
 
   friend bool operator==(const address& a, const address& b) noexcept;
 

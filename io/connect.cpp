@@ -74,7 +74,7 @@ void check_limit(std::size_t limit) {
 
 }  // namespace detail
 
-task<connection> open_connection(std::string host, std::uint16_t port, connection_options options) {
+task<connection> open_connection(std::string host, port_number port, connection_options options) {
   detail::check_limit(options.limit);
   resolve_options how;
   how.family = options.family;

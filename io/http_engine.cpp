@@ -472,7 +472,7 @@ task<bool> engine::stream_answer(connection& c, slot& s, exchange& x, const repl
 
 // --- start and stop ---
 
-task<> engine::start(std::string host, std::uint16_t port) {
+task<> engine::start(std::string host, port_number port) {
   if (started) heddle::detail::throw_usage("this server was started already");
   started = true;
   for (unsigned i = current_runtime().loop_count(); i > 0; --i)

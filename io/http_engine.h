@@ -4,6 +4,7 @@
 #pragma once
 
 #include <heddle/core/atomic.h>
+#include <heddle/core/checked.h>
 #include <heddle/io/http_server.h>
 #include <heddle/io/http_writer.h>
 #include <heddle/io/server.h>
@@ -110,7 +111,7 @@ class engine : public std::enable_shared_from_this<engine> {
 
   static task<> serve(std::shared_ptr<engine> self, connection c);
   static task<> hang_up(connection c);
-  [[nodiscard]] task<> start(std::string host, std::uint16_t port);
+  [[nodiscard]] task<> start(std::string host, port_number port);
   [[nodiscard]] task<> stop(duration grace);
   [[nodiscard]] server_stats stats() const;
   [[nodiscard]] bool stopping() const noexcept { return stopping_.load(heddle::detail::acquire); }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <heddle/core/checked.h>
 #include <heddle/io/http_files.h>
 #include <heddle/io/http_writer.h>
 
@@ -69,9 +70,7 @@ std::string_view trimmed(std::string_view text) noexcept {
 /// All digits, at least one, no overflow.
 std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
   std::uint64_t value = 0;
-  const auto end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{} || stop != end) return std::nullopt;
+  if (!heddle::detail::parse_number(text, value)) return std::nullopt;
   return value;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http_message.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/io/url.h>
 
@@ -142,9 +143,10 @@ void headers::clear() noexcept {
 void headers::append(std::string_view name, std::string_view value) {
   const std::size_t needed = text_.size() + name.size() + value.size();
   if (needed > UINT32_MAX) throw std::length_error("more than 4 GiB of headers");
-  const auto at = static_cast<std::uint32_t>(text_.size());
-  const auto name_size = static_cast<std::uint32_t>(name.size());
-  const place added{at, name_size, at + name_size, static_cast<std::uint32_t>(value.size())};
+  const auto at = heddle::detail::narrow<std::uint32_t>(text_.size());
+  const auto name_size = heddle::detail::narrow<std::uint32_t>(name.size());
+  const place added{at, name_size, at + name_size,
+                    heddle::detail::narrow<std::uint32_t>(value.size())};
   if (needed <= text_.capacity()) {
     places_.push_back(added);
     text_.append(name).append(value);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http_parser.h>
 
+#include <heddle/core/checked.h>
+
 #include <llhttp.h>
 
 #include <algorithm>
@@ -91,7 +93,7 @@ struct parser_core::glue {
       c.in_field_ = true;
       places.push_back({c.offset_of(at), 0, 0, 0});
     }
-    places.back().name_size += static_cast<std::uint32_t>(n);
+    places.back().name_size += heddle::detail::narrow<std::uint32_t>(n);
     return 0;
   }
 
@@ -100,7 +102,7 @@ struct parser_core::glue {
     if (c.phase_ == phase::trailers || !c.in_field_) return 0;
     auto& place = c.headers_->places_.back();
     if (place.value_at == 0) place.value_at = c.offset_of(at);
-    place.value_size += static_cast<std::uint32_t>(n);
+    place.value_size += heddle::detail::narrow<std::uint32_t>(n);
     return 0;
   }
 
@@ -228,7 +230,7 @@ std::size_t parser_core::feed(std::string_view bytes) {
 
 std::size_t parser_core::skip_empty_lines(std::string_view bytes) noexcept {
   const auto n = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
-  empty_lines_ += static_cast<unsigned>(std::min<std::size_t>(n, max_empty_bytes + 1));
+  empty_lines_ += heddle::detail::narrow<unsigned>(std::min<std::size_t>(n, max_empty_bytes + 1));
   if (empty_lines_ > max_empty_bytes) refuse(400, "empty lines instead of a message");
   return n;
 }
@@ -330,7 +332,7 @@ void parser_core::check_lines(std::string_view bytes) noexcept {
 }
 
 std::uint32_t parser_core::offset_of(const char* at) const noexcept {
-  return static_cast<std::uint32_t>(head_bytes_ + static_cast<std::size_t>(at - piece_));
+  return heddle::detail::narrow<std::uint32_t>(head_bytes_ + static_cast<std::size_t>(at - piece_));
 }
 
 void parser_core::accept_head() {

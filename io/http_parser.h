@@ -34,6 +34,13 @@ struct parse_error {
 
 namespace detail {
 
+/// Places in a head are 32 bits wide, so a head has at most 1 GiB, whatever limit was asked for.
+constexpr limits within_reach(limits l) noexcept {
+  constexpr std::size_t most = std::size_t{1} << 30;
+  if (l.header_bytes > most) l.header_bytes = most;
+  return l;
+}
+
 /// How far a message has come. All of it starts anew with the next one.
 struct parser_progress {
   enum class phase : std::uint8_t { start, head, body, trailers, done, failed };
@@ -72,10 +79,10 @@ class parser_core : parser_progress {
   bool head_done() const noexcept { return phase_ >= phase::body && phase_ <= phase::done; }
   const parse_error& error() const noexcept { return error_; }
   /// Holds from the next message on.
-  void set_limits(const limits& l) noexcept { limits_ = l; }
+  void set_limits(const limits& l) noexcept { limits_ = within_reach(l); }
 
  protected:
-  explicit parser_core(const limits& l) noexcept : limits_(l) {}
+  explicit parser_core(const limits& l) noexcept : limits_(within_reach(l)) {}
   ~parser_core() = default;
 
   void attach(http::request& r) noexcept;

@@ -150,13 +150,13 @@ server& server::files(std::string path, const std::string& directory) {
   });
 }
 
-task<> server::start(std::string host, std::uint16_t port) {
+task<> server::start(std::string host, port_number port) {
   return at().start(std::move(host), port);
 }
 
 task<> server::serve_forever() { return at().listener.serve_forever(); }
 
-task<> server::stop(duration grace) { return at().stop(grace); }
+task<> server::stop(any_duration grace) { return at().stop(grace); }
 
 bool server::is_serving() const noexcept {
   return at().listener.valid() && at().listener.is_serving();

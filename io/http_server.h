@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <heddle/core/checked.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/functional.h>
 #include <heddle/core/owned.h>
@@ -95,13 +96,13 @@ struct server_options {
   /// What one request may cost; beyond it the answer is 413, 414 or 431.
   http::limits limits = {};
   /// From the first byte of a request to the end of its head; then 408.
-  duration header_timeout = std::chrono::seconds(10);
+  any_duration header_timeout = std::chrono::seconds(10);
   /// Between two pieces of a request's body; then 408.
-  duration body_timeout = std::chrono::seconds(30);
+  any_duration body_timeout = std::chrono::seconds(30);
   /// Between two requests on a kept connection, and before the first; then it is closed.
-  duration idle_timeout = std::chrono::seconds(75);
+  any_duration idle_timeout = std::chrono::seconds(75);
   /// For a client that takes nothing of what is sent; then the connection is reset.
-  duration write_timeout = std::chrono::seconds(30);
+  any_duration write_timeout = std::chrono::seconds(30);
   /// Connections that wait in the kernel to be accepted, for each listener.
   int backlog = 1024;
   /// One listener for each loop.
@@ -170,12 +171,12 @@ class server {
   server& files(std::string path, const std::string& directory);
 
   /// Begins to listen, on every loop. Throws std::system_error naming the address.
-  [[nodiscard]] task<> start(std::string host, std::uint16_t port);
+  [[nodiscard]] task<> start(std::string host, port_number port);
   /// Until it is cancelled or stopped.
   [[nodiscard]] task<> serve_forever();
   /// Accepts no more, closes idle connections (new ones after a moment, for their first request may
   /// be on its way), lets those at work finish what they do, and resets what is left after `grace`.
-  [[nodiscard]] task<> stop(duration grace = std::chrono::seconds(5));
+  [[nodiscard]] task<> stop(any_duration grace = std::chrono::seconds(5));
 
   /// Started and not stopped.
   [[nodiscard]] bool is_serving() const noexcept;

@@ -80,8 +80,8 @@ class connection_pool : public heddle::detail::counted {
 
  private:
   void drop_old(std::vector<wire>& list) {
-    const auto oldest = saturating_add(clock::now(), -options.keep_for);
-    std::erase_if(list, [&](const wire& w) { return w.since < oldest; });
+    const auto now = clock::now();
+    std::erase_if(list, [&](const wire& w) { return now - w.since > options.keep_for; });
   }
 
   std::mutex mutex_;

@@ -43,12 +43,12 @@ struct client_response {
 /// The order of the fields is API: fields are appended, never reordered.
 struct session_options {
   /// For one request from its call to its last byte; std::nullopt: none.
-  std::optional<duration> timeout = std::chrono::minutes(5);
+  std::optional<any_duration> timeout = std::chrono::minutes(5);
   /// What an answer may cost.
   http::limits limits = {.header_count = 200, .body_bytes = 64 * 1024 * 1024};
   /// Connections kept for the next request: so many for each host, for so long.
   std::size_t keep = 16;
-  duration keep_for = std::chrono::seconds(15);
+  any_duration keep_for = std::chrono::seconds(15);
   /// Sent with every request that does not bring a field of that name.
   http::headers headers = {};
 };
@@ -57,7 +57,7 @@ struct request_options {
   http::headers headers = {};
   std::string body = {};
   media_type content_type = {};  // of the body, unless `headers` says it
-  std::optional<duration> timeout = {};
+  std::optional<any_duration> timeout = {};
 };
 
 /// An HTTP/1.1 client that keeps its connections.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http_writer.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 
 #include <algorithm>
@@ -271,11 +272,11 @@ std::string format_http_date(std::time_t seconds) {
   append_two(out, static_cast<unsigned>(static_cast<int>(date.year())) / 100);
   append_two(out, static_cast<unsigned>(static_cast<int>(date.year())));
   out += ' ';
-  append_two(out, static_cast<unsigned>(time.hours().count()));
+  append_two(out, heddle::detail::narrow<unsigned>(time.hours().count()));
   out += ':';
-  append_two(out, static_cast<unsigned>(time.minutes().count()));
+  append_two(out, heddle::detail::narrow<unsigned>(time.minutes().count()));
   out += ':';
-  append_two(out, static_cast<unsigned>(time.seconds().count()));
+  append_two(out, heddle::detail::narrow<unsigned>(time.seconds().count()));
   return out.append(" GMT");
 }
 

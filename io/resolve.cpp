@@ -52,7 +52,7 @@ const std::error_category& resolve_category() noexcept {
   return category;
 }
 
-task<std::vector<address>> resolve(std::string host, std::uint16_t port, resolve_options options) {
+task<std::vector<address>> resolve(std::string host, port_number port, resolve_options options) {
   if (host.find('\0') != std::string::npos) throw bad_value("a host name with a NUL byte");
   answer a;
   a.error = look_up(host, port, options, AI_NUMERICHOST, a.addresses);

@@ -2,6 +2,7 @@
 // Names to addresses.
 #pragma once
 
+#include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
 
@@ -23,7 +24,7 @@ struct resolve_options {
 /// looked up by getaddrinfo on a thread.
 /// Throws    std::system_error of resolve_category() (heddle/io/resolve_category.h) with the name. Cancel    the wait ends at
 ///           once, the look-up is left to itself.
-[[nodiscard]] task<std::vector<address>> resolve(std::string host, std::uint16_t port,
+[[nodiscard]] task<std::vector<address>> resolve(std::string host, port_number port,
                                                  resolve_options options = {});
 
 }  // namespace heddle

@@ -511,14 +511,14 @@ std::vector<int> server::sockets() const { return use(core_).sockets(); }
 std::size_t server::connections() const noexcept { return core_ ? core_->core->look().live : 0; }
 
 task<server> start_server_erased(detail::connection_handler handler, std::string host,
-                                 std::uint16_t port, server_options options) {
+                                 port_number port, server_options options) {
   std::vector<std::string> one;
   one.push_back(std::move(host));
   return start_server_erased(std::move(handler), std::move(one), port, std::move(options));
 }
 
 task<server> start_server_erased(detail::connection_handler handler, std::vector<std::string> hosts,
-                                 std::uint16_t port, server_options options) {
+                                 port_number port, server_options options) {
   detail::check_options(options);
   resolve_options how;
   how.passive = true;

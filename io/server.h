@@ -6,6 +6,7 @@
 //   co_await s.serve_forever();
 #pragma once
 
+#include <heddle/core/checked.h>
 #include <heddle/core/functional.h>
 #include <heddle/core/owned.h>
 #include <heddle/core/task.h>
@@ -128,9 +129,9 @@ class server {
 
 /// For wrappers that have erased their handler's type already.
 [[nodiscard]] task<server> start_server_erased(detail::connection_handler handler, std::string host,
-                                               std::uint16_t port, server_options options);
+                                               port_number port, server_options options);
 [[nodiscard]] task<server> start_server_erased(detail::connection_handler handler,
-                                               std::vector<std::string> hosts, std::uint16_t port,
+                                               std::vector<std::string> hosts, port_number port,
                                                server_options options);
 [[nodiscard]] task<server> start_unix_server_erased(detail::connection_handler handler,
                                                     std::string path, server_options options);
@@ -141,7 +142,7 @@ class server {
 /// Throws    std::system_error naming the address; then nothing listens. bad_value for a backlog or
 ///           limit below 1.
 template <class F>
-[[nodiscard]] task<server> start_server(F&& handler, std::string host, std::uint16_t port,
+[[nodiscard]] task<server> start_server(F&& handler, std::string host, port_number port,
                                         server_options options) {
   return start_server_erased(detail::make_connection_handler(std::forward<F>(handler)),
                              std::move(host), port, std::move(options));
@@ -149,7 +150,7 @@ template <class F>
 /// The same at each of several hosts: at all of them, or, if one fails, at none.
 template <class F>
 [[nodiscard]] task<server> start_server(F&& handler, std::vector<std::string> hosts,
-                                        std::uint16_t port, server_options options) {
+                                        port_number port, server_options options) {
   return start_server_erased(detail::make_connection_handler(std::forward<F>(handler)),
                              std::move(hosts), port, std::move(options));
 }
@@ -165,12 +166,12 @@ template <class F>
 // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
 // expression.
 template <class F>
-[[nodiscard]] task<server> start_server(F&& handler, std::string host, std::uint16_t port) {
+[[nodiscard]] task<server> start_server(F&& handler, std::string host, port_number port) {
   return start_server(std::forward<F>(handler), std::move(host), port, server_options());
 }
 template <class F>
 [[nodiscard]] task<server> start_server(F&& handler, std::vector<std::string> hosts,
-                                        std::uint16_t port) {
+                                        port_number port) {
   return start_server(std::forward<F>(handler), std::move(hosts), port, server_options());
 }
 template <class F>

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <heddle/core/budget.h>
+#include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/core/wait.h>
 #include <heddle/io/address.h>
@@ -262,14 +263,14 @@ connection make_connection(stream_core* core);
 /// thrown.
 /// Cancel    the attempt ends and its socket is closed.
 /// Throws    std::system_error naming the call and the address; bad_value for a limit of 0.
-[[nodiscard]] task<connection> open_connection(std::string host, std::uint16_t port,
+[[nodiscard]] task<connection> open_connection(std::string host, port_number port,
                                                connection_options options);
 /// Connects to a Unix socket; a path that begins with '\0' is an abstract name.
 [[nodiscard]] task<connection> open_unix_connection(std::string path, connection_options options);
 
 // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
 // expression.
-[[nodiscard]] inline task<connection> open_connection(std::string host, std::uint16_t port) {
+[[nodiscard]] inline task<connection> open_connection(std::string host, port_number port) {
   return open_connection(std::move(host), port, connection_options());
 }
 [[nodiscard]] inline task<connection> open_unix_connection(std::string path) {

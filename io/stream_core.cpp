@@ -2,6 +2,7 @@
 #include <heddle/io/stream_core.h>
 
 #include <heddle/core/assert.h>
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/thread_state.h>
@@ -39,7 +40,7 @@ void cut_off(int socket, bool reset) noexcept {
 stream_core::stream_core(bool kernel_moves, bool pipe, std::size_t limit, const address& peer)
     : limit_(limit), kernel_moves_(kernel_moves), pipe_(pipe) {
   if (peer.size() <= sizeof short_peer_) {
-    short_peer_length_ = static_cast<std::uint8_t>(peer.size());
+    short_peer_length_ = narrow<std::uint8_t>(peer.size());
     std::memcpy(short_peer_, peer.data(), peer.size());
   } else {
     long_peer_ = std::make_unique<address>(peer);
@@ -580,7 +581,7 @@ void stream_core::finish(bool reset) noexcept {
     const address ours = address::local_of(descriptor());
     if (ours.size() <= sizeof local_) {
       std::memcpy(local_, ours.data(), ours.size());
-      local_length_ = static_cast<std::uint8_t>(ours.size());
+      local_length_ = narrow<std::uint8_t>(ours.size());
     }
   }
   finishing_ = true;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/url.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 
 #include <algorithm>
-#include <charconv>
 
 namespace heddle::http {
 namespace {
@@ -39,12 +39,11 @@ bool is_unreserved(char c) noexcept {
 }
 
 std::uint16_t parse_port(std::string_view digits, std::string_view whole) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc{} || end != digits.data() + digits.size() || value == 0 || value > 65535) {
+  std::uint16_t value = 0;
+  if (!heddle::detail::parse_number(digits, value) || value == 0) {
     refuse(whole, "the port must be a number from 1 to 65535");
   }
-  return static_cast<std::uint16_t>(value);
+  return value;
 }
 
 /// Calls f(name, value), both still encoded, until it returns false.

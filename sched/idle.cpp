@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/idle.h>
 
+#include <heddle/core/checked.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -39,7 +41,7 @@ unsigned idle_set::any() const noexcept {
 }
 
 unsigned idle_set::take(unsigned near) noexcept {
-  const auto n = static_cast<unsigned>(words_.size());
+  const auto n = narrow<unsigned>(words_.size());
   for (unsigned i = 0, w = near / per_word; i < n; ++i, w = w + 1 < n ? w + 1 : 0) {
     auto& word = words_[w].bits;
     const auto from = i == 0 ? ~std::uint64_t{0} << near % per_word : ~std::uint64_t{0};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/join_block.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/thread_state.h>
 #include <heddle/sched/fork_state.h>
@@ -54,7 +55,7 @@ HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
 HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where,
                                                 promise_base& waiting, void* const* frames,
                                                 std::size_t children) {
-  auto* j = ::new (where) join_block(static_cast<std::int32_t>(children), waiting);
+  auto* j = ::new (where) join_block(narrow<std::int32_t>(children), waiting);
   const auto record = waiting.record | promise_base::strand_tag;
   const auto others = static_cast<std::int64_t>(children) - 1;
   // From the last to the second: the owner pops the second first, a thief takes the last.

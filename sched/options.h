@@ -54,7 +54,7 @@ struct options {
   /// Decides whom to steal from; the same seed makes the same choices. 0: a fixed one.
   std::uint64_t seed = 0;
   /// In debug mode a step of a task, or a callback, that takes longer is reported.
-  duration slow_callback = std::chrono::milliseconds(100);
+  any_duration slow_callback = std::chrono::milliseconds(100);
   /// Called for every task before it is made, with the options it was asked for (name, context, loop, eager): it may look at them, change
   /// them (`o.eager = true` is asyncio's eager_task_factory), or throw, which refuses the task. Runs in the thread that makes the task, on
   /// several at once. In the main task of `run` and in what `submit` starts nobody is there to run the first step: `eager` is ignored.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/thread_state.h>
 #include <heddle/sched/runtime_state.h>
@@ -78,7 +79,9 @@ unsigned usable_processors() {
     std::string quota;
     double period = 0;
     if (!(in >> quota >> period) || quota == "max" || period <= 0) continue;
-    const double share = std::ceil(std::strtod(quota.c_str(), nullptr) / period);
+    double all = 0;
+    if (!parse_number(quota, all, 1e18)) continue;
+    const double share = std::ceil(all / period);
     if (share >= 1 && share < n) n = static_cast<unsigned>(share);
   }
   return n > 0 ? n : 1;
@@ -1020,7 +1023,7 @@ void runtime::run_forever() {
 void runtime::stop() noexcept { state_->stop(); }
 
 unsigned runtime::loop_count() const noexcept {
-  return static_cast<unsigned>(state_->workers.size());
+  return detail::narrow<unsigned>(state_->workers.size());
 }
 
 class loop& runtime::loop(unsigned i) const {

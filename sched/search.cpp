@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A loop without work of its own: it searches, it sleeps, it looks after loops that are hogged; and whom a loop with work wakes.
+#include <heddle/core/checked.h>
 #include <heddle/sched/runtime_state.h>
 #include <heddle/sched/worker.h>
 
@@ -40,7 +41,7 @@ worker::search_result worker::search() {
     }
     searching_ = true;
   }
-  const auto n = static_cast<unsigned>(state_->workers.size());
+  const auto n = narrow<unsigned>(state_->workers.size());
   promise_base* strand = nullptr;
   bool found = false;
   bool came_to_us = false;
@@ -79,7 +80,7 @@ worker::search_result worker::search() {
 // that steal from each other do not wait for each other at the line of that count. Somebody may have fallen asleep meanwhile, and at his second
 // look what was stolen was on its way: so who has found something looks again, like one who pushes.
 bool worker::glance() {
-  const auto n = static_cast<unsigned>(state_->workers.size());
+  const auto n = narrow<unsigned>(state_->workers.size());
   const unsigned first = random_.below(n);
   for (unsigned i = 0; i < std::min(n, most_glances); ++i) {
     if (state_->idle.parked() != 0) return false;
@@ -310,7 +311,7 @@ void worker::stands_still(bool yes) noexcept {
 void worker::watch_others(time_point t, unsigned window) {
   last_watch_ = t;
   std::erase_if(hogged_, [&](unsigned i) { return !rescue_if_hogged(i, t); });
-  const auto n = static_cast<unsigned>(neighbours_.size());
+  const auto n = narrow<unsigned>(neighbours_.size());
   for (window = std::min(window, n - 1); window != 0; --window) {
     do watch_next_ = watch_next_ + 1 < n ? watch_next_ + 1 : 0;
     while (watch_next_ == index());

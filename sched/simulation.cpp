@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/simulation.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/sched/any_task.h>
 #include <heddle/sched/simulate.h>
@@ -206,7 +207,7 @@ std::size_t simulation::choose(std::size_t but) noexcept {
   if (candidates_.empty()) return nobody;
   return candidates_[candidates_.size() == 1
                          ? 0
-                         : random_.below(static_cast<std::uint32_t>(candidates_.size()))];
+                         : random_.below(narrow<std::uint32_t>(candidates_.size()))];
 }
 
 void simulation::switch_to(std::size_t next) noexcept {
@@ -377,7 +378,7 @@ std::string simulation::report(bool stuck) {
 
 task_record* simulated_queue::pop(simulation& s) noexcept {
   if (items_.empty()) return nullptr;
-  auto at = items_.begin() + s.below(static_cast<std::uint32_t>(items_.size()));
+  auto at = items_.begin() + s.below(narrow<std::uint32_t>(items_.size()));
   const auto producer = at->producer;
   at = std::find_if(items_.begin(), items_.end(),
                     [&](const item& i) { return i.producer == producer; });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/thread_pool.h>
 
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/spin_lock.h>
@@ -26,7 +27,8 @@
 namespace heddle::detail {
 namespace {
 
-constexpr std::int64_t idle_seconds = 10;  // a thread that had nothing to do for so long ends
+constexpr std::int64_t idle_seconds = 10;    // a thread that had nothing to do for so long ends
+constexpr unsigned most_threads = 1u << 22;  // as many as the kernel ever allows (PID_MAX_LIMIT)
 constexpr duration look_for = std::chrono::microseconds(20);  // at most, before a thread sleeps
 constexpr duration soon = std::chrono::microseconds(50);  // a sleep so short was hardly worth it
 constexpr unsigned most_credit = 8;
@@ -107,7 +109,9 @@ struct thread_pool::parts {
 };
 
 thread_pool::thread_pool(unsigned most, unsigned arena_slots)
-    : simulated_(simulation::here()), parts_(std::make_shared<parts>(most, arena_slots)) {}
+    : simulated_(simulation::here()),
+      parts_(std::make_shared<parts>(
+          checked<unsigned>(most, "the number of threads", 1, most_threads), arena_slots)) {}
 
 thread_pool::~thread_pool() { (void)shutdown(); }
 
@@ -217,7 +221,7 @@ bool thread_pool::is_in_own_job() const noexcept { return this_thread().pool == 
 
 task_record* thread_pool::parts::run(offload_job& j) noexcept {
   if (!j.in_arena) return execute(j);
-  std::call_once(arena_made, [&] { arena.emplace(static_cast<int>(arena_slots)); });
+  std::call_once(arena_made, [&] { arena.emplace(saturated<int>(arena_slots)); });
   // The arena may hand the call to a thread of its own and wait for it. That orders the two threads, but inside libtbb, which
   // ThreadSanitizer does not see: so it is said once more here.
   atomic<unsigned> turn{0};
@@ -413,7 +417,7 @@ void thread_pool::shutdown_beside(time_point limit, std::function<void(bool)> do
 
 unsigned thread_pool::threads() const noexcept {
   std::lock_guard hold(parts_->lock);
-  return static_cast<unsigned>(parts_->threads.size());
+  return narrow<unsigned>(parts_->threads.size());
 }
 
 }  // namespace heddle::detail

@@ -174,7 +174,11 @@ template <class Rep, class Period>
 time_limit limit_of(std::chrono::duration<Rep, Period> d) {
   return {time_point(to_duration(d)), true};
 }
+inline time_limit limit_of(any_duration d) noexcept { return {time_point(d.get()), true}; }
 inline time_limit limit_of(std::nullopt_t) noexcept { return {}; }
+inline time_limit limit_of(const std::optional<any_duration>& d) noexcept {
+  return d ? limit_of(*d) : time_limit{};
+}
 template <class Rep, class Period>
 time_limit limit_of(const std::optional<std::chrono::duration<Rep, Period>>& d) {
   return d ? limit_of(*d) : time_limit{};

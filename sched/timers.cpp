@@ -2,6 +2,7 @@
 #include <heddle/sched/timers.h>
 
 #include <heddle/core/assert.h>
+#include <heddle/core/checked.h>
 
 namespace heddle::detail {
 
@@ -14,8 +15,7 @@ bool timers::arm(timer_node& node, time_point deadline) {
   heap_.emplace_back();
   if (node.armed_in != this) node.armed_in = this;
   node.sequence = next_sequence_++;
-  sift_up(static_cast<std::uint32_t>(heap_.size() - 1),
-          {deadline.time_since_epoch().count(), &node});
+  sift_up(narrow<std::uint32_t>(heap_.size() - 1), {deadline.time_since_epoch().count(), &node});
   size_.store(heap_.size(), relaxed);
   if (node.place != 0) return false;
   publish();
@@ -83,7 +83,7 @@ void timers::sift_up(std::uint32_t at, entry e) noexcept {
 }
 
 void timers::sift_down(std::uint32_t at, entry e) noexcept {
-  const auto n = static_cast<std::uint32_t>(heap_.size());
+  const auto n = narrow<std::uint32_t>(heap_.size());
   for (;;) {
     std::uint32_t best = 4 * at + 1;
     if (best >= n) break;

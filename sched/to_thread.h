@@ -105,7 +105,7 @@ class thread_pool;
 /// Thread-safety  from any thread; the destructor waits for all jobs.
 class thread_pool {
  public:
-  /// At most `threads` of them. Throws bad_value for 0.
+  /// At most `threads` of them. Throws bad_value for 0 and beyond 4,194,304, as -1 is.
   explicit thread_pool(unsigned threads);
   thread_pool(const thread_pool&) = delete;
   ~thread_pool();

@@ -80,8 +80,8 @@ template <detail::copied_awaitable A, class D>
 [[nodiscard]] auto wait_for(const A& awaited, D limit)
   requires(!detail::is_task<A>)
 {
-  return detail::run_with_deadline(
-      detail::limit_of(limit), [kept = awaited]() mutable -> A&& { return std::move(kept); });
+  return detail::run_with_deadline(detail::limit_of(limit),
+                                   [kept = awaited]() mutable -> A&& { return std::move(kept); });
 }
 
 }  // namespace heddle

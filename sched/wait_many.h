@@ -77,7 +77,11 @@ template <class Rep, class Period>
 std::optional<duration> limit_from(std::chrono::duration<Rep, Period> d) {
   return to_duration(d);
 }
+inline std::optional<duration> limit_from(any_duration d) noexcept { return d.get(); }
 inline std::optional<duration> limit_from(std::nullopt_t) noexcept { return std::nullopt; }
+inline std::optional<duration> limit_from(const std::optional<any_duration>& d) noexcept {
+  return d ? limit_from(*d) : std::nullopt;
+}
 template <class Rep, class Period>
 std::optional<duration> limit_from(const std::optional<std::chrono::duration<Rep, Period>>& d) {
   return d ? limit_from(*d) : std::nullopt;

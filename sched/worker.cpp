@@ -29,10 +29,8 @@ void report_slow(runtime_state& s, const any_task& task, const callback_handle& 
     context.origin = task;
     context.callback = callback;
     context.took = took;
-    context.message =
-        "slow: " + what + " took " +
-        std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(took).count() / 1e6) +
-        " s, and nothing else ran on its loop meanwhile";
+    context.message = "slow: " + what + " took " + std::to_string(took.count() / 1000 / 1e6) +
+                      " s, and nothing else ran on its loop meanwhile";
     s.report(context);
   } catch (const std::bad_alloc&) {}  // a warning less
 }

@@ -1,158 +1,152 @@
 // SPDX-License-Identifier: MIT
-// What outlives its runtime meets no other runtime that was given the same short number.
+// Durations and counts that make no sense, or are as large as their type allows, in every verb that takes one.
 #include <heddle/core/future.h>
-#include <heddle/sched/async_generator.h>
+#include <heddle/sched/as_completed.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/parallel_for_each.h>
 #include <heddle/sched/runtime.h>
-#include <heddle/sched/runtime_state.h>
 #include <heddle/sched/sleep.h>
+#include <heddle/sched/timeout.h>
+#include <heddle/sched/to_thread.h>
+#include <heddle/sched/wait_for.h>
+#include <heddle/sched/wait_many.h>
 
 #include <support/loops.h>
 
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <memory>
-#include <optional>
-#include <stdexcept>
-#include <thread>
+#include <chrono>
+#include <limits>
+#include <vector>
 
 namespace {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
+using seconds = std::chrono::duration<double>;
 
-class Numbers : public support::at_loops {
- protected:
-  /// Ends `first`, and makes a runtime that is given the same short number.
-  static std::unique_ptr<h::runtime> successor(std::unique_ptr<h::runtime>& first,
-                                               const h::options& o) {
-    const auto id = short_number_of(*first);
-    first.reset();
-    for (;;) {
-      // All but one of those between the two are made and have ended.
-      auto next = std::make_unique<h::runtime>(o);
-      const auto now = short_number_of(*next);
-      if (now == id) return next;
-      const auto between = static_cast<std::uint16_t>(id - now);
-      next.reset();
-      // Two short numbers are never given, so this comes before it, never behind.
-      if (between > 3) h::detail::skip_runtime_numbers(between - 3u);
-    }
-  }
-  static std::uint16_t short_number_of(h::runtime& rt) {
-    std::uint16_t id = 0;
-    rt.run([](std::uint16_t& id) -> h::task<> {
-      id = h::detail::this_runtime()->id;
-      co_return;
-    }(id));
-    return id;
-  }
-};
-
-TEST_P(Numbers, ALateCallbackOfATaskRunsOnNoStrangersLoop) {
-  auto first = std::make_unique<h::runtime>(with());
-  std::optional<h::task_handle<int>> ended;
-  first->run([](auto& ended) -> h::task<> {
-    ended = h::create_task([]() -> h::task<int> { co_return 1; });
-    co_await *ended;
-  }(ended));
-  auto second = successor(first, with());
-  // A foreign thread: the callback would run on a loop of the task's runtime, and that has ended.
-  bool ran = false;
-  EXPECT_THROW(ended->add_done_callback([&] { ran = true; }), h::usage_error);
-  second->close();
-  EXPECT_FALSE(ran);
-}
-
-TEST_P(Numbers, ALateCallbackOfAFutureRunsOnNoStrangersLoop) {
-  auto first = std::make_unique<h::runtime>(with());
-  std::optional<h::promise<int>> promise;
-  std::optional<h::future<int>> future;
-  first->run([](auto& promise, auto& future) -> h::task<> {
-    promise.emplace();
-    future = promise->get_future();
-    co_return;
-  }(promise, future));
-  std::optional<std::thread::id> where;
-  future->add_done_callback([&] { where = std::this_thread::get_id(); });
-  auto second = successor(first, with());
-  promise->set_value(1);
-  second->close();
-  // As for every future whose runtime has ended: in the thread that ends it.
-  ASSERT_TRUE(where.has_value());
-  EXPECT_EQ(*where, std::this_thread::get_id());
-}
-
-TEST_P(Numbers, AnErrorThatIsNeverRetrievedIsReportedToNoStranger) {
-  support::reports strangers;
-  auto o = with();
-  strangers.install(o);
-  auto first = std::make_unique<h::runtime>(with());
-  std::optional<h::future<>> future;
-  std::optional<h::task_handle<>> task;
-  first->run([](auto& future, auto& task) -> h::task<> {
-    h::promise<> p;
-    future = p.get_future();
-    p.set_exception(std::runtime_error("of a future"));
-    task = h::create_task([]() -> h::task<> {
-      co_await h::yield_now();
-      throw std::runtime_error("of a task");
-    });
-    auto done = support::until_done(*task);
-    co_await std::move(done);
-  }(future, task));
-  auto second = successor(first, o);
-  future.reset();
-  task.reset();
-  second->close();
-  EXPECT_EQ(strangers.count(), 0u);
-}
-
-TEST_P(Numbers, ALateHandleOfATimerCancelsNothingOfAStrangers) {
-  auto first = std::make_unique<h::runtime>(with());
-  h::callback_handle late = first->loop(0).call_later(1h, [] {});
-  auto second = successor(first, with());
-  late.cancel();
-  EXPECT_EQ(second->run([]() -> h::task<int> {
-    co_await h::sleep(1ms);
-    co_return 1;
-  }()),
-            1);
-}
-
-TEST_P(Numbers, ATaskOfAnEndedRuntimeIsAwaitedByNoStranger) {
-  auto first = std::make_unique<h::runtime>(with());
-  std::optional<h::task_handle<int>> ended;
-  first->run([](auto& ended) -> h::task<> {
-    ended = h::create_task([]() -> h::task<int> { co_return 7; });
-    co_await *ended;
-  }(ended));
-  auto second = successor(first, with());
-  EXPECT_TRUE(second->run([]() -> h::task<bool> {
-    co_return h::all_tasks().size() == 1;  // the main task alone
-  }()));
-  EXPECT_EQ(ended->result(), 7);
-}
-
-TEST_P(Numbers, AFutureOfAnEndedRuntimeIsRefused) {
-  auto first = std::make_unique<h::runtime>(with());
-  std::optional<h::promise<int>> promise;
-  std::optional<h::future<int>> future;
-  first->run([](auto& promise, auto& future) -> h::task<> {
-    promise.emplace();
-    future = promise->get_future();
-    co_return;
-  }(promise, future));
-  auto second = successor(first, with());
-  EXPECT_THROW(second->run(*future), h::bad_value);
-  EXPECT_TRUE(second->run([](h::future<int> f) -> h::task<bool> {
-    try {
-      co_await f;
-    } catch (const h::usage_error&) { co_return true; }
-    co_return false;
-  }(*future)));
-}
-
+class Numbers : public support::at_loops {};
 HEDDLE_AT_LOOPS(Numbers);
+
+constexpr seconds nan_constant{std::numeric_limits<double>::quiet_NaN()};
+
+/// The same, so that the compiler does not know.
+seconds nan_of_run_time() {
+  volatile double zero = 0;
+  return seconds(zero / zero);
+}
+
+h::task<int> seven() {
+  co_await h::yield_now();
+  co_return 7;
+}
+
+h::task<> refuse_everywhere(seconds d) {
+  auto& loop = h::current_loop();
+  std::atomic<int> calls{0};
+  EXPECT_THROW((void)loop.call_later(d, [&] { ++calls; }), h::bad_value);
+  EXPECT_THROW((void)h::sleep(d), h::bad_value);
+  EXPECT_THROW((void)h::sleep(d, 1), h::bad_value);
+  EXPECT_THROW((void)h::wait_for(seven(), d), h::bad_value);
+  EXPECT_THROW((void)h::wait_for(seven(), std::optional(d)), h::bad_value);
+  auto running = h::create_task(seven());
+  EXPECT_THROW((void)h::wait_for(running, d), h::bad_value);
+  EXPECT_THROW((void)h::timeout(d, [] { return seven(); }), h::bad_value);
+  std::vector<h::task_handle<int>> all;
+  all.push_back(running);
+  EXPECT_THROW((void)h::wait(all, h::wait_until::all_completed, d), h::bad_value);
+  EXPECT_THROW((void)h::as_completed(all, d), h::bad_value);
+  EXPECT_THROW((void)h::current_runtime().shutdown_default_executor(d), h::bad_value);
+  h::options o;
+  EXPECT_THROW(o.slow_callback = d, h::bad_value);
+  h::thread_pool pool(1);
+  EXPECT_THROW((void)pool.shutdown(d), h::bad_value);
+  auto still_open = pool.submit([] { return 1; });
+  EXPECT_EQ(co_await std::move(still_open), 1);
+  EXPECT_EQ(co_await running, 7);
+  co_await h::yield_now();
+  EXPECT_EQ(calls, 0);
+}
+
+TEST_P(Numbers, ADurationThatIsNoNumberIsRefusedByEveryVerb) {
+  run(refuse_everywhere(nan_constant));
+  run(refuse_everywhere(nan_of_run_time()));
+  h::promise<int> p;
+  auto f = p.get_future();
+  EXPECT_THROW((void)f.wait_for(nan_constant), h::bad_value);
+}
+
+TEST_P(Numbers, ADurationBeyondTheTypeIsForEverAndOneBelowItIsPast) {
+  run([]() -> h::task<> {
+    using std::chrono::hours;
+    EXPECT_EQ(co_await h::wait_for(seven(), hours::max()), 7);
+    auto body = [] { return seven(); };
+    EXPECT_EQ(co_await h::timeout(std::chrono::years(100'000), body), 7);
+    co_await h::sleep(hours::min());
+    std::atomic<bool> called{false};
+    auto never = h::current_loop().call_later(hours::max(), [] { ADD_FAILURE(); });
+    (void)h::current_loop().call_later(hours::min(), [&] { called = true; });
+    auto seen = support::until([&] { return called.load(); });
+    co_await std::move(seen);
+    never.cancel();
+    h::options o;
+    o.slow_callback = hours::max();
+    EXPECT_EQ(o.slow_callback, h::duration::max());
+  }());
+}
+
+TEST(Numbers, AShutdownWithALimitInTheFarPastDoesNotWait) {
+  h::thread_pool pool(1);
+  std::atomic<bool> begun{false}, may_end{false};
+  auto job = pool.submit([&] {
+    begun = true;
+    while (!may_end) std::this_thread::yield();
+  });
+  while (!begun) std::this_thread::yield();
+  EXPECT_FALSE(pool.shutdown(std::chrono::hours::min()));
+  may_end = true;
+  job.wait();
+}
+
+TEST(Numbers, AFutureIsNotAwaitedWithALimitInTheFarPast) {
+  h::promise<int> p;
+  auto f = p.get_future();
+  EXPECT_FALSE(f.wait_for(std::chrono::hours::min()));
+  EXPECT_FALSE(f.wait_for(seconds(-std::numeric_limits<double>::infinity())));
+  p.set_value(1);
+  EXPECT_TRUE(f.wait_for(std::chrono::hours::max()));
+}
+
+TEST(Numbers, AThreadPoolRefusesNumbersOfThreadsThatCannotBe) {
+  EXPECT_THROW(h::thread_pool(0), h::bad_value);
+  EXPECT_THROW(h::thread_pool(static_cast<unsigned>(-1)), h::bad_value);
+  h::options o = support::one_loop();
+  o.threads = static_cast<unsigned>(-1);
+  EXPECT_THROW(h::run(seven(), o), h::bad_value);
+  o = {};
+  o.loops = static_cast<unsigned>(-1);
+  EXPECT_THROW(h::run(seven(), o), h::bad_value);
+}
+
+TEST_P(Numbers, AnIndexRangeMayEndWhereItsTypeDoes) {
+  run([]() -> h::task<> {
+    std::atomic<int> count{0};
+    auto last = h::parallel_for_each(std::numeric_limits<std::int64_t>::max() - 3,
+                                     std::numeric_limits<std::int64_t>::max(), 1,
+                                     [&](std::int64_t) { ++count; });
+    co_await std::move(last);
+    EXPECT_EQ(count, 3);
+    auto bytes =
+        h::parallel_for_each(std::int8_t{-128}, std::int8_t{127}, 7, [&](std::int8_t) { ++count; });
+    co_await std::move(bytes);
+    EXPECT_EQ(count, 3 + 255);
+    EXPECT_THROW((void)h::parallel_for_each(-1, std::size_t{5}, 1, [](std::size_t) {}),
+                 h::bad_value);
+    auto one = h::parallel_for_each(0, 10, ~std::size_t{0}, [&](int) { ++count; });
+    co_await std::move(one);
+    EXPECT_EQ(count, 3 + 255 + 10);
+  }());
+}
 
 }  // namespace

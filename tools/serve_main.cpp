@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -67,8 +66,7 @@ class bad_usage : public std::runtime_error {
 template <class N>
 N number(std::string_view option, std::string_view text, N most) {
   N value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < N{} || value > most) {
+  if (!h::detail::parse_number(text, value, most)) {
     throw bad_usage(fmt::format("{} takes a number from 0 to {}, not \"{}\"", option, most, text));
   }
   return value;
@@ -122,8 +120,7 @@ std::uint64_t asked_number(const http::request& r, std::string_view name, std::u
   const auto text = r.query(name);
   if (!text) return usual;
   std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (error != std::errc{} || end != text->data() + text->size() || value > most) {
+  if (!h::detail::parse_number(*text, value, most)) {
     throw http::status_error(400, fmt::format("{} is a number from 0 to {}", name, most));
   }
   return value;
@@ -207,8 +204,7 @@ h::task<> end_at_next(h::signal_set& signals) {
 h::task<> serve_until_told(settings s) {
   h::signal_set signals{SIGINT, SIGTERM};
   serve::stats_report report;
-  http::server server(
-      {.header_timeout = h::to_duration(std::chrono::duration<double>(s.header_timeout))});
+  http::server server({.header_timeout = std::chrono::duration<double>(s.header_timeout)});
   add_routes(server, report, s.files);
   auto starting = server.start(s.host, s.port);
   co_await starting;
@@ -225,7 +221,7 @@ h::task<> serve_until_told(settings s) {
   fmt::print("stopping: finishing what runs, for {} s at most\n", s.grace);
   std::fflush(stdout);
   auto impatient = h::create_task(end_at_next(signals));
-  auto stopping = server.stop(h::to_duration(std::chrono::duration<double>(s.grace)));
+  auto stopping = server.stop(std::chrono::duration<double>(s.grace));
   co_await stopping;
   impatient.cancel();
   try {
