@@ -142,6 +142,57 @@ file_answer failure(int status) {
   return a;
 }
 
+/// The answer when a file could not be opened: 404 only where there is none for the client.
+file_answer failure_of(int error, const std::string& name) {
+  switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EAGAIN: {  // the tree was being changed, again and again
+      auto a = failure(503);
+      a.head.headers.add("Retry-After", "1");
+      return a;
+    }
+    case ENOENT:
+    case ENOTDIR:
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+    case EXDEV:
+    case ENAMETOOLONG:
+    case EINVAL:
+    case ENXIO:
+    case ENODEV: return failure(404);
+    default: throw std::system_error(error, std::generic_category(), "open " + printable(name));
+  }
+}
+
+/// The target with a slash behind its path. One slash before it: browsers take "//x/" and "/\\x/"
+/// for a host.
+std::string with_slash(std::string_view path, std::string_view query) {
+  path.remove_prefix(std::min(path.find_first_not_of("/\\"), path.size()));
+  std::string where = "/";
+  where.append(path).append("/");
+  if (!query.empty()) where.append("?").append(query);
+  return where;
+}
+
+/// For a directory whose target lacks its slash.
+std::optional<file_answer> redirection(const request& r) {
+  std::string_view path = r.target;
+  path = path.substr(0, path.find('?'));
+  if (!path.starts_with('/')) {  // the absolute form, or none: made by hand
+    const auto scheme = path.find("://");
+    if (scheme == std::string_view::npos) return std::nullopt;
+    const auto slash = path.find('/', scheme + 3);
+    path = slash == std::string_view::npos ? std::string_view("/") : path.substr(slash);
+  }
+  if (path.ends_with('/')) return std::nullopt;
+  auto a = failure(301);
+  a.head.headers.add("Location", with_slash(path, r.raw_query()));
+  return a;
+}
+
 }  // namespace
 
 file_handle::~file_handle() {
@@ -183,11 +234,12 @@ file_answer file_root::answer(const request& r, std::string_view path) const {
   std::string name(path.empty() ? "." : path);
   struct stat info{};
   auto file = open(name);
-  if (!file || ::fstat(file.get(), &info) != 0) return failure(404);
+  if (!file || ::fstat(file.get(), &info) != 0) return failure_of(errno, name);
   if (S_ISDIR(info.st_mode)) {
+    if (auto elsewhere = redirection(r)) return std::move(*elsewhere);
     name += "/index.html";
     file = open(name);
-    if (!file || ::fstat(file.get(), &info) != 0) return failure(404);
+    if (!file || ::fstat(file.get(), &info) != 0) return failure_of(errno, name);
   } else if (name.back() == '/') {
     return failure(404);
   }
@@ -262,7 +314,12 @@ file_handle file_root::open_walking(const std::string& path) const {
     }
     const int flags = rest.empty() ? open_flags : O_PATH | O_DIRECTORY | O_CLOEXEC;
     file_handle next(::openat(at ? at.get() : root_.get(), part.c_str(), flags | O_NOFOLLOW));
-    if (!next || rest.empty()) return next;
+    if (!next || rest.empty()) {
+      const int error = errno;
+      at = file_handle();  // closed before the caller looks at errno
+      errno = error;
+      return next;
+    }
     at = std::move(next);
   }
 }

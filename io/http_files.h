@@ -61,9 +61,12 @@ class file_root {
   explicit file_root(const std::string& directory, resolver how = resolver::automatic);
 
   /// `path` is decoded and relative to the root; "/" before it is ignored. A directory stands for
-  /// its index.html. Answers 200, 206 (one range), 304, 404 (also for what lies outside or may not
-  /// be read), 405, 412, 416. Blocks on the disk: call it in to_thread() unless the files are sure
-  /// to be cached.
+  /// its index.html; if the request's target lacks the slash behind it, the answer is 301 to the
+  /// target with the slash, since the links in the index are relative. Answers 200, 206 (one range),
+  /// 301, 304, 404 (also for what lies outside or may not be read), 405, 412, 416, and 503 when the
+  /// process or the system has no descriptor or memory for the file. Throws std::system_error for
+  /// other failures of the disk. Blocks on the disk: call it in to_thread() unless the files are
+  /// sure to be cached.
   file_answer answer(const request& r, std::string_view path) const;
 
  private:

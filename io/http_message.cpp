@@ -64,6 +64,35 @@ void check_field(std::string_view name, std::string_view value) {
 constexpr std::array<std::string_view, 9> method_names = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"};
 
+int hex_digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char l = lower(c);
+  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+/// As percent_decode, but "%2F" stays. Were it decoded, "/a%2Fb" would reach what belongs to "/a/b",
+/// behind the back of whoever guards "/a/".
+bool decode_path(std::string_view text, std::string& out) {
+  out.clear();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (text.size() - i < 3) return false;
+    const int high = hex_digit(text[i + 1]);
+    const int low = hex_digit(text[i + 2]);
+    if (high < 0 || low < 0) return false;
+    const auto byte = static_cast<char>(high * 16 + low);
+    if (byte == '/')
+      out += "%2F";
+    else
+      out += byte;
+    i += 2;
+  }
+  return true;
+}
+
 response with_type(std::string body, int status, media_type type) {
   response r;
   r.status = status;
@@ -174,6 +203,15 @@ std::string_view method::text() const noexcept {
   return known_ == other ? std::string_view(text_) : method_names[known_];
 }
 
+std::string_view request::target_authority() const noexcept {
+  const std::string_view all = target;
+  if (all.starts_with('/')) return {};
+  const auto scheme = all.find("://");
+  if (scheme == std::string_view::npos || all.find_first_of("/?#") < scheme) return {};
+  const auto rest = all.substr(scheme + 3);
+  return rest.substr(0, rest.find_first_of("/?#"));
+}
+
 std::string_view request::raw_query() const noexcept {
   const auto mark = target.find('?');
   return mark == std::string::npos ? std::string_view{} : std::string_view(target).substr(mark + 1);
@@ -222,7 +260,7 @@ bool request::decode_target() {
     path.assign(rest);
     return true;
   }
-  return percent_decode(rest, path) && path.find('\0') == std::string::npos;
+  return decode_path(rest, path) && path.find('\0') == std::string::npos;
 }
 
 void request::clear() noexcept {
@@ -261,6 +299,22 @@ void response::clear() noexcept {
   clear_but_keep(body);
   content_type = {};
   if (stream) stream = {};
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t most = 200;
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  for (const char c : text.substr(0, most)) {
+    if (c >= ' ' && c <= '~' && c != '\\') {
+      out += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out.append("\\x").append(1, digits[byte >> 4]).append(1, digits[byte & 15]);
+  }
+  if (text.size() > most) out += "...";
+  return out;
 }
 
 std::string_view reason_phrase(int status) noexcept {

@@ -146,16 +146,21 @@ class method {
 enum class version : std::uint8_t { http_1_0, http_1_1 };
 
 /// A request as the server's handlers see it. The server reuses the object for the next request on
-/// the connection: what a handler wants to keep, it copies or moves out.
+/// the connection: what a handler wants to keep, it copies or moves out. The Host field is that of
+/// the target where the target names one (RFC 9112, 3.2.2), without the scheme's own port.
 struct request {
   http::method method;
   std::string target;  // as it stood in the request line
-  std::string path;    // decoded, without the query: begins with "/" (or is "*"), holds no NUL
+  // Decoded, without the query: begins with "/" (or is "*"), holds no NUL. "%2F" stays as it is: an
+  // encoded slash is part of a name and separates nothing.
+  std::string path;
   http::version version = version::http_1_1;
   http::headers headers;
   std::string body;
   bool keep_alive = true;  // what the client asks for
 
+  /// The host and port in a target of the absolute form ("http://h:8080/x"); else empty.
+  std::string_view target_authority() const noexcept;
   /// The part of the target behind "?", still encoded.
   std::string_view raw_query() const noexcept;
   /// The first value of a query parameter, decoded.
@@ -217,6 +222,10 @@ struct response {
 
 /// "Not Found" for 404; "Unknown" for what RFC 9110 does not list.
 std::string_view reason_phrase(int status) noexcept;
+
+/// The text as it may stand in a log: control characters, backslashes and bytes that are not ASCII
+/// as "\\x0a", and "..." for what is beyond 200 bytes.
+std::string printable(std::string_view text);
 
 /// True if a response of this status never has a body: 1xx, 204, 304.
 constexpr bool status_has_no_body(int status) noexcept {

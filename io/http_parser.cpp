@@ -5,10 +5,14 @@
 
 #include <llhttp.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace heddle::http {
 namespace {
@@ -21,33 +25,86 @@ constexpr std::size_t framing_per_chunk = 64;
 // many.
 constexpr unsigned max_empty_bytes = 16;
 
-constexpr std::array<bool, 256> host_chars = [] {
+// RFC 9110, 9.1: longer than any method that there is. Beyond it the answer is 501.
+constexpr std::size_t max_method_bytes = 64;
+
+// How much of a head llhttp is given at once. A tab is looked for in it first, and without a bound
+// that would search a whole pipelined read for each request.
+constexpr std::size_t head_piece = 1024;
+
+constexpr std::array<bool, 256> table_of(std::string_view more) {
   std::array<bool, 256> t{};
   for (int c = '0'; c <= '9'; ++c) t[static_cast<std::size_t>(c)] = true;
   for (int c = 'a'; c <= 'z'; ++c) t[static_cast<std::size_t>(c)] = true;
   for (int c = 'A'; c <= 'Z'; ++c) t[static_cast<std::size_t>(c)] = true;
-  for (const char c : std::string_view("-._~:[]!$&'()*+,;=%"))
-    t[static_cast<unsigned char>(c)] = true;
+  for (const char c : more) t[static_cast<unsigned char>(c)] = true;
   return t;
-}();
+}
+constexpr auto name_chars = table_of("-._~!$&'()*+,;=");  // of a host, unescaped
+constexpr auto token_chars = table_of("!#$%&'*+-.^_`|~");
 
-bool is_host(std::string_view text) noexcept {
-  return std::ranges::all_of(text,
-                             [](char c) { return host_chars[static_cast<unsigned char>(c)]; });
+bool in(const std::array<bool, 256>& table, char c) noexcept {
+  return table[static_cast<unsigned char>(c)];
 }
 
-void name_method(method& m, std::uint8_t number) {
+bool is_hex(char c) noexcept {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/// RFC 3986, 3.2.3: digits, perhaps none, and a number that a port can be.
+bool is_port(std::string_view text) noexcept {
+  unsigned value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    value = value * 10 + static_cast<unsigned>(c - '0');
+    if (value > 65535) return false;
+  }
+  return true;
+}
+
+/// What stands between the brackets of an IP literal.
+bool is_literal(std::string_view text) noexcept {
+  std::array<char, INET6_ADDRSTRLEN> copy{};
+  if (text.size() >= copy.size()) return false;
+  std::memcpy(copy.data(), text.data(), text.size());
+  in6_addr unused;
+  return ::inet_pton(AF_INET6, copy.data(), &unused) == 1;
+}
+
+/// RFC 9110, 7.2: a host, which may be empty, and a port, if there is one.
+bool is_host(std::string_view text) noexcept {
+  std::size_t i = 0;
+  if (text.starts_with('[')) {
+    const auto end = text.find(']');
+    if (end == std::string_view::npos || !is_literal(text.substr(1, end - 1))) return false;
+    i = end + 1;
+  } else {
+    while (i < text.size()) {
+      if (in(name_chars, text[i])) {
+        ++i;
+      } else if (text[i] == '%') {
+        if (text.size() - i < 3 || !is_hex(text[i + 1]) || !is_hex(text[i + 2])) return false;
+        i += 3;
+      } else {
+        break;
+      }
+    }
+  }
+  return i == text.size() || (text[i] == ':' && is_port(text.substr(i + 1)));
+}
+
+/// The methods that llhttp reads itself: those of nearly every request.
+bool is_usual_method(std::string_view bytes) noexcept {
+  return bytes.starts_with("GET ") || bytes.starts_with("POST ") || bytes.starts_with("HEAD ") ||
+         bytes.starts_with("PUT ");
+}
+
+void name_usual_method(method& m, std::uint8_t number) {
   switch (number) {
-    case HTTP_GET: m = method::get; return;
     case HTTP_HEAD: m = method::head; return;
     case HTTP_POST: m = method::post; return;
     case HTTP_PUT: m = method::put; return;
-    case HTTP_DELETE: m = method::delete_; return;
-    case HTTP_PATCH: m = method::patch; return;
-    case HTTP_OPTIONS: m = method::options; return;
-    case HTTP_CONNECT: m = method::connect; return;
-    case HTTP_TRACE: m = method::trace; return;
-    default: m = method(llhttp_method_name(static_cast<llhttp_method_t>(number)));
+    default: m = method::get;
   }
 }
 
@@ -80,7 +137,7 @@ struct parser_core::glue {
       c.refuse(414, "the request target is too long");
       return -1;
     }
-    name_method(c.request_->method, p->method);
+    if (!c.method_named_) name_usual_method(c.request_->method, p->method);
     c.protocol_at_ = c.request_->method.text().size() + 1 + c.request_->target.size() + 1;
     return 0;
   }
@@ -157,6 +214,11 @@ struct parser_core::glue {
     return HPE_PAUSED;
   }
 
+  static int on_chunk_extension_name_complete(llhttp_t* p) {
+    core(p).extension_ends_ = true;
+    return HPE_PAUSED;
+  }
+
   static int on_message_complete(llhttp_t* p) {
     auto& c = core(p);
     if (c.has_body_) c.phase_ = phase::done;  // without one, accept_head() has the last word
@@ -174,6 +236,7 @@ struct parser_core::glue {
     s.on_headers_complete = on_headers_complete;
     s.on_body = on_body;
     s.on_chunk_header = on_chunk_header;
+    s.on_chunk_extension_name_complete = on_chunk_extension_name_complete;
     s.on_message_complete = on_message_complete;
     return s;
   }
@@ -235,6 +298,29 @@ std::size_t parser_core::skip_empty_lines(std::string_view bytes) noexcept {
   return n;
 }
 
+/// llhttp refuses methods that it does not know, and gives some others a meaning of its own (those
+/// of RTSP, ICE and HTTP/2). So it hears only of the standard ones, and of POST for any other.
+std::size_t parser_core::feed_method(std::string_view bytes) {
+  std::size_t n = 0;
+  while (n < bytes.size() && in(token_chars, bytes[n]) && head_bytes_ + n <= max_method_bytes) ++n;
+  headers_->text_.append(bytes.data(), n);
+  head_bytes_ += n;
+  if (head_bytes_ > max_method_bytes) {
+    refuse(501, "the request method is longer than any");
+    return n;
+  }
+  if (n == bytes.size()) return n;
+  if (bytes[n] != ' ' || head_bytes_ == 0) {
+    refuse(400, "a request begins with a method and a space");
+    return n;
+  }
+  request_->method = method(std::string_view(headers_->text_));
+  method_done_ = method_named_ = true;
+  const bool standard = request_->method.kind() != method::other;
+  (void)run(standard ? request_->method.text() : std::string_view("POST"));
+  return n;
+}
+
 std::size_t parser_core::feed_head(std::string_view bytes) {
   if (head_bytes_ == limits_.header_bytes) {
     if (request_ && protocol_at_ == 0)
@@ -243,9 +329,12 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
       refuse(431, "the header fields are too large");
     return 0;
   }
-  bytes = bytes.substr(0, limits_.header_bytes - head_bytes_);
-  piece_ = bytes.data();
-  const auto used = run(bytes);
+  bytes = bytes.substr(0, std::min(limits_.header_bytes - head_bytes_, head_piece));
+  if (request_ && !method_done_) {
+    if (head_bytes_ != 0 || !is_usual_method(bytes)) return feed_method(bytes);
+    method_done_ = true;
+  }
+  const auto used = run_head(bytes);
   check_lines(bytes.substr(0, used));
   head_bytes_ += used;
   headers_->text_.append(bytes.data(), used);
@@ -254,14 +343,76 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
   return used;
 }
 
+/// llhttp refuses a tab behind the value of Content-Length or Transfer-Encoding, which is legal
+/// white space. So it sees a space in place of a tab. The start line has no white space but its
+/// spaces, and goes as it is.
+std::size_t parser_core::run_head(std::string_view bytes) {
+  piece_ = bytes.data();
+  if (std::memchr(bytes.data(), '\t', bytes.size()) == nullptr) [[likely]]
+    return run(bytes);
+  if (!line_done_) {
+    const auto end = bytes.find('\n');
+    return run(end == std::string_view::npos ? bytes : bytes.substr(0, end + 1));
+  }
+  std::array<char, head_piece> copy;
+  std::ranges::replace_copy(bytes, copy.data(), '\t', ' ');
+  piece_ = copy.data();
+  return run(std::string_view(copy.data(), bytes.size()));
+}
+
 std::size_t parser_core::feed_body(std::string_view bytes) {
   const auto before = body_->size();
-  const auto used = run(bytes);
+  std::size_t used = 0;
+  if (extension_ == extension::none) {
+    used = run(bytes);
+    // The name of an extension has ended: here at "=", and before the first byte of its value?
+    if (std::exchange(extension_ends_, false) && (used == 0 || bytes[used - 1] == '='))
+      extension_ = extension::value;
+  } else {
+    used = feed_extension(bytes);
+  }
   framing_ += used - (body_->size() - before);
   if (phase_ != phase::failed && framing_ > limits_.header_bytes + framing_per_chunk * chunks_) {
     refuse(400, "the chunk sizes and their extensions outweigh the body");
   }
   return used;
+}
+
+/// The value of a chunk's extension, a token or a quoted string. llhttp hears of an empty quoted
+/// string instead: it knows no quoted pairs, and stumbles over ";" behind a token.
+std::size_t parser_core::feed_extension(std::string_view bytes) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const char c = bytes[i];
+    const bool control = (c >= 0 && c < ' ' && c != '\t') || c == 0x7f;
+    switch (extension_) {
+      case extension::value:
+        extension_ = c == '"' ? extension::quoted : extension::token;
+        if (c == '"') break;
+        [[fallthrough]];
+      case extension::token:
+        if (in(token_chars, c)) break;
+        [[fallthrough]];
+      case extension::behind:
+        if (c != ';' && c != '\r') {
+          refuse(400, "a malformed value of a chunk's extension");
+          return i;
+        }
+        extension_ = extension::none;
+        (void)run("\"\"");
+        return i;
+      case extension::quoted:
+        if (c == '"') extension_ = extension::behind;
+        if (c == '\\') extension_ = extension::escaped;
+        break;
+      case extension::escaped: extension_ = extension::quoted; break;
+      case extension::none: return i;
+    }
+    if (control) {
+      refuse(400, "a control character in a chunk's extension");
+      return i;
+    }
+  }
+  return bytes.size();
 }
 
 std::size_t parser_core::feed_trailers(std::string_view bytes) {
@@ -326,6 +477,7 @@ void parser_core::check_lines(std::string_view bytes) noexcept {
       refuse(400, "HTTP/0.9 is not spoken here");
       return;
     }
+    line_done_ = true;
     last_ = '\n';
     p = lf + 1;
   }
@@ -385,9 +537,28 @@ bool parser_core::accept_request_head() {
       }
     }
   }
-  if (!r.decode_target()) return refuse(400, "the request target is malformed");
+  if (!r.decode_target() || !accept_target()) return refuse(400, "the request target is malformed");
   const bool close = (p.flags & F_CONNECTION_CLOSE) != 0;
   r.keep_alive = !close && (r.version == version::http_1_1 || (p.flags & F_CONNECTION_KEEP_ALIVE));
+  return true;
+}
+
+/// RFC 9112, 3.2.2: a host in the target counts, and the Host field is forgotten.
+bool parser_core::accept_target() {
+  auto& r = *request_;
+  if (r.target.starts_with('/')) [[likely]]
+    return true;
+  if (r.method == method::connect) return r.target.find(':') != 0 && is_host(r.target);
+  auto authority = r.target_authority();
+  if (authority.empty()) return true;  // "*"
+  if (authority.starts_with(':') || !is_host(authority)) return false;
+  const bool tls = same_token(std::string_view(r.target).substr(0, r.target.find(':')), "https");
+  const auto port = authority.rfind(':');
+  if (port != std::string_view::npos && authority.back() != ']') {
+    const auto number = authority.substr(port + 1);
+    if (number.empty() || number == (tls ? "443" : "80")) authority = authority.substr(0, port);
+  }
+  headers_->set("Host", authority);
   return true;
 }
 

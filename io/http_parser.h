@@ -44,11 +44,18 @@ constexpr limits within_reach(limits l) noexcept {
 /// How far a message has come. All of it starts anew with the next one.
 struct parser_progress {
   enum class phase : std::uint8_t { start, head, body, trailers, done, failed };
+  /// Where in a chunk's extension we are: llhttp does not know "\"" in a quoted value.
+  enum class extension : std::uint8_t { none, value, token, quoted, escaped, behind };
 
   phase phase_ = phase::start;
-  bool in_field_ = false;       // a name has begun and its value has not ended
-  bool protocol_seen_ = false;  // "HTTP" stands where it must
-  bool head_complete_ = false;  // says llhttp
+  extension extension_ = extension::none;
+  bool method_done_ = false;     // its space has been seen, or llhttp reads it
+  bool method_named_ = false;    // by us, and not by llhttp
+  bool line_done_ = false;       // the start line has ended
+  bool extension_ends_ = false;  // the name of a chunk's extension has ended
+  bool in_field_ = false;        // a name has begun and its value has not ended
+  bool protocol_seen_ = false;   // "HTTP" stands where it must
+  bool head_complete_ = false;   // says llhttp
   bool has_body_ = false;
   bool until_close_ = false;  // the response's body ends with the connection
   bool keep_alive_ = false;
@@ -78,6 +85,10 @@ class parser_core : parser_progress {
   /// Start line and fields are complete and accepted (the body may still be under way).
   bool head_done() const noexcept { return phase_ >= phase::body && phase_ <= phase::done; }
   const parse_error& error() const noexcept { return error_; }
+  /// Bytes of empty lines that were skipped before the message. Somebody who puts the parser away
+  /// while it is idle gives them to the next one, so that their limit holds over the whole.
+  unsigned empty_bytes() const noexcept { return empty_lines_; }
+  void set_empty_bytes(unsigned n) noexcept { empty_lines_ = n; }
   /// Holds from the next message on.
   void set_limits(const limits& l) noexcept { limits_ = within_reach(l); }
 
@@ -99,8 +110,11 @@ class parser_core : parser_progress {
   struct glue;  // the functions llhttp calls
 
   std::size_t skip_empty_lines(std::string_view bytes) noexcept;
+  std::size_t feed_method(std::string_view bytes);
   std::size_t feed_head(std::string_view bytes);
+  std::size_t run_head(std::string_view bytes);
   std::size_t feed_body(std::string_view bytes);
+  std::size_t feed_extension(std::string_view bytes);
   std::size_t feed_trailers(std::string_view bytes);
   std::size_t run(std::string_view bytes);
   void check_lines(std::string_view bytes) noexcept;
@@ -108,6 +122,7 @@ class parser_core : parser_progress {
   void accept_head();
   void accept_fields() noexcept;
   bool accept_request_head();
+  bool accept_target();
   bool accept_response_head() noexcept;
   bool refuse(int status, std::string_view reason) noexcept;
 
@@ -135,8 +150,9 @@ class parser_core : parser_progress {
 ///
 /// Refused with 400: a missing, repeated or malformed Host, folded fields, both Content-Length and
 /// Transfer-Encoding, a repeated Content-Length, a Transfer-Encoding other than chunked, bad
-/// chunks, bare LF, control characters, HTTP/0.9; with 505 any other version but 1.0 and 1.1; and
-/// what exceeds the limits.
+/// chunks, bare LF, control characters, HTTP/0.9; with 505 any other version but 1.0 and 1.1; with
+/// 501 a method of more than 64 bytes; and what exceeds the limits. Any token is a method: which
+/// ones are known is the routes' business.
 class request_parser : public detail::parser_core {
  public:
   explicit request_parser(const limits& l = {}) noexcept;

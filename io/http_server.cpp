@@ -145,6 +145,7 @@ server& server::files(std::string path, const std::string& directory) {
   return prefix(method::get, std::move(path), [root, below](request& r) {
     request asked;  // what the answer depends on, kept for the thread that opens the file
     asked.method = r.method;
+    asked.target = r.target;
     asked.headers = r.headers;
     return answer_file(root, std::move(asked), r.path.substr(below));
   });

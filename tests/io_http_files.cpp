@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -242,6 +243,54 @@ TEST(MediaType, GoesByTheExtension) {
   EXPECT_EQ(media_type_of("x.tar.gz").text(), "application/gzip");
   EXPECT_EQ(media_type_of("Makefile").text(), "application/octet-stream");
   EXPECT_EQ(media_type_of("x.unknown").text(), "application/octet-stream");
+}
+
+/// No descriptor more than are open, as long as it lives.
+class no_more_descriptors {
+ public:
+  no_more_descriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit now = before_;
+    now.rlim_cur = 3;  // those that are open stay so
+    ::setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~no_more_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_P(HttpFiles, Are503AndNotAbsentWhenTheProcessIsOutOfDescriptors) {
+  int status = 0;
+  std::string later;
+  {
+    const no_more_descriptors held;
+    const auto a = ask("/a.txt");
+    status = a.head.status;
+    later = a.head.headers.get("retry-after").value_or("");
+  }
+  EXPECT_EQ(status, 503);
+  EXPECT_EQ(later, "1");
+  EXPECT_EQ(body("/a.txt"), "0123456789");
+}
+
+TEST_P(HttpFiles, RedirectADirectoryToItsSlash) {
+  const auto where = [&](std::string_view target, std::string_view path) {
+    request r;
+    r.target = target;
+    const auto a = root_->answer(r, path);
+    return std::to_string(a.head.status) + " " +
+           std::string(a.head.headers.get("location").value_or(""));
+  };
+  EXPECT_EQ(where("/files/sub", "sub"), "301 /files/sub/");
+  EXPECT_EQ(where("/files/sub?x=1&y", "sub"), "301 /files/sub/?x=1&y");
+  EXPECT_EQ(where("/files/su%62", "sub"), "301 /files/su%62/");
+  EXPECT_EQ(where("http://h/files/sub", "sub"), "301 /files/sub/");
+  EXPECT_EQ(where("//sub", "sub"), "301 /sub/");
+  EXPECT_EQ(where("/\\sub", "sub"), "301 /sub/");
+  EXPECT_EQ(where("/files", ""), "301 /files/");
+  EXPECT_EQ(where("/files/sub/", "sub/"), "200 ");
+  EXPECT_EQ(where("/files/a.txt", "a.txt"), "200 ");
 }
 
 }  // namespace

@@ -162,8 +162,8 @@ TEST(HttpParser, KeepsUncommonMethodsAsText) {
 }
 
 TEST(HttpParser, RejectsWordsThatAreNoMethod) {
-  EXPECT_EQ(status_of("BREW / HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
-  EXPECT_EQ(status_of("get / HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
+  EXPECT_EQ(status_of("BR@W / HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
+  EXPECT_EQ(status_of("GET\t/ HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
   EXPECT_EQ(status_of("\x16\x03\x01\x02\x01", {}), 400);  // a TLS client at the wrong port
 }
 
