@@ -22,6 +22,7 @@
 namespace heddle::http {
 
 namespace detail {
+class conversation;
 class engine;
 struct engine_handle;
 class slot;
@@ -42,22 +43,25 @@ class status_error : public std::runtime_error {
 class body_writer {
  public:
   /// Sends a piece, and waits while the client takes its time. The piece may go when the call has
-  /// returned. Throws std::system_error when the client is gone; usage_error for more than the
-  /// promised length.
+  /// returned. Throws std::system_error when the client is gone, at the first call after the server
+  /// has heard of it; usage_error for more than the promised length.
   [[nodiscard]] task<> write(std::string_view piece);
 
  private:
-  friend class detail::engine;
-  body_writer(stream_writer& out, std::string& buffer, detail::slot& slot) noexcept
-      : out_(out), buffer_(buffer), slot_(slot) {}
+  friend class detail::conversation;
+  body_writer(stream_writer& out, std::string& buffer, detail::slot& slot,
+              bool ends_with_client) noexcept
+      : out_(out), buffer_(buffer), slot_(slot), ends_with_client_(ends_with_client) {}
 
   stream_writer& out_;
   std::string& buffer_;  // the head waits here for the first piece
   detail::slot& slot_;
   std::uint64_t left_ = 0;  // of the promised length
+  const bool ends_with_client_;
   bool chunked_ = false;
   bool counted_ = false;
-  bool gone_ = false;  // the client is
+  bool begun_ = false;  // the head is gone
+  bool gone_ = false;   // the client is
 };
 
 /// What a route calls. It may return a `response`, or a `task<response>` if it has to wait for
@@ -66,6 +70,13 @@ class body_writer {
 /// Answers to pipelined requests leave in one send. What is ready is sent before a handler that may
 /// wait is called, so that no answer waits for another request: for the fastest pipelining, return
 /// a `response` where nothing needs awaiting.
+///
+/// Cancel  The task that runs a handler is the connection's. It is cancelled when the client has
+///         reset the connection and the method is GET, HEAD, OPTIONS or TRACE (noticed within half a
+///         second; other methods finish their work, and their answer is dropped), and when the
+///         grace of stop() is over. A client that has only ended its sending is still answered.
+///         cancelled_error of another task that the handler awaited is an error like any other.
+/// Throws  status_error is an answer; anything else is 500 and a report.
 class handler {
  public:
   using direct = std::function<response(request&)>;
@@ -101,12 +112,23 @@ struct server_options {
   any_duration body_timeout = std::chrono::seconds(30);
   /// Between two requests on a kept connection, and before the first; then it is closed.
   any_duration idle_timeout = std::chrono::seconds(75);
-  /// For a client that takes nothing of what is sent; then the connection is reset.
+  /// For a client that takes nothing of what is sent; then the connection is reset, at most a
+  /// quarter of the time later. A client that takes a little now and then may take for ever.
   any_duration write_timeout = std::chrono::seconds(30);
   /// Connections that wait in the kernel to be accepted, for each listener.
   int backlog = 1024;
   /// One listener for each loop.
   bool reuse_port = true;
+  /// A connection that the server ends is read from until the client has ended it too: a close with
+  /// unread bytes is a reset, which would take the last answer with it. At most so long between two
+  /// pieces, and at most so long in all.
+  any_duration linger_timeout = std::chrono::seconds(2);
+  any_duration linger_time = std::chrono::seconds(30);
+  /// Connections that are open at once; the next ones get 503 that names this limit, and are closed.
+  std::size_t max_connections = 100'000;
+  /// Bytes of large requests' bodies, and of answers that clients have not taken yet, that all
+  /// connections hold together. Beyond it requests get 503 that names this limit.
+  std::size_t max_held_bytes = std::size_t{1} << 30;
 };
 
 /// Times, counted in buckets an eighth of a power of two wide.
@@ -145,7 +167,15 @@ struct server_stats {
 ///
 /// Handlers are called from all loops at once. A handler that throws is answered for with 500 and
 /// reported through the runtime's exception handler; status_error is an answer of its own. HEAD
-/// goes to the handler of GET, its body stays here. No memory is kept for an idle connection but
+/// goes to the handler of GET, its body stays here. OPTIONS without a route is answered with 204 and
+/// Allow; a path without the method with 405 and Allow; a method that neither a standard nor a
+/// route names with 501. A route without the method leaves the request to a shorter prefix with it.
+///
+/// What clients can cost is bounded: one request by `limits`; a connection by what its stream holds
+/// unread, one body, and one answer more than 64 KiB that the client has not taken yet, since no
+/// handler that may wait is called before; all of them by max_connections and max_held_bytes.
+/// Between pipelined requests that take long, others have their turn.
+/// No memory is kept for an idle connection but
 /// its stream and its task. Routes are added before start(). Copies are not made; the server must
 /// outlive serve_forever() and stop().
 class server {
@@ -175,7 +205,10 @@ class server {
   /// Until it is cancelled or stopped.
   [[nodiscard]] task<> serve_forever();
   /// Accepts no more, closes idle connections (new ones after a moment, for their first request may
-  /// be on its way), lets those at work finish what they do, and resets what is left after `grace`.
+  /// be on its way), and lets those at work finish what they do. After `grace` it resets what is
+  /// left and cancels the handlers. It returns when every handler has ended, so that what they use
+  /// may be destroyed then: a handler that swallows its cancellation is waited for. A handler that
+  /// calls it is not waited for and not cancelled, but its own answer is lost.
   [[nodiscard]] task<> stop(any_duration grace = std::chrono::seconds(5));
 
   /// Started and not stopped.

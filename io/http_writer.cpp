@@ -106,6 +106,9 @@ void put_status(head_buffer& out, int status, bool dated) {
   if (status < 100 || status > 999) {
     throw bad_value("status " + std::to_string(status) + " does not have three digits");
   }
+  if (status < 200 && status != 101) {  // the client would go on waiting for the final one
+    throw bad_value("status " + std::to_string(status) + " is that of an interim response");
+  }
   if (status == 200 && !dated) {
     out << fresh().ok;
     return;

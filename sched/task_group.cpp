@@ -151,7 +151,7 @@ bool task_group::abort_later() noexcept {
     auto callback = detail::owned<later>(new later(*this));
     abort_queued_ = true;
     ++count_;
-    detail::post_callback(s->id, nullptr, std::move(callback));
+    detail::post_callback(s->serial, nullptr, std::move(callback));
     return true;
   } catch (const std::bad_alloc&) { return false; }
 }

@@ -127,11 +127,16 @@ class reference {
 
   // The first failure, a cancelled child included, cancels those that are still there; the join waits for all.
   ending fork(const node& n, moment begin, const moments& cancels) {
+    const auto known = abandoned_.size();
     moment failed = never;
     for (const auto& child : n.below) {
       const auto e = would(*child, begin, cancels);
       if (e.was != how::value) failed = std::min(failed, e.at);
     }
+    // What waits for a join further in that failed before was told then, and is not told again.
+    for (auto i = known; i < abandoned_.size(); ++i)
+      if (abandoned_[i].began < failed && failed < abandoned_[i].end.at) open_ = true;
+    abandoned_.resize(known);
     // A child that ends cancelled since all were cancelled tells its siblings nothing new.
     const bool from_outside = first_after(cancels, begin) <= failed;
     ending all{begin, how::value};
@@ -150,6 +155,7 @@ class reference {
       cancelled = cancelled || e.was == how::cancelled;
     }
     all.was = error != how::value ? error : cancelled ? how::cancelled : how::value;
+    if (failed < all.at) abandoned_.push_back({true, failed, all});
     // Cancelled, and no child says so: whether the join throws or the next wait does is not promised.
     if (any_within(cancels, begin, all.at) && all.was != how::cancelled) open_ = true;
     return all;
@@ -248,6 +254,7 @@ class reference {
 
   std::vector<course> courses_;
   moments moments_;
+  std::vector<course> abandoned_;  // joins, from their failure to their end
   ending end_;
   bool open_ = false;
   int trying_ = 0;  // inside would()
