@@ -18,12 +18,14 @@ void join_errors::raise(join_block& join) {
       (void)join_block::take_what_is_due(parent);
     } catch (const std::bad_alloc&) {}  // the parent is told once more, at its next fork or wait
   }
-  if (!first_cancelled_) throw_cancelled(parent.enclosing());  // abandoned, and all children ended well
+  if (!first_cancelled_)
+    throw_cancelled(parent.enclosing());  // abandoned, and all children ended well
   std::rethrow_exception(std::move(first_cancelled_));
 }
 
 void check_not_begun(const promise_base& first) {
-  if (first.end) throw_usage("co_await of a fork_join that was awaited before: its children run once");
+  if (first.end)
+    throw_usage("co_await of a fork_join that was awaited before: its children run once");
 }
 
 }  // namespace heddle::detail

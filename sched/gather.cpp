@@ -73,7 +73,8 @@ void gather_state::end(outcome how, work_list& todo) noexcept {
 void gather_state::finish(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
   auto how = s.ends_as_.load(acquire);
-  if (how == outcome::value && s.asked_.load(acquire)) how = outcome::cancelled;  // pairs with forward()
+  if (how == outcome::value && s.asked_.load(acquire))
+    how = outcome::cancelled;  // pairs with forward()
   (void)s.word_.finish_forwarding(how);
   s.close_joiners(todo);
 }

@@ -105,8 +105,7 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
     return child_ended_otherwise(child);
   if (++j.inline_done == j.count) return j.resume_parent();
   promise_base* next = nullptr;
-  if (forks_here().strands.pop_private(next) && next->end == &j && j.sound())
-      [[likely]]
+  if (forks_here().strands.pop_private(next) && next->end == &j && j.sound()) [[likely]]
     return next->handle();
   return j.next_or_parent(next ? next : forks_here().strands.pop());
 }
@@ -211,7 +210,8 @@ void join_block::child_failed(promise_base& child) noexcept {
   // Without strands nobody is told: what is listed later sees the trouble, since both change one word.
   if ((around.state().add_trouble() & word::strands) == 0) return;
   work_list todo;
-  around.cancel_abandoned(todo, [](void* join) { return static_cast<join_block*>(join)->is_lost(); });
+  around.cancel_abandoned(todo,
+                          [](void* join) { return static_cast<join_block*>(join)->is_lost(); });
   todo.settle();
 }
 

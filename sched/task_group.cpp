@@ -146,7 +146,8 @@ struct task_group::later final : detail::callback_base {
 // Lock held. False: with several loops there is no such order, or memory is short.
 bool task_group::abort_later() noexcept {
   const auto* s = detail::this_runtime();
-  if (!s || s->workers.size() != 1 || (leaving_ && running_.alone() && asked_.alone())) return false;
+  if (!s || s->workers.size() != 1 || (leaving_ && running_.alone() && asked_.alone()))
+    return false;
   try {
     auto callback = detail::owned<later>(new later(*this));
     abort_queued_ = true;

@@ -143,11 +143,11 @@ class task_group {
   std::uint32_t requests_at_entry_ = 0;
   bool entered_ = false;
   bool cancel_at_entry_ = false;
-  bool aborting_ = false;     // nobody is admitted any more
+  bool aborting_ = false;      // nobody is admitted any more
   bool abort_queued_ = false;  // a callback of the loop will see to that
-  bool own_request_ = false;  // the parent was cancelled by this group
-  bool leaving_ = false;      // the body has ended
-  bool interrupted_ = false;  // the parent was cancelled while it left
+  bool own_request_ = false;   // the parent was cancelled by this group
+  bool leaving_ = false;       // the body has ended
+  bool interrupted_ = false;   // the parent was cancelled while it left
 };
 
 namespace detail {
