@@ -61,7 +61,7 @@ class Alignment : public testing::Test {
     }
   }
 };
-using widths = testing::Types<wide<16>, wide<32>, wide<64>, wide<128>, wide<1024>, wide<4096>>;
+using widths = testing::Types<wide<32>, wide<64>, wide<4096>>;
 class width_names {
  public:
   template <class W>
@@ -178,7 +178,7 @@ TYPED_TEST(Alignment, OfFuturesAndTheirCallbacks) {
       called += extra.value;
     });
     auto t = h::create_task(give<W>(1));
-    t.add_done_callback([extra, &called](auto&) {
+    t.add_done_callback([extra, &called](const h::task_handle<W>&) {
       extra.look();
       called += extra.value;
     });
