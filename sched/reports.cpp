@@ -31,6 +31,7 @@ void report_queue::set_handler(handler h) {
 
 void report_queue::report(const error_context& what) noexcept {
   const simulation::calm alone(simulated_);
+  std::shared_ptr<const handler> now;
   try {
     auto context = inherited_context();
     error_context copy = what;
@@ -38,17 +39,19 @@ void report_queue::report(const error_context& what) noexcept {
     if (telling_) {
       auto& last = waiting_.emplace_back();
       last.what = std::move(copy);
+      last.told_to = handler_;
       last.context = std::move(context);
       return;
     }
+    now = handler_;  // kept: it may replace itself
     telling_ = true;
     teller_ = std::this_thread::get_id();
   } catch (const std::bad_alloc&) { return report_on_stderr(what); }
-  tell(what);
+  tell(*now, what);
   for (entry e; next(e);) {
     context_slot its(std::move(e.context));
     context_scope inside(&its);
-    tell(e.what);
+    tell(*e.told_to, e.what);
   }
 }
 
@@ -62,15 +65,10 @@ bool report_queue::next(entry& e) noexcept {
   return true;
 }
 
-void report_queue::tell(const error_context& what) noexcept {
-  std::shared_ptr<const handler> current;
-  {
-    std::lock_guard hold(lock_);
-    current = handler_;  // kept: it may replace itself
-  }
-  if (!*current) return report_on_stderr(what);
+void report_queue::tell(const handler& to, const error_context& what) noexcept {
+  if (!to) return report_on_stderr(what);
   try {
-    (*current)(what);
+    to(what);
   } catch (...) {
     error_context failed;
     failed.message = "the exception handler itself failed";

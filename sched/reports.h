@@ -22,15 +22,15 @@ namespace heddle::detail {
 // Chosen    A queue. Who reports while no call is under way calls the handler, then for what came
 //           meanwhile, until the queue is empty. Others put their report into the queue and go on,
 //           the handler itself among them.
-// Promised  Order: that of the reports. Each is told in the context in which it was reported. No
-//           memory is taken unless a call is under way. What cannot be queued for lack of memory
-//           becomes a line on stderr.
+// Promised  Order: that of the reports. Each is told to the handler that was set, and in the
+//           context that was current, when it was reported. No memory is taken for the queue unless
+//           a call is under way. What cannot be queued for lack of memory becomes a line on stderr.
 class report_queue {
  public:
   using handler = std::function<void(const error_context&)>;
 
   report_queue(simulation* s, handler h);
-  /// The former handler may still be in a call that is under way.
+  /// The former handler may still be in a call, and gets what was reported before.
   void set_handler(handler h);
   /// Calls the handler now, unless it is in a call; then later, perhaps on another thread.
   void report(const error_context& what) noexcept;
@@ -40,9 +40,10 @@ class report_queue {
  private:
   struct entry {
     error_context what;
+    std::shared_ptr<const handler> told_to;
     context_map_ref context;
   };
-  void tell(const error_context& what) noexcept;
+  static void tell(const handler& to, const error_context& what) noexcept;
   [[nodiscard]] bool next(entry& e) noexcept;
 
   simulation* const simulated_;

@@ -266,8 +266,8 @@ class runtime {
   [[nodiscard]] std::string reactor() const;
   /// Why it is epoll although io_uring was tried first, a sentence for people; empty if there is nothing to say.
   [[nodiscard]] const std::string& reactor_note() const noexcept;
-  /// Replaces the exception handler; an empty one restores the default. From any thread. A call of
-  /// the former one may still be under way.
+  /// Replaces the exception handler; an empty one restores the default. From any thread. The former
+  /// one still gets what was reported before, perhaps after this call.
   void set_exception_handler(std::function<void(const error_context&)> handler);
   /// Replaces the task factory (options.task_factory); an empty one restores the default. From any thread.
   void set_task_factory(std::function<void(task_options&)> factory);

@@ -8,8 +8,10 @@ void leavers::forget(wait_queue& lock) noexcept {
     lock.lock();
     for (waiter* w = list_.first(); w;) {
       waiter* const next = w->next;
-      // Pairs with runs_on(). A frame whose entry is linked stands, since its task needs the lock to take the entry out.
-      if (!w->past.exchange(true, acq_rel)) list_.unlink(*w);
+      // Unlinked first: once the flag is set the task does not take the lock, and its frame may go. If the task was faster it comes for
+      // the lock, so its entry stands, and is linked again. The exchange pairs with runs_on().
+      list_.unlink(*w);
+      if (w->past.exchange(true, acq_rel)) list_.link_before(*w, next);
       w = next;
     }
     const bool none = list_.empty();
