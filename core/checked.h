@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The one door for numbers that a user or a peer chose: durations, counts, sizes, lengths, and their text.
+// The one door for numbers that a user or a peer chose: durations, counts, sizes, lengths, and
+// their text.
 //
-// Problem   A bare conversion is silent at the ends of its types. A NaN becomes some integer, 2^32 becomes 0, -1 becomes 2^64 - 1, and
-//           hours::max() becomes a time in the past.
-// Chosen    Each conversion names what it does at the ends: `checked` refuses, `saturated` clamps, `narrow` ends the process, since the
-//           library itself promised that the value fits. `to_duration` clamps, and refuses a NaN. `parse_number` refuses.
-// Promised  tests/house_check refuses a static_cast that narrows a size, a duration_cast, and strtol and its kin anywhere else.
+// Problem   A bare conversion is silent at the ends of its types. A NaN becomes some integer, 2^32
+//           becomes 0, -1 becomes 2^64 - 1, and hours::max() becomes a time in the past.
+// Chosen    Each conversion names what it does at the ends: `checked` refuses, `saturated` clamps,
+//           `narrow` ends the process, since the library itself promised that the value fits.
+//           `to_duration` clamps, and refuses a NaN. `parse_number` refuses.
+// Promised  tests/house_check refuses a static_cast that narrows a size, a duration_cast, and
+//           strtol and its kin anywhere else.
 #pragma once
 
 #include <heddle/core/assert.h>
@@ -30,7 +33,8 @@ namespace detail {
 template <class T>
 concept whole_number = std::is_integral_v<T> && !std::is_same_v<T, bool>;
 
-/// `v` is a value of `To`. Signs are compared as numbers: -1 is no std::size_t. Cost: two comparisons at most.
+/// `v` is a value of `To`. Signs are compared as numbers: -1 is no std::size_t. Cost: two
+/// comparisons at most.
 template <whole_number To, whole_number From>
 [[nodiscard]] constexpr bool fits(From v) noexcept {
   constexpr auto least = std::numeric_limits<To>::min();
@@ -62,7 +66,8 @@ template <whole_number To, whole_number From>
   return std::numeric_limits<To>::max();
 }
 
-/// A number of the user's as a `To` from `least` to `most`. Throws bad_value, which says `name`, the value and the range.
+/// A number of the user's as a `To` from `least` to `most`. Throws bad_value, which says `name`,
+/// the value and the range.
 template <whole_number To, whole_number From>
 [[nodiscard]] constexpr To checked(From v, const char* name,
                                    To least = std::numeric_limits<To>::min(),
@@ -77,8 +82,8 @@ template <whole_number To, whole_number From>
                      saturated<std::uint64_t>(most));
 }
 
-/// A number that the library has bounded already. One that does not fit all the same is a bug of the library: the process ends, with no
-/// byte lost silently. Cost: a comparison.
+/// A number that the library has bounded already. One that does not fit all the same is a bug of
+/// the library: the process ends, with no byte lost silently. Cost: a comparison.
 template <whole_number To, whole_number From>
 [[nodiscard]] constexpr To narrow(From v) noexcept {
   HEDDLE_ASSERT(fits<To>(v), "a length that had been bounded does not fit its type");
@@ -94,8 +99,8 @@ template <whole_number T>
   return b < T{} ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max();
 }
 
-/// All of `text` is digits of `base` (no sign, no space), at least one, and their value is at most `most`: true, and `value` is set.
-/// Leading zeros are allowed. Never throws.
+/// All of `text` is digits of `base` (no sign, no space), at least one, and their value is at most
+/// `most`: true, and `value` is set. Leading zeros are allowed. Never throws.
 [[nodiscard]] bool parse_digits(std::string_view text, std::uint64_t most, std::uint64_t& value,
                                 unsigned base = 10) noexcept;
 template <whole_number T>
@@ -106,13 +111,14 @@ template <whole_number T>
   value = static_cast<T>(parsed);
   return true;
 }
-/// A decimal fraction ("2", "0.5", "1e-3") from 0 to `most`. False for NaN, infinity, a sign, and anything behind the number.
+/// A decimal fraction ("2", "0.5", "1e-3") from 0 to `most`. False for NaN, infinity, a sign, and
+/// anything behind the number.
 [[nodiscard]] bool parse_number(std::string_view text, double& value, double most) noexcept;
 
 }  // namespace detail
 
-/// Turns any duration into nanoseconds: an infinite or very long one is clamped at the end of its side. Fractions round up, so that no wait
-/// is too short.
+/// Turns any duration into nanoseconds: an infinite or very long one is clamped at the end of its
+/// side. Fractions round up, so that no wait is too short.
 /// Cost      whole nanoseconds to hours: a multiplication. Throws bad_value for a NaN.
 template <class Rep, class Period>
 constexpr std::chrono::duration<std::int64_t, std::nano> to_duration(
@@ -137,8 +143,9 @@ constexpr std::chrono::duration<std::int64_t, std::nano> to_duration(
   }
 }
 
-/// A duration in an argument or an option: whatever duration it is made of is converted by to_duration, so hours::max() means for ever.
-/// Reads as nanoseconds. Throws bad_value, where it is made, for a NaN.
+/// A duration in an argument or an option: whatever duration it is made of is converted by
+/// to_duration, so hours::max() means for ever. Reads as nanoseconds. Throws bad_value, where it is
+/// made, for a NaN.
 class any_duration {
   using nanoseconds = std::chrono::duration<std::int64_t, std::nano>;
 
@@ -159,7 +166,8 @@ class any_duration {
   nanoseconds value_;
 };
 
-/// The port in an argument, made of whatever integer. Throws bad_value, where it is made, outside of 0 to 65535.
+/// The port in an argument, made of whatever integer. Throws bad_value, where it is made, outside
+/// of 0 to 65535.
 class port_number {
  public:
   template <detail::whole_number T>

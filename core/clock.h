@@ -32,7 +32,8 @@ constexpr time_point saturating_add(time_point from, duration by) noexcept {
   if (by < duration::zero() && from < time_point::min() - by) return time_point::min();
   return from + by;
 }
-/// What is left until `end`; zero if that is past. Never overflows: `now` minus an `end` at the beginning of time would.
+/// What is left until `end`; zero if that is past. Never overflows: `now` minus an `end` at the
+/// beginning of time would.
 constexpr duration time_left(time_point end, time_point now) noexcept {
   if (end <= now) return duration::zero();
   if (now < time_point() && end > time_point::max() + now.time_since_epoch())

@@ -18,7 +18,8 @@ frame_depot::~frame_depot() {
 raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
   const std::size_t size = (index + 1) * grain;
   static_assert(sizeof(raw_links::block) <= grain && sizeof(chunk) <= grain);
-  // The first block stands one alignment behind the chunk's head, so that all of them stand aligned.
+  // The first block stands one alignment behind the chunk's head, so that all of them stand
+  // aligned.
   const std::size_t alignment = alignment_of(size);
   auto* raw = static_cast<std::byte*>(
       ::operator new(alignment + size * batch, std::align_val_t(alignment)));

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Memory for coroutine frames and other short-lived blocks: a free list per thread and size (protocol MAGAZINE, magazine.h).
 //
-// Alignment  A frame with an alignas(64) local, or a callback with such a capture, needs a block at a multiple of 64. The compiler asks
-//            operator new for a size only. But the size of such a frame or object is a multiple of its alignment.
-// Chosen     A block of n bytes stands at a multiple of the largest power of two that divides n, 4096 at most. So every alignment is
-//            honoured without being asked for. It costs at most one block for each chunk that is carved, and nothing later.
+// Alignment  A frame with an alignas(64) local, or a callback with such a capture, needs a block at
+//            a multiple of 64. The compiler asks operator new for a size only. But the size of such
+//            a frame or object is a multiple of its alignment.
+// Chosen     A block of n bytes stands at a multiple of the largest power of two that divides n,
+//            4096 at most. So every alignment is honoured without being asked for. It costs at most
+//            one block for each chunk that is carved, and nothing later.
 #pragma once
 
 #include <heddle/core/magazine.h>
@@ -127,7 +129,8 @@ HEDDLE_INLINE void frame_free(void* block, std::size_t bytes) noexcept {
   frame_free_to(index, block, frame_depot::batch_of(index));
 }
 
-/// Base of short-lived objects of the library that live on the frame cache. Over-aligned ones too: see the head of this file.
+/// Base of short-lived objects of the library that live on the frame cache. Over-aligned ones too:
+/// see the head of this file.
 struct frame_cached {
   static void* operator new(std::size_t bytes) { return frame_allocate(bytes); }
   static void operator delete(void* block, std::size_t bytes) noexcept { frame_free(block, bytes); }

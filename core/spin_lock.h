@@ -9,16 +9,20 @@
 
 namespace heddle::detail {
 
-/// What a thread does between two looks at what another thread is about to change: it spins, then yields, then sleeps.
+/// What a thread does between two looks at what another thread is about to change: it spins, then
+/// yields, then sleeps.
 //
-// Problem   The thread that is waited for may be preempted. Spinning then wastes a processor. Yielding does not help either when the
-//           waiter has a real-time priority (SCHED_FIFO): the kernel gives it the processor again at once, and both stand still.
-// Rejected  A lock word with a third state, and a futex that unlock wakes. A plain store cannot see waiters, so each unlock would have to
-//           be a locked operation: some 5 ns more for each of the millions of sections that nobody waits for.
-// Chosen    After 6 rounds of spinning (63 pauses) and 32 yields the waiter sleeps: 50 us at first, doubled each time, 1 ms at most.
-//           Nobody has to wake it, so unlock stays a plain store.
-// Cost      A waiter that sleeps learns of the end late: by at most as long as it has waited, and by at most 1 ms (and the kernel's slack).
-//           Only who waits for a preempted thread comes so far.
+// Problem   The thread that is waited for may be preempted. Spinning then wastes a processor.
+//           Yielding does not help either when the waiter has a real-time priority (SCHED_FIFO):
+//           the kernel gives it the processor again at once, and both stand still.
+// Rejected  A lock word with a third state, and a futex that unlock wakes. A plain store cannot see
+//           waiters, so each unlock would have to be a locked operation: some 5 ns more for each of
+//           the millions of sections that nobody waits for.
+// Chosen    After 6 rounds of spinning (63 pauses) and 32 yields the waiter sleeps: 50 us at first,
+//           doubled each time, 1 ms at most. Nobody has to wake it, so unlock stays a plain store.
+// Cost      A waiter that sleeps learns of the end late: by at most as long as it has waited, and
+//           by at most 1 ms (and the kernel's slack). Only who waits for a preempted thread comes
+//           so far.
 // In a simulated world each pause is a step of that world, and nothing sleeps.
 class backoff {
  public:
@@ -28,7 +32,8 @@ class backoff {
     else
       pause_thread();
   }
-  /// The same, of the machine's thread even inside a world: what is waited for happens on another thread of the machine.
+  /// The same, of the machine's thread even inside a world: what is waited for happens on another
+  /// thread of the machine.
   void pause_thread() noexcept {
     if (turns_ >= spins) return stand_back();
     for (unsigned i = 0; i < (1u << turns_); ++i) cpu_relax();
@@ -50,7 +55,8 @@ class backoff {
 /// A lock for sections of a few instructions in which nothing of the user's runs and nothing blocks.
 /// Cost      1 locked operation to take, a plain store to release; 4 bytes.
 /// Ordering  unlock() (release) pairs with the lock() (acquire) that follows.
-/// Blocking  A holder may be preempted: a waiter spins, yields, and then sleeps between two looks (see backoff).
+/// Blocking  A holder may be preempted: a waiter spins, yields, and then sleeps between two looks
+///           (see backoff).
 class spin_lock {
  public:
   void lock() noexcept {

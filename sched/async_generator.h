@@ -145,8 +145,8 @@ class generator_base : public promise_base {
 
 using generator_ref = counted_ptr<generator_base>;
 
-/// A value between its yield and the next. The promise must not be aligned to more than 16 bytes (promise_base::of), so what is stands in
-/// a block of its own: an allocation for each such value.
+/// A value between its yield and the next. The promise must not be aligned to more than 16 bytes
+/// (promise_base::of), so what is stands in a block of its own: an allocation for each such value.
 template <class T>
 class generator_value {
  public:

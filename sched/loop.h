@@ -90,7 +90,8 @@ class loop : public detail::executor {
         new detail::bound_callback<detail::callback, std::decay_t<F>, std::decay_t<Args>...>(
             std::forward<F>(f), std::forward<Args>(args)...));
   }
-  /// The same, not before `delay` has passed. A negative delay counts as past. Throws bad_value for a NaN.
+  /// The same, not before `delay` has passed. A negative delay counts as past. Throws bad_value for
+  /// a NaN.
   template <class Rep, class Period, class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   callback_handle call_later(std::chrono::duration<Rep, Period> delay, F&& f, Args&&... args) {

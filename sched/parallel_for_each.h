@@ -171,7 +171,8 @@ task<> for_each_in(R range, std::uint64_t grain, F f) {
 
 void check_grain(std::size_t grain);
 
-/// An end of a range of integers as the type that both ends have in common: -1 is no unsigned index.
+/// An end of a range of integers as the type that both ends have in common: -1 is no unsigned
+/// index.
 template <class To, class From>
 To index_as(From i) {
   if constexpr (std::same_as<To, From>)
@@ -193,7 +194,9 @@ To index_as(From i) {
 /// A range that cannot be split (a list, an input range) is read in batches of `grain` by one strand at a time, while earlier batches run;
 /// four a loop are under way at most. From an input range elements are taken by value, and `f` may move from them.
 /// Grain     what takes some microseconds: then a leaf costs about 1 % more than its work, and 2 frames, and an element nothing.
-/// Throws    usage_error for grain 0; bad_value for a negative index beside an unsigned one; what `f` throws: the first failure in the order of the range, after all that had begun has ended. The rest
+/// Throws    usage_error for grain 0; bad_value for a negative index beside an unsigned one; what
+///           `f` throws: the first failure in the order of the range, after all that had begun has
+///           ended. The rest
 ///           of that leaf, and leaves not begun, are skipped.
 /// Cancel    of the task: seen at every fork and by every element that waits.
 /// The caller resumes on the loop that ends the last leaf; a pinned one at home.

@@ -30,7 +30,8 @@ template <class A>
 concept other_awaitable = !shared_awaitable<std::remove_cvref_t<A>> &&
                           !is_task<std::remove_cvref_t<A>> && body_value<A&&>::awaited;
 
-/// A constant of what can be copied and awaited, as a shield that a lambda has captured by value. The copy is awaited.
+/// A constant of what can be copied and awaited, as a shield that a lambda has captured by value.
+/// The copy is awaited.
 template <class A>
 concept copied_awaitable = std::copy_constructible<A> && other_awaitable<A&>;
 
@@ -46,7 +47,8 @@ template <class T, class D>
   return detail::wait_for_task(std::move(inner), detail::limit_of(limit));
 }
 /// The same for a task of its own or a future, which is cancelled when the limit passes. One that is done yields at once, whatever the limit.
-/// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue, constant or not.
+/// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue,
+/// constant or not.
 template <detail::shared_awaitable A, class D>
 [[nodiscard]] auto wait_for(A& shared, D limit) {
   return detail::run_with_deadline(detail::limit_of(limit),

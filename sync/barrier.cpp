@@ -58,12 +58,11 @@ void barrier::complete(work_list& todo) noexcept {
   state_ = leaving_.empty() ? state::filling : state::draining;
 }
 
-// The task of `w` runs on. What has become of the barrier since decides what the task gets.
+// The task of `w` runs on; the last of a round begins the next one.
 void barrier::run_on(waiting& w) noexcept {
   work_list todo;
   waiters_.lock();
   leaving_.remove(w);
-  if (state_ == state::resetting || state_ == state::broken) w.broken_ = true;
   if (leaving_.empty() && state_ != state::broken) begin_round(todo);
   waiters_.unlock();
   todo.settle();
@@ -111,6 +110,7 @@ void barrier::reset() noexcept {
   work_list todo;
   waiters_.lock();
   drop_round(todo);
+  for (waiter* w = leaving_.first(); w; w = w->next) static_cast<waiting*>(w)->broken_ = true;
   if (leaving_.empty())
     begin_round(todo);
   else

@@ -13,7 +13,8 @@ namespace heddle {
 /// A meeting point of a fixed number of tasks: the last to come lets all go on. The next round
 /// begins when all of them have run on; who comes before waits for it.
 ///
-/// Cost      wait(): 1 locked operation and those of suspending, and 2 when it runs on; 0 allocations
+/// Cost      wait(): 1 locked operation and those of suspending, and 2 when it runs on; 0
+///           allocations
 /// Ordering  every wait() of a round synchronizes-with the end of every wait() of that round; who
 ///           came first is scheduled first
 /// Cancel    a cancelled wait() leaves the round, which then needs another party, unless it was
@@ -35,7 +36,9 @@ class barrier {
   /// Who waits gets broken_barrier_error, and who was let go and has not run on yet. The barrier is
   /// as new when all of these have; who came for the next round stays. Else: repairs an abort.
   void reset() noexcept;
-  /// The same, also for who came for the next round, and for who comes later until reset().
+  /// Who waits, also for the next round, and who comes later until reset(), gets
+  /// broken_barrier_error. Who was let go by a complete round is through: on several loops that task
+  /// may be at work already.
   void abort() noexcept;
 
   [[nodiscard]] std::size_t parties() const noexcept { return parties_; }

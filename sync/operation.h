@@ -29,7 +29,8 @@ concept leaves_by_itself = requires(What& what, waiter& w) {
   { what.leave(w) } noexcept;
 };
 
-/// The primitive keeps those that it has let go until they run on (protocol LEAVERS). False: it is gone.
+/// The primitive keeps those that it has let go until they run on (protocol LEAVERS). False: it is
+/// gone.
 template <class What>
 concept told_when_it_runs_on = requires(What& what, waiter& w) {
   { what.runs_on(w) } noexcept -> std::same_as<bool>;

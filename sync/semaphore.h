@@ -14,8 +14,8 @@ namespace heddle {
 /// A number of permits. `acquire` takes one or waits for one; `release` gives one back, from any
 /// thread.
 ///
-/// Cost      uncontended: 1 CAS each way, 0 allocations (the waiter lives in the caller's frame); an
-///           acquire() that waited: 2 locked operations more when it runs on
+/// Cost      uncontended: 1 CAS each way, 0 allocations (the waiter lives in the caller's frame);
+///           an acquire() that waited: 2 locked operations more when it runs on
 /// Ordering  release() synchronizes-with the acquire() that gets the permit; permits go out in the
 ///           order of asking. A newcomer does not overtake a task that was given a permit and has
 ///           not run on yet, even if more permits are free
@@ -92,8 +92,8 @@ class semaphore {
 
  private:
   // Twice the free permits, plus 1 while tasks (may) wait, or leave. With the 1 only the holder of
-  // the queue's lock changes the word. Permits are free beside the 1 only while somebody leaves: the
-  // leaver passes them on when it runs on.
+  // the queue's lock changes the word. Permits are free beside the 1 only while somebody leaves:
+  // the leaver passes them on when it runs on.
   static constexpr std::uint64_t waiting_bit = 1;
   static constexpr std::uint64_t one = 2;
   static constexpr std::uint64_t unbounded = static_cast<std::uint64_t>(PTRDIFF_MAX) * one;

@@ -30,7 +30,8 @@ long sleeps(pid_t thread) {
   return -1;
 }
 
-/// A thread calls `wait`. True: it has slept some ten times by itself, after which `let_go` was called. False: not within a minute.
+/// A thread calls `wait`. True: it has slept some ten times by itself, after which `let_go` was
+/// called. False: not within a minute.
 bool sleeps_in(const std::function<void()>& wait, const std::function<void()>& let_go) {
   std::atomic<pid_t> waiter_id{0};
   std::thread waiter([&] {

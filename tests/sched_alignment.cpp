@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Results, captures, arguments and locals that are aligned to more than the heap's 16 bytes stand where they must, wherever they are kept.
+// Results, captures, arguments and locals that are aligned to more than the heap's 16 bytes stand
+// where they must, wherever they are kept.
 #include <heddle/core/future.h>
 #include <heddle/sched/as_completed.h>
 #include <heddle/sched/async_generator.h>

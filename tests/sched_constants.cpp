@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Handles, futures and shields that are constants, as a lambda that has captured them by value sees them: every verb takes them.
+// Handles, futures and shields that are constants, as a lambda that has captured them by value sees
+// them: every verb takes them.
 #include <heddle/core/future.h>
 #include <heddle/sched/as_completed.h>
 #include <heddle/sched/create_task.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Durations and counts that make no sense, or are as large as their type allows, in every verb that takes one.
+// Durations and counts that make no sense, or are as large as their type allows, in every verb that
+// takes one.
 #include <heddle/core/future.h>
 #include <heddle/sched/as_completed.h>
 #include <heddle/sched/create_task.h>
