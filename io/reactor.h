@@ -67,5 +67,7 @@ class reactor : public driver {
 
 /// The reactor of the loop that this thread is. Throws no_running_loop elsewhere.
 inline reactor& current_reactor() { return static_cast<reactor&>(current_driver()); }
+/// The same, or nullptr elsewhere.
+HEDDLE_NOINLINE reactor* reactor_here() noexcept;
 
 }  // namespace heddle::detail

@@ -2,6 +2,7 @@
 #include <heddle/io/source.h>
 
 #include <heddle/core/assert.h>
+#include <heddle/core/thread_state.h>
 #include <heddle/io/reactor.h>
 
 #include <poll.h>
@@ -190,6 +191,8 @@ void io_source::free_slot() noexcept {
   table.free = this;
   table.lock.unlock();
 }
+
+reactor* reactor_here() noexcept { return this_thread().loop ? &current_reactor() : nullptr; }
 
 // Nothing of the waiter may be touched once the lock is released: its task may be running.
 HEDDLE_NOINLINE bool readable_wait::suspend(task_record& t) noexcept {
