@@ -48,7 +48,7 @@ void io_source::orphan_all(reactor& ending) noexcept {
   const auto n = table.count.load(acquire);  // pairs with claim()
   for (std::uint32_t i = 0; i < n; ++i) {
     auto& s = at(i);
-    if (s.home.load(acquire) != &ending) continue;  // pairs with claim()
+    if (s.home.load(acquire) != &ending) continue;  // pairs with claim() and retire()
     source_owner* told = nullptr;
     s.readable.lock();
     s.writable.lock();
@@ -166,7 +166,7 @@ void io_source::retire() noexcept {
   generation_.store(generation_.load(relaxed) + 1, release);  // pairs with generation()
   while (waiter* w = readable.claim_first()) todo.schedule(*w->task);
   while (waiter* w = writable.claim_first()) todo.schedule(*w->task);
-  home.store(nullptr, relaxed);
+  home.store(nullptr, release);  // pairs with orphan_all(): the reactor is not called any more
   owner = nullptr;
   descriptor = -1;
   lent_chunk* unread = kernel.first;

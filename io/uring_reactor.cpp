@@ -277,8 +277,8 @@ void uring_reactor::submit_owed_locked() noexcept {
 }
 
 // Protocol WITHDRAW. True: `kind`, under way in this ring, has not reached the kernel and will do
-// nothing there. `at`: where its entry stands, if it has one.
-bool uring_reactor::withdraw(io_source& s, operation kind, std::uint32_t at) noexcept {
+// nothing there.
+bool uring_reactor::withdraw(io_source& s, operation kind) noexcept {
   auto& k = s.kernel;
   const auto mark = mark_of(kind, s.slot, s.generation());
   bool withdrawn = false;
@@ -286,6 +286,7 @@ bool uring_reactor::withdraw(io_source& s, operation kind, std::uint32_t at) noe
   if (s.home.load(relaxed) == this && (k.owed & bit(kind)) != 0) {
     withdrawn = k.withdrawn = true;
   } else {
+    const std::uint32_t at = kind == operation::receive ? k.receive_at : k.poll_at;
     const auto waits = [&] {
       const unsigned head =
           __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);  // pairs with the kernel's release
@@ -399,11 +400,10 @@ io_source& uring_reactor::watch(int descriptor, source_owner* owner, watched_for
 void uring_reactor::unwatch(io_source& s) noexcept {
   auto& k = s.kernel;
   if (k.operations == 0) return;
-  if (k.receiver)
-    (void)static_cast<uring_reactor*>(k.receiver)->withdraw(s, operation::receive, k.receive_at);
+  if (k.receiver) (void)static_cast<uring_reactor*>(k.receiver)->withdraw(s, operation::receive);
   if (k.armed == 0) return;
   const auto kind = poll_of(k.armed);
-  if (!withdraw(s, kind, k.poll_at)) begin(s, cancel_of(kind), s.generation());
+  if (!withdraw(s, kind)) begin(s, cancel_of(kind), s.generation());
 }
 
 // Under the source's read lock.

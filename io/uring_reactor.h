@@ -116,7 +116,7 @@ class uring_reactor final : public reactor {
   [[nodiscard]] io_uring_sqe* entry_locked() noexcept;
   void prepare(io_uring_sqe& e, io_source& s, operation kind, std::uint32_t generation) noexcept;
   void submit_owed_locked() noexcept;
-  [[nodiscard]] bool withdraw(io_source& s, operation kind, std::uint32_t at) noexcept;
+  [[nodiscard]] bool withdraw(io_source& s, operation kind) noexcept;
   void submit_locked() noexcept;
   unsigned publish_locked() noexcept;
   int enter(unsigned submit, unsigned wait_for, duration limit) noexcept;

@@ -249,8 +249,7 @@ TEST_P(NeverAwaited, NothingIsSaidOfWhatWasGivenAwayOrMovedOrCancelledBeforeItsF
     try {
       co_await cancelled;
     } catch (const h::cancelled_error&) {}
-    auto forked = h::fork_join(forgotten(), forgotten());
-    (void)co_await std::move(forked);
+    (void)co_await h::fork_join(forgotten(), forgotten());
   });
   EXPECT_TRUE(found.empty()) << found[0].message;
 }
