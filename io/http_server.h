@@ -202,7 +202,7 @@ class server {
 
   /// Begins to listen, on every loop. Throws std::system_error naming the address.
   [[nodiscard]] task<> start(std::string host, port_number port);
-  /// Until it is cancelled or stopped.
+  /// Until it is cancelled or stopped; then it throws cancelled_error, as heddle::server's does.
   [[nodiscard]] task<> serve_forever();
   /// Accepts no more, closes idle connections (new ones after a moment, for their first request may
   /// be on its way), and lets those at work finish what they do. After `grace` it resets what is

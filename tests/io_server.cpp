@@ -99,7 +99,7 @@ TEST_P(Server, RefusesToServeForeverTwiceOrWhenClosed) {
     co_await until([&] { return waits(serving); });
     EXPECT_TRUE(is<h::usage_error>(co_await error_of(s.serve_forever())));
     s.close();
-    co_await serving;
+    EXPECT_TRUE(is<h::cancelled_error>(co_await error_of(join(serving))));
     EXPECT_TRUE(is<h::usage_error>(co_await error_of(s.serve_forever())));
     EXPECT_THROW(s.start_serving(), h::usage_error);
   });

@@ -76,7 +76,8 @@ TEST_P(SRV, SRV_04_TwiceOrClosedItRefuses) {
     const std::string twice = co_await ending(s.serve_forever());
     EQUAL(twice, "Usage");
     s.close();
-    co_await serving;
+    const std::string closed_elsewhere = co_await ending(serving);
+    EQUAL(closed_elsewhere, "Cancelled");
     const std::string late = co_await ending(s.serve_forever());
     EQUAL(late, "Usage");
     THROWS(h::usage_error, s.start_serving());
