@@ -12,6 +12,7 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <span>
 #include <utility>
 
 namespace heddle::http {
@@ -159,7 +160,9 @@ struct parser_core::glue {
     if (c.phase_ == phase::trailers || !c.in_field_) return 0;
     auto& place = c.headers_->places_.back();
     if (place.value_at == 0) place.value_at = c.offset_of(at);
-    place.value_size += heddle::detail::narrow<std::uint32_t>(n);
+    // Up to here: what lies between the pieces of a folded value belongs to it.
+    place.value_size =
+        c.offset_of(at) + heddle::detail::narrow<std::uint32_t>(n) - place.value_at;
     return 0;
   }
 
@@ -210,6 +213,7 @@ struct parser_core::glue {
     if (p->content_length > 0) return 0;
     c.phase_ = phase::trailers;
     c.last_ = '\n';
+    c.lines_ = 1;
     c.head_bytes_ = 0;
     return HPE_PAUSED;
   }
@@ -460,8 +464,11 @@ void parser_core::check_lines(std::string_view bytes) noexcept {
   const char* const end = bytes.data() + bytes.size();
   for (const char* p = bytes.data(); p != end;) {
     if (last_ == '\n' && (*p == ' ' || *p == '\t')) {
-      refuse(400, "folded header fields are not accepted");
-      return;
+      if (!response_ || lines_ < 2) {  // a client must accept them, behind a field
+        refuse(400, "folded header fields are not accepted");
+        return;
+      }
+      folded_ = true;
     }
     const auto* lf =
         static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
@@ -479,6 +486,7 @@ void parser_core::check_lines(std::string_view bytes) noexcept {
     }
     line_done_ = true;
     last_ = '\n';
+    ++lines_;
     p = lf + 1;
   }
 }
@@ -489,6 +497,7 @@ std::uint32_t parser_core::offset_of(const char* at) const noexcept {
 
 void parser_core::accept_head() {
   const auto& p = glue::parser(*this);
+  if (folded_ && !unfold_fields()) return;
   accept_fields();
   if (request_ ? !accept_request_head() : !accept_response_head()) return;
   if ((p.flags & F_CONTENT_LENGTH) && has_body_ && p.content_length > limits_.body_bytes) {
@@ -566,11 +575,50 @@ bool parser_core::accept_response_head() noexcept {
   const auto& p = glue::parser(*this);
   if (p.http_major != 1) return refuse(505, "the server speaks another version of HTTP");
   if (p.status_code < 100) return refuse(400, "the status code has fewer than three digits");
+  if (codings_ > 0 && has_body_ && !((p.flags & F_CHUNKED) && only_chunked()))
+    return refuse(501, "no transfer coding is known but chunked");
   response_->status = p.status_code;
   until_close_ = has_body_ && llhttp_message_needs_eof(&p);
-  keep_alive_ = !until_close_ && p.status_code != 101 && !(p.flags & F_CONNECTION_CLOSE) &&
+  // llhttp reads folded fields piece by piece; and chunks in HTTP/1.0 are no framing to go on with.
+  const bool odd = folded_ || (codings_ > 0 && p.http_minor == 0);
+  keep_alive_ = !until_close_ && !odd && p.status_code != 101 && !(p.flags & F_CONNECTION_CLOSE) &&
                 (p.http_minor == 1 || (p.flags & F_CONNECTION_KEEP_ALIVE));
   return true;
+}
+
+/// Replaces the line ends inside of folded values by spaces. False: a field that frames the body is
+/// folded, and llhttp may have read another number or coding from it than others would.
+bool parser_core::unfold_fields() noexcept {
+  for (const auto& place : headers_->places_) {
+    const auto value = std::span(headers_->text_).subspan(place.value_at, place.value_size);
+    if (std::ranges::find(value, '\n') == value.end()) continue;
+    const auto name = headers_->name_of(place);
+    if (same_token(name, "content-length") || same_token(name, "transfer-encoding"))
+      return refuse(400, "a folded field tells where the body ends");
+    for (char& c : value)
+      if (c == '\r' || c == '\n') c = ' ';
+  }
+  return true;
+}
+
+/// The transfer codings are: chunked, once.
+bool parser_core::only_chunked() const noexcept {
+  unsigned found = 0;
+  for (const auto field : *headers_) {
+    if (!same_token(field.name, "transfer-encoding")) continue;
+    for (std::string_view rest = field.value; !rest.empty();) {
+      auto coding = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(rest.size(), coding.size() + 1));
+      while (!coding.empty() && (coding.front() == ' ' || coding.front() == '\t'))
+        coding.remove_prefix(1);
+      while (!coding.empty() && (coding.back() == ' ' || coding.back() == '\t'))
+        coding.remove_suffix(1);
+      if (coding.empty()) continue;  // RFC 9110, 5.6.1: empty elements of a list are no elements
+      if (!same_token(coding, "chunked")) return false;
+      ++found;
+    }
+  }
+  return found == 1;
 }
 
 void parser_core::finish() noexcept {
@@ -613,6 +661,10 @@ std::size_t response_parser::feed(std::string_view bytes) {
     if (!interim) return used;
     message_.clear();
     restart();
+    if (++interim_ > most_interim()) {
+      refuse(400, "more interim answers (1xx) than limits::interim_answers");
+      return used;
+    }
   }
 }
 
@@ -620,6 +672,7 @@ void response_parser::next() noexcept {
   message_.clear();
   restart();
   to_head_ = false;
+  interim_ = 0;
 }
 
 }  // namespace heddle::http

@@ -24,6 +24,8 @@ struct limits {
   std::size_t header_count = 100;        // 431
   std::size_t target_bytes = 8 * 1024;   // 414
   std::size_t body_bytes = 1024 * 1024;  // 413
+  // Answers with status 1xx before the one that counts: a client gives up beyond so many.
+  std::size_t interim_answers = 100;
 };
 
 /// Why a message was refused: the status a server answers with, and a sentence for people.
@@ -59,8 +61,10 @@ struct parser_progress {
   bool has_body_ = false;
   bool until_close_ = false;  // the response's body ends with the connection
   bool keep_alive_ = false;
+  bool folded_ = false;          // a field of the response goes on in another line
   char last_ = 0;                // the last byte of the head before this piece
   unsigned empty_lines_ = 0;     // bytes skipped before the start line
+  std::size_t lines_ = 0;        // of the head, or the trailers, that have ended
   unsigned hosts_ = 0;           // fields of that name
   unsigned codings_ = 0;         // Transfer-Encoding fields
   std::size_t head_bytes_ = 0;   // of this head so far
@@ -103,6 +107,8 @@ class parser_core : parser_progress {
   void restart() noexcept;
 
   bool may_stay() const noexcept { return keep_alive_; }
+  bool refuse(int status, std::string_view reason) noexcept;
+  std::size_t most_interim() const noexcept { return limits_.interim_answers; }
 
   bool to_head_ = false;  // the response answers a HEAD: it has no body whatever it says
 
@@ -124,7 +130,8 @@ class parser_core : parser_progress {
   bool accept_request_head();
   bool accept_target();
   bool accept_response_head() noexcept;
-  bool refuse(int status, std::string_view reason) noexcept;
+  bool unfold_fields() noexcept;
+  bool only_chunked() const noexcept;
 
   alignas(8) std::byte llhttp_[96];  // an llhttp_t, whose header stays out of ours
   limits limits_;
@@ -176,7 +183,9 @@ class request_parser : public detail::parser_core {
 };
 
 /// Takes responses from a byte stream, one at a time, for a client. Interim responses (1xx, but not
-/// 101) are skipped.
+/// 101) are skipped, as many as limits::interim_answers says. Folded fields are unfolded (RFC 9112,
+/// 5.2), unless they tell where the body ends. Refused besides: any transfer coding but chunked, and
+/// what exceeds the limits.
 class response_parser : public detail::parser_core {
  public:
   explicit response_parser(const limits& l = {}) noexcept;
@@ -198,6 +207,7 @@ class response_parser : public detail::parser_core {
   void next() noexcept;
 
  private:
+  std::size_t interim_ = 0;  // skipped before this response
   http::response message_;
 };
 

@@ -34,8 +34,18 @@ bool is_unreserved(char c) noexcept {
   return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+/// What an error may show of a URL: everything up to the last "@" may be a name and a password,
+/// whatever else is wrong with the text.
+std::string without_password(std::string_view text) {
+  const auto at = text.rfind('@');
+  if (at == std::string_view::npos) return std::string(text);
+  const auto scheme = lowered(text.substr(0, text.find("://")));
+  const auto keep = scheme == "http" || scheme == "https" ? scheme.size() + 3 : 0;
+  return std::string(text.substr(0, keep)) + "***" + std::string(text.substr(at));
+}
+
 [[noreturn]] void refuse(std::string_view text, std::string_view why) {
-  throw bad_value("not a usable URL: \"" + std::string(text) + "\": " + std::string(why));
+  throw bad_value("not a usable URL: \"" + without_password(text) + "\": " + std::string(why));
 }
 
 std::uint16_t parse_port(std::string_view digits, std::string_view whole) {
