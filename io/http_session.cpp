@@ -2,6 +2,7 @@
 #include <heddle/io/http_session.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http_connections.h>
 #include <heddle/io/http_writer.h>
 #include <heddle/io/stream.h>
 #include <heddle/io/url.h>
@@ -9,84 +10,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include <poll.h>
-
-#include <algorithm>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <system_error>
-#include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace heddle::http {
 namespace detail {
-
-/// A connection with the parser that reads its answers. Closed when it goes.
-struct wire {
-  wire(connection c, std::unique_ptr<response_parser> p) noexcept
-      : to(std::move(c)), parser(std::move(p)) {}
-  wire(wire&&) noexcept = default;
-  wire& operator=(wire&& other) noexcept {
-    std::swap(to, other.to);
-    std::swap(parser, other.parser);
-    std::swap(since, other.since);
-    return *this;
-  }
-  ~wire() { to.writer.close(); }
-
-  connection to;
-  std::unique_ptr<response_parser> parser;
-  time_point since{};  // when it was kept
-};
-
-/// Connections between requests, by host and port. The latest kept is the first to go out again: it
-/// is the least likely to be closed.
-class connection_pool : public heddle::detail::counted {
- public:
-  explicit connection_pool(session_options o) : options(std::move(o)) {}
-
-  std::optional<wire> take(const std::string& where) {
-    const std::lock_guard lock(mutex_);
-    const auto found = kept_.find(where);
-    if (found == kept_.end()) return std::nullopt;
-    auto& list = found->second;
-    drop_old(list);
-    if (list.empty()) return std::nullopt;
-    std::optional<wire> w(std::move(list.back()));
-    list.pop_back();
-    return w;
-  }
-  void keep(const std::string& where, wire w) {
-    w.since = clock::now();
-    const std::lock_guard lock(mutex_);
-    auto& list = kept_[where];
-    drop_old(list);
-    if (list.size() < options.keep) list.push_back(std::move(w));
-  }
-  std::size_t size() {
-    const std::lock_guard lock(mutex_);
-    std::size_t n = 0;
-    for (const auto& entry : kept_) n += entry.second.size();
-    return n;
-  }
-  void clear() {
-    const std::lock_guard lock(mutex_);
-    kept_.clear();
-  }
-
-  const session_options options;
-
- private:
-  void drop_old(std::vector<wire>& list) {
-    const auto now = clock::now();
-    std::erase_if(list, [&](const wire& w) { return now - w.since > options.keep_for; });
-  }
-
-  std::mutex mutex_;
-  std::unordered_map<std::string, std::vector<wire>> kept_;
-};
 
 namespace {
 
@@ -102,16 +32,11 @@ bool may_be_repeated(const method& m) noexcept {
   }
 }
 
-/// Nothing came since it was kept: neither its end nor an answer to no request.
-bool looks_alive(const wire& w) noexcept {
-  pollfd p{w.to.writer.native_handle(), POLLIN | POLLRDHUP, 0};
-  return p.fd >= 0 && w.to.reader.buffered().empty() && ::poll(&p, 1, 0) == 0;
-}
-
 /// Sends a request and reads its answer. False: the connection ended before a byte of it came, so
 /// the request may not have been seen.
 task<bool> exchange_on(wire& w, std::string_view text, method asked) {
   auto& parser = *w.parser;
+  w.busy = true;
   parser.next();
   parser.expect(asked);
   w.to.writer.write(text);
@@ -155,7 +80,6 @@ task<client_response> perform(heddle::detail::counted_ptr<connection_pool> pool,
   write_request(text, m, u.target, u.authority(), o.headers, o.body);
 
   std::optional<wire> w = pool->take(where);
-  if (w && !may_be_repeated(m) && !looks_alive(*w)) w.reset();
   for (;;) {
     const bool is_new = !w;
     if (is_new) {
@@ -173,10 +97,13 @@ task<client_response> perform(heddle::detail::counted_ptr<connection_pool> pool,
   }
   auto& got = w->parser->message();
   client_response r{got.status, std::move(got.headers), std::move(got.body)};
-  // Bytes behind the answer belong to no request: such a connection is not to be trusted.
-  const bool stays = w->parser->keep_alive() && w->to.reader.buffered().empty() &&
-                     !o.headers.has_token("connection", "close");
-  if (stays) pool->keep(where, std::move(*w));
+  // Bytes behind the answer belong to no request, and an answer that came before its request was
+  // sent leaves a peer that may read no more: such a connection is not to be trusted. A request
+  // without a body was answered by a peer that has all of it.
+  const bool clean = w->to.reader.buffered().empty() && (o.body.empty() || w->all_sent());
+  if (clean) w->busy = false;
+  if (clean && w->parser->keep_alive() && !o.headers.has_token("connection", "close"))
+    pool->keep(where, std::move(*w));
   co_return r;
 }
 
@@ -199,8 +126,18 @@ session::session(session_options options)
     : pool_(new detail::connection_pool(std::move(options))) {}
 
 session::session(session&&) noexcept = default;
-session& session::operator=(session&&) noexcept = default;
-session::~session() = default;
+
+session& session::operator=(session&& other) noexcept {
+  if (this != &other) {
+    if (pool_) pool_->retire();
+    pool_ = std::move(other.pool_);
+  }
+  return *this;
+}
+
+session::~session() {
+  if (pool_) pool_->retire();
+}
 
 task<client_response> session::request(method m, std::string address, request_options options) {
   auto u = url::parse(address);

@@ -46,7 +46,8 @@ struct session_options {
   std::optional<any_duration> timeout = std::chrono::minutes(5);
   /// What an answer may cost.
   http::limits limits = {.header_count = 200, .body_bytes = 64 * 1024 * 1024};
-  /// Connections kept for the next request: so many for each host, for so long.
+  /// Connections kept for the next request: so many for each host, for so long. A timer closes them
+  /// then, whether their host is asked again or not.
   std::size_t keep = 16;
   any_duration keep_for = std::chrono::seconds(15);
   /// Sent with every request that does not bring a field of that name.
@@ -70,11 +71,13 @@ struct request_options {
 /// when the server cannot be reached or the
 ///           connection breaks, timeout_error, protocol_error. Any status is an answer and no
 ///           error.
+/// Keeps     a connection whose server has all of the request and has sent all of its answer and
+///           no more. Before it is used again it is looked at: if anything came meanwhile (an end,
+///           an error, an answer that nobody asked for), it is reset and another one is used.
 /// Retries   a kept connection may turn out to have been closed by the server; then GET, HEAD and
 /// other requests that may be repeated are
-///           repeated once on a new one. A POST goes only out on a kept connection that looks
-///           alive, and is never repeated.
-/// Cancel    ends the request and closes its connection.
+///           repeated once on a new one. A POST is never repeated.
+/// Cancel    ends the request and resets its connection; what was not sent is dropped.
 /// Thread-safety  any number of requests at a time, on any loops.
 class session {
  public:

@@ -260,6 +260,8 @@ void stream_reader::consume(std::size_t n) {
   if (n > 0) in.consume(n);
 }
 
+bool stream_reader::quiet() { return core_.use().quiet(); }
+
 bool stream_reader::at_eof() const noexcept {
   return core_.get() && core_.get()->eof() && core_.get()->input().empty();
 }

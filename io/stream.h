@@ -131,7 +131,9 @@ inline constexpr std::size_t default_stream_limit = 64 * 1024;
 /// Cancel    a cancelled read has consumed nothing: what came stays for the next one.
 /// Throws    usage_error when another task is reading; std::system_error when the connection broke,
 ///           with the peer in the message; the end of the stream is no error, but for those reads
-///           that were promised more.
+///           that were promised more. What came before the connection broke is read first, and the
+///           error comes after the last byte: an answer that was sent before a reset is not lost.
+///           (asyncio throws at once, and leaves the bytes unread.)
 /// Thread-safety  any task on any loop, one at a time. It must outlive the tasks it returned.
 class stream_reader {
  public:
@@ -166,6 +168,10 @@ class stream_reader {
   /// Drops the first `n` bytes of buffered(). Throws bad_value if there are fewer.
   void consume(std::size_t n);
 
+  /// The peer is silent: nothing is buffered, and nothing has come since, neither bytes nor the end nor
+  /// an error. For those who keep a connection and want to use it again. Asks the kernel, takes
+  /// nothing away and does not wait. Cost: a system call. Throws usage_error if a task reads.
+  [[nodiscard]] bool quiet();
   /// The stream has ended and all of it was read.
   [[nodiscard]] bool at_eof() const noexcept;
   [[nodiscard]] std::size_t limit() const;

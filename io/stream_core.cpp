@@ -7,6 +7,7 @@
 #include <heddle/core/executor_hooks.h>
 #include <heddle/core/thread_state.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -218,6 +219,27 @@ stream_core::got stream_core::receive_moved() {
     fail(-end, "recv", found_by::reader);
   }
   return got::end;
+}
+
+// Bytes go from the socket to the ring's completions and from there to the source: they are looked
+// for in that order, so that none is overtaken on its way.
+bool stream_core::quiet() {
+  begin_read();
+  struct leaver {
+    stream_core& core;
+    ~leaver() { core.end_read(); }
+  } const at_end{*this};
+  if (!input_.empty() || eof_ || error_.load(acquire) != 0) return false;  // pairs with fail()
+  if (use_.load(acquire) & closing) return false;                          // pairs with finish()
+  pollfd now{descriptor(), POLLIN | POLLRDHUP, 0};
+  if (now.fd < 0 || ::poll(&now, 1, 0) != 0) return false;
+  if (!kernel_moves_) return true;
+  source_->readable.lock();
+  reactor* receiver =
+      source_->generation() == name_.generation ? source_->kernel.receiver : nullptr;
+  source_->readable.unlock();
+  if (receiver && !receiver->collect()) return false;
+  return receive_moved() == got::nothing;
 }
 
 HEDDLE_NOINLINE bool stream_core::wait_readable(waiter& w, task_record& t) noexcept {

@@ -69,6 +69,9 @@ class stream_core final : public source_owner, public frame_cached {
   void end_read() noexcept;
   /// Takes what the kernel has; does not wait. Reader's role.
   got receive();
+  /// Nothing is buffered and nothing has come: neither bytes nor the end nor an error. Asks the
+  /// kernel and does not wait. Throws usage_error if another task reads.
+  [[nodiscard]] bool quiet();
   /// Waits for more than receive() has seen. False: there may be more now, or a cancellation is
   /// due.
   [[nodiscard]] bool wait_readable(waiter& w, task_record& t) noexcept;

@@ -71,6 +71,7 @@ class uring_reactor final : public reactor {
   void send(io_source& source, int descriptor, const char* data,
             std::size_t size) noexcept override;
   [[nodiscard]] reactor& nearest() noexcept override;
+  [[nodiscard]] bool collect() noexcept override;
 
  private:
   struct completion {
