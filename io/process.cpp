@@ -306,6 +306,9 @@ task<> feed(stream_writer& in, std::optional<std::string> text) {
     co_await in.drain();
   } catch (const std::system_error&) {
     // The child does not want all of it.
+  } catch (const std::exception&) {
+    in.close();  // a child that waits for more would never end
+    throw;
   }
   in.close();
 }
@@ -319,13 +322,34 @@ task<std::optional<std::string>> take_all(stream_reader& from) {
   co_return text;
 }
 
+// The tasks use `p`, so all that began end before this does, also when a later one cannot begin.
 task<process_output> talk(process& p, std::optional<std::string> input) {
-  auto fed = create_task(feed(p.stdin, std::move(input)));
-  auto out = create_task(take_all(p.stdout));
-  auto error = create_task(take_all(p.stderr));
-  // All three end before this does: they use `p`.
-  auto all = gather_settled(fed, out, error);
-  (void)co_await std::move(all);
+  task_handle<> fed;
+  task_handle<std::optional<std::string>> out, error;
+  std::exception_ptr cut;
+  try {
+    fed = create_task(feed(p.stdin, std::move(input)));
+    out = create_task(take_all(p.stdout));
+    error = create_task(take_all(p.stderr));
+    auto all = gather_settled(fed, out, error);
+    (void)co_await std::move(all);
+  } catch (...) { cut = std::current_exception(); }
+  if (cut) {
+    if (fed.valid()) (void)fed.cancel();
+    if (out.valid()) (void)out.cancel();
+    if (error.valid()) (void)error.cancel();
+    // What they end with is not what counts, nor is another cancellation of this task.
+    while (fed.valid() && !fed.done()) try {
+        co_await fed;
+      } catch (...) {}
+    while (out.valid() && !out.done()) try {
+        (void)co_await out;
+      } catch (...) {}
+    while (error.valid() && !error.done()) try {
+        (void)co_await error;
+      } catch (...) {}
+    std::rethrow_exception(cut);
+  }
   process_output result;
   co_await fed;
   auto& text = co_await out;

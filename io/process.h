@@ -129,7 +129,8 @@ class process {
   /// Cancel    the child runs on.
   [[nodiscard]] task<int> wait() const;
   /// Writes `input` to stdin, closes it, reads stdout and stderr to their ends and waits for the
-  /// child. That the child does not read its input is no error. This object must outlive it.
+  /// child. That the child does not read its input is no error. This object must outlive it; no
+  /// task of it is left when it ends, however it ends.
   /// Cancel    what was read is lost; the child runs on.
   [[nodiscard]] task<process_output> communicate(std::string input);
   [[nodiscard]] task<process_output> communicate();
