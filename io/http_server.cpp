@@ -2,9 +2,9 @@
 #include <heddle/io/http_server.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/file_threads.h>
 #include <heddle/io/http_engine.h>
 #include <heddle/io/http_files.h>
-#include <heddle/sched/to_thread.h>
 
 #include <bit>
 #include <memory>
@@ -42,7 +42,7 @@ file_answer open_and_read(const file_root& root, const request& r, std::string_v
 task<> send_pieces(std::shared_ptr<file_answer> file, body_writer& out) {
   while (file->length > 0) {
     // The job keeps the file: it may run on when this task has been cancelled.
-    auto job = to_thread([file] { return read_piece(*file); });
+    auto job = heddle::detail::on_file_thread([file] { return read_piece(*file); });
     const std::string piece = co_await job;
     task<> sent = out.write(piece);
     co_await sent;
@@ -51,9 +51,11 @@ task<> send_pieces(std::shared_ptr<file_answer> file, body_writer& out) {
 
 task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
                            std::string below) {
-  auto job = to_thread([](const std::shared_ptr<const file_root>& files, const request& r,
-                          const std::string& path) { return open_and_read(*files, r, path); },
-                       std::move(root), std::move(asked), std::move(below));
+  auto job = heddle::detail::on_file_thread(
+      [](const std::shared_ptr<const file_root>& files, const request& r, const std::string& path) {
+        return open_and_read(*files, r, path);
+      },
+      std::move(root), std::move(asked), std::move(below));
   file_answer a = co_await job;
   response answer = std::move(a.head);
   if (a.file) {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/resolve.h>
 #include <heddle/io/resolve_category.h>
+#include <heddle/io/resolver.h>
 
 #include <heddle/core/errors.h>
-#include <heddle/sched/to_thread.h>
 
+#include <arpa/inet.h>
 #include <netdb.h>
-
-#include <algorithm>
-#include <memory>
+#include <netinet/in.h>
 
 namespace heddle {
 namespace {
@@ -19,31 +18,15 @@ class resolve_errors final : public std::error_category {
   [[nodiscard]] std::string message(int code) const override { return ::gai_strerror(code); }
 };
 
-/// A look-up by the C library; with AI_NUMERICHOST it asks nobody and does not block. Returns its
-/// error code.
-int look_up(const std::string& host, std::uint16_t port, const resolve_options& o, int more_flags,
-            std::vector<address>& out) {
-  addrinfo hints{};
-  hints.ai_family = o.family;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (o.passive ? AI_PASSIVE : 0) | more_flags;
-  addrinfo* list = nullptr;
-  const std::string service = std::to_string(port);
-  const int error =
-      ::getaddrinfo(host.empty() ? nullptr : host.c_str(), service.c_str(), &hints, &list);
-  if (error != 0) return error == EAI_SYSTEM ? EAI_FAIL : error;
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
-  for (const auto* a = list; a; a = a->ai_next) {
-    const address found(a->ai_addr, a->ai_addrlen);
-    if (std::find(out.begin(), out.end(), found) == out.end()) out.push_back(found);
-  }
-  return 0;
+/// "127.0.0.1" or "::1" in the family that is asked for: no look-up, no system call.
+bool is_numeric(const std::string& host, std::uint16_t port, int family, address& out) {
+  unsigned char bytes[sizeof(in6_addr)];
+  const bool v4 = ::inet_pton(AF_INET, host.c_str(), bytes) == 1;
+  if (!v4 && ::inet_pton(AF_INET6, host.c_str(), bytes) != 1) return false;
+  if (family != AF_UNSPEC && family != (v4 ? AF_INET : AF_INET6)) return false;
+  out = address::ip(host, port);
+  return true;
 }
-
-struct answer {
-  int error = 0;
-  std::vector<address> addresses;
-};
 
 }  // namespace
 
@@ -54,16 +37,16 @@ const std::error_category& resolve_category() noexcept {
 
 task<std::vector<address>> resolve(std::string host, port_number port, resolve_options options) {
   if (host.find('\0') != std::string::npos) throw bad_value("a host name with a NUL byte");
-  answer a;
-  a.error = look_up(host, port, options, AI_NUMERICHOST, a.addresses);
+  address literal;
+  if (is_numeric(host, port, options.family, literal)) co_return std::vector<address>(1, literal);
+  const detail::resolver::question q{host, port, options.family, options.passive};
+  detail::resolver::answer a = detail::resolver::ask(q, true);  // older spellings, and ""
   if (a.error == EAI_NONAME && !host.empty()) {
-    auto blocking = to_thread([host, port, options] {
-      answer found;
-      found.error = look_up(host, port, options, 0, found.addresses);
-      return found;
-    });
-    a = co_await blocking;
+    auto looking = detail::resolver::here().look_up(q);
+    a = co_await looking;
   }
+  if (a.error == EAI_SYSTEM && a.system != 0)
+    throw_system_error(a.system, "getaddrinfo", host + ":" + std::to_string(port));
   if (a.error != 0)
     throw std::system_error(a.error, resolve_category(),
                             "getaddrinfo " + host + ":" + std::to_string(port));

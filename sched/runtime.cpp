@@ -322,6 +322,7 @@ void runtime_state::end() noexcept {
   shut_generators();
   cancel_everything();  // what their cleanup has started
   (void)pool.shutdown();
+  services.end();
   seal_loops();
   cancel_everything();  // what a late callback or job may have started
   loops_end.store(true, seq_cst);

@@ -6,6 +6,7 @@
 #include <heddle/sched/generators.h>
 #include <heddle/sched/interrupt.h>
 #include <heddle/sched/reports.h>
+#include <heddle/sched/services.h>
 #include <heddle/sched/simulation.h>
 #include <heddle/sched/thread_pool.h>
 #include <heddle/sched/thread_signals.h>
@@ -142,6 +143,7 @@ class runtime_state {
   atomic<std::uint32_t> guests{0};
   atomic<std::uint64_t> foreign_created{0};
   thread_pool pool;
+  service_set services;
   generator_registry generators;
   const context main_context;  // of all main tasks: a copy of that in which the runtime was made
   bell changed;                // rings with every wake_waiters() and fatal()
