@@ -571,8 +571,8 @@ TEST(HttpResponseParser, ReadsAChunkedBody) {
 TEST(HttpResponseParser, ReadsABodyThatLastsUntilTheConnectionEnds) {
   EXPECT_EQ(receive("HTTP/1.1 200 OK\r\n\r\nall of it"),
             (reply{"200 body=<all of it> close", false, 0}));
-  EXPECT_EQ(receive("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nzz"),
-            (reply{"200 Transfer-Encoding=<gzip> body=<zz> close", false, 0}));
+  // Not a raw body: nobody here could tell what it is.
+  EXPECT_TRUE(receive("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nzz").failed);
 }
 
 TEST(HttpResponseParser, IsNotDoneBeforeTheConnectionEndsIfTheBodyLastsUntilThen) {
