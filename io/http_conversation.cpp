@@ -37,7 +37,7 @@ time_point coarse_now() noexcept {
 
 }  // namespace
 
-void borrowed::take(const limits& l) {
+inline void borrowed::take(const limits& l) {
   if (mine_) return;
   auto& list = spares();
   if (list.empty()) {
@@ -87,21 +87,21 @@ void conversation::refuse_if_crowded() {
   flush();
 }
 
-time_point conversation::deadline() const noexcept {
+inline time_point conversation::deadline() const noexcept {
   const auto& o = e_.options;
   if (x_.get() == nullptr) return saturating_add(idle_since_, o.idle_timeout);
   if (x_->parser.head_done()) return saturating_add(now_, o.body_timeout);
   return saturating_add(began_, o.header_timeout);
 }
 
-bool conversation::may_read() {
+inline bool conversation::may_read() {
   const bool partial = x_.get() != nullptr;
   if (slot_.wait(phase::reading, deadline(), partial)) return true;
   ending_ = ending::eof;  // idle, and the server stops
   return false;
 }
 
-bool conversation::has_read(bool more) {
+inline bool conversation::has_read(bool more) {
   const auto then = slot_.back();
   if (then != after::go_on || !more) [[unlikely]] {
     ending_ = then == after::nothing  ? ending::gone
@@ -120,7 +120,7 @@ bool conversation::has_read(bool more) {
   return true;
 }
 
-void conversation::flush() {
+inline void conversation::flush() {
   if (x_->out.empty()) return;
   c_.writer.write(x_->out);
   x_->out.clear();
@@ -135,16 +135,16 @@ void conversation::refuse(int status, std::string_view reason) {
 }
 
 /// Tells the engine what this connection holds, if that is a lot.
-void conversation::hold(std::size_t bytes) noexcept {
+inline void conversation::hold(std::size_t bytes) noexcept {
   if (bytes < held_from) bytes = 0;
   if (bytes == held_) return;
   e_.hold(held_, bytes);
   held_ = bytes;
 }
 
-bool conversation::took_long() const noexcept { return coarse_now() - arrived_ >= turn; }
+inline bool conversation::took_long() const noexcept { return coarse_now() - arrived_ >= turn; }
 
-next conversation::advance() {
+inline next conversation::advance() {
   auto& parser = x_->parser;
   while (is_open()) {
     const auto bytes = c_.reader.buffered();
@@ -214,7 +214,7 @@ next conversation::handled(const std::exception_ptr& failure) {
 }
 
 /// There is an answer. It is counted before it is sent: whoever has an answer is counted.
-next conversation::conclude() {
+inline next conversation::conclude() {
   ++answered_;
   e_.count(1, 0);
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
@@ -223,7 +223,7 @@ next conversation::conclude() {
   return next_request();
 }
 
-next conversation::next_request() {
+inline next conversation::next_request() {
   x_->parser.next();
   x_->answer.clear();
   continued_ = false;
@@ -233,7 +233,7 @@ next conversation::next_request() {
   return x_->out.size() >= send_at ? next::room : next::go_on;
 }
 
-bool conversation::send_answers() {
+inline bool conversation::send_answers() {
   flush();
   now_ = clock::now();
   if (answered_ != 0) {

@@ -13,8 +13,6 @@
 
 namespace heddle::http::detail {
 
-using heddle::detail::acq_rel;
-using heddle::detail::bump;
 using heddle::detail::relaxed;
 using heddle::detail::seq_cst;
 
@@ -88,18 +86,6 @@ void engine::report(std::string message, const std::exception_ptr& error) {
   what.message = std::move(message);
   what.error = error;
   current_runtime().report(what);
-}
-
-void engine::count(unsigned requests, unsigned refused) noexcept {
-  auto& mine = *counters_[heddle::detail::current_loop_index()];
-  bump<std::uint64_t>(mine.requests, requests);
-  if (refused > 0) bump<std::uint64_t>(mine.refused, refused);
-}
-
-void engine::count_latency(unsigned requests, duration each) noexcept {
-  auto& mine = *counters_[heddle::detail::current_loop_index()];
-  const auto ns = static_cast<std::uint64_t>(std::max(each, duration::zero()).count());
-  bump<std::uint64_t>(mine.latency[latency_histogram::bucket(ns)], requests);
 }
 
 void engine::hold(std::size_t before, std::size_t now) noexcept {

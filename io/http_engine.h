@@ -10,6 +10,7 @@
 #include <heddle/io/http_writer.h>
 #include <heddle/io/server.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <memory>
@@ -87,6 +88,35 @@ class engine : public std::enable_shared_from_this<engine> {
   atomic<std::size_t> held_{0};
   atomic<std::size_t> peak_{0};  // of held_, since memory was given back to the system
 };
+
+inline void slot::file_if_earlier(duration::rep deadline) {
+  if (deadline < filed_.load(heddle::detail::seq_cst)) [[unlikely]]  // protocol EXPIRE
+    engine_.watching.file(*this, deadline);
+}
+
+inline bool slot::wait(phase p, time_point until, bool partial) {
+  const auto deadline = until.time_since_epoch().count();
+  deadline_.store(deadline, heddle::detail::relaxed);
+  partial_.store(partial, heddle::detail::relaxed);
+  left_.store(unknown, heddle::detail::relaxed);
+  phase_.store(p, heddle::detail::seq_cst);  // protocol EXPIRE
+  file_if_earlier(deadline);
+  if (partial || p == phase::writing || !engine_.is_told_to_stop()) [[likely]]
+    return true;
+  return waits_while_stopping(p);
+}
+
+inline void engine::count(unsigned requests, unsigned refused) noexcept {
+  auto& mine = *counters_[heddle::detail::current_loop_index()];
+  heddle::detail::bump<std::uint64_t>(mine.requests, requests);
+  if (refused > 0) heddle::detail::bump<std::uint64_t>(mine.refused, refused);
+}
+
+inline void engine::count_latency(unsigned requests, duration each) noexcept {
+  auto& mine = *counters_[heddle::detail::current_loop_index()];
+  const auto ns = static_cast<std::uint64_t>(std::max(each, duration::zero()).count());
+  heddle::detail::bump<std::uint64_t>(mine.latency[latency_histogram::bucket(ns)], requests);
+}
 
 /// One connection's task. Keeps the engine alive.
 [[nodiscard]] task<> converse(std::shared_ptr<engine> self, connection c);

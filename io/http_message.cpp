@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace heddle::http {
 namespace {
@@ -63,6 +64,13 @@ void check_field(std::string_view name, std::string_view value) {
 
 constexpr std::array<std::string_view, 9> method_names = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"};
+
+/// What ends the plain part of a path.
+constexpr std::array<bool, 256> path_marks = [] {
+  std::array<bool, 256> t{};
+  t['?'] = t['#'] = t['%'] = true;
+  return t;
+}();
 
 int hex_digit(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -248,15 +256,16 @@ bool request::decode_target() {
       return rest.find('#') == std::string_view::npos;
     }
   }
-  std::size_t end = 0;
-  bool escaped = false;
-  while (end < rest.size() && rest[end] != '?') {
-    if (rest[end] == '#') return false;  // no form of a target has a fragment
-    escaped |= rest[end++] == '%';
-  }
-  if (rest.find('#', end) != std::string_view::npos) return false;
-  rest = rest.substr(0, end);
-  if (!escaped) {
+  const char* const first = rest.data();
+  const char* const last = first + rest.size();
+  const char* p = first;
+  while (p != last && !path_marks[static_cast<unsigned char>(*p)]) ++p;
+  const bool plain = p == last || *p == '?';
+  while (p != last && *p != '?' && *p != '#') ++p;
+  // No form of a target has a fragment.
+  if (p != last && std::memchr(p, '#', static_cast<std::size_t>(last - p)) != nullptr) return false;
+  rest = rest.substr(0, static_cast<std::size_t>(p - first));
+  if (plain) {
     path.assign(rest);
     return true;
   }

@@ -54,13 +54,12 @@ bool is_hex(char c) noexcept {
 
 /// RFC 3986, 3.2.3: digits, perhaps none, and a number that a port can be.
 bool is_port(std::string_view text) noexcept {
-  unsigned value = 0;
+  std::uint64_t value = 0;
   for (const char c : text) {
-    if (c < '0' || c > '9') return false;
+    if (c < '0' || c > '9' || value > 65535) return false;
     value = value * 10 + static_cast<unsigned>(c - '0');
-    if (value > 65535) return false;
   }
-  return true;
+  return value <= 65535;
 }
 
 /// What stands between the brackets of an IP literal.
@@ -74,24 +73,21 @@ bool is_literal(std::string_view text) noexcept {
 
 /// RFC 9110, 7.2: a host, which may be empty, and a port, if there is one.
 bool is_host(std::string_view text) noexcept {
-  std::size_t i = 0;
-  if (text.starts_with('[')) {
-    const auto end = text.find(']');
-    if (end == std::string_view::npos || !is_literal(text.substr(1, end - 1))) return false;
-    i = end + 1;
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  if (p != end && *p == '[') {
+    const auto close = text.find(']');
+    if (close == std::string_view::npos || !is_literal(text.substr(1, close - 1))) return false;
+    p += close + 1;
   } else {
-    while (i < text.size()) {
-      if (in(name_chars, text[i])) {
-        ++i;
-      } else if (text[i] == '%') {
-        if (text.size() - i < 3 || !is_hex(text[i + 1]) || !is_hex(text[i + 2])) return false;
-        i += 3;
-      } else {
-        break;
-      }
+    for (;;) {
+      while (p != end && in(name_chars, *p)) ++p;
+      if (p == end || *p != '%') break;
+      if (end - p < 3 || !is_hex(p[1]) || !is_hex(p[2])) return false;
+      p += 3;
     }
   }
-  return i == text.size() || (text[i] == ':' && is_port(text.substr(i + 1)));
+  return p == end || (*p == ':' && is_port(std::string_view(p + 1, end)));
 }
 
 /// The methods that llhttp reads itself: those of nearly every request.
@@ -338,7 +334,9 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
     if (head_bytes_ != 0 || !is_usual_method(bytes)) return feed_method(bytes);
     method_done_ = true;
   }
-  const auto used = run_head(bytes);
+  piece_ = bytes.data();
+  const bool tabs = std::memchr(bytes.data(), '\t', bytes.size()) != nullptr;
+  const auto used = tabs ? run_tabs(bytes) : run(bytes);
   check_lines(bytes.substr(0, used));
   head_bytes_ += used;
   headers_->text_.append(bytes.data(), used);
@@ -350,10 +348,7 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
 /// llhttp refuses a tab behind the value of Content-Length or Transfer-Encoding, which is legal
 /// white space. So it sees a space in place of a tab. The start line has no white space but its
 /// spaces, and goes as it is.
-std::size_t parser_core::run_head(std::string_view bytes) {
-  piece_ = bytes.data();
-  if (std::memchr(bytes.data(), '\t', bytes.size()) == nullptr) [[likely]]
-    return run(bytes);
+std::size_t parser_core::run_tabs(std::string_view bytes) {
   if (!line_done_) {
     const auto end = bytes.find('\n');
     return run(end == std::string_view::npos ? bytes : bytes.substr(0, end + 1));
@@ -554,9 +549,7 @@ bool parser_core::accept_request_head() {
 
 /// RFC 9112, 3.2.2: a host in the target counts, and the Host field is forgotten.
 bool parser_core::accept_target() {
-  auto& r = *request_;
-  if (r.target.starts_with('/')) [[likely]]
-    return true;
+  const auto& r = *request_;
   if (r.method == method::connect) return r.target.find(':') != 0 && is_host(r.target);
   auto authority = r.target_authority();
   if (authority.empty()) return true;  // "*"

@@ -118,7 +118,7 @@ class parser_core : parser_progress {
   std::size_t skip_empty_lines(std::string_view bytes) noexcept;
   std::size_t feed_method(std::string_view bytes);
   std::size_t feed_head(std::string_view bytes);
-  std::size_t run_head(std::string_view bytes);
+  std::size_t run_tabs(std::string_view bytes);
   std::size_t feed_body(std::string_view bytes);
   std::size_t feed_extension(std::string_view bytes);
   std::size_t feed_trailers(std::string_view bytes);

@@ -146,13 +146,13 @@ void route_table::explain(const request& r, response& answer) const {
     answer = response::error(404);
     return;
   }
-  const bool asked = r.method == method::options;
-  auto list = names.text();
-  if (asked && list.find("OPTIONS") == std::string::npos)
-    list += list.empty() ? "OPTIONS" : ", OPTIONS";
-  answer = asked ? response() : response::error(405);
-  if (asked) answer.status = 204;
-  answer.headers.add("Allow", list);
+  const bool of_server = r.path == "*";
+  answer = of_server ? response() : response::error(405);
+  if (of_server) {
+    answer.status = 204;
+    names.add("OPTIONS");
+  }
+  answer.headers.add("Allow", names.text());
 }
 
 }  // namespace heddle::http::detail

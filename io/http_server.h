@@ -167,9 +167,9 @@ struct server_stats {
 ///
 /// Handlers are called from all loops at once. A handler that throws is answered for with 500 and
 /// reported through the runtime's exception handler; status_error is an answer of its own. HEAD
-/// goes to the handler of GET, its body stays here. OPTIONS without a route is answered with 204 and
-/// Allow; a path without the method with 405 and Allow; a method that neither a standard nor a
-/// route names with 501. A route without the method leaves the request to a shorter prefix with it.
+/// goes to the handler of GET, its body stays here. "OPTIONS *" is answered with 204 and Allow; a
+/// path without the method with 405 and Allow; a method that neither a standard nor a route names
+/// with 501. A route without the method leaves the request to a shorter prefix with it.
 ///
 /// What clients can cost is bounded: one request by `limits`; a connection by what its stream holds
 /// unread, one body, and one answer more than 64 KiB that the client has not taken yet, since no

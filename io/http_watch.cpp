@@ -40,23 +40,11 @@ slot::slot(engine& e, stream_writer& writer) : engine_(e), writer_(writer), task
 
 slot::~slot() { engine_.watching.leave(*this); }
 
-void slot::file_if_earlier(duration::rep deadline) {
-  if (deadline < filed_.load(seq_cst)) [[unlikely]]  // protocol EXPIRE
-    engine_.watching.file(*this, deadline);
-}
-
-bool slot::wait(phase p, time_point until, bool partial) {
-  auto deadline = until.time_since_epoch().count();
-  deadline_.store(deadline, relaxed);
-  partial_.store(partial, relaxed);
-  left_.store(unknown, relaxed);
-  phase_.store(p, seq_cst);  // protocol EXPIRE
-  file_if_earlier(deadline);
-  if (partial || p == phase::writing || !engine_.is_told_to_stop()) return true;
+// It began to wait when stop() had looked at all, and has the same time as those it found.
+bool slot::waits_while_stopping(phase p) {
   if (p == phase::reading && !fresh_.load(relaxed)) return false;
-  // It began to wait when stop() had looked at all, and has the same time as those it found.
   const auto by = after_now(now_in_ns(), parting_time);
-  if (by < deadline) {
+  if (by < deadline_.load(relaxed)) {
     deadline_.store(by, relaxed);
     file_if_earlier(by);
   }
@@ -75,14 +63,6 @@ void slot::work(bool ends_with_client, time_point now) {
   deadline_.store(look, relaxed);
   phase_.store(ends_with_client ? phase::working : phase::finishing, seq_cst);  // protocol EXPIRE
   file_if_earlier(look);
-}
-
-after slot::back() noexcept {
-  switch (phase_.exchange(phase::busy, acq_rel)) {  // protocol EXPIRE
-    case phase::refused: return after::linger;
-    case phase::expired: return after::nothing;
-    default: return after::go_on;
-  }
 }
 
 /// What the client has still to take, as far as we can see: ours, and what the kernel keeps for it.

@@ -73,7 +73,13 @@ class slot {
   /// A request has come.
   void used() noexcept { fresh_.store(false, heddle::detail::relaxed); }
   /// The wait or the work is over. `linger`: its time was over before, and 408 is written.
-  after back() noexcept;
+  after back() noexcept {
+    switch (phase_.exchange(phase::busy, heddle::detail::acq_rel)) {  // protocol EXPIRE
+      case phase::refused: return after::linger;
+      case phase::expired: return after::nothing;
+      default: return after::go_on;
+    }
+  }
 
   /// How many connections there were when this one came, itself included.
   [[nodiscard]] std::size_t came_as() const noexcept { return came_as_; }
@@ -86,6 +92,7 @@ class slot {
   static constexpr std::size_t unknown = ~std::size_t{0};
 
   void file_if_earlier(duration::rep deadline);
+  [[nodiscard]] bool waits_while_stopping(phase p);
   [[nodiscard]] std::size_t unsent() const noexcept;
 
   // engine_, writer_, task_, came_as_   constant
