@@ -18,7 +18,6 @@ struct thread_context {
 };
 
 context_slot& own_context() {
-  flush_caches_at_thread_exit();  // first, so that what the context frees at the end is flushed too
   thread_local thread_context own;
   this_thread().own_context = &own.slot;
   return own.slot;

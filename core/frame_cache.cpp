@@ -58,7 +58,7 @@ void heap_free(void* block, std::size_t bytes) noexcept {
 
 void* frame_cache::refill(std::size_t index) {
   const uninterrupted alone;
-  flush_caches_at_thread_exit();
+  if (!flush_caches_at_thread_exit()) throw std::bad_alloc();
   const std::uint32_t batch = frame_depot::batch_of(index);
   if (!lists_[index].refill(depot_->of(index), batch))
     lists_[index].fill(depot_->carve(index, batch), batch);
@@ -66,7 +66,10 @@ void* frame_cache::refill(std::size_t index) {
 }
 
 void frame_cache::spill(std::size_t index) noexcept {
-  lists_[index].spill(depot_->of(index), frame_depot::batch_of(index));
+  const std::uint32_t batch = frame_depot::batch_of(index);
+  if (lists_[index].is_asleep() && !flush_caches_at_thread_exit())
+    return lists_[index].flush(depot_->of(index), batch);
+  lists_[index].spill(depot_->of(index), batch);
 }
 
 void frame_cache::flush() noexcept {

@@ -50,6 +50,7 @@ struct record_slab {
     return refill();
   }
   HEDDLE_COLD static task_record* refill();
+  HEDDLE_COLD static void spill() noexcept;
 };
 
 namespace {
@@ -60,10 +61,16 @@ atomic<unretrieved_reporter> reporter{nullptr};
 
 task_record* record_slab::refill() {
   const uninterrupted alone;
-  flush_caches_at_thread_exit();
+  if (!flush_caches_at_thread_exit()) throw std::bad_alloc();
   auto& own = this_thread().records;
   if (!own.refill(slab.depot, batch)) own.fill(slab.carve(), batch);
   return static_cast<task_record*>(own.pop());
+}
+
+void record_slab::spill() noexcept {
+  auto& own = this_thread().records;
+  if (own.is_asleep() && !flush_caches_at_thread_exit()) return own.flush(slab.depot, batch);
+  own.spill(slab.depot, batch);
 }
 
 magazine_depot<record_links>& process_records() noexcept { return slab.depot; }
@@ -87,9 +94,8 @@ void task_record::recycle() noexcept {
     delete extra_if_any();
     extra_.store(0, relaxed);  // nobody has a reference; a scan that gets one gets it from reset()
   }
-  auto& own = this_thread().records;
-  if (!own.push(this, record_slab::batch)) [[unlikely]]
-    own.spill(slab.depot, record_slab::batch);
+  if (!this_thread().records.push(this, record_slab::batch)) [[unlikely]]
+    record_slab::spill();
 }
 
 task_extra& task_record::extra() {
@@ -103,6 +109,16 @@ task_extra& task_record::extra() {
     return *fresh.release();
   }
   return *extra_in(bits);  // it only ever changes from a place to a block
+}
+
+void task_extra::set(std::string task_extra::* field, std::string text) noexcept {
+  const std::lock_guard hold(lock);
+  (this->*field).swap(text);  // what was there goes with the argument, after the unlock
+}
+
+std::string task_extra::get(std::string task_extra::* field) {
+  const std::lock_guard hold(lock);
+  return this->*field;
 }
 
 std::string task_record::name() {
@@ -249,13 +265,13 @@ void task_record::scan_all(void (*see)(void*, task_record&), void* f, std::uint1
 }
 
 void throw_cancelled(task_record& t) {
-  if (auto* e = t.root().extra_if_any()) {
-    e->lock.lock();
-    std::string message = e->message;
-    e->lock.unlock();
-    throw cancelled_error(std::move(message));
-  }
-  throw cancelled_error();
+  auto* e = t.root().extra_if_any();
+  if (!e) throw cancelled_error();
+  std::string message;
+  try {
+    message = e->get(&task_extra::message);
+  } catch (const std::bad_alloc&) {}  // to be cancelled is more than to know why
+  throw cancelled_error(std::move(message));
 }
 
 void set_kernel_canceller(kernel_canceller f) noexcept {

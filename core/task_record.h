@@ -67,6 +67,11 @@ struct scope_link {
 
 /// What is rarely used hangs off the record, made on demand.
 struct task_extra : frame_cached {
+  /// Put `text` into `field` (name or message), or copy it out. What allocates or frees memory is
+  /// done without the lock, and no exception leaves it locked. Throws std::bad_alloc.
+  void set(std::string task_extra::* field, std::string text) noexcept;
+  [[nodiscard]] std::string get(std::string task_extra::* field);
+
   spin_lock lock;  // guards name and message
   std::string name;
   std::string message;        // of the latest cancel(message)

@@ -3,6 +3,8 @@
 
 #include <heddle/core/budget.h>
 
+#include <pthread.h>
+
 #include <new>
 
 namespace heddle::detail {
@@ -15,13 +17,34 @@ constinit frame_depot frames_of_the_process{frame_depot::immortal};
 
 constexpr std::uint32_t record_batch = 64;
 
-struct flusher {
-  ~flusher() {
-    auto& own = this_thread();
-    own.frames.flush();
-    own.records.flush(process_records(), record_batch);
+// Problem   A thread-local with a destructor is not enough: what other destructors free after its
+//           own is lost, and to register it
+//           may end the process when memory is short.
+// Chosen    A key of the thread: its destructor runs behind those of all thread-locals. It runs
+//           again if it was set again meanwhile,
+//           which a first free into the flushed caches does.
+void flush_caches(void*) {
+  auto& own = this_thread();
+  own.frames.flush();
+  own.records.flush(process_records(), record_batch);
+}
+
+/// 0: the process has no more keys, and a later thread will ask again.
+atomic<pthread_key_t> key_plus_one{0};
+
+bool key_of_caches(pthread_key_t& key) noexcept {
+  auto known = key_plus_one.load(acquire);  // pairs with the exchange below
+  if (known == 0) {
+    pthread_key_t fresh;
+    if (::pthread_key_create(&fresh, &flush_caches) != 0) return false;
+    if (key_plus_one.compare_exchange_strong(known, fresh + 1, acq_rel, acquire))
+      known = fresh + 1;
+    else
+      (void)::pthread_key_delete(fresh);  // another thread was first
   }
-};
+  key = known - 1;
+  return true;
+}
 
 }  // namespace
 
@@ -69,9 +92,9 @@ void let_go_caches() noexcept {
   process_records().let_go();
 }
 
-void flush_caches_at_thread_exit() {
-  thread_local flusher at_exit;
-  (void)&at_exit;
+bool flush_caches_at_thread_exit() noexcept {
+  pthread_key_t key;
+  return key_of_caches(key) && ::pthread_setspecific(key, &self_of_thread) == 0;
 }
 
 }  // namespace heddle::detail

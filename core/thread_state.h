@@ -23,6 +23,10 @@ struct thread_role {
   runtime_number runtime = 0;    // the runtime of that loop; 0: none
   bool drops_unstarted = false;  // see task.h
   const void* pool = nullptr;    // whose job runs here (sched)
+  unsigned generators_let_go =
+      0;  // so many let_go() of generators are going on, one inside the other
+  class generator_base* generators_first = nullptr;  // those that the outermost of them lets go of
+  class generator_base* generators_last = nullptr;
 };
 
 /// One a thread, zero at its start and without a destructor: reaching it costs one thread-local load.
@@ -39,8 +43,10 @@ HEDDLE_NOINLINE thread_state& this_thread() noexcept;
 /// The same without a call, for functions of the library's own sources that stand in no coroutine and are not inlined into one.
 extern constinit thread_local thread_state self_of_thread;
 
-/// Arranges that the caches of the calling thread are given back when it ends. Called from slow paths.
-void flush_caches_at_thread_exit();
+/// Arranges that the caches of the calling thread are given back when it ends: after the
+/// destructors of all its thread-locals, and once more for what is freed later. Called from slow
+/// paths. False: there is no memory for that; the caller must keep nothing in the caches.
+[[nodiscard]] bool flush_caches_at_thread_exit() noexcept;
 
 frame_depot& process_frames() noexcept;
 

@@ -15,12 +15,9 @@ outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept
     try {
       std::rethrow_exception(error);
     } catch (const cancelled_error& e) {
-      if (!e.message().empty()) {
-        auto& x = t.extra();
-        x.lock.lock();
-        x.message = e.message();
-        x.lock.unlock();
-      }
+      try {
+        if (!e.message().empty()) t.extra().set(&task_extra::message, e.message());
+      } catch (const std::bad_alloc&) {}  // it ends cancelled all the same, without its message
     }
     return outcome::cancelled;
   }
@@ -70,12 +67,7 @@ std::string never_began(task_record& t, const task_options& o) {
 }
 
 void apply_options(task_record& t, const task_options& o) {
-  if (!o.name.empty()) {
-    auto& x = t.extra();
-    x.lock.lock();
-    x.name = o.name;
-    x.lock.unlock();
-  }
+  if (!o.name.empty()) t.extra().set(&task_extra::name, o.name);
   if (o.context)
     t.extra().context.share(o.context->state());
   else if (auto map = inherited_context())
@@ -295,12 +287,7 @@ bool any_task::cancel(std::string_view message) const {
     t.mark_retrieved();
     return false;
   }
-  if (!message.empty()) {
-    auto& x = t.extra();
-    x.lock.lock();
-    x.message = message;
-    x.lock.unlock();
-  }
+  if (!message.empty()) t.extra().set(&detail::task_extra::message, std::string(message));
   const bool took = detail::cancel_now(t);
   if (!took) t.mark_retrieved();  // the caller has looked at it, as in asyncio
   return took;
@@ -311,10 +298,7 @@ context any_task::get_context() const { return context(at().extra().context.shar
 std::string any_task::get_name() const { return at().name(); }
 
 void any_task::set_name(std::string name) const {
-  auto& x = at().extra();
-  x.lock.lock();
-  x.name = std::move(name);
-  x.lock.unlock();
+  at().extra().set(&detail::task_extra::name, std::move(name));
 }
 
 std::string any_task::state() const {

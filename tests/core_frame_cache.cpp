@@ -162,6 +162,39 @@ TEST(FrameCache, LargeBlocksGoToTheHeap) {
   frame_free(b, frame_depot::largest + 1);
 }
 
+/// Frees a block of `bytes` in a thread that does nothing else, `times` times. Returns by how much
+/// the process's frames grew.
+template <class Free>
+std::size_t growth_by_short_threads(std::size_t bytes, int times, Free free) {
+  const auto before = process_frames().reserved();
+  for (int i = 0; i < times; ++i) {
+    void* block = frame_allocate(bytes);
+    std::thread([&] { free(block, bytes); }).join();
+  }
+  return process_frames().reserved() - before;
+}
+
+TEST(FrameCache, AThreadThatOnlyFreesGivesItsBlocksBack) {
+  constexpr std::size_t bytes = 1000;  // in batches of 16
+  EXPECT_LE(growth_by_short_threads(bytes, 200, [](void* b, std::size_t n) { frame_free(b, n); }),
+            std::size_t{3} * 16 * 1024)
+      << "200 blocks were made, one at a time";
+}
+
+TEST(FrameCache, WhatTheDestructorsOfThreadLocalsFreeIsGivenBackToo) {
+  struct late {
+    void* block = nullptr;
+    ~late() { frame_free(block, 900); }
+  };
+  EXPECT_LE(growth_by_short_threads(900, 200,
+                                    [](void* b, std::size_t n) {
+                                      thread_local late mine;
+                                      mine.block = b;
+                                      frame_free(frame_allocate(n), n);
+                                    }),
+            std::size_t{6} * 16 * 1024);
+}
+
 // --- records ---
 
 constexpr eventual_ops plain_ops{
@@ -194,6 +227,16 @@ TEST(Record, AFreedRecordIsReusedWithANewGeneration) {
   EXPECT_EQ(again, r);
   EXPECT_EQ(word::generation(again->state().load()), generation + 1);
   again->unref();
+}
+
+TEST(Record, AThreadThatOnlyDropsRecordsGivesThemBack) {
+  std::set<task_record*> distinct;
+  for (int i = 0; i < 500; ++i) {
+    auto* r = task_record::make(kind::task, plain_ops, 1);
+    distinct.insert(r);
+    std::thread([&] { r->unref(); }).join();
+  }
+  EXPECT_LT(distinct.size(), 250u) << "500 were made, one at a time";
 }
 
 TEST(Record, ALateLookAtTheWordOfAFreedRecordMeetsARecord) {
