@@ -6,23 +6,43 @@
 
 namespace heddle::detail {
 
+bool offload_job::begin() noexcept {
+  auto expected = state::queued;
+  return state_.compare_exchange_strong(expected, state::running, acq_rel,
+                                        relaxed);  // pairs with cancel()
+}
+
+task_record* offload_job::end() noexcept {
+  task_record* waits = nullptr;
+  state_.store(state::done, relaxed);
+  queue_.lock();
+  ended_ = true;
+  if (waiter* w = queue_.claim_first()) waits = w->task;
+  queue_.unlock();
+  return waits;
+}
+
 task_record* offload_job::execute() noexcept {
   task_record* waits = nullptr;
-  auto expected = state::queued;
-  if (state_.compare_exchange_strong(expected, state::running, acq_rel,
-                                     relaxed)) {  // pairs with cancel()
+  if (begin()) {
     context_slot own(std::move(context));
     context_scope inside(&own);
     try {
       invoke();
     } catch (...) { error_ = std::current_exception(); }
-    state_.store(state::done, relaxed);
-    queue_.lock();
-    ended_ = true;
-    if (waiter* w = queue_.claim_first()) waits = w->task;
-    queue_.unlock();
+    waits = end();
   }
   unref();  // whoever waits has a reference: so the arguments do not end here and hold it up
+  return waits;
+}
+
+task_record* offload_job::refuse(std::exception_ptr error) noexcept {
+  task_record* waits = nullptr;
+  if (begin()) {
+    error_ = std::move(error);
+    waits = end();
+  }
+  unref();
   return waits;
 }
 

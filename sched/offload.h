@@ -29,6 +29,8 @@ class offload_job : public frame_cached {
   /// On the thread: runs it, unless it was cancelled, and drops the thread's reference. The task that waits for it, if there is one, is the
   /// caller's to schedule: a pool thread says first that it is free again, or the task's next job would be another thread's.
   [[nodiscard]] task_record* execute() noexcept;
+  /// The same when it cannot be run: it ends with `error`.
+  [[nodiscard]] task_record* refuse(std::exception_ptr error) noexcept;
   offload_job* next = nullptr;  // in the pool's queue
   context_map_ref context;      // a copy of the caller's, in which it runs
   bool in_arena = false;        // the pool thread enters the oneTBB arena for it
@@ -68,6 +70,9 @@ class offload_job : public frame_cached {
 
  private:
   enum class state : std::uint8_t { queued, running, done, cancelled };
+
+  [[nodiscard]] bool begin() noexcept;
+  [[nodiscard]] task_record* end() noexcept;
 
   atomic<std::uint32_t> refs_{1};
   atomic<state> state_{state::queued};

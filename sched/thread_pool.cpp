@@ -22,12 +22,11 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <vector>
+#include <utility>
 
 namespace heddle::detail {
 namespace {
 
-constexpr std::int64_t idle_seconds = 10;    // a thread that had nothing to do for so long ends
 constexpr unsigned most_threads = 1u << 22;  // as many as the kernel ever allows (PID_MAX_LIMIT)
 constexpr duration look_for = std::chrono::microseconds(20);  // at most, before a thread sleeps
 constexpr duration soon = std::chrono::microseconds(50);  // a sleep so short was hardly worth it
@@ -61,11 +60,15 @@ struct thread_pool::help {
 };
 
 struct thread_pool::parts {
-  parts(unsigned threads, unsigned slots) : most(threads), arena_slots(slots) {}
+  parts(unsigned threads, unsigned slots, duration idle)
+      : most(threads), arena_slots(slots), idle_for(idle) {}
 
   // `self` keeps it for as long as the thread lives.
+  using thread_map = std::map<std::uint64_t, std::thread>;
   static void main(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept;
-  static void work(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept;
+  /// Returns the threads that ended before this one: the caller is to join them.
+  [[nodiscard]] static thread_map work(const std::shared_ptr<parts>& self,
+                                       std::uint64_t number) noexcept;
   static void send(const std::shared_ptr<parts>& self, help h) noexcept;
   [[nodiscard]] bool start_thread(const std::shared_ptr<parts>& self, bool first_one);
   [[nodiscard]] task_record* run(offload_job& j) noexcept;
@@ -76,13 +79,14 @@ struct thread_pool::parts {
                                  offload_job*& j) noexcept;
   [[nodiscard]] help help_wanted() noexcept;
   [[nodiscard]] bool look() const noexcept;
-  [[nodiscard]] bool sleep(seat& s) noexcept;
+  [[nodiscard]] bool sleep(seat& s) const noexcept;
   void will_look(seat& s) noexcept;
   void look_no_more(seat& s) noexcept;
 
   const unsigned most;
   const unsigned arena_slots;
   const thread_signals signals;
+  const duration idle_for;  // a thread that had nothing to do for so long ends
   // The queue, under queue_lock. Nothing blocks or calls out while it is held.
   spin_lock queue_lock;
   offload_job* first = nullptr;
@@ -94,9 +98,11 @@ struct thread_pool::parts {
   atomic<bool> queued{false};  // first is not null: for who looks without the lock
   atomic<bool> closed{false};  // written under both locks
 
+  // Taken by those who begin and end threads. Nothing that may block is done under it but the
+  // making of a thread.
   std::mutex lock;
-  std::map<std::uint64_t, std::thread> threads;  // under lock
-  std::vector<std::thread> ended;                // under lock: to be joined
+  thread_map threads;  // under lock
+  thread_map ended;    // under lock: the last one that was idle for long, to be joined
   std::uint64_t next_number = 0;
   bool given_up = false;    // under lock: threads that did not end in time were detached
   std::size_t working = 0;  // under lock: threads that have not left work()
@@ -108,10 +114,10 @@ struct thread_pool::parts {
   unsigned running = 0;
 };
 
-thread_pool::thread_pool(unsigned most, unsigned arena_slots)
+thread_pool::thread_pool(unsigned most, unsigned arena_slots, duration idle)
     : simulated_(simulation::here()),
       parts_(std::make_shared<parts>(
-          checked<unsigned>(most, "the number of threads", 1, most_threads), arena_slots)) {}
+          checked<unsigned>(most, "the number of threads", 1, most_threads), arena_slots, idle)) {}
 
 thread_pool::~thread_pool() { (void)shutdown(); }
 
@@ -188,17 +194,27 @@ void thread_pool::parts::send(const std::shared_ptr<parts>& self, help h) noexce
   --self->looking;
 }
 
-// Under `lock`. `first`: unless there is one by now; it is counted here, since jobs rely on threads that are counted.
+// Under `lock`. `first_one`: unless there is one by now; it is counted here, since jobs rely on
+// threads that are counted.
+//
+// A thread that has ended is not joined here: it may need `lock` to come to its end, and the
+// destructors of its thread-locals, which are the user's, may take as long as they like. The next
+// thread that ends joins it (main), and shutdown the last.
 bool thread_pool::parts::start_thread(const std::shared_ptr<parts>& self, bool first_one) {
   if (closed.load(relaxed)) return false;
   if (first_one) {
     std::lock_guard hold(queue_lock);
     if (alive != 0) return true;
   }
-  for (auto& t : ended) t.join();
-  ended.clear();
   const auto number = next_number++;
-  auto [at, made] = threads.emplace(number, std::thread([self, number] { main(self, number); }));
+  const auto at =
+      threads.try_emplace(number).first;  // memory first: behind the thread nothing may fail
+  try {
+    at->second = std::thread([self, number] { main(self, number); });
+  } catch (...) {
+    threads.erase(at);
+    throw;
+  }
   ++working;
   pthread_setname_np(at->second.native_handle(), "heddle-pool");
   if (first_one) {
@@ -221,17 +237,23 @@ bool thread_pool::is_in_own_job() const noexcept { return this_thread().pool == 
 
 task_record* thread_pool::parts::run(offload_job& j) noexcept {
   if (!j.in_arena) return execute(j);
-  std::call_once(arena_made, [&] { arena.emplace(saturated<int>(arena_slots)); });
+  try {
+    std::call_once(arena_made, [&] { arena.emplace(saturated<int>(arena_slots)); });
+  } catch (...) { return j.refuse(std::current_exception()); }
   // The arena may hand the call to a thread of its own and wait for it. That orders the two threads, but inside libtbb, which
   // ThreadSanitizer does not see: so it is said once more here.
   atomic<unsigned> turn{0};
   task_record* waits = nullptr;
   turn.store(1, release);
-  arena->execute([&] {
-    (void)turn.load(acquire);
-    waits = execute(j);
-    turn.store(2, release);
-  });
+  try {
+    arena->execute([&] {
+      (void)turn.load(acquire);
+      waits = execute(j);
+      turn.store(2, release);
+    });
+  } catch (...) {  // no memory to hand the call over
+    if (turn.load(acquire) != 2) return j.refuse(std::current_exception());
+  }
   (void)turn.load(acquire);
   return waits;
 }
@@ -239,13 +261,19 @@ task_record* thread_pool::parts::run(offload_job& j) noexcept {
 void thread_pool::parts::main(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept {
   self->signals.take();
   { std::lock_guard hold(self->lock); }  // its starter has counted it
-  work(self, number);
-  std::lock_guard hold(self->lock);
-  --self->working;
-  self->left_work.notify_all();
+  auto before = work(self, number);
+  {
+    std::lock_guard hold(self->lock);
+    --self->working;
+    self->left_work.notify_all();
+  }
+  // With no lock held, and by a thread for which nobody waits but the next one: each joins one that
+  // ended before it.
+  for (auto& [its_number, t] : before) t.join();
 }
 
-void thread_pool::parts::work(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept {
+thread_pool::parts::thread_map thread_pool::parts::work(const std::shared_ptr<parts>& self,
+                                                        std::uint64_t number) noexcept {
   auto& p = *self;
   seat s;
   s.looking = true;  // its starter has counted that too
@@ -260,13 +288,12 @@ void thread_pool::parts::work(const std::shared_ptr<parts>& self, std::uint64_t 
         break;
       case next::idle_for_long: {
         std::lock_guard hold(p.lock);
-        if (p.closed.load(relaxed)) return;  // shutdown() joins it
-        auto at = p.threads.find(number);
-        p.ended.push_back(std::move(at->second));
-        p.threads.erase(at);
-        return;
+        if (p.closed.load(relaxed)) return {};  // shutdown() joins it
+        auto before = std::exchange(p.ended, {});
+        p.ended.insert(p.threads.extract(number));  // moves its node, which needs no memory
+        return before;
       }
-      case next::closed: return;
+      case next::closed: return {};
     }
   }
 }
@@ -340,10 +367,13 @@ bool thread_pool::parts::look() const noexcept {
 }
 
 // False: nobody woke it for so long.
-bool thread_pool::parts::sleep(seat& s) noexcept {
+bool thread_pool::parts::sleep(seat& s) const noexcept {
+  constexpr std::int64_t second = 1'000'000'000;
   timespec until;
   ::clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += idle_seconds;
+  const auto ns = until.tv_nsec + idle_for.count() % second;
+  until.tv_sec += idle_for.count() / second + ns / second;
+  until.tv_nsec = ns % second;
   for (;;) {
     if (sem_clockwait(&s.woken, CLOCK_MONOTONIC, &until) == 0) return true;
     if (errno != EINTR) return false;
@@ -363,8 +393,7 @@ void thread_pool::parts::look_no_more(seat& s) noexcept {
 }
 
 bool thread_pool::parts::shutdown(time_point limit) noexcept {
-  std::map<std::uint64_t, std::thread> going;
-  std::vector<std::thread> gone;
+  thread_map going, gone;
   bool all_left;
   {
     std::unique_lock hold(lock);
@@ -399,7 +428,7 @@ bool thread_pool::parts::shutdown(time_point limit) noexcept {
     else
       t.detach();
   }
-  for (auto& t : gone) t.join();
+  for (auto& [number, t] : gone) t.join();
   return all_left;
 }
 

@@ -26,8 +26,9 @@ class simulation;
 // A thread that has slept for long takes itself off the sleepers: nothing was promised to it.
 class thread_pool {
  public:
-  /// At most `most` threads; the arena of to_arena jobs has `arena_slots` slots.
-  thread_pool(unsigned most, unsigned arena_slots);
+  /// At most `most` threads; the arena of to_arena jobs has `arena_slots` slots. A thread ends when
+  /// it had nothing to do for `idle`.
+  thread_pool(unsigned most, unsigned arena_slots, duration idle = std::chrono::seconds(10));
   ~thread_pool();
 
   /// Runs `j` on some thread and takes over its thread's reference. Throws usage_error after shutdown, std::system_error if the first thread
