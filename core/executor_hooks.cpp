@@ -10,15 +10,22 @@
 namespace heddle::detail {
 namespace {
 atomic<callback_poster> poster{nullptr};
+atomic<carrier_maker> maker{nullptr};
 }  // namespace
 
-void set_callback_poster(callback_poster f) noexcept {
-  poster.store(f, release);
-}  // pairs with post_callback
+void set_callback_poster(callback_poster f, carrier_maker make) noexcept {
+  maker.store(make, release);  // pairs with prepare_callback
+  poster.store(f, release);    // pairs with post_callback
+}
+
+void prepare_callback(callback_base& c) {
+  if (auto* make = maker.load(acquire))  // pairs with set_callback_poster
+    c.carrier.reset(make());
+}
 
 void post_callback(runtime_number runtime, executor* home, owned<callback_base> c) noexcept {
   auto* f = poster.load(acquire);  // pairs with set_callback_poster
-  if (f && runtime != 0)
+  if (f && runtime != 0 && c->carrier)
     f(runtime, home, std::move(c));
   else
     run_here(std::move(c));

@@ -12,6 +12,15 @@
 
 namespace heddle::detail {
 
+/// What a scheduler needs to post a callback, made while there is still somebody to tell that
+/// memory is short.
+struct callback_carrier {
+  callback_carrier() = default;
+  callback_carrier(const callback_carrier&) = delete;
+  callback_carrier& operator=(const callback_carrier&) = delete;
+  virtual ~callback_carrier() = default;
+};
+
 /// A callback on its way to a loop. Owned by whoever holds the pointer; destroyed unrun if its
 /// runtime ends first.
 struct callback_base : frame_cached {
@@ -23,14 +32,19 @@ struct callback_base : frame_cached {
   virtual void run() = 0;
 
   context_map_ref context;  // in which it runs
+  owned<callback_carrier> carrier;
 };
+
+/// Makes the carrier of `c`: after that, posting it needs no memory. Throws std::bad_alloc.
+void prepare_callback(callback_base& c);
 
 /// Runs `c` on `home`, or on any loop of the runtime if that is null; never inside the call. A
 /// runtime that is gone, or that was never there (0): run_here(c). May be called on any thread;
-/// takes no lock that a caller may hold.
+/// takes no lock that a caller may hold. `c` was prepared.
 using callback_poster = void (*)(runtime_number runtime, executor* home,
                                  owned<callback_base> c) noexcept;
-void set_callback_poster(callback_poster f) noexcept;
+using carrier_maker = callback_carrier* (*)();
+void set_callback_poster(callback_poster f, carrier_maker make) noexcept;
 void post_callback(runtime_number runtime, executor* home, owned<callback_base> c) noexcept;
 
 /// Runs `c` in the calling thread; what it throws becomes a line on stderr, since nobody else is

@@ -101,6 +101,7 @@ callback_id future_base::add(owned<done_callback> c) {
   c->context = inherited_context();
   c->runtime = current_runtime_id();
   if (c->runtime == 0) c->runtime = number();
+  if (c->runtime != 0) prepare_callback(*c);
   lock_.lock();
   if (!fired_ || comparers_ != 0) {
     c->next = std::move(callbacks_);
@@ -277,7 +278,9 @@ std::exception_ptr promise_dropped() noexcept {
     if (!t) return std::make_exception_ptr(broken_promise());
     return std::make_exception_ptr(broken_promise(std::string(broken_promise().what()) +
                                                   " (dropped by " + describe_task(*t) + ")"));
-  } catch (const std::bad_alloc&) { return std::make_exception_ptr(broken_promise()); }
+  } catch (const std::bad_alloc&) {
+    return std::current_exception();  // no memory even for that error: whoever waits gets this one
+  }
 }
 
 void future_base::throw_ended_before() {

@@ -204,7 +204,9 @@ bool process_state::reap() noexcept {
       error_context what;
       what.message = "child process " + std::to_string(pid_) +
                      " was reaped by other code: its exit code is unknown, 255 is told";
-      post_callback(runtime_, nullptr, owned<callback_base>(new report_later(std::move(what))));
+      auto later = owned<callback_base>(new report_later(std::move(what)));
+      prepare_callback(*later);
+      post_callback(runtime_, nullptr, std::move(later));
     } catch (const std::bad_alloc&) {
       // Nothing can be told now.
     }

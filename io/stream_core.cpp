@@ -475,13 +475,16 @@ void stream_core::continue_later() noexcept {
     void run() override { core->writable(); }
     stream_core* const core;
   };
+  owned<callback_base> rest;
   try {
-    auto rest = owned<callback_base>(new continuation(*this));
-    post_callback(current_runtime_id(), this_thread().loop, std::move(rest));
+    rest.reset(new continuation(*this));
+    prepare_callback(*rest);
   } catch (const std::bad_alloc&) {
     writable();
-    unref();
+    if (!rest) unref();  // else the continuation has the reference, and drops it
+    return;
   }
+  post_callback(current_runtime_id(), this_thread().loop, std::move(rest));
 }
 
 void stream_core::writable() noexcept {

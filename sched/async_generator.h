@@ -73,7 +73,9 @@ class generator_base : public promise_base {
   }
   /// After a closer resumed it. Throws usage_error if it yielded, and the error of its cleanup.
   void check_closed();
-  /// The handle is gone: what waits at a yield is closed, by a task of the runtime.
+  /// The handle is gone: what waits at a yield is closed, by a task of the runtime. What it holds
+  /// in turn is let go of before this returns; generators inside generators are a bounded number of
+  /// calls deep on the stack, however many they are.
   void let_go() noexcept;
 
   [[nodiscard]] bool has_ended() const noexcept {
@@ -115,6 +117,7 @@ class generator_base : public promise_base {
 
  private:
   friend class generator_registry;
+  friend class generator_chain;
 
   void called_by(promise_base& caller, std::coroutine_handle<> at) noexcept {
     continuation = at;
@@ -130,6 +133,7 @@ class generator_base : public promise_base {
   HEDDLE_COLD bool enter_slow(generator_phase was, promise_base& caller);
   void unlist() noexcept;
   void destroy() noexcept;
+  void let_go_now() noexcept;
 
   atomic<generator_phase> phase_{generator_phase::fresh};
   bool exits_ = false;
@@ -140,6 +144,7 @@ class generator_base : public promise_base {
   atomic<std::uint32_t> refs_{1};
   generator_base* prev_ = nullptr;
   generator_base* next_ = nullptr;
+  generator_base* later_ = nullptr;  // of the thread that lets it go: see let_go()
   std::exception_ptr error_;
 };
 

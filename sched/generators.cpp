@@ -6,6 +6,7 @@
 #include <heddle/sched/runtime_state.h>
 
 #include <typeinfo>
+#include <vector>
 
 namespace heddle::detail {
 namespace {
@@ -53,16 +54,57 @@ task<> close_generator(generator_ref g) {
   co_await closing;
 }
 
-task<> close_generators(std::vector<generator_ref> all) {
+generator_chain::~generator_chain() {
+  while (auto g = pop()) {}
+}
+
+generator_ref generator_chain::pop() noexcept {
+  auto* g = first_;
+  if (g) first_ = g->next_;
+  return generator_ref(g);
+}
+
+void generator_chain::push_all(generator_base* list) noexcept {
+  while (list) {
+    auto* g = std::exchange(list, list->next_);
+    g->next_ = nullptr;
+    (first_ ? last_->next_ : first_) = g;
+    last_ = g;
+  }
+}
+
+namespace {
+
+/// Null: there is nothing to close. One for which there is no memory is reported, and its
+/// destructors run without its cleanup.
+task_handle<> begin_to_close(generator_ref g) {
+  if (!g->try_claim_to_close()) return {};
+  task_handle<> closer;
+  try {
+    closer = task_handle<>(&make_root(close_and_report(std::move(g))));
+  } catch (const std::bad_alloc&) {
+    this_runtime()->report(context_of(not_closed, std::current_exception()));
+    return {};
+  }
+  launch_closing(*closer.record(), false);
+  return closer;
+}
+
+}  // namespace
+
+// At the same time, as far as there is memory to remember the closers; without it, one after the
+// other.
+task<> close_generators(generator_chain all) {
   std::vector<task_handle<>> closers;
-  closers.reserve(all.size());
-  for (auto& g : all)
-    if (g->try_claim_to_close()) {
-      auto& t = make_root(close_and_report(std::move(g)));
-      closers.emplace_back(&t);
-      launch_closing(t, false);
-    }
-  all.clear();
+  while (auto g = all.pop()) {
+    auto closer = begin_to_close(std::move(g));
+    if (!closer.valid()) continue;
+    bool kept = true;
+    try {
+      closers.push_back(closer);
+    } catch (const std::bad_alloc&) { kept = false; }
+    if (!kept) co_await closer;
+  }
   for (auto& c : closers) co_await c;
 }
 
@@ -143,7 +185,34 @@ void generator_base::unlist() noexcept {
 
 void generator_base::destroy() noexcept { handle().destroy(); }
 
+// Problem   A generator often holds the one that it reads from. To let go of it destroys its frame,
+//           or closes it on this stack, and so
+//           lets go of the next: a chain of 20,000 overflows the stack.
+// Rejected  To leave all of it to tasks of their own: the destructors of what a generator holds
+//           would not have run when its object's has.
+// Chosen    Below a few calls the rest is listed, and the outermost call goes through the list
+//           before it returns. So each is let go of
+//           once, in a bounded number of calls, and only the order among those far below changes.
 void generator_base::let_go() noexcept {
+  constexpr unsigned deepest = 16;
+  auto& role = static_cast<thread_role&>(this_thread());
+  if (role.generators_let_go >= deepest) {
+    later_ = nullptr;
+    (role.generators_first ? role.generators_last->later_ : role.generators_first) = this;
+    role.generators_last = this;
+    return;
+  }
+  ++role.generators_let_go;
+  let_go_now();
+  if (role.generators_let_go == 1)
+    while (auto* g = role.generators_first) {
+      role.generators_first = g->later_;
+      g->let_go_now();
+    }
+  --role.generators_let_go;
+}
+
+void generator_base::let_go_now() noexcept {
   HEDDLE_ASSERT(phase_.load(acquire) != generator_phase::running,
                 "an async_generator was destroyed while a task was in its next()");
   if (!try_claim_to_close()) return unref();  // not begun, ended, or in the hands of a closer
@@ -151,23 +220,20 @@ void generator_base::let_go() noexcept {
     auto* here = this_worker();
     const auto close = [](runtime_state& s, void* argument) {
       auto& g = *static_cast<generator_base**>(argument);
+      auto* worker_here = this_worker();
+      const bool inside = worker_here && &worker_here->state() == &s;
+      if (inside ? worker_here->is_sealed() : s.is_stopping()) return;
+      task_handle<> handle;
       try {
-        auto* mine = std::exchange(g, nullptr);
-        mine->ref();  // over the making of the task, which takes over a reference or drops it
-        generator_ref kept(mine);
-        auto* worker_here = this_worker();
-        const bool inside = worker_here && &worker_here->state() == &s;
-        if (inside ? worker_here->is_sealed() : s.is_stopping()) {
-          g = mine;
-          return;
-        }
-        auto& t = make_root(close_and_report(generator_ref(mine)));
-        task_handle<> handle(&t);
-        if (inside)
-          launch_closing(t, true);
-        else
-          launch_closing_from_outside(s, t);
-      } catch (...) { s.report({not_closed, std::current_exception(), {}}); }
+        g->ref();  // the closer's; without memory for it, it is dropped again
+        handle = task_handle<>(&make_root(close_and_report(generator_ref(g))));
+      } catch (const std::bad_alloc&) { return; }
+      std::exchange(g, nullptr)->unref();
+      auto& t = *handle.record();
+      if (inside)
+        launch_closing(t, true);
+      else
+        launch_closing_from_outside(s, t);
     };
     generator_base* mine = this;
     if (here && here->state().serial == id)
@@ -175,7 +241,8 @@ void generator_base::let_go() noexcept {
     else
       (void)with_runtime(id, close, &mine);
     if (!mine) return;
-    // The runtime ends. If its shutdown has not come to this one yet, it closes it.
+    // The runtime ends, or memory is short. If its shutdown has not come to this one yet, it closes
+    // it.
     phase_.store(generator_phase::suspended, release);
     struct question {
       generator_base* g;
@@ -190,7 +257,7 @@ void generator_base::let_go() noexcept {
         &q);
     if (q.listed || !try_claim_to_close()) return unref();
   }
-  report_to(runtime_.load(relaxed), {not_closed, nullptr, {}});
+  report_to(runtime_.load(relaxed), context_of(not_closed));
   unref();
 }
 
@@ -223,8 +290,8 @@ bool generator_registry::has(generator_base& g) noexcept {
   return g.listed_;
 }
 
-std::vector<generator_ref> generator_registry::shut() {
-  std::vector<generator_ref> all;
+generator_chain generator_registry::shut() noexcept {
+  generator_chain all;
   for (unsigned i = 0; i < count_; ++i) {
     auto& l = lists_[i];
     generator_base* first;
@@ -234,11 +301,7 @@ std::vector<generator_ref> generator_registry::shut() {
       first = std::exchange(l.first, nullptr);
       for (auto* g = first; g; g = g->next_) g->listed_ = false;  // the links are ours now
     }
-    for (auto* g = first; g;) {
-      auto* next = g->next_;
-      all.push_back(generator_ref(g));
-      g = next;
-    }
+    all.push_all(first);
   }
   return all;
 }

@@ -67,6 +67,9 @@ interrupt_watch::interrupt_watch(bell& b, bool wanted) noexcept {
       now.sa_handler != SIG_DFL)
     return;
   came.store(0, relaxed);
+  // A forked child inherits the count of handlers that ran in threads that it does not have: nobody
+  // would ever count them down.
+  if (owner.load(relaxed) != ::getpid()) inside.store(0, relaxed);
   owner.store(::getpid(), release);  // pairs with on_interrupt()
   told.store(&b, seq_cst);
   struct sigaction ours{};

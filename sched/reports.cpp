@@ -16,7 +16,9 @@ void report_on_stderr(const error_context& what) noexcept {
     if (!what.task.empty()) text += " (" + describe_task(what.task, what.made) + ")";
     if (what.error) text += ": " + describe(what.error);
     std::fprintf(stderr, "%s\n", text.c_str());
-  } catch (const std::bad_alloc&) { std::fprintf(stderr, "heddle: %s\n", what.message.c_str()); }
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "heddle: %s (no memory to say more)\n", what.message.c_str());
+  }
 }
 
 report_queue::report_queue(simulation* s, handler h)
@@ -29,24 +31,27 @@ void report_queue::set_handler(handler h) {
   handler_.swap(shared);  // the former one is destroyed after the unlock
 }
 
-void report_queue::report(const error_context& what) noexcept {
+void report_queue::report(error_context what) noexcept {
   const simulation::calm alone(simulated_);
-  std::shared_ptr<const handler> now;
-  try {
-    auto context = inherited_context();
-    error_context copy = what;
-    std::lock_guard hold(lock_);
-    if (telling_) {
+  std::unique_lock hold(lock_);
+  if (telling_) {
+    bool queued = false;
+    try {
+      auto context = inherited_context();
       auto& last = waiting_.emplace_back();
-      last.what = std::move(copy);
+      last.what = std::move(what);
       last.told_to = handler_;
       last.context = std::move(context);
-      return;
-    }
-    now = handler_;  // kept: it may replace itself
-    telling_ = true;
-    teller_ = std::this_thread::get_id();
-  } catch (const std::bad_alloc&) { return report_on_stderr(what); }
+      queued = true;
+    } catch (const std::bad_alloc&) {}
+    hold.unlock();
+    if (!queued) report_on_stderr(what);
+    return;
+  }
+  const std::shared_ptr<const handler> now = handler_;  // kept: it may replace itself
+  telling_ = true;
+  teller_ = std::this_thread::get_id();
+  hold.unlock();
   tell(*now, what);
   for (entry e; next(e);) {
     context_slot its(std::move(e.context));

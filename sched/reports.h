@@ -33,7 +33,7 @@ class report_queue {
   /// The former handler may still be in a call, and gets what was reported before.
   void set_handler(handler h);
   /// Calls the handler now, unless it is in a call; then later, perhaps on another thread.
-  void report(const error_context& what) noexcept;
+  void report(error_context what) noexcept;
   /// The calling thread is in a call of the handler.
   [[nodiscard]] bool is_telling_here() const noexcept;
 

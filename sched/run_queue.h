@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <vector>
 
 namespace heddle::detail {
@@ -32,14 +33,19 @@ class run_queue {
   }
   run_queue(const run_queue&) = delete;
 
-  /// Owner only.
+  /// Owner only. Throws std::bad_alloc.
   void push(T item) {
+    if (!try_push(item)) throw std::bad_alloc();
+  }
+  /// Owner only. False: it is full, and there is no memory for it to grow; nothing has changed.
+  [[nodiscard]] bool try_push(T item) noexcept {
     const auto t = tail_.load(relaxed);
     ring* r = ring_.load(relaxed);
     if (t - head_seen_ > r->mask) [[unlikely]]
       return push_into_full(item);
     r->at(t).store(item, relaxed);
     tail_.store(t + 1, release);  // pairs with steal_half() and looks_empty()
+    return true;
   }
   /// Owner only. The oldest, or T{}.
   T pop() noexcept {
@@ -65,8 +71,9 @@ class run_queue {
     return true;
   }
   /// A thief: takes half (rounded up, at most `most`) of `*this`; the first is returned through `first`, the rest pushed to `into`, which
-  /// is the thief's own queue.
-  steal_result steal_half(run_queue& into, T& first, std::size_t most = 128) {
+  /// is the thief's own queue. Never more than that has room for: what was taken must not be lost
+  /// for lack of memory.
+  steal_result steal_half(run_queue& into, T& first, std::size_t most = 128) noexcept {
     constexpr std::size_t at_once = 128;
     T copied[at_once];
     auto h = head_.load(acquire);
@@ -76,11 +83,12 @@ class run_queue {
     n -= n / 2;
     if (n > most) n = most;
     if (n > at_once) n = at_once;
+    if (const auto room = into.room(); n > room + 1) n = room + 1;
     ring* r = ring_.load(acquire);  // pairs with grow()
     for (std::size_t i = 0; i < n; ++i) copied[i] = r->at(h + i).load(relaxed);
     if (!head_.compare_exchange_strong(h, h + n, acq_rel, relaxed)) return steal_result::lost;
     first = copied[0];
-    for (std::size_t i = 1; i < n; ++i) into.push(copied[i]);
+    for (std::size_t i = 1; i < n; ++i) (void)into.try_push(copied[i]);  // there is room
     return steal_result::got;
   }
   /// Anybody; exact only for the owner.
@@ -115,22 +123,30 @@ class run_queue {
     std::unique_ptr<atomic<T>[]> slots;
   };
 
-  HEDDLE_COLD void push_into_full(T item) {
+  /// Owner only. So many pushes more need no memory.
+  [[nodiscard]] std::size_t room() const noexcept {
+    const auto taken = static_cast<std::size_t>(tail_.load(relaxed) - head_seen_);
+    return ring_.load(relaxed)->mask + 1 - taken;
+  }
+  HEDDLE_COLD bool push_into_full(T item) noexcept {
     head_seen_ =
         head_.load(acquire);  // pairs with the compare-exchanges of thieves: their copies are done
     const auto t = tail_.load(relaxed);
     ring* r = ring_.load(relaxed);
-    if (t - head_seen_ > r->mask) r = grow(t);
+    try {
+      if (t - head_seen_ > r->mask) r = grow(t);
+    } catch (const std::bad_alloc&) { return false; }
     r->at(t).store(item, relaxed);
     tail_.store(t + 1, release);  // as push()
+    return true;
   }
   ring* grow(std::uint64_t t) {
     ring* old = ring_.load(relaxed);
     auto bigger = std::make_unique<ring>(2 * (old->mask + 1));
     for (auto i = head_seen_; i != t; ++i) bigger->at(i).store(old->at(i).load(relaxed), relaxed);
     ring* r = bigger.get();
-    rings_.push_back(std::move(bigger));
-    ring_.store(r, release);  // pairs with steal_half()
+    rings_.push_back(std::move(bigger));  // before a thief may see it
+    ring_.store(r, release);              // pairs with steal_half()
     return r;
   }
 
@@ -145,10 +161,20 @@ class run_queue {
 template <class T>
 class local_queue {
  public:
+  /// Throws std::bad_alloc.
   void push(T item) {
-    if (tail_ - head_ == capacity_) [[unlikely]]
-      return push_into_full(item);
+    if (!try_push(item)) throw std::bad_alloc();
+  }
+  /// False: it is full, and there is no memory for it to grow; nothing has changed.
+  [[nodiscard]] bool try_push(T item) noexcept {
+    if (tail_ - head_ == capacity_ && !grow()) [[unlikely]]
+      return false;
     slots_[tail_++ & (capacity_ - 1)] = item;
+    return true;
+  }
+  /// The first few pushes need no memory from here on. Throws std::bad_alloc.
+  void reserve() {
+    if (capacity_ == 0 && !grow()) throw std::bad_alloc();
   }
   T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (capacity_ - 1)]; }
   /// Takes `item` if it is all that is there.
@@ -163,13 +189,14 @@ class local_queue {
   }
 
  private:
-  HEDDLE_COLD void push_into_full(T item) {
+  HEDDLE_COLD bool grow() noexcept {
     const std::uint64_t more = capacity_ == 0 ? 256 : 2 * capacity_;
-    auto bigger = std::make_unique<T[]>(more);
+    std::unique_ptr<T[]> bigger(new (std::nothrow) T[more]());
+    if (!bigger) return false;
     for (auto i = head_; i != tail_; ++i) bigger[i & (more - 1)] = slots_[i & (capacity_ - 1)];
     slots_ = std::move(bigger);
     capacity_ = more;
-    push(item);
+    return true;
   }
   std::unique_ptr<T[]> slots_;
   std::uint64_t capacity_ = 0;  // a power of two

@@ -17,6 +17,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <string_view>
 
@@ -107,9 +108,10 @@ bool debug_wanted(const options& o) {
   return said && *said && std::string_view(said) != "0";
 }
 
-struct posted final : callback {
-  explicit posted(owned<callback_base> c) : inner(std::move(c)) {
-    context = std::move(inner->context);
+struct posted final : callback, callback_carrier {
+  void carry(owned<callback_base> c) noexcept {
+    context = std::move(c->context);
+    inner = std::move(c);
   }
   void invoke() override { inner->run(); }
   void release() noexcept override { inner.reset(); }
@@ -169,22 +171,27 @@ void open_doors() {
                 worker* target = s.workers.front().get();
                 for (auto& w : s.workers)
                   if (static_cast<executor*>(w.get()) == p.home) target = w.get();
-                target->deliver(work(*new posted(std::move(p.c))));
+                auto* carrier = static_cast<posted*>(p.c->carrier.release());
+                carrier->carry(std::move(p.c));
+                target->deliver(work(*carrier));
               },
               &p);
           if (!there) run_here(std::move(p.c));
-        });
+        },
+        []() -> callback_carrier* { return new posted; });
     set_unretrieved_reporter([](std::uint16_t, eventual& what,
                                 const std::exception_ptr& error) noexcept {
-      error_context context{"an exception was never retrieved", error};
+      error_context context = context_of("an exception was never retrieved", error);
       context_slot* its = nullptr;
       what.ref();
       auto* t = what.what() == kind::task ? &static_cast<task_record&>(what) : nullptr;
       if (t) {
         context.origin = any_task(t);
-        context.task = t->name();
         context.made = t->made();
-        its = &t->extra().context;
+        try {
+          context.task = t->name();
+          its = &t->extra().context;
+        } catch (const std::bad_alloc&) {}  // a report without the name, in an empty context
       } else {
         context.future = any_future(&what);
       }
@@ -247,12 +254,22 @@ bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),
   return with_found([&] { return living(t.runtime()); }, f, argument);
 }
 
+error_context context_of(const char* message, std::exception_ptr error) noexcept {
+  error_context what;
+  what.error = std::move(error);
+  try {
+    what.message = message;
+  } catch (const std::bad_alloc&) {
+    what.message = "out of memory";
+  }  // fits into the string itself
+  return what;
+}
+
 void report_to(runtime_number number, const error_context& what) noexcept {
-  struct parcel {
-    const error_context& what;
-  } p{what};
+  const error_context* told = &what;
   const bool there = with_runtime(
-      number, [](runtime_state& s, void* c) { s.report(static_cast<parcel*>(c)->what); }, &p);
+      number, [](runtime_state& s, void* c) { s.report(**static_cast<const error_context**>(c)); },
+      &told);
   if (!there) report_on_stderr(what);
 }
 
@@ -286,6 +303,7 @@ runtime_state::runtime_state(runtime& f, const options& wish)
       workers.push_back(std::make_unique<worker>(
           facade, *this, i, simulated ? simulated->make_driver() : make_driver(reactor, i),
           (opts.seed + 1) * 1000003 + i));
+    prepare_seals();
     set_debug(debug_wanted(wish));
     for (auto& w : workers) w->start();
   } catch (...) {
@@ -359,14 +377,18 @@ const char* runtime_state::waits_for_caller() const noexcept {
 }
 
 void runtime_state::report(const error_context& told) noexcept {
+  error_context what;
   try {
-    error_context what = told;
-    if (!what.loop && this_runtime() == this) what.loop = this_worker();
-    if (!what.loop && what.origin.valid() && what.origin.record()->runtime() == id)
-      what.loop = static_cast<worker*>(what.origin.record()->home());
-    if (!what.loop) what.loop = workers.front().get();
-    reports_.report(what);
-  } catch (const std::bad_alloc&) { report_on_stderr(told); }
+    what = told;
+  } catch (const std::bad_alloc&) {
+    what = context_of("out of memory", told.error);
+    what.origin = told.origin;
+  }
+  if (!what.loop && this_runtime() == this) what.loop = this_worker();
+  if (!what.loop && what.origin.valid() && what.origin.record()->runtime() == id)
+    what.loop = static_cast<worker*>(what.origin.record()->home());
+  if (!what.loop) what.loop = workers.front().get();
+  reports_.report(std::move(what));
 }
 
 void runtime_state::set_handler(std::function<void(const error_context&)> handler) {
@@ -425,7 +447,7 @@ void runtime_state::inject(task_record& t) {
 }
 
 // Like everybody who awaits a task; what is fatal meanwhile is told to nobody, since the runtime ends.
-void runtime_state::shut_generators() {
+void runtime_state::shut_generators() noexcept {
   auto all = generators.shut();
   if (all.empty()) return;
   struct ending final : join_node {
@@ -439,8 +461,15 @@ void runtime_state::shut_generators() {
     runtime_state* state;
     bool ended = false;  // under wait_lock_
   };
-  auto& t = make_root(close_generators(std::move(all)));
-  task_handle<> handle(&t);
+  task_handle<> handle;
+  try {
+    handle = task_handle<>(&make_root(close_generators(std::move(all))));
+  } catch (const std::bad_alloc&) {  // they are gone, and their cleanups did not run
+    report(context_of("no memory to close the async generators of a runtime that ends",
+                      std::current_exception()));
+    return;
+  }
+  auto& t = *handle.record();
   ending end(*this);
   (void)t.add_joiner(end);
   launch_closing_from_outside(*this, t);
@@ -472,12 +501,13 @@ void runtime_state::report_failed(const any_task& task) noexcept {
   auto& t = *task.record();
   if (t.how_ended() != outcome::error || t.is_retrieved()) return;
   t.mark_retrieved();
-  error_context what;
-  what.message = "unhandled exception during the shutdown of the runtime";
-  what.error = error_in(t.storage());
+  auto what =
+      context_of("unhandled exception during the shutdown of the runtime", error_in(t.storage()));
   what.origin = task;
-  what.task = t.name();
   what.made = t.made();
+  try {
+    what.task = t.name();
+  } catch (const std::bad_alloc&) {}  // a report without the name
   report(what);
 }
 
@@ -486,15 +516,27 @@ void runtime_state::cancel_everything() {
   unsigned looks = 0;
   for (;;) {
     std::vector<any_task> round;
+    any_task few[16];  // when there is no memory at all a round is as many as these
+    std::size_t few_count = 0;
+    bool full = false;
     round_left_.store(1, relaxed);  // so that it does not reach 0 while we count
     task_record::scan(
-        [&](task_record& r) {
-          if (r.what() != kind::task || r.done() || r.is_in_round() || r.is_spared()) return;
+        [&](task_record& r) noexcept {
+          if (full || r.what() != kind::task || r.done() || r.is_in_round() || r.is_spared())
+            return;
           r.ref();
-          round.emplace_back(&r);
+          any_task found(&r);
+          try {
+            round.push_back(found);
+          } catch (const std::bad_alloc&) {
+            full = !round.empty() || few_count == std::size(few);
+            if (!full) few[few_count++] = std::move(found);
+          }
         },
         id);
-    if (round.empty()) {
+    const std::span<any_task> those =
+        round.empty() ? std::span(few, few_count) : std::span(round);
+    if (those.empty()) {
       if (live_tasks() == 0) return;
       // The last ones are between their end and their count, or close a generator.
       if (simulated || ++looks < 100)
@@ -504,21 +546,21 @@ void runtime_state::cancel_everything() {
       continue;
     }
     if (simulated)  // not by their places in memory, which no seed decides
-      std::sort(round.begin(), round.end(), [this](const any_task& a, const any_task& b) {
+      std::sort(those.begin(), those.end(), [this](const any_task& a, const any_task& b) {
         return simulated->number_of(*a.record()) < simulated->number_of(*b.record());
       });
-    for (auto& t : round) {
+    for (auto& t : those) {
       round_left_.fetch_add(1, relaxed);
       t.record()->put_in_round();
       // It may have ended before it was marked, and then is not counted down by anybody.
       if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, relaxed);
     }
-    for (auto& t : round) (void)cancel_now(*t.record());
+    for (auto& t : those) (void)cancel_now(*t.record());
     if (round_left_.fetch_sub(1, acq_rel) != 1) {
       const auto over = [&] { return round_left_.load(acquire) == 0; };
       // The mark and the end of a task are two words, so who ends it may miss the mark: look again now and then.
       const auto look_again = [&] {
-        for (auto& t : round)
+        for (auto& t : those)
           if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, acq_rel);
         return over();
       };
@@ -529,7 +571,7 @@ void runtime_state::cancel_everything() {
       std::unique_lock hold(wait_lock_);
       while (!waiters_.wait_for(hold, std::chrono::milliseconds(20), over)) (void)look_again();
     }
-    for (const auto& t : round) report_failed(t);
+    for (const auto& t : those) report_failed(t);
   }
 }
 
@@ -569,25 +611,33 @@ void runtime_state::let_pass_end(const run_wait& w) {
 }
 
 // A loop seals itself, by a callback: what it started before that is there for all to see, and it starts nothing after that.
-void runtime_state::seal_loops() {
-  struct sealing final : callback {
-    sealing(runtime_state& s, worker& w, atomic<std::size_t>& n) noexcept
-        : state(&s), loop(&w), left(&n) {}
-    void invoke() override {
-      loop->seal();
-      const uninterrupted alone;
-      std::lock_guard hold(state->wait_lock_);
-      left->fetch_sub(1, acq_rel);
-      state->waiters_.notify_all();
-    }
-    void release() noexcept override {}
-    runtime_state* state;
-    worker* loop;
-    atomic<std::size_t>* left;
-  };
-  atomic<std::size_t> left{workers.size()};
-  for (auto& w : workers) w->deliver(work(*new sealing(*this, *w, left)));
-  wait([&] { return left.load(acquire) == 0; }, when_stuck::abandoned);
+struct runtime_state::sealing final : callback {
+  sealing(runtime_state& s, worker& w) noexcept : state(&s), loop(&w) {}
+  void invoke() override {
+    loop->seal();
+    const uninterrupted alone;
+    std::lock_guard hold(state->wait_lock_);
+    state->unsealed_.fetch_sub(1, acq_rel);
+    state->waiters_.notify_all();
+  }
+  void release() noexcept override {}
+  runtime_state* state;
+  worker* loop;
+};
+
+// Made when the runtime begins, since its end must not fail for lack of memory.
+void runtime_state::prepare_seals() {
+  seals_.reserve(workers.size());
+  for (auto& w : workers) seals_.emplace_back(new sealing(*this, *w));
+}
+
+void runtime_state::seal_loops() noexcept {
+  unsealed_.store(workers.size(), relaxed);
+  for (auto& w : workers) {
+    auto& seal = seals_[w->index()];
+    w->deliver(work(*seal.release()));
+  }
+  wait([&] { return unsealed_.load(acquire) == 0; }, when_stuck::abandoned);
 }
 
 void runtime_state::wake_waiters() noexcept {
@@ -961,7 +1011,9 @@ std::exception_ptr runtime::refused_by_factory(task_options& o) noexcept {
     return nullptr;
   } catch (...) {
     auto error = std::current_exception();
-    report({"the task factory refused a submitted task", error, o.name});
+    auto what = detail::context_of("the task factory refused a submitted task", error);
+    what.task.swap(o.name);  // the task will not be made
+    report(what);
     return error;
   }
 }

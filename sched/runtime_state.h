@@ -149,8 +149,10 @@ class runtime_state {
   bell changed;                // rings with every wake_waiters() and fatal()
 
  private:
-  void seal_loops();
-  void shut_generators();
+  struct sealing;
+  void prepare_seals();
+  void seal_loops() noexcept;
+  void shut_generators() noexcept;
   /// Blocks a foreign thread until `done()`, which is called under wait_lock_, after some notify_all().
   template <class Done>
   void wait(Done done, when_stuck then) {
@@ -202,6 +204,8 @@ class runtime_state {
   atomic<bool> closed_{false};
   atomic<bool> debug_{false};
   atomic<std::uint64_t> round_left_{0};
+  std::vector<owned<callback>> seals_;  // one a loop, until it is sent
+  atomic<std::size_t> unsealed_{0};
 };
 
 /// Runtimes by number, for those who may come late: calls `f` with it while it is kept alive; false if it is gone.
@@ -209,6 +213,10 @@ bool with_runtime(runtime_number number, void (*f)(runtime_state&, void*), void*
 /// The same for the runtime of a task, which may have ended.
 bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),
                      void* argument) noexcept;
+
+/// What a report says, where nothing may throw. When memory is too short for `message` the report
+/// says "out of memory", and has the error.
+[[nodiscard]] error_context context_of(const char* message, std::exception_ptr error = {}) noexcept;
 
 /// Reports to the exception handler of runtime `number`; a line on stderr if that is gone.
 void report_to(runtime_number number, const error_context& what) noexcept;

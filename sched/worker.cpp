@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include <mutex>
 #include <string>
 
 namespace heddle::detail {
@@ -60,6 +61,30 @@ worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driv
 
 worker::~worker() = default;
 
+void shared_queue::push_without_memory(task_record& t) noexcept {
+  const std::lock_guard hold(refused_lock_);
+  refused_.push(work(t));
+  refused_count_.store(refused_.size(), relaxed);
+}
+
+task_record* shared_queue::pop_refused() noexcept {
+  const std::lock_guard hold(refused_lock_);
+  const work item = refused_.pop();
+  refused_count_.store(refused_.size(), relaxed);
+  return item ? &item.as_task() : nullptr;
+}
+
+// As many as were there: one that finds no room again goes back to the end.
+void worker::take_what_was_short() noexcept {
+  for (std::size_t n = short_.size(); n != 0; --n) {
+    const work item = short_.pop();
+    if (alone_ || !item.is_task() || item.as_task().is_pinned())
+      push_local(item);
+    else
+      push_ready(item.as_task());
+  }
+}
+
 worker* this_worker() noexcept { return worker_of(self_of_thread); }
 
 void worker::start() {
@@ -67,6 +92,7 @@ void worker::start() {
   for (auto& known : neighbours_) known.since = now();
   hogged_.reserve(neighbours_.size());
   watch_next_ = index();
+  local_.reserve();  // a loop has room for something, however short memory is later
   alone_ = state_->workers.size() == 1;
   forks_.strands.share(alone_                                         ? sharing::never
                        : state_->simulated || heavy_fence_available() ? sharing::half
@@ -144,7 +170,7 @@ bool worker::run_next() {
     if (task_record* t = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
       if (++slot_streak_ <= slot_cap) return run_task(*t), true;
       slot_streak_ = 0;
-      ready_.push(t);
+      push_ready(*t);
     }
   } else {
     slot_streak_ = 0;
@@ -166,6 +192,8 @@ bool worker::run_next() {
 }
 
 void worker::housekeep(bool idle) {
+  if (!short_.empty()) [[unlikely]]
+    take_what_was_short();
   const bool forks_paused = forks_.turn_over;
   forks_.turn_over = false;
   local_size_.store(local_.size(), relaxed);
@@ -234,7 +262,7 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
   // What `child` woke last stands in the slot. `waiting` goes on in its place, and others may take it.
   if (slot_.load(relaxed) != nullptr) {
     if (task_record* woken = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
-      ready_.push(woken);
+      push_ready(*woken);
       look_for_sleepers();
     }
   }
@@ -311,9 +339,7 @@ void worker::run_callback(callback& c) {
       c.run();
   } catch (const fatal_error&) { state_->fatal(std::current_exception()); } catch (...) {
     c.ref();
-    error_context what;
-    what.message = "exception in a callback";
-    what.error = std::current_exception();
+    auto what = context_of("exception in a callback", std::current_exception());
     what.callback = callback_handle(&c);
     state_->report(what);
   }
@@ -332,7 +358,7 @@ bool worker::drain_inboxes() {
   bool any = false;
   for (work item = pinned_.take(); item;) {
     const auto next = item.next();
-    local_.push(item.bits());
+    push_local(item);
     item = next;
     any = true;
   }
@@ -359,13 +385,13 @@ void worker::schedule(task_record& t) noexcept {
   if (here && here->state_ == state_) [[likely]] {
     if (t.is_pinned()) {
       if (here == this)
-        local_.push(work(t).bits());
+        push_local(work(t));
       else
         send_pinned(t);
       return;
     }
     if (here->alone_) {
-      here->local_.push(work(t).bits());
+      here->push_local(work(t));
       return;
     }
     if (self.current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
@@ -376,9 +402,9 @@ void worker::schedule(task_record& t) noexcept {
       task_record* displaced =
           here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
       if (!displaced) return;
-      here->ready_.push(displaced);
+      here->push_ready(*displaced);
     } else {
-      here->ready_.push(&t);
+      here->push_ready(t);
     }
     here->look_for_sleepers();
     return;
@@ -405,7 +431,7 @@ void worker::send_movable(task_record& t) noexcept {
 
 void worker::deliver(work item) noexcept {
   if (this_worker() == this) {
-    local_.push(item.bits());
+    push_local(item);
     return;
   }
   runtime_state::guest inside(*state_);

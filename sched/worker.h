@@ -17,26 +17,71 @@
 #include <concurrentqueue/concurrentqueue.h>
 
 #include <memory>
+#include <new>
 #include <thread>
 
 namespace heddle::detail {
 
 class runtime_state;
 
+/// Items that a queue had no memory for, linked through themselves, oldest first. Not thread-safe.
+class linked_work {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return !first_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void push(work item) noexcept {
+    item.set_next({});
+    if (first_)
+      last_.set_next(item);
+    else
+      first_ = item;
+    last_ = item;
+    ++size_;
+  }
+  work pop() noexcept {
+    const work item = first_;
+    if (!item) return item;
+    first_ = item.next();
+    --size_;
+    return item;
+  }
+
+ private:
+  work first_, last_;
+  std::size_t size_ = 0;
+};
+
+/// Its memory comes from where all memory of the library comes from; null when there is none.
+struct shared_queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
+  static void* malloc(std::size_t bytes) { return ::operator new(bytes, std::nothrow); }
+  static void free(void* block) { ::operator delete(block); }
+};
+
 /// A queue that many push to and many take from: moodycamel's, with the count that its contract asks for beside it.
 ///
 /// Its contract is FIFO per producer only, and a dequeue may miss an element whose enqueue does not happen before it. The count is raised
 /// (seq_cst) after the enqueue, so who reads a count above 0 has the enqueues it counts behind it; it is also the fence of LOOK-TWICE.
+///
+/// Its enqueue answers false when memory is short. A task that was refused would never run again;
+/// so it goes to a list that needs none, which is taken first. Order among such tasks and the
+/// others is not kept.
+///
+/// We rely on its reuse of blocks (1.0.3). A consumer reads an element and counts it off its block
+/// with a release; the consumer that counts the last one does so without an acquire, and gives the
+/// block back by an acquire and release exchange. In the terms of C++ the other consumers' reads
+/// are therefore not ordered before the block is filled again, and ThreadSanitizer says so. On x86
+/// and on ARM64 they are: each step is a read-modify-write that reads the one before it on another
+/// processor, and a release follows what was read.
 class shared_queue {
  public:
   explicit shared_queue(simulation* s = nullptr) : simulated_(s) {}
 
-  void push(task_record& t) {
+  void push(task_record& t) noexcept {
     noted(happening::sent);
     if (simulated_) [[unlikely]]
       stand_in_.push(*simulated_, t);
-    else
-      queue_.enqueue(&t);
+    else if (!queue_.enqueue(&t)) [[unlikely]]
+      push_without_memory(t);
     count_.fetch_add(1, seq_cst);  // pairs with empty(): LOOK-TWICE
   }
   task_record* pop() noexcept {
@@ -45,6 +90,8 @@ class shared_queue {
     if (simulated_) [[unlikely]] {
       t = stand_in_.pop(*simulated_);
       if (!t) return nullptr;
+    } else if (refused_count_.load(relaxed) != 0 && (t = pop_refused()) != nullptr) [[unlikely]] {
+      // `t` is one that there was no memory for
     } else if (!queue_.try_dequeue(t)) {
       return nullptr;
     }
@@ -59,8 +106,14 @@ class shared_queue {
   }
 
  private:
-  moodycamel::ConcurrentQueue<task_record*> queue_;
+  HEDDLE_COLD void push_without_memory(task_record& t) noexcept;
+  HEDDLE_COLD task_record* pop_refused() noexcept;
+
+  moodycamel::ConcurrentQueue<task_record*, shared_queue_traits> queue_;
   atomic<std::int64_t> count_{0};
+  spin_lock refused_lock_;
+  linked_work refused_;                   // under refused_lock_
+  atomic<std::size_t> refused_count_{0};  // written under it
   simulation* const simulated_;
   simulated_queue stand_in_;
 };
@@ -86,9 +139,9 @@ class worker final : public loop {
   /// The task goes behind all others that are ready here. Owner only.
   void push_back(task_record& t) noexcept {
     if (alone_ || t.is_pinned())
-      local_.push(work(t).bits());
+      push_local(work(t));
     else
-      ready_.push(&t);
+      push_ready(t);
   }
   /// Inboxes, timers and I/O come before the next step. Owner only.
   void look_round() noexcept { steps_left_ = 1; }
@@ -133,6 +186,16 @@ class worker final : public loop {
   fork_state& forks() noexcept { return forks_; }
 
  private:
+  void push_local(work item) noexcept {
+    if (!local_.try_push(item.bits())) [[unlikely]]
+      short_.push(item);
+  }
+  void push_ready(task_record& t) noexcept {
+    if (!ready_.try_push(&t)) [[unlikely]]
+      short_.push(work(t));
+  }
+  HEDDLE_COLD void take_what_was_short() noexcept;
+
   /// Between two looks at loops that are hogged.
   static constexpr duration watch_hogged_every = std::chrono::microseconds(250);
   static constexpr unsigned watch_window = 16;  // so many others a look
@@ -190,6 +253,8 @@ class worker final : public loop {
 
   // The owner's.
   local_queue<std::uintptr_t> local_;
+  linked_work
+      short_;  // what local_ and ready_ could not grow for: comes into them as they get room
   std::uint64_t steps_left_ = 1;  // before it looks at everything again
   unsigned slot_streak_ = 0;
   bool searching_ = false;
