@@ -4,6 +4,8 @@
 #include <heddle/core/config.h>
 #include <heddle/core/magazine.h>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -16,13 +18,23 @@ constexpr std::size_t least_room = block_size / 4;
 
 constinit magazine_depot<raw_links> blocks_of_the_process;
 
+/// A forked child may have loops of its own: it shall not find the depot locked by a thread that it
+/// does not have.
+void care_for_forks() {
+  static const int once =
+      ::pthread_atfork([] { blocks_of_the_process.hold(); }, [] { blocks_of_the_process.let_go(); },
+                       [] { blocks_of_the_process.let_go(); });
+  (void)once;
+}
+
 struct block_cache {
+  block_cache() noexcept { care_for_forks(); }
   magazine<raw_links> blocks;
   ~block_cache() { blocks.flush(blocks_of_the_process, batch); }
 };
 
 HEDDLE_NOINLINE magazine<raw_links>& own_blocks() noexcept {
-  constinit thread_local block_cache cache;
+  thread_local block_cache cache;
   return cache.blocks;
 }
 

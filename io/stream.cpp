@@ -22,7 +22,12 @@ fill_wait::fill_wait(stream_core& core, bool whole)
 
 bool fill_wait::await_ready() {
   if (whole_) core_.begin_read();
-  looked_ = core_.receive() != stream_core::got::nothing;
+  try {
+    looked_ = core_.receive() != stream_core::got::nothing;
+  } catch (...) {  // no memory: await_resume(), which gives the role back, is not reached
+    if (whole_) core_.end_read();
+    throw;
+  }
   return looked_ && go_on_fetching();
 }
 
