@@ -256,8 +256,8 @@ task<> conversation::wait_for_room() {
   hold(x_.get() == nullptr ? 0 : x_->parser.message().body.size());
 }
 
-// A task that yields stays ready, and a loop with a ready task looks at its sockets and signals only
-// now and then. So this one sleeps.
+// A task that yields stays ready, and a loop with a ready task looks at its sockets and signals
+// only now and then. So this one sleeps.
 task<> conversation::pause() {
   flush();
   co_await sleep(std::chrono::microseconds(1));
@@ -435,8 +435,8 @@ task<> body_writer::write(std::string_view piece) {
   gone_ = true;  // unless this ends well
   const bool waits = out_.buffered() > 0;
   if (waits) slot_.wait_for_room();
-  // It throws if the client is gone, also if there is nothing to wait for: what is written to such a
-  // client is dropped, and a handler that heard nothing of it would go on for ever.
+  // It throws if the client is gone, also if there is nothing to wait for: what is written to such
+  // a client is dropped, and a handler that heard nothing of it would go on for ever.
   co_await out_.drain();
   if (waits) {
     if (slot_.back() != detail::after::go_on) throw_system_error(ETIMEDOUT, "send");

@@ -62,7 +62,7 @@ class file_root {
 
   /// `path` is decoded and relative to the root; "/" before it is ignored. A directory stands for
   /// its index.html; if the request's target lacks the slash behind it, the answer is 301 to the
-  /// target with the slash, since the links in the index are relative. Answers 200, 206 (one range),
+  /// target with the slash, since the links in the index are relative. Answers 200, 206 (a range),
   /// 301, 304, 404 (also for what lies outside or may not be read), 405, 412, 416, and 503 when the
   /// process or the system has no descriptor or memory for the file. Throws std::system_error for
   /// other failures of the disk. Blocks on the disk: call it in to_thread() unless the files are

@@ -78,7 +78,7 @@ int hex_digit(char c) noexcept {
   return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-/// As percent_decode, but "%2F" stays. Were it decoded, "/a%2Fb" would reach what belongs to "/a/b",
+/// As percent_decode, but "%2F" stays. Were it decoded, "/a%2Fb" would reach what is for "/a/b",
 /// behind the back of whoever guards "/a/".
 bool decode_path(std::string_view text, std::string& out) {
   out.clear();

@@ -7,8 +7,8 @@
 namespace heddle::http::detail {
 namespace {
 
-// The registry of RFC 9110, 16.1.1, besides what `method` names itself. CONNECT is not among them: a
-// server that is no proxy does not support it for any target, which is 501.
+// The registry of RFC 9110, 16.1.1, besides what `method` names itself. CONNECT is not among them:
+// a server that is no proxy does not support it for any target, which is 501.
 constexpr std::array<std::string_view, 32> registered = {"ACL",
                                                          "BASELINE-CONTROL",
                                                          "BIND",

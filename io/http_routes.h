@@ -17,9 +17,9 @@ namespace heddle::http::detail {
 class route_table {
  public:
   void add(method m, std::string path, handler h, bool is_prefix);
-  /// The handler for the request, or nullptr with the answer in `answer`: 404 where no route has the
-  /// path; 405 with Allow where none of those has the method; 204 with Allow for OPTIONS of "*", the
-  /// server as a whole; 501 for a method that no standard and no route of this server names.
+  /// The handler for the request, or nullptr with the answer in `answer`: 404 where no route has
+  /// the path; 405 with Allow where none of those has the method; 204 with Allow for "OPTIONS *",
+  /// of the whole server; 501 for a method that no standard and no route of this server names.
   const handler* find(const request& r, response& answer) const;
 
  private:

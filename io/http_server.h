@@ -72,8 +72,8 @@ class body_writer {
 /// a `response` where nothing needs awaiting.
 ///
 /// Cancel  The task that runs a handler is the connection's. It is cancelled when the client has
-///         reset the connection and the method is GET, HEAD, OPTIONS or TRACE (noticed within half a
-///         second; other methods finish their work, and their answer is dropped), and when the
+///         reset the connection and the method is GET, HEAD, OPTIONS or TRACE (noticed within half
+///         a second; other methods finish their work, and their answer is dropped), and when the
 ///         grace of stop() is over. A client that has only ended its sending is still answered.
 ///         cancelled_error of another task that the handler awaited is an error like any other.
 /// Throws  status_error is an answer; anything else is 500 and a report.
@@ -124,7 +124,7 @@ struct server_options {
   /// pieces, and at most so long in all.
   any_duration linger_timeout = std::chrono::seconds(2);
   any_duration linger_time = std::chrono::seconds(30);
-  /// Connections that are open at once; the next ones get 503 that names this limit, and are closed.
+  /// Connections that are open at once; the next get 503 that names this limit, and are closed.
   std::size_t max_connections = 100'000;
   /// Bytes of large requests' bodies, and of answers that clients have not taken yet, that all
   /// connections hold together. Beyond it requests get 503 that names this limit.

@@ -109,7 +109,7 @@ void watch::put(slot& s, duration::rep deadline) noexcept {
   s.filed_.store(deadline, seq_cst);
   if (!is_filed) {
     heap_.push_back({deadline, &s});  // enter() has made room
-    s.place_ = static_cast<std::uint32_t>(heap_.size() - 1);
+    s.place_ = heddle::detail::narrow<std::uint32_t>(heap_.size() - 1);
   }
   move_up(s.place_, {deadline, &s});
 }

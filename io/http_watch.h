@@ -5,8 +5,8 @@
 // Problem   Each connection has a deadline that moves with every request. Ten thousand of them must
 //           cost nothing while they are busy, little when they expire one by one, and not wake an
 //           idle server.
-// Rejected  A timer a connection: a lock and two list operations a request. One timer and a visit of
-//           all connections each time: with spread deadlines that is the square of their number.
+// Rejected  A timer a connection: a lock and two list operations a request. One timer and a visit
+//           of all connections each time: with spread deadlines that is the square of their number.
 // Chosen    A heap under one lock says when each connection is to be looked at. A request moves the
 //           deadline of its connection and leaves the heap alone: whoever looks too early files the
 //           connection again, for later. Only a deadline before the filed one takes the lock.
@@ -30,10 +30,10 @@ using heddle::detail::atomic;
 
 class engine;
 
-// busy       at work, or about to wait                 working    in a handler that ends with its client
-// reading    for a request, or the rest of one         finishing  in a handler that does not
-// writing    the client takes its time                 refused    408 was written; the task will hear of it
-// lingering  for the client to end                     expired    the watch has ended the connection
+// busy       at work, or about to wait      working    in a handler that ends with its client
+// reading    for a request, or its rest     finishing  in a handler that does not
+// writing    the client takes its time      refused    408 is written, the task will hear of it
+// lingering  for the client to end          expired    the watch has ended the connection
 enum class phase : std::uint8_t {
   busy,
   working,
@@ -50,12 +50,13 @@ enum class [[nodiscard]] after { go_on, linger, nothing };
 
 /// A connection as the watch sees it. Protocol EXPIRE:
 //
-//   wait()    deadline_, partial_ plain; phase_            seq_cst   then looks at filed_ and stopping_
-//   sweep()   filed_ = none                                seq_cst   then looks at phase_ (stop()
-//             likewise with stopping_): whichever is second sees the other, so that no deadline is
-//             missed
-//   back()    phase_ -> busy by exchange                   acq_rel   one of these two is first, and so
-//   expire()  a wait -> refused, expired by compare-exchange acq_rel decides about the connection
+//   wait()    stores deadline_, partial_ (plain), then phase_ (seq_cst); then looks at filed_ and
+//             stopping_
+//   sweep()   stores filed_ = none (seq_cst); then looks at phase_ (stop(): stopping_).
+//             Whichever of the two is second sees the other, so that no deadline is missed.
+//   back()    phase_ -> busy by exchange (acq_rel)
+//   expire()  phase_ -> refused or expired by compare-exchange (acq_rel). Whichever of these two is
+//             first decides about the connection.
 class slot {
  public:
   slot(engine& e, stream_writer& writer);

@@ -150,6 +150,7 @@ bool task_group::abort_later() noexcept {
     return false;
   try {
     auto callback = detail::owned<later>(new later(*this));
+    detail::prepare_callback(*callback);
     abort_queued_ = true;
     ++count_;
     detail::post_callback(s->serial, nullptr, std::move(callback));

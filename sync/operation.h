@@ -60,7 +60,7 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
   auto await_resume() {
     bool known = given;  // a hand-over that the primitive still knows of
     if constexpr (told_when_it_runs_on<What>)
-      if (given) known = what_.runs_on(*this);
+      if (given && !stands_back()) known = what_.runs_on(*this);
     if (cancelled_at_resume(*this)) [[unlikely]] {
       if (known) what_.give_back();
       throw_cancelled(*task);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What clients of http::server can cost is bounded, and what a deadline costs does not depend on how
-// many others there are.
+// What clients of http::server can cost is bounded, and what a deadline costs does not depend on
+// how many others there are.
 #include "io_http_site.h"
 
 #include <heddle/io/http_engine.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The grammar of requests where llhttp alone is too strict or too lenient, however the bytes are cut.
+// The grammar of requests where llhttp alone is too strict or too lenient, however bytes are cut.
 #include <heddle/io/http_parser.h>
 
 #include <gtest/gtest.h>
