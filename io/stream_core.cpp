@@ -578,7 +578,12 @@ void stream_core::fail(int code, const char* call, found_by who) noexcept {
     out_.clear();
     pending_ = 0;
   } else if (who == found_by::bystander) {
-    if (!sending_) drop_output();  // else the sender will
+    // A sender drops the output itself, and closes when that was asked for. Without a sender
+    // nothing is left that would come by once more: no output, so no event of room.
+    if (!sending_) {
+      drop_output();
+      sending_ = finish_now = closing_;
+    }
   } else {
     out_.clear();
     closing_ = true;
