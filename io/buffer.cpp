@@ -110,11 +110,8 @@ void input_buffer::adopt(lent_chunk& chunk) {
     end_ = capacity_ = chunk.size;
     return;
   }
-  struct returner {
-    lent_chunk& chunk;
-    ~returner() { chunk.lender->give_back(chunk); }
-  } at_end{chunk};
   append({chunk.data, chunk.size});
+  chunk.lender->give_back(chunk);
 }
 
 }  // namespace heddle::detail

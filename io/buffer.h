@@ -69,6 +69,7 @@ class input_buffer {
   void append(std::string_view bytes);
   /// Takes over bytes that came in a lent buffer: kept in place if nothing else is here and its
   /// lender can spare it, else copied.
+  /// Strong: after std::bad_alloc the chunk is still the caller's.
   void adopt(lent_chunk& chunk);
 
  private:

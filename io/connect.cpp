@@ -53,7 +53,7 @@ task<connection> connect_to(address to, connection_options options) {
   if (result != 0) {
     int error = 0;
     do {
-      writable_wait connected(core->source(), core->name());
+      writable_wait connected(core->source(), core->source().name());
       co_await connected;
       socklen_t length = sizeof error;
       check(::getsockopt(core->descriptor(), SOL_SOCKET, SO_ERROR, &error, &length),

@@ -3,8 +3,11 @@
 
 #include <heddle/io/stream_core.h>
 #include <heddle/sched/runtime_state.h>
+#include <heddle/sched/timeout.h>
 
 #include <algorithm>
+#include <new>
+#include <system_error>
 #include <vector>
 
 namespace heddle {
@@ -21,26 +24,28 @@ fill_wait::fill_wait(stream_core& core, bool whole)
     : queue_waiter(core.read_queue()), core_(core), whole_(whole) {}
 
 bool fill_wait::await_ready() {
-  if (whole_) core_.begin_read();
-  try {
-    looked_ = core_.receive() != stream_core::got::nothing;
-  } catch (...) {  // no memory: await_resume(), which gives the role back, is not reached
-    if (whole_) core_.end_read();
-    throw;
+  if (whole_) {
+    core_.begin_read();
+    holds_ = true;
   }
-  return looked_ && go_on_fetching();
+  looked_ = core_.receive() != got::nothing;
+  return looked_ && go_on();
+}
+
+void fill_wait::let_go() noexcept {
+  holds_ = false;
+  core_.end_read();
 }
 
 bool fill_wait::suspend(task_record& t) { return core_.wait_readable(*this, t); }
 
 bool fill_wait::await_resume() {
   struct leaver {
-    stream_core& core;
-    bool whole;
+    fill_wait& wait;
     ~leaver() {
-      if (whole) core.end_read();
+      if (wait.holds_) wait.let_go();
     }
-  } at_end{core_, whole_};
+  } at_end{*this};
   if (cancelled_at_resume(*this)) throw_cancelled(*task);
   if (!looked_) (void)core_.receive();
   if (!core_.eof()) return true;
@@ -50,11 +55,11 @@ bool fill_wait::await_resume() {
 
 drain_wait::drain_wait(stream_core& core) noexcept
     : queue_waiter(core.drain_queue()), core_(core) {}
-bool drain_wait::await_ready() { return core_.drained() && go_on(); }
+bool drain_wait::await_ready() { return core_.drained(false) && go_on(); }
 bool drain_wait::suspend(task_record& t) { return core_.wait_drained(*this, t); }
 void drain_wait::await_resume() {
   if (cancelled_at_resume(*this)) throw_cancelled(*task);
-  if (task) (void)core_.drained();
+  if (task) (void)core_.drained(true);
 }
 
 closed_wait::closed_wait(stream_core& core) noexcept
@@ -106,26 +111,35 @@ task<std::string> read_some(stream_core& core, std::size_t most) {
   co_return take(in, std::min(most, in.size()));
 }
 
+/// Puts what a read has taken out back in front of what is there. Without memory for that the
+/// stream ends, and says so, since it would go on with a gap.
+void give_back(stream_core& core, std::string taken) noexcept {
+  auto& in = core.input();
+  try {
+    taken.append(in.view());
+    in.clear();
+    in.append(taken);
+  } catch (const std::bad_alloc&) { core.lose_input(); }
+}
+
 task<std::string> read_all(stream_core& core) {
   const reading role(core);
   std::string out;
   auto& in = core.input();
   for (;;) {
-    if (!in.empty()) {
-      out.append(in.view());
-      in.clear();
-    }
     // A cancellation must lose nothing: what was gathered goes back in front.
     std::exception_ptr cut;
     bool more = false;
     try {
+      if (!in.empty()) {
+        out.append(in.view());
+        in.clear();
+      }
       fill_wait next(core, false);
       more = co_await next;
     } catch (...) { cut = std::current_exception(); }
     if (cut) {
-      out.append(in.view());
-      in.clear();
-      in.append(out);
+      give_back(core, std::move(out));
       std::rethrow_exception(cut);
     }
     if (!more) co_return out;
@@ -221,6 +235,45 @@ task<std::string> read_one_line(stream_core& core) {
   }
 }
 
+/// Reads and drops up to the peer's end, closes, and waits for that.
+task<> end_in_order(stream_core& core) {
+  if (core.try_begin_read()) {
+    struct leaver {
+      stream_core& core;
+      ~leaver() { core.end_read(); }
+    } at_end{core};
+    core.input().clear();
+    for (bool more = true; more; core.input().clear()) {
+      fill_wait next(core, false);
+      more = co_await next;
+    }
+  }
+  core.close();
+  closed_wait closed(core);
+  co_await closed;
+}
+
+/// A connection whose deadline passes, or whose closing is cancelled, is not left half closed.
+task<bool> end_in_time(stream_ref ref, duration limit) {
+  auto& core = ref.use();
+  core.linger();
+  struct aborter {
+    stream_core* core;
+    ~aborter() {
+      if (core) core->abort();
+    }
+  } at_end{&core};
+  try {
+    const auto body = [&core] { return end_in_order(core); };
+    task<> work = timeout(limit, body);
+    co_await work;
+  } catch (const timeout_error&) { co_return false; } catch (const std::system_error&) {
+    co_return false;
+  }
+  at_end.core = nullptr;
+  co_return true;
+}
+
 }  // namespace
 }  // namespace detail
 
@@ -265,11 +318,11 @@ void stream_reader::consume(std::size_t n) {
   if (n > 0) in.consume(n);
 }
 
-bool stream_reader::quiet() { return core_.use().quiet(); }
-
 bool stream_reader::at_eof() const noexcept {
   return core_.get() && core_.get()->eof() && core_.get()->input().empty();
 }
+
+bool stream_reader::is_quiet() const noexcept { return core_.get() && core_.get()->is_quiet(); }
 
 std::size_t stream_reader::limit() const { return core_.use().limit(); }
 
@@ -297,6 +350,11 @@ detail::closed_wait stream_writer::wait_closed() { return detail::closed_wait(co
 void stream_writer::write_eof() { core_.use().write_eof(); }
 void stream_writer::close() noexcept {
   if (core_.get()) core_.get()->close();
+}
+task<bool> stream_writer::close_within(duration limit) {
+  auto& core = core_.use();
+  core.ref();
+  return detail::end_in_time(detail::stream_ref(&core), limit);
 }
 void stream_writer::abort() noexcept {
   if (core_.get()) core_.get()->abort();

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <heddle/core/budget.h>
-#include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/core/wait.h>
 #include <heddle/io/address.h>
@@ -58,11 +57,14 @@ class stream_ref {
 class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, private ready_await {
  public:
   explicit fill_wait(stream_core& core, bool whole = true);
+  ~fill_wait() {
+    if (holds_) let_go();
+  }
 
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
+    if (stands_back()) return stand_back(h);
     return suspend(h.promise().suspending(h));
   }
   bool await_resume();
@@ -71,9 +73,11 @@ class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, privat
 
  private:
   [[nodiscard]] bool suspend(task_record& t);
+  void let_go() noexcept;
 
   stream_core& core_;
-  bool whole_;  // takes the reader's role itself, and not its caller
+  bool whole_;          // takes the reader's role itself, and not its caller
+  bool holds_ = false;  // the role: given back whatever throws
   bool looked_ = false;
 };
 
@@ -85,7 +89,7 @@ class [[nodiscard("co_await it")]] drain_wait final : public queue_waiter, priva
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
+    if (stands_back()) return stand_back(h);
     return suspend(h.promise().suspending(h));
   }
   void await_resume();
@@ -130,10 +134,9 @@ inline constexpr std::size_t default_stream_limit = 64 * 1024;
 ///           `fill`; one frame for the others.
 /// Cancel    a cancelled read has consumed nothing: what came stays for the next one.
 /// Throws    usage_error when another task is reading; std::system_error when the connection broke,
-///           with the peer in the message; the end of the stream is no error, but for those reads
-///           that were promised more. What came before the connection broke is read first, and the
-///           error comes after the last byte: an answer that was sent before a reset is not lost.
-///           (asyncio throws at once, and leaves the bytes unread.)
+///           with the peer in the message, after all that came before it was read; the end of the
+///           stream is no error, but for those reads that were promised more. std::bad_alloc:
+///           nothing is lost, the next read goes on; or the stream has ended with ENOMEM.
 /// Thread-safety  any task on any loop, one at a time. It must outlive the tasks it returned.
 class stream_reader {
  public:
@@ -167,11 +170,11 @@ class stream_reader {
   [[nodiscard]] std::string_view buffered() const noexcept;
   /// Drops the first `n` bytes of buffered(). Throws bad_value if there are fewer.
   void consume(std::size_t n);
+  /// Nothing has come that was not read: no byte, no end, no error; and nobody reads. For a
+  /// connection that was kept: what a peer has sent unasked is no answer to the next question.
+  /// Cost  a look at what the reactor has received, and one system call.
+  [[nodiscard]] bool is_quiet() const noexcept;
 
-  /// The peer is silent: nothing is buffered, and nothing has come since, neither bytes nor the end nor
-  /// an error. For those who keep a connection and want to use it again. Asks the kernel, takes
-  /// nothing away and does not wait. Cost: a system call. Throws usage_error if a task reads.
-  [[nodiscard]] bool quiet();
   /// The stream has ended and all of it was read.
   [[nodiscard]] bool at_eof() const noexcept;
   [[nodiscard]] std::size_t limit() const;
@@ -188,7 +191,7 @@ class stream_reader {
 /// still sent); with options.debug that is reported, as a resource that nobody closed.
 /// Throws    write after write_eof: usage_error. What is written to a closed or broken connection
 ///           is dropped; drain and wait_closed tell (std::system_error, with the peer in the
-///           message).
+///           message). io/README.md draws the states of a connection, and what is told in each.
 /// Thread-safety  everything, from any loop; bytes of one write are never mixed with those of
 ///                another.
 class stream_writer {
@@ -205,11 +208,22 @@ class stream_writer {
   }
 
   /// Returns at once unless more than the high mark is buffered; then waits until the low mark is
-  /// reached.
+  /// reached. Throws what broke the connection; ECONNRESET once the writer was closed, also while
+  /// what was written before is still sent (wait_closed() waits for that). A drain that began
+  /// before close() ends as if it had not been called.
   /// Cancel    a cancelled drain takes nothing back: what was written is sent.
   [[nodiscard]] detail::drain_wait drain();
-  /// Sends what is buffered, then closes. Returns at once; further calls do nothing.
+  /// Sends what is buffered, then closes. Returns at once; further calls do nothing. There is no
+  /// deadline: a peer that reads nothing keeps the connection. Closing a socket with unread bytes
+  /// resets it, and the peer may lose our last ones; see close_within().
   void close() noexcept;
+  /// Closes so that the peer gets everything: sends what is buffered, ends our direction, and
+  /// drops what the peer still sends, up to its end. What is not over after `limit` is aborted.
+  /// True: all was sent and the peer has ended. False: the limit passed, or the connection broke.
+  /// Takes effect at the first await; what is written afterwards is dropped. Where a task reads,
+  /// that one takes what comes, and its reads are not waited for.
+  /// Cancel    aborts the connection.
+  [[nodiscard]] task<bool> close_within(duration limit);
   /// Waits until it is closed, by close() or by the peer's failure; throws what broke the
   /// connection, if something did.
   [[nodiscard]] detail::closed_wait wait_closed();
@@ -219,7 +233,9 @@ class stream_writer {
   /// Drops what is buffered and resets the connection.
   void abort() noexcept;
 
-  /// close() or abort() was called, or the connection is gone.
+  /// close(), close_within() or abort() was called, or the connection is gone or broken: nobody
+  /// hears what is written. A peer's reset is seen at once, also while nobody reads; an orderly end
+  /// of the peer is not a reset, and shows in the reader.
   [[nodiscard]] bool is_closing() const noexcept;
   /// Bytes written and not yet taken by the kernel.
   [[nodiscard]] std::size_t buffered() const noexcept;
@@ -269,14 +285,14 @@ connection make_connection(stream_core* core);
 /// thrown.
 /// Cancel    the attempt ends and its socket is closed.
 /// Throws    std::system_error naming the call and the address; bad_value for a limit of 0.
-[[nodiscard]] task<connection> open_connection(std::string host, port_number port,
+[[nodiscard]] task<connection> open_connection(std::string host, std::uint16_t port,
                                                connection_options options);
 /// Connects to a Unix socket; a path that begins with '\0' is an abstract name.
 [[nodiscard]] task<connection> open_unix_connection(std::string path, connection_options options);
 
 // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
 // expression.
-[[nodiscard]] inline task<connection> open_connection(std::string host, port_number port) {
+[[nodiscard]] inline task<connection> open_connection(std::string host, std::uint16_t port) {
   return open_connection(std::move(host), port, connection_options());
 }
 [[nodiscard]] inline task<connection> open_unix_connection(std::string path) {

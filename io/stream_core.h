@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: MIT
-// What the two halves of a connection share. Counted: one reference
-// for the reader, one for the writer, one for the transport, that is for the open socket, so that
-// what was written is sent after both halves are gone.
+// What the two halves of a connection share. Counted: one reference for the reader, one for the
+// writer, one for the transport, that is for the open connection, so that what was written is sent
+// after both halves are gone.
+//
+// What moves the bytes is a transport (io/transport/transport.h); what changes them on their way
+// is a filter (io/transport/filter.h). What stands here is what a stream is, whatever carries it.
 #pragma once
 
 #include <heddle/core/frame_cache.h>
+#include <heddle/core/owned.h>
 #include <heddle/core/wait.h>
 #include <heddle/io/address.h>
 #include <heddle/io/buffer.h>
 #include <heddle/io/fd.h>
 #include <heddle/io/reactor.h>
+#include <heddle/io/transport/transport.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <sys/types.h>
+#include <utility>
 
 namespace heddle::detail {
+
+class filter;
+struct filter_place;
 
 /// Told when a connection has ended (a server counts its connections).
 class stream_listener {
@@ -29,22 +36,59 @@ class stream_listener {
   ~stream_listener() = default;
 };
 
-// Three roles, each with one holder at a time:
-//   reader   the `reading` bit of use_. Owns input_, eof_, drained_at_. A task holds it for one
-//            read, its waits included.
-//   sender   sending_, under the output lock. Owns inflight_, offset_, and may call send(). Held by
-//            whoever writes, or by the reactor that was told of room, or by the kernel that sends
-//            from inflight_. While it is held others append to out_; the sender looks there before
-//            it lets go.
+/// One life of a connection, drawn in README.md. It only goes down this list, but that close()
+/// leads from `lingering` back to `draining`, which then ends at once.
+enum class stage : std::uint8_t {
+  open,
+  ending,       // write_eof(): the end of our direction follows what is pending
+  half_closed,  // our direction has ended; reading goes on
+  // The writer is closed from here on: what is written is dropped.
+  leaving,    // close_within(): the end of our direction follows what is pending
+  lingering,  // our direction has ended; what the peer still sends is dropped, up to its end
+  draining,   // close(): closes after what is pending
+  // Nothing is sent from here on.
+  broken,   // an error ended our direction; reading goes on
+  aborted,  // closes as soon as the holder of the sender's role lets go
+  gone,
+};
+
+/// Holds a queue's lock over what may throw.
+class output_lock {
+ public:
+  explicit output_lock(wait_queue& q) noexcept : queue_(q) { q.lock(); }
+  output_lock(const output_lock&) = delete;
+  ~output_lock() { queue_.unlock(); }
+
+ private:
+  wait_queue& queue_;
+};
+
+/// Who has the sender's role.
+enum class sending : std::uint8_t {
+  nobody,
+  thread,
+  thread_told,  // a thread, and there was room meanwhile: it tries once more
+  kernel,       // a send of the transport's, until sent()
+  closer,       // for ever
+};
+
+// Roles, each with one holder at a time:
+//   reader   the `reading` bit of use_. A task holds it for one read, its waits included.
+//   sender   sender_, under the output lock. Held by the thread that writes, or by the reactor that
+//            was told of room, or by the transport that sends from inflight_. While it is held
+//            others append to out_; the sender looks there before it lets go.
 //   closer   the sender's role, kept for ever: closes once nothing can be sent any more.
-// The descriptor is used by the reader and the sender only, and closed when there is neither: the
+// The transport is used by the reader and the sender only, and closed when there is neither: the
 // closer sets `closing` in use_, and if a reader is inside, that one closes when it leaves.
 //
-//   input_, eof_, failed_, *drained*  the reader
+//   input_, input_end_             the reader
 //   inflight_, offset_             the sender; by others under the output lock while nobody sends
-//   out_, pending_, flags          under the output lock (drain_queue_); error_ is also read
-//                                  without, once seen non-zero it stays
+//   stage_, sender_, out_, marks   under the output lock (drain_queue_)
+//   error_                         written under the output lock once; read without
+//   filter_                        set under the output lock, by the holder of the reader's role
 //   closed_                        under closed_queue_'s lock
+//   mover_                         constant
+// The output lock is held over no other lock, and over no call of the transport but cut_off().
 class stream_core final : public source_owner, public frame_cached {
  public:
   /// Takes over a connected, non-blocking socket and watches it with `home`. Throws
@@ -54,6 +98,8 @@ class stream_core final : public source_owner, public frame_cached {
   /// The same for one end of a pipe, non-blocking: `purpose` is reading or writing. It has one
   /// direction: writing ends with closing, and what was read to its end closes itself.
   static stream_core* open_pipe(fd end, reactor& home, watched_for purpose, std::size_t limit);
+  /// Two connected streams without a descriptor; `buffer` bytes stand between them each way.
+  static std::pair<stream_core*, stream_core*> open_memory(std::size_t buffer, std::size_t limit);
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
@@ -62,25 +108,27 @@ class stream_core final : public source_owner, public frame_cached {
 
   // --- reader ---
 
-  enum class got { data, nothing, end };
-
   /// Throws usage_error if another task has the role.
   void begin_read();
+  [[nodiscard]] bool try_begin_read() noexcept;
   void end_read() noexcept;
-  /// Takes what the kernel has; does not wait. Reader's role.
+  /// Takes what has come; does not wait. Reader's role. Throws std::bad_alloc: nothing is lost.
   got receive();
-  /// Nothing is buffered and nothing has come: neither bytes nor the end nor an error. Asks the
-  /// kernel and does not wait. Throws usage_error if another task reads.
-  [[nodiscard]] bool quiet();
   /// Waits for more than receive() has seen. False: there may be more now, or a cancellation is
   /// due.
-  [[nodiscard]] bool wait_readable(waiter& w, task_record& t) noexcept;
-  [[nodiscard]] wait_queue& read_queue() noexcept { return source_->readable; }
-  [[nodiscard]] bool read_failed() const noexcept { return failed_; }
+  [[nodiscard]] bool wait_readable(waiter& w, task_record& t) noexcept {
+    return mover_->wait(w, t);
+  }
+  [[nodiscard]] wait_queue& read_queue() noexcept { return mover_->readers(); }
+  [[nodiscard]] bool read_failed() const noexcept { return input_end_ == input_end::error; }
   [[noreturn]] void throw_error() const;
+  /// Nothing has come that was not read.
+  [[nodiscard]] bool is_quiet() noexcept;
+  /// What was read could not be given back: the connection ends with ENOMEM.
+  void lose_input() noexcept;
 
   [[nodiscard]] input_buffer& input() noexcept { return input_; }
-  [[nodiscard]] bool eof() const noexcept { return eof_; }
+  [[nodiscard]] bool eof() const noexcept { return input_end_ != input_end::none; }
   [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
 
   // --- writer ---
@@ -88,29 +136,36 @@ class stream_core final : public source_owner, public frame_cached {
   void write(std::string_view bytes);
   void write_eof();
   void close() noexcept;
+  /// As close(), but the peer's end is awaited once all is sent: by a close(), or an abort().
+  void linger() noexcept;
   void abort() noexcept;
   void set_limits(std::size_t high, std::size_t low);
   [[nodiscard]] bool is_closing() noexcept;
   [[nodiscard]] std::size_t buffered() noexcept;
 
   [[nodiscard]] wait_queue& drain_queue() noexcept { return drain_queue_; }
-  /// Whether a drain may go on. Throws what broke the connection.
-  [[nodiscard]] bool drained();
+  /// Whether a drain may go on. Throws what broke the connection, and when the writer was closed
+  /// before the drain began; `waited`: it began before, so only what was dropped matters.
+  [[nodiscard]] bool drained(bool waited);
   [[nodiscard]] bool wait_drained(waiter& w, task_record& t) noexcept;
   [[nodiscard]] wait_queue& closed_queue() noexcept { return closed_queue_; }
   [[nodiscard]] bool wait_closed(waiter& w, task_record& t) noexcept;
   void throw_if_broken() const {
-    if (error_.load(acquire) != 0) throw_error();  // pairs with fail()
+    if (error_.load(acquire) != 0) throw_error();  // pairs with note_error()
   }
 
-  [[nodiscard]] int descriptor() const noexcept {
-    return descriptor_.load(acquire);
-  }  // pairs with close_descriptor()
+  /// From here on all bytes go through `f`: what is read from now on, what is buffered and was not
+  /// read, and what is written from now on. What was written before is sent as it is. Throws
+  /// usage_error while another task reads, when the writer was closed or ended, and when there is
+  /// a filter already; std::bad_alloc; what f.begin() throws. Then nothing has changed.
+  void set_filter(std::unique_ptr<filter> f);
+
+  [[nodiscard]] int descriptor() const noexcept { return mover_->descriptor(); }
   [[nodiscard]] address peer() const;
   /// Where our end is bound; known after the end too.
   [[nodiscard]] address local() noexcept;
-  [[nodiscard]] io_source& source() const noexcept { return *source_; }
-  [[nodiscard]] source_name name() const noexcept { return name_; }
+  /// Of a socket or a pipe.
+  [[nodiscard]] io_source& source() const noexcept { return *mover_->source(); }
   /// A connect() is still on its way.
   [[nodiscard]] bool is_connecting() const noexcept;
   /// From here on an error on the socket is the connection's, and not the attempt's.
@@ -125,70 +180,77 @@ class stream_core final : public source_owner, public frame_cached {
  private:
   static constexpr std::uint8_t reading = 1;
   static constexpr std::uint8_t closing = 2;
+  enum class input_end : std::uint8_t { none, orderly, error };
+  enum class found_by : std::uint8_t { sender, reader, bystander };
+  enum class turn : std::uint8_t { go_on, over };
 
-  stream_core(bool kernel_moves, bool pipe, std::size_t limit, const address& peer);
+  stream_core(owned<transport> mover, bool one_way, std::size_t limit, const address& peer);
   ~stream_core();
-  static stream_core* open_any(fd socket, reactor& home, watched_for purpose, std::size_t limit,
-                               const address& peer, bool pipe);
+  static stream_core* open_any(owned<class descriptor_transport> mover, fd end, reactor& home,
+                               watched_for purpose, bool one_way, std::size_t limit,
+                               const address& peer);
 
   // source_owner
   void hold() noexcept override { ref(); }
   void drop() noexcept override { unref(); }
   void writable() noexcept override;
   void sent(int result) noexcept override;
-  void reactor_gone() noexcept override;
+  void reactor_gone() noexcept override { abort(); }
   void failed(int code) noexcept override;
 
-  got receive_moved();
-  [[nodiscard]] bool hand_to_kernel() noexcept;
-  [[nodiscard]] reactor* mover() const noexcept;
+  // stream_input.cpp
+  got end_of_input(received r) noexcept;
+  got receive_filtered();
+  [[nodiscard]] bool take_filter(filter_place& f) noexcept;
+  void open_some(filter_place& f) noexcept;
+  void filter_failed(filter_place& f, std::string& sealed, const char* call) noexcept;
+  void release_filter(filter_place& f, std::string& sealed, bool sender_rests) noexcept;
 
+  // stream_output.cpp
   void send_all(std::string_view direct) noexcept;
-  enum class found_by { sender, reader, bystander };
-  void fail(int code, const char* call, found_by who) noexcept;
-  void listen() noexcept;
+  [[nodiscard]] turn next_output() noexcept;
+  [[nodiscard]] turn send_piece(std::string_view& direct, std::size_t& sent_now) noexcept;
+  [[nodiscard]] turn let_go(std::string_view& direct, bool continues) noexcept;
+  [[nodiscard]] turn give_to_transport() noexcept;
+  [[nodiscard]] bool take_pending_locked() noexcept;
+  [[nodiscard]] bool must_seal_locked() const noexcept;
+  [[nodiscard]] turn seal_some() noexcept;
+  [[nodiscard]] bool offer_to_filter_locked(filter_place& f, bool& ends) noexcept;
+  void note_sent(std::size_t n) noexcept;
   void continue_later() noexcept;
-  [[nodiscard]] ssize_t send_some(std::string_view piece) const noexcept;
-  void finish(bool reset) noexcept;
-  void close_descriptor() noexcept;
-  void wake_drained(work_list& todo) noexcept;
-  void drop_output() noexcept;
-  void pend(std::size_t more) noexcept;
+  void drop_output_locked() noexcept;
+  void shrink_filter_locked() noexcept;
+  void pend_locked(std::size_t more) noexcept;
+  void wake_drained_locked(work_list& todo) noexcept;
+
+  // stream_core.cpp
+  void note_error_locked(int code, const char* call) noexcept;
+  void fail(int code, const char* call, found_by who) noexcept;
+  void wake_closed(work_list& todo, bool closed) noexcept;
+  void remember_local_locked() noexcept;
+  void finish() noexcept;
 
   atomic<std::uint32_t> refs_{3};
-  atomic<int> descriptor_{-1};
   atomic<std::uint8_t> use_{0};
-  bool eof_ = false;
-  bool failed_ = false;  // the end of the stream was an error
-  bool is_drained_ = false;
-  std::uint32_t drained_at_ = 0;
-  io_source* source_ = nullptr;
-  bool resets_ = false;  // how it is closed
-  source_name name_;
-  std::size_t limit_;
-  const bool kernel_moves_;  // bytes are moved by io_uring
-  const bool pipe_;
+  input_end input_end_ = input_end::none;
+  const bool one_way_;
   atomic<bool> established_{false};
+  std::size_t limit_;
+  const owned<transport> mover_;
   input_buffer input_;
 
   wait_queue drain_queue_;
-  bool sending_ = false;
-  bool in_kernel_ = false;   // the sender is an operation of the kernel's
-  bool look_again_ = false;  // there was room while somebody was sending
+  stage stage_ = stage::open;
+  sending sender_ = sending::nobody;
   bool paused_ = false;  // more than the high mark was pending, and not yet less than the low one
-  bool eof_wanted_ = false;
-  bool eof_sent_ = false;
-  bool closing_ = false;  // close() or abort() was called
-  bool aborting_ = false;
-  bool broken_ = false;     // an error ended the sending direction
-  bool finishing_ = false;  // the descriptor may be closed at any moment
-  bool gone_ = false;       // finish() has run
+  bool cut_short_ = false;  // abort() has dropped what a drain may wait for
   std::size_t high_ = 64 * 1024;
   std::size_t low_ = 16 * 1024;
   std::size_t pending_ = 0;
   std::size_t offset_ = 0;
   std::string inflight_;
   std::string out_;
+  std::unique_ptr<filter_place> filter_;
 
   wait_queue closed_queue_;
   bool closed_ = false;

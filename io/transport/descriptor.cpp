@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/transport/descriptor.h>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace heddle::detail {
+
+void descriptor_transport::watch(fd end, reactor& home, source_owner& owner, watched_for purpose) {
+  // Events come before home.watch() returns, and ask for the descriptor.
+  descriptor_.store(end.get(), release);  // pairs with descriptor()
+  try {
+    source_ = &home.watch(end.get(), &owner, purpose);
+  } catch (...) {
+    descriptor_.store(-1, relaxed);
+    throw;
+  }
+  name_ = source_->name();
+  readers_ = &source_->readable;
+  (void)end.release();
+}
+
+HEDDLE_NOINLINE bool descriptor_transport::wait(waiter& w, task_record& t) noexcept {
+  auto& q = source_->readable;
+  q.lock();
+  const bool waits = source_->generation() == name_.generation && source_->edges() == drained_at_ &&
+                     q.suspend(w, t);
+  q.unlock();
+  return waits;
+}
+
+void descriptor_transport::look_away() noexcept {
+  const auto now = source_->edges();
+  if (now == drained_at_) return;
+  is_drained_ = false;  // an edge told of something that was not received
+  drained_at_ = now;
+}
+
+int descriptor_transport::standing_error() noexcept {
+  int code = 0;
+  socklen_t length = sizeof code;
+  (void)::getsockopt(descriptor(), SOL_SOCKET, SO_ERROR, &code, &length);
+  return code;
+}
+
+void descriptor_transport::nudge() noexcept {
+  task_record* woken = nullptr;
+  source_->readable.lock();
+  if (source_->generation() == name_.generation) woken = source_->told();
+  source_->readable.unlock();
+  if (woken) schedule(*woken);
+}
+
+void descriptor_transport::retire(bool reset) noexcept {
+  resets_ = reset;
+  if (reset) {
+    const linger at_once{1, 0};
+    ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  settles_ = source_->retire();
+}
+
+void descriptor_transport::close() noexcept {
+  const int d = descriptor_.exchange(-1, acq_rel);  // pairs with descriptor()
+  if (d < 0) return;
+  if (settles_) settles_->settle_descriptor();
+  before_close(d);
+  ::close(d);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Internal to io. One end of a pipe, by readiness. It has one direction.
+#pragma once
+
+#include <heddle/io/transport/descriptor.h>
+
+namespace heddle::detail {
+
+class pipe_transport final : public descriptor_transport {
+ public:
+  pipe_transport() noexcept : descriptor_transport(false) {}
+
+  received receive(input_buffer& into) override;
+  ssize_t send(std::string_view piece) noexcept override;
+  /// Only closing tells the other side.
+  [[nodiscard]] bool end_output() noexcept override { return false; }
+  [[nodiscard]] int standing_error() noexcept override { return 0; }
+  [[nodiscard]] bool is_quiet() noexcept override;
+};
+
+}  // namespace heddle::detail

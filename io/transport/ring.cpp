@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/transport/ring.h>
+
+#include <heddle/io/transport/socket.h>
+
+#include <sys/socket.h>
+
+namespace heddle::detail {
+namespace {
+
+/// Ends both directions although operations in the kernel keep the socket open, which a close alone
+/// does not.
+void end_both_ways(int socket, bool reset) noexcept {
+  if (reset) {  // TCP answers a disconnect with a reset; other families refuse it
+    sockaddr none{};
+    none.sa_family = AF_UNSPEC;
+    if (::connect(socket, &none, sizeof none) == 0) return;
+  }
+  ::shutdown(socket, SHUT_RDWR);
+}
+
+}  // namespace
+
+/// The ring of the loop that runs, else the one that the stream was opened with; nullptr when that
+/// is gone.
+reactor* ring_transport::mover() const noexcept {
+  reactor* here = reactor_here();
+  return here && here->moves_bytes() ? here : source_->home.load(acquire);  // pairs with claim()
+}
+
+// Under the source's read lock.
+void ring_transport::receive_more_locked() noexcept {
+  const auto& k = source_->kernel;
+  if (k.receiving || k.end != 0 || k.bytes >= limit_) return;
+  if (auto* r = mover()) r->receive_more(*source_);
+}
+
+// The kernel has put it into lent buffers, or is told to from here on.
+received ring_transport::receive(input_buffer& into) {
+  if (is_drained_ && source_->edges() == drained_at_) return {got::nothing, 0};
+  lent_chunk* chunk = nullptr;
+  int end = 0;
+  source_->readable.lock();
+  auto& k = source_->kernel;
+  if (source_->generation() == name_.generation) {
+    chunk = k.first;
+    if (chunk) {
+      k.first = chunk->next;
+      if (!k.first) k.last = nullptr;
+      k.bytes -= chunk->size;
+    } else {
+      end = k.end;
+    }
+    drained_at_ = source_->edges();
+    is_drained_ = k.first == nullptr && k.end == 0;
+    receive_more_locked();
+  }
+  source_->readable.unlock();
+  if (chunk) {
+    try {
+      into.adopt(*chunk);
+    } catch (...) {
+      put_back(*chunk);
+      throw;
+    }
+    return {got::data, 0};
+  }
+  if (end == 0) return {got::nothing, 0};
+  return end > 0 ? received{got::end, 0} : received{got::broken, -end};
+}
+
+// No memory for its bytes: they stay the next ones to be received.
+void ring_transport::put_back(lent_chunk& chunk) noexcept {
+  source_->readable.lock();
+  const bool alive = source_->generation() == name_.generation;
+  if (alive) {
+    auto& k = source_->kernel;
+    chunk.next = k.first;
+    k.first = &chunk;
+    if (!k.last) k.last = &chunk;
+    k.bytes += chunk.size;
+  }
+  source_->readable.unlock();
+  is_drained_ = false;
+  if (!alive) chunk.lender->give_back(chunk);
+}
+
+bool ring_transport::give(std::string_view piece) noexcept {
+  auto* r = mover();
+  if (!r) return false;
+  r->send(*source_, descriptor(), piece.data(), piece.size());
+  return true;
+}
+
+bool ring_transport::end_output() noexcept {
+  ::shutdown(descriptor(), SHUT_WR);
+  return true;
+}
+
+void ring_transport::cut_off() noexcept { end_both_ways(descriptor(), true); }
+
+// Waiting for the end wants to hear of the peer's failure, also if nobody reads.
+void ring_transport::listen() noexcept {
+  source_->readable.lock();
+  if (source_->generation() == name_.generation) receive_more_locked();
+  source_->readable.unlock();
+}
+
+// What the ring has received is on no socket any more, and what it has not is nowhere else.
+bool ring_transport::is_quiet() noexcept {
+  source_->readable.lock();
+  const auto& k = source_->kernel;
+  const bool quiet = source_->generation() == name_.generation && !k.first && k.end == 0;
+  source_->readable.unlock();
+  return quiet && socket_is_quiet(descriptor());
+}
+
+address ring_transport::local() noexcept { return address::local_of(descriptor()); }
+
+void ring_transport::before_close(int socket) noexcept { end_both_ways(socket, resets_); }
+
+}  // namespace heddle::detail

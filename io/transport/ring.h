@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Internal to io. A connected socket by completion: io_uring receives into lent buffers and sends
+// from memory of the stream's.
+#pragma once
+
+#include <heddle/io/transport/descriptor.h>
+
+namespace heddle::detail {
+
+class ring_transport final : public descriptor_transport {
+ public:
+  /// `limit`: what may stand unread before receiving is not begun again.
+  explicit ring_transport(std::size_t limit) noexcept : descriptor_transport(true), limit_(limit) {}
+
+  received receive(input_buffer& into) override;
+  [[nodiscard]] bool give(std::string_view piece) noexcept override;
+  [[nodiscard]] bool end_output() noexcept override;
+  void cut_off() noexcept override;
+  void listen() noexcept override;
+  [[nodiscard]] bool is_quiet() noexcept override;
+  [[nodiscard]] address local() noexcept override;
+
+ private:
+  void before_close(int socket) noexcept override;
+  [[nodiscard]] reactor* mover() const noexcept;
+  void receive_more_locked() noexcept;
+  void put_back(lent_chunk& chunk) noexcept;
+
+  const std::size_t limit_;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Internal to io. A connected socket by readiness: one recv or send a message.
+#pragma once
+
+#include <heddle/io/transport/descriptor.h>
+
+namespace heddle::detail {
+
+class socket_transport final : public descriptor_transport {
+ public:
+  socket_transport() noexcept : descriptor_transport(false) {}
+
+  received receive(input_buffer& into) override;
+  ssize_t send(std::string_view piece) noexcept override;
+  [[nodiscard]] bool end_output() noexcept override;
+  [[nodiscard]] bool is_quiet() noexcept override;
+  [[nodiscard]] address local() noexcept override;
+};
+
+/// Whether nothing stands in a connected socket: no byte, no end, no error. One system call.
+[[nodiscard]] bool socket_is_quiet(int socket) noexcept;
+
+}  // namespace heddle::detail
