@@ -25,6 +25,7 @@ namespace heddle {
 namespace detail {
 
 class stream_core;
+struct stream_access;
 
 /// A counted pointer to the state that the two halves of a connection share.
 class stream_ref {
@@ -250,6 +251,7 @@ class stream_writer {
   [[nodiscard]] bool valid() const noexcept { return core_.get() != nullptr; }
 
  private:
+  friend struct detail::stream_access;
   detail::stream_ref core_;
 };
 

@@ -14,6 +14,7 @@
 #include <heddle/io/buffer.h>
 #include <heddle/io/fd.h>
 #include <heddle/io/reactor.h>
+#include <heddle/io/stream.h>
 #include <heddle/io/transport/transport.h>
 
 #include <cstdint>
@@ -113,7 +114,14 @@ class stream_core final : public source_owner, public frame_cached {
   [[nodiscard]] bool try_begin_read() noexcept;
   void end_read() noexcept;
   /// Takes what has come; does not wait. Reader's role. Throws std::bad_alloc: nothing is lost.
-  got receive();
+  got receive() {
+    if ((use_.load(acquire) & closing) || eof() || filter_) [[unlikely]]  // pairs with finish()
+      return receive_otherwise();
+    const received r = mover_->receive(input_);
+    if (r.what == got::data || r.what == got::nothing) [[likely]]
+      return r.what;
+    return end_of_input(r);
+  }
   /// Waits for more than receive() has seen. False: there may be more now, or a cancellation is
   /// due.
   [[nodiscard]] bool wait_readable(waiter& w, task_record& t) noexcept {
@@ -199,6 +207,7 @@ class stream_core final : public source_owner, public frame_cached {
   void failed(int code) noexcept override;
 
   // stream_input.cpp
+  got receive_otherwise();
   got end_of_input(received r) noexcept;
   got receive_filtered();
   [[nodiscard]] bool take_filter(filter_place& f) noexcept;
@@ -207,7 +216,10 @@ class stream_core final : public source_owner, public frame_cached {
   void release_filter(filter_place& f, std::string& sealed, bool sender_rests) noexcept;
 
   // stream_output.cpp
+  [[nodiscard]] bool queue_locked(std::string_view bytes);
+  void send_at_once(std::string_view bytes) noexcept;
   void send_all(std::string_view direct) noexcept;
+  [[nodiscard]] turn refused(int code, std::string_view& direct) noexcept;
   [[nodiscard]] turn next_output() noexcept;
   [[nodiscard]] turn send_piece(std::string_view& direct, std::size_t& sent_now) noexcept;
   [[nodiscard]] turn let_go(std::string_view& direct, bool continues) noexcept;
@@ -263,6 +275,11 @@ class stream_core final : public source_owner, public frame_cached {
   std::uint8_t local_length_ = 0;  // under the output lock, with local_: kept when it closes
   unsigned char short_peer_[28];   // IPv4 and IPv6
   unsigned char local_[28];
+};
+
+/// For parts of io that need more of a connection than its two halves offer: a filter, say.
+struct stream_access {
+  static stream_core& of(connection& c) { return c.writer.core_.use(); }
 };
 
 }  // namespace heddle::detail

@@ -27,19 +27,15 @@ void stream_core::end_read() noexcept {
     mover_->close();
 }
 
-got stream_core::receive() {
-  if (use_.load(acquire) & closing) [[unlikely]] {  // pairs with finish()
+// What receive() does not do inline: the connection is gone, or its end was read, or it has a
+// filter.
+HEDDLE_NOINLINE got stream_core::receive_otherwise() {
+  if (use_.load(acquire) & closing) {               // pairs with finish()
     const bool broken = error_.load(acquire) != 0;  // pairs with note_error_locked()
     input_end_ = broken ? input_end::error : input_end::orderly;
     return got::end;
   }
-  if (eof()) return got::end;
-  if (filter_) [[unlikely]]
-    return receive_filtered();
-  const received r = mover_->receive(input_);
-  if (r.what == got::data || r.what == got::nothing) [[likely]]
-    return r.what;
-  return end_of_input(r);
+  return eof() ? got::end : receive_filtered();
 }
 
 got stream_core::end_of_input(received r) noexcept {

@@ -32,29 +32,54 @@ void stream_core::pend_locked(std::size_t more) noexcept {
 void stream_core::write(std::string_view bytes) {
   if (bytes.empty()) return;
   drain_queue_.lock();
-  if (stage_ != stage::open) [[unlikely]] {
-    const bool dropped = stage_ >= stage::leaving;
-    drain_queue_.unlock();
-    if (!dropped) throw_usage("write after write_eof");
+  const bool at_once = stage_ == stage::open && sender_ == sending::nobody && pending_ == 0 &&
+                       !filter_ && !mover_->keeps_memory();
+  if (at_once) [[likely]]
+    sender_ = sending::thread;
+  else if (!queue_locked(bytes))
     return;
-  }
-  const bool queues = sender_ != sending::nobody || pending_ != 0;
-  if (queues || filter_ || mover_->keeps_memory()) {
-    try {
-      (queues || filter_ ? out_ : inflight_).append(bytes);
-    } catch (...) {
-      drain_queue_.unlock();
-      throw;
-    }
-    pend_locked(bytes.size());
-    bytes = {};
-  }
-  if (queues) {
-    drain_queue_.unlock();
-    return;
-  }
-  sender_ = sending::thread;
   drain_queue_.unlock();
+  if (at_once)
+    send_at_once(bytes);
+  else
+    send_all({});
+}
+
+// Unlocks and throws, or returns false having unlocked; true: the caller has the sender's role.
+bool stream_core::queue_locked(std::string_view bytes) {
+  struct unlocker {
+    wait_queue* q;
+    ~unlocker() {
+      if (q) q->unlock();
+    }
+  } at_end{&drain_queue_};
+  if (stage_ >= stage::leaving) return false;
+  if (stage_ != stage::open) throw_usage("write after write_eof");
+  const bool queues = sender_ != sending::nobody || pending_ != 0;
+  (queues || filter_ ? out_ : inflight_).append(bytes);
+  pend_locked(bytes.size());
+  if (queues) return false;
+  sender_ = sending::thread;
+  at_end.q = nullptr;
+  return true;
+}
+
+// Sender's role, and nothing was pending when it was taken: the usual message, sent by one call.
+void stream_core::send_at_once(std::string_view bytes) noexcept {
+  const auto n = mover_->send(bytes);
+  if (n == static_cast<ssize_t>(bytes.size())) [[likely]] {
+    drain_queue_.lock();
+    const bool rests = pending_ == 0 && stage_ == stage::open;
+    if (rests) sender_ = sending::nobody;
+    drain_queue_.unlock();
+    if (!rests) send_all({});
+    return;
+  }
+  if (n < 0) {
+    if (refused(static_cast<int>(-n), bytes) == turn::over) return;
+  } else {
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
   send_all(bytes);
 }
 
@@ -71,6 +96,15 @@ void stream_core::send_all(std::string_view direct) noexcept {
     else
       how = send_piece(direct, sent_now);
   }
+}
+
+// Sender's role. The transport took nothing, and said why.
+stream_core::turn stream_core::refused(int code, std::string_view& direct) noexcept {
+  if (code == EAGAIN) return let_go(direct, false);
+  direct = {};
+  offset_ = inflight_.size();
+  fail(code, "send", found_by::sender);
+  return turn::go_on;
 }
 
 // Sender's role, and nothing is in flight. Finds what is to be sent next; or ends our direction,
@@ -131,13 +165,8 @@ stream_core::turn stream_core::send_piece(std::string_view& direct,
                                           std::size_t& sent_now) noexcept {
   const bool from_caller = !direct.empty();
   const auto n = mover_->send(from_caller ? direct : std::string_view(inflight_).substr(offset_));
-  if (n < 0) [[unlikely]] {
-    if (n == -EAGAIN) return let_go(direct, false);
-    direct = {};
-    offset_ = inflight_.size();
-    fail(static_cast<int>(-n), "send", found_by::sender);
-    return turn::go_on;
-  }
+  if (n < 0) [[unlikely]]
+    return refused(static_cast<int>(-n), direct);
   const auto sent = static_cast<std::size_t>(n);
   sent_now += sent;
   if (from_caller)

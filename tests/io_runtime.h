@@ -3,6 +3,7 @@
 #pragma once
 
 #include <heddle/core/future.h>
+#include <heddle/io/memory_pair.h>
 #include <heddle/io/server.h>
 #include <heddle/io/stream.h>
 #include <heddle/sched/create_task.h>
@@ -37,11 +38,12 @@ using support::waits;
 struct setup {
   h::reactor_kind reactor;
   unsigned loops;
+  bool memory = false;  // connections are memory pairs
 };
 
 inline std::string name_of(const testing::TestParamInfo<setup>& p) {
-  return std::string(p.param.reactor == h::reactor_kind::epoll ? "epoll" : "uring") + "_" +
-         std::to_string(p.param.loops);
+  const char* kind = p.param.reactor == h::reactor_kind::epoll ? "epoll" : "uring";
+  return std::string(p.param.memory ? "memory" : kind) + "_" + std::to_string(p.param.loops);
 }
 
 /// Both reactors where the kernel allows both; where it does not, the tests say so and try epoll
@@ -55,6 +57,13 @@ inline std::vector<setup> all_setups() {
     for (const unsigned loops : {1u, 2u, 8u}) all.push_back({h::reactor_kind::uring, loops});
   else
     std::fprintf(stderr, "%s\n", note.c_str());
+  return all;
+}
+
+/// All that a stream can stand on: both reactors, and memory.
+inline std::vector<setup> all_ways() {
+  std::vector<setup> all = all_setups();
+  for (const unsigned loops : {1u, 2u, 8u}) all.push_back({h::reactor_kind::epoll, loops, true});
   return all;
 }
 
@@ -105,6 +114,18 @@ inline h::task<ends> connect_ends(std::size_t limit = h::default_stream_limit) {
   h::connection mine = co_await h::open_connection("127.0.0.1", s.port(), co);
   h::connection& theirs = co_await future;
   ends e{std::move(mine), std::move(theirs)};
+  co_return e;
+}
+
+/// Two ends of what the setup says.
+inline h::task<ends> connect_ends(setup how) {
+  if (!how.memory) {
+    auto by_socket = connect_ends();
+    ends e = co_await std::move(by_socket);
+    co_return e;
+  }
+  auto [client, server] = h::memory_pair();
+  ends e{std::move(client), std::move(server)};
   co_return e;
 }
 

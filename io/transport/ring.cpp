@@ -106,8 +106,14 @@ void ring_transport::listen() noexcept {
   source_->readable.unlock();
 }
 
-// What the ring has received is on no socket any more, and what it has not is nowhere else.
+// Bytes stand in one of three places: received and in our list, received by the kernel in a
+// completion that no loop has seen yet, or in the socket.
 bool ring_transport::is_quiet() noexcept {
+  reactor* receiver = nullptr;
+  source_->readable.lock();
+  if (source_->kernel.receiving) receiver = source_->kernel.receiver;
+  source_->readable.unlock();
+  if (receiver && reactor_here()) (void)receiver->rescue();  // acts on what was completed
   source_->readable.lock();
   const auto& k = source_->kernel;
   const bool quiet = source_->generation() == name_.generation && !k.first && k.end == 0;
