@@ -149,6 +149,8 @@ stream_core::turn stream_core::next_output() noexcept {
 void stream_core::shrink_filter_locked() noexcept {
   shrink(filter_->sealed);
   if (filter_->busy || !filter_->unsealed().empty()) return;
+  filter_->plain.clear();
+  filter_->plain_at = 0;
   shrink(filter_->plain);
 }
 

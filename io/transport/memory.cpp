@@ -117,14 +117,14 @@ void memory_transport::look_away() noexcept {
 ssize_t memory_transport::send(std::string_view piece) noexcept {
   out_.readers.lock();
   const auto free = out_.capacity - out_.filled;
-  int code = 0;
-  if (!out_.reader_owner)
-    code = out_.error != 0 ? out_.error : EPIPE;
-  else if (free == 0)
-    code = EAGAIN;
+  const bool closed = !out_.reader_owner;
+  const int code = closed ? out_.error : free == 0 ? EAGAIN : 0;
+  if (closed) out_.error = EPIPE;
   out_.wants_room = code == EAGAIN;
   out_.readers.unlock();
   if (code != 0) return -code;
+  // A socket takes the first message to a peer that has closed, and then is told of it.
+  if (closed) return static_cast<ssize_t>(piece.size());
   const auto n = out_.put(piece, free);
   out_.readers.lock();
   out_.filled += n;
