@@ -4,8 +4,10 @@
 
 #include "conformance.h"
 
+#include <heddle/io/memory_pair.h>
 #include <heddle/io/server.h>
 #include <heddle/io/stream.h>
+#include <heddle/sched/simulate.h>
 
 #include <support/streams.h>
 
@@ -34,13 +36,60 @@ inline std::size_t sized(std::size_t usual, std::size_t full) {
   return asked && std::string_view(asked) == "full" ? full : usual;
 }
 
-/// Two ends of a TCP connection.
+/// What the ends of a case are, and whether it runs simulated; set before each.
+struct stream_way {
+  bool memory = false;
+  bool simulated = false;
+};
+inline stream_way way;
+
+/// Cases of streams: over TCP, over memory, and over memory in a simulated program with a few
+/// seeds. The parameter is the number of loops, and 100 or 200 for the latter two.
+class stream_cases : public cases {
+ protected:
+  void SetUp() override {
+    cases::SetUp();
+    way = {GetParam() >= 100, GetParam() >= 200};
+  }
+  void TearDown() override {
+    way = {};
+    cases::TearDown();
+  }
+  template <class F, class... Args>
+  void run(F body, Args&&... args) {
+    if (!way.simulated) {
+      cases::run(body, std::forward<Args>(args)...);
+      return;
+    }
+    h::testing::simulation_limits limits;
+    limits.steps = 50'000'000;
+    for (std::uint64_t seed = 1; seed <= 3; ++seed)
+      h::testing::simulate(seed, with(), [&] { return body(args...); }, limits);
+  }
+};
+
+/// The suite of a group of streams.
+#define STREAM_CASES(group)                                                              \
+  class group : public ::conformance::stream_cases {};                                   \
+  INSTANTIATE_TEST_SUITE_P(Loops, group, ::testing::Values(1u, 2u, 8u),                  \
+                           [](const auto& p) { return std::to_string(p.param); });       \
+  INSTANTIATE_TEST_SUITE_P(Memory, group, ::testing::Values(101u, 102u, 108u),           \
+                           [](const auto& p) { return std::to_string(p.param - 100); }); \
+  INSTANTIATE_TEST_SUITE_P(Simulated, group, ::testing::Values(201u, 202u, 208u),        \
+                           [](const auto& p) { return std::to_string(p.param - 200); })
+
+/// Two ends of a connection.
 struct ends {
   h::connection client;
   h::connection server;
 };
 
 inline h::task<ends> connect_ends(std::size_t limit = h::default_stream_limit) {
+  if (way.memory) {
+    auto [a, b] = h::memory_pair(h::default_memory_buffer, limit);
+    ends pair{std::move(a), std::move(b)};
+    co_return pair;
+  }
   auto arrived = std::make_shared<h::promise<h::connection>>();
   auto future = arrived->get_future();
   h::server_options so;
