@@ -55,6 +55,8 @@ class stream_cases : public cases {
     way = {};
     cases::TearDown();
   }
+  /// How often run() runs its body.
+  [[nodiscard]] static std::size_t runs() { return way.simulated ? 3 : 1; }
   template <class F, class... Args>
   void run(F body, Args&&... args) {
     if (!way.simulated) {
@@ -63,7 +65,7 @@ class stream_cases : public cases {
     }
     h::testing::simulation_limits limits;
     limits.steps = 50'000'000;
-    for (std::uint64_t seed = 1; seed <= 3; ++seed)
+    for (std::uint64_t seed = 1; seed <= runs(); ++seed)
       h::testing::simulate(seed, with(), [&] { return body(args...); }, limits);
   }
 };
