@@ -3,10 +3,15 @@
 // writer; the test asks every column of it.
 #include "io_runtime.h"
 
+#include <heddle/sync/queue.h>
+
 #include <support/streams.h>
 
 #include <cstddef>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -314,6 +319,73 @@ TEST_P(StreamEnds, AKeptConnectionIsQuietUntilThePeerSaysAnything) {
       (void)co_await reading;
     }
   });
+}
+
+// --- a server, and the end of the runtime ---
+
+class ConnectionEnds : public on_each_reactor {};
+INSTANTIATE_TEST_SUITE_P(, ConnectionEnds, testing::ValuesIn(all_setups()), name_of);
+
+/// Four connections of a server: open, half closed, draining with output pending, lingering.
+struct in_each_stage {
+  h::server server;
+  std::vector<h::connection> clients;
+  std::vector<h::connection> served;
+  h::task_handle<bool> lingering;
+};
+
+h::task<std::shared_ptr<in_each_stage>> serve_in_each_stage() {
+  auto all = std::make_shared<in_each_stage>();
+  auto arrived = std::make_shared<h::queue<h::connection>>();
+  auto take = [arrived](h::connection c) -> h::task<> { co_await arrived->put(std::move(c)); };
+  all->server = co_await h::start_server(take, "127.0.0.1", 0);
+  for (int i = 0; i < 4; ++i) {
+    all->clients.push_back(co_await h::open_connection("127.0.0.1", all->server.port()));
+    all->served.push_back(co_await arrived->get());
+  }
+  all->served[1].writer.write_eof();
+  co_await fill_up(all->served[2].writer);
+  all->served[2].writer.close();
+  all->lingering = h::create_task(close_within(all->served[3].writer, 1h));
+  const std::string end = co_await all->clients[3].reader.read();
+  EXPECT_EQ(end, "");
+  EXPECT_EQ(all->server.connections(), 4u);
+  co_return all;
+}
+
+TEST_P(ConnectionEnds, AServersAbortClientsEndsThemInEveryStage) {
+  run([]() -> h::task<> {
+    auto all = co_await serve_in_each_stage();
+    all->server.abort_clients();
+    co_await until([&] { return all->server.connections() == 0; });
+    (void)co_await all->lingering;
+    for (auto& c : all->served) {
+      EXPECT_EQ(co_await closed_code(c.writer), 0);
+      EXPECT_EQ(c.writer.buffered(), 0u);
+    }
+  });
+}
+
+TEST_P(ConnectionEnds, AServersCloseClientsWaitsForPendingOutputOnly) {
+  run([]() -> h::task<> {
+    auto all = co_await serve_in_each_stage();
+    all->server.close_clients();
+    co_await until([&] { return all->server.connections() == 1; });
+    (void)co_await all->lingering;
+    EXPECT_NE(all->served[2].writer.buffered(), 0u);
+    EXPECT_GT(co_await swallow(all->clients[2].reader), 0u);
+    co_await until([&] { return all->server.connections() == 0; });
+  });
+}
+
+TEST_P(ConnectionEnds, TheEndOfTheRuntimeAbortsThemInEveryStage) {
+  auto kept = std::make_shared<std::shared_ptr<in_each_stage>>();
+  run([kept]() -> h::task<> { *kept = co_await serve_in_each_stage(); });
+  for (auto& c : (*kept)->served) {
+    EXPECT_TRUE(c.writer.is_closing());
+    EXPECT_EQ(c.writer.native_handle(), -1);
+    EXPECT_EQ(c.writer.buffered(), 0u);
+  }
 }
 
 }  // namespace
