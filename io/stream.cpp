@@ -29,7 +29,7 @@ bool fill_wait::await_ready() {
     holds_ = true;
   }
   looked_ = core_.receive() != got::nothing;
-  return looked_ && go_on();
+  return looked_ && go_on_fetching();
 }
 
 void fill_wait::let_go() noexcept {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <heddle/core/budget.h>
+#include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/core/wait.h>
 #include <heddle/io/address.h>
@@ -65,7 +66,7 @@ class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, privat
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
     return suspend(h.promise().suspending(h));
   }
   bool await_resume();
@@ -90,7 +91,7 @@ class [[nodiscard("co_await it")]] drain_wait final : public queue_waiter, priva
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h);
+    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
     return suspend(h.promise().suspending(h));
   }
   void await_resume();
@@ -135,8 +136,9 @@ inline constexpr std::size_t default_stream_limit = 64 * 1024;
 ///           `fill`; one frame for the others.
 /// Cancel    a cancelled read has consumed nothing: what came stays for the next one.
 /// Throws    usage_error when another task is reading; std::system_error when the connection broke,
-///           with the peer in the message, after all that came before it was read; the end of the
-///           stream is no error, but for those reads that were promised more. std::bad_alloc:
+///           with the peer in the message, after all that came before it was read (asyncio throws at
+///           once, and leaves the bytes unread); the end of the stream is no error, but for those
+///           reads that were promised more. std::bad_alloc:
 ///           nothing is lost, the next read goes on; or the stream has ended with ENOMEM.
 /// Thread-safety  any task on any loop, one at a time. It must outlive the tasks it returned.
 class stream_reader {
@@ -287,14 +289,14 @@ connection make_connection(stream_core* core);
 /// thrown.
 /// Cancel    the attempt ends and its socket is closed.
 /// Throws    std::system_error naming the call and the address; bad_value for a limit of 0.
-[[nodiscard]] task<connection> open_connection(std::string host, std::uint16_t port,
+[[nodiscard]] task<connection> open_connection(std::string host, port_number port,
                                                connection_options options);
 /// Connects to a Unix socket; a path that begins with '\0' is an abstract name.
 [[nodiscard]] task<connection> open_unix_connection(std::string path, connection_options options);
 
 // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
 // expression.
-[[nodiscard]] inline task<connection> open_connection(std::string host, std::uint16_t port) {
+[[nodiscard]] inline task<connection> open_connection(std::string host, port_number port) {
   return open_connection(std::move(host), port, connection_options());
 }
 [[nodiscard]] inline task<connection> open_unix_connection(std::string path) {

@@ -2,6 +2,7 @@
 #include <heddle/io/stream_core.h>
 
 #include <heddle/core/assert.h>
+#include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/io/transport/filter_place.h>
 #include <heddle/io/transport/memory.h>
@@ -21,7 +22,7 @@ stream_core::stream_core(owned<transport> mover, bool one_way, std::size_t limit
                          const address& peer)
     : one_way_(one_way), limit_(limit), mover_(std::move(mover)) {
   if (peer.size() <= sizeof short_peer_) {
-    short_peer_length_ = static_cast<std::uint8_t>(peer.size());
+    short_peer_length_ = narrow<std::uint8_t>(peer.size());
     std::memcpy(short_peer_, peer.data(), peer.size());
   } else {
     long_peer_ = std::make_unique<address>(peer);
@@ -112,7 +113,7 @@ void stream_core::remember_local_locked() noexcept {
   const address ours = mover_->local();
   if (ours.size() > sizeof local_) return;
   std::memcpy(local_, ours.data(), ours.size());
-  local_length_ = static_cast<std::uint8_t>(ours.size());
+  local_length_ = narrow<std::uint8_t>(ours.size());
 }
 
 void stream_core::throw_error() const {

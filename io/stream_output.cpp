@@ -76,7 +76,8 @@ void stream_core::send_at_once(std::string_view bytes) noexcept {
     return;
   }
   if (n < 0) {
-    if (refused(static_cast<int>(-n), bytes) == turn::over) return;
+    const auto code = static_cast<int>(-n);
+    if (refused(code, bytes) == turn::over) return;
   } else {
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
@@ -234,13 +235,16 @@ void stream_core::continue_later() noexcept {
     void run() override { core->writable(); }
     stream_core* const core;
   };
+  owned<callback_base> rest;
   try {
-    auto rest = owned<callback_base>(new continuation(*this));
-    post_callback(current_runtime_id(), this_thread().loop, std::move(rest));
+    rest.reset(new continuation(*this));
+    prepare_callback(*rest);
   } catch (const std::bad_alloc&) {
     writable();
-    unref();
+    if (!rest) unref();  // else the continuation has the reference, and drops it
+    return;
   }
+  post_callback(current_runtime_id(), this_thread().loop, std::move(rest));
 }
 
 void stream_core::writable() noexcept {

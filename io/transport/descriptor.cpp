@@ -59,13 +59,12 @@ void descriptor_transport::retire(bool reset) noexcept {
     const linger at_once{1, 0};
     ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
-  settles_ = source_->retire();
+  source_->retire();
 }
 
 void descriptor_transport::close() noexcept {
   const int d = descriptor_.exchange(-1, acq_rel);  // pairs with descriptor()
   if (d < 0) return;
-  if (settles_) settles_->settle_descriptor();
   before_close(d);
   ::close(d);
 }

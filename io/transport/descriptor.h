@@ -15,7 +15,7 @@ namespace heddle::detail {
 // descriptor_                  written by watch() and close(), read by anybody
 // source_, name_               constant after watch()
 // is_drained_, drained_at_     the reader's role
-// settles_, resets_            the closer's role, then whoever calls close()
+// resets_                      the closer's role, then whoever calls close()
 class descriptor_transport : public transport {
  public:
   /// Watches `end` with `home` and tells `owner`, at once. Throws std::system_error or
@@ -54,7 +54,6 @@ class descriptor_transport : public transport {
 
  private:
   atomic<int> descriptor_{-1};
-  reactor* settles_ = nullptr;  // told before the descriptor is closed
 };
 
 }  // namespace heddle::detail

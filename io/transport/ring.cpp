@@ -21,18 +21,18 @@ void end_both_ways(int socket, bool reset) noexcept {
 
 }  // namespace
 
-/// The ring of the loop that runs, else the one that the stream was opened with; nullptr when that
-/// is gone.
-reactor* ring_transport::mover() const noexcept {
-  reactor* here = reactor_here();
-  return here && here->moves_bytes() ? here : source_->home.load(acquire);  // pairs with claim()
+/// Under the source's read lock, which keeps the reactor: the nearest ring of the runtime that the
+/// stream was opened in; nullptr when that runtime is gone.
+reactor* ring_transport::mover_locked() const noexcept {
+  reactor* home = source_->home.load(relaxed);
+  return home ? &home->nearest() : nullptr;
 }
 
 // Under the source's read lock.
 void ring_transport::receive_more_locked() noexcept {
   const auto& k = source_->kernel;
   if (k.receiving || k.end != 0 || k.bytes >= limit_) return;
-  if (auto* r = mover()) r->receive_more(*source_);
+  if (auto* r = mover_locked()) r->receive_more(*source_);
 }
 
 // The kernel has put it into lent buffers, or is told to from here on.
@@ -86,10 +86,11 @@ void ring_transport::put_back(lent_chunk& chunk) noexcept {
 }
 
 bool ring_transport::give(std::string_view piece) noexcept {
-  auto* r = mover();
-  if (!r) return false;
-  r->send(*source_, descriptor(), piece.data(), piece.size());
-  return true;
+  source_->readable.lock();
+  auto* r = mover_locked();
+  if (r) r->send(*source_, descriptor(), piece.data(), piece.size());
+  source_->readable.unlock();
+  return r != nullptr;
 }
 
 bool ring_transport::end_output() noexcept {
@@ -106,19 +107,20 @@ void ring_transport::listen() noexcept {
   source_->readable.unlock();
 }
 
-// Bytes stand in one of three places: received and in our list, received by the kernel in a
-// completion that no loop has seen yet, or in the socket.
+// Bytes go from the socket to a completion that no loop has seen yet, and from there to our list.
+// They are looked for in that order, so that none is overtaken on its way.
 bool ring_transport::is_quiet() noexcept {
-  reactor* receiver = nullptr;
+  if (!socket_is_quiet(descriptor())) return false;
   source_->readable.lock();
-  if (source_->kernel.receiving) receiver = source_->kernel.receiver;
+  reactor* receiver =
+      source_->generation() == name_.generation ? source_->kernel.receiver : nullptr;
   source_->readable.unlock();
-  if (receiver && reactor_here()) (void)receiver->rescue();  // acts on what was completed
+  if (receiver && !receiver->collect()) return false;
   source_->readable.lock();
   const auto& k = source_->kernel;
   const bool quiet = source_->generation() == name_.generation && !k.first && k.end == 0;
   source_->readable.unlock();
-  return quiet && socket_is_quiet(descriptor());
+  return quiet;
 }
 
 address ring_transport::local() noexcept { return address::local_of(descriptor()); }

@@ -22,7 +22,7 @@ class ring_transport final : public descriptor_transport {
 
  private:
   void before_close(int socket) noexcept override;
-  [[nodiscard]] reactor* mover() const noexcept;
+  [[nodiscard]] reactor* mover_locked() const noexcept;
   void receive_more_locked() noexcept;
   void put_back(lent_chunk& chunk) noexcept;
 
