@@ -322,7 +322,7 @@ bool stream_reader::at_eof() const noexcept {
   return core_.get() && core_.get()->eof() && core_.get()->input().empty();
 }
 
-bool stream_reader::is_quiet() const noexcept { return core_.get() && core_.get()->is_quiet(); }
+bool stream_reader::quiet() { return core_.use().quiet(); }
 
 std::size_t stream_reader::limit() const { return core_.use().limit(); }
 

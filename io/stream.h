@@ -173,10 +173,11 @@ class stream_reader {
   [[nodiscard]] std::string_view buffered() const noexcept;
   /// Drops the first `n` bytes of buffered(). Throws bad_value if there are fewer.
   void consume(std::size_t n);
-  /// Nothing has come that was not read: no byte, no end, no error; and nobody reads. For a
-  /// connection that was kept: what a peer has sent unasked is no answer to the next question.
-  /// Cost  a look at what the reactor has received, and one system call.
-  [[nodiscard]] bool is_quiet() const noexcept;
+  /// The peer is silent: nothing is buffered, and nothing has come since, neither bytes nor the end
+  /// nor an error. For a connection that was kept: what a peer has sent unasked is no answer to the
+  /// next question. Takes nothing away and does not wait. Throws usage_error if a task reads.
+  /// Cost  one system call; on io_uring a look at the completions, too.
+  [[nodiscard]] bool quiet();
 
   /// The stream has ended and all of it was read.
   [[nodiscard]] bool at_eof() const noexcept;

@@ -130,8 +130,8 @@ class stream_core final : public source_owner, public frame_cached {
   [[nodiscard]] wait_queue& read_queue() noexcept { return mover_->readers(); }
   [[nodiscard]] bool read_failed() const noexcept { return input_end_ == input_end::error; }
   [[noreturn]] void throw_error() const;
-  /// Nothing has come that was not read.
-  [[nodiscard]] bool is_quiet() noexcept;
+  /// Nothing has come that was not read. Throws usage_error if another task reads.
+  [[nodiscard]] bool quiet();
   /// What was read could not be given back: the connection ends with ENOMEM.
   void lose_input() noexcept;
 

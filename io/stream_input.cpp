@@ -54,8 +54,8 @@ got stream_core::end_of_input(received r) noexcept {
 
 void stream_core::lose_input() noexcept { (void)end_of_input({got::broken, ENOMEM}); }
 
-bool stream_core::is_quiet() noexcept {
-  if (!try_begin_read()) return false;  // somebody expects something
+bool stream_core::quiet() {
+  begin_read();
   bool quiet = !(use_.load(acquire) & closing) && !eof() && input_.empty() &&
                error_.load(acquire) == 0;  // pairs with note_error_locked()
   if (quiet && filter_) quiet = filter_->raw.empty() && !filter_->ended;

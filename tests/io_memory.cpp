@@ -24,7 +24,7 @@ TEST(MemoryPair, NeedsNoRuntimeAndNoDescriptor) {
   EXPECT_EQ(a.writer.peer_address(), h::address());
   EXPECT_EQ(a.writer.local_address(), h::address());
   a.writer.write("kept for the other end");
-  EXPECT_FALSE(b.reader.is_quiet());
+  EXPECT_FALSE(b.reader.quiet());
   EXPECT_THROW((void)h::memory_pair(0), h::bad_value);
   EXPECT_THROW((void)h::memory_pair(1, 0), h::bad_value);
   EXPECT_THROW((void)h::memory_pair(static_cast<std::size_t>(-1)), h::bad_value);
