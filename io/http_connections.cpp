@@ -35,7 +35,7 @@ std::optional<wire> connection_pool::take(const std::string& where) {
   for (;;) {
     std::optional<wire> w = take_latest(where);
     if (!w) return w;
-    if (w->to.reader.is_quiet()) return w;
+    if (w->to.reader.quiet()) return w;
     w->busy = true;  // reset: what its peer sent is nobody's
   }
 }

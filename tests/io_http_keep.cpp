@@ -282,22 +282,22 @@ TEST_P(HttpKeep, EndlessInterimAnswersEndTheRequestWithAnError) {
   });
 }
 
-// --- the reader's side of it: what is_quiet() says, and what an error leaves ---
+// --- the reader's side of it: what quiet() says, and what an error leaves ---
 
 TEST_P(HttpKeep, AStreamIsQuietUntilBytesOrTheEndOrAnErrorHaveCome) {
   run([]() -> h::task<> {
     for (int what = 0; what < 3; ++what) {
       ends e = co_await connect_ends();
-      EXPECT_TRUE(e.client.reader.is_quiet());
-      EXPECT_TRUE(e.client.reader.is_quiet());
+      EXPECT_TRUE(e.client.reader.quiet());
+      EXPECT_TRUE(e.client.reader.quiet());
       if (what == 0)
         e.server.writer.write("x");
       else if (what == 1)
         e.server.writer.write_eof();
       else
         e.server.writer.abort();
-      co_await until([&] { return !e.client.reader.is_quiet(); });
-      EXPECT_FALSE(e.client.reader.is_quiet());
+      co_await until([&] { return !e.client.reader.quiet(); });
+      EXPECT_FALSE(e.client.reader.quiet());
       e.client.writer.close();
       e.server.writer.close();
     }

@@ -2,6 +2,8 @@
 // Streams that find no memory: what throws leaves them as they were.
 #include "io_runtime.h"
 
+#include <heddle/core/config.h>
+
 #include <support/streams.h>
 
 #include <cstdlib>
@@ -15,13 +17,13 @@ namespace {
 thread_local bool short_of_memory = false;
 }  // namespace
 
-void* operator new(std::size_t n) {
+HEDDLE_NOINLINE void* operator new(std::size_t n) {
   if (short_of_memory) throw std::bad_alloc();
   if (void* p = std::malloc(n)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+HEDDLE_NOINLINE void operator delete(void* p) noexcept { std::free(p); }
+HEDDLE_NOINLINE void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace {
 
