@@ -157,8 +157,7 @@ struct parser_core::glue {
     auto& place = c.headers_->places_.back();
     if (place.value_at == 0) place.value_at = c.offset_of(at);
     // Up to here: what lies between the pieces of a folded value belongs to it.
-    place.value_size =
-        c.offset_of(at) + heddle::detail::narrow<std::uint32_t>(n) - place.value_at;
+    place.value_size = c.offset_of(at) + heddle::detail::narrow<std::uint32_t>(n) - place.value_at;
     return 0;
   }
 

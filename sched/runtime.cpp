@@ -534,8 +534,7 @@ void runtime_state::cancel_everything() {
           }
         },
         id);
-    const std::span<any_task> those =
-        round.empty() ? std::span(few, few_count) : std::span(round);
+    const std::span<any_task> those = round.empty() ? std::span(few, few_count) : std::span(round);
     if (those.empty()) {
       if (live_tasks() == 0) return;
       // The last ones are between their end and their count, or close a generator.

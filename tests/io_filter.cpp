@@ -260,7 +260,7 @@ TEST_P(StreamFilter, TheHttpEngineDoesNotKnowOfIt) {
     auto e = co_await connect_ends(how);
     filtered(e.client);
     filtered(e.server);
-    auto serving = h::create_task(http::detail::engine::serve(engine, std::move(e.server)));
+    auto serving = h::create_task(http::detail::converse(engine, std::move(e.server)));
     for (int i = 0; i < 3; ++i) {
       e.client.writer.write("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
       const std::string status = co_await e.client.reader.read_line();
