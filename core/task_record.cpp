@@ -259,8 +259,13 @@ void task_record::scan_all(void (*see)(void*, task_record&), void* f, std::uint1
     for (std::uint32_t i = 0; i < record_slab::batch; ++i) {
       auto* r = c->at(i);
       if ((runtime != 0 && r->runtime() != runtime) || !r->try_ref()) continue;
+      struct held {
+        task_record& r;
+        ~held() {  // also when `see` throws
+          if (!r.unref_unless_last()) drop_at_home(r);
+        }
+      } const its{*r};
       if (runtime == 0 || r->runtime() == runtime) see(f, *r);
-      if (!r->unref_unless_last()) drop_at_home(*r);
     }
 }
 

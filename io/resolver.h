@@ -52,6 +52,8 @@ class resolver final : public service {
   /// Throws std::system_error if there can be no thread.
   [[nodiscard]] task<answer> look_up(question q);
   void end() noexcept override;
+  /// One that was made after the services of its runtime had ended waits for no look-up either.
+  ~resolver() override { end(); }
 
  private:
   struct looking {

@@ -21,13 +21,22 @@ void listener::start(int backlog, const address& where) {
   auto& home = static_cast<reactor&>(driver_of(loop_));
   source_ = &home.watch(socket_.get(), nullptr, watched_for::reading);
   name_ = source_->name();
+  watched_.store(source_, seq_cst);  // pairs with stop(): one of the two sees the other
+  if (stopped_.load(seq_cst)) end_watch();
 }
 
 void listener::stop() noexcept {
-  if (stopped_.exchange(true, acq_rel)) return;  // pairs with stopped()
+  if (stopped_.exchange(true, seq_cst)) return;  // pairs with stopped() and start()
   // Refuses from now on, also while another thread is inside accept.
   ::shutdown(socket_.get(), SHUT_RDWR);
-  if (source_) (void)source_->retire();
+  end_watch();
+}
+
+void listener::end_watch() noexcept {
+  io_source* watched = watched_.exchange(nullptr, seq_cst);  // pairs with start(): once
+  if (!watched) return;
+  ::shutdown(socket_.get(), SHUT_RDWR);  // it may have begun to listen after stop() looked
+  watched->retire();
 }
 
 // --- handlers, and waiting for the end ---

@@ -49,9 +49,12 @@ class listener {
   unsigned failures = 0;
 
  private:
+  void end_watch() noexcept;
+
   fd socket_;
   unsigned loop_;
-  io_source* source_ = nullptr;
+  io_source* source_ = nullptr;          // the accepting task's, and start()'s
+  atomic<io_source*> watched_{nullptr};  // until the watch is ended, by start() or stop()
   source_name name_;
   atomic<bool> stopped_{false};
 };

@@ -53,6 +53,7 @@ void io_source::orphan_all(reactor& ending) noexcept {
     s.readable.lock();
     s.writable.lock();
     if (s.home.load(relaxed) == &ending) {
+      ending.unwatch(s);  // protocol WITHDRAW: the owner is about to close the descriptor
       s.home.store(nullptr, relaxed);
       told = s.owner;
       if (told) told->hold();

@@ -328,7 +328,7 @@ stream_core::turn stream_core::seal_some() noexcept {
   bool ends = false;
   drain_queue_.lock();
   const bool mine = offer_to_filter_locked(f, ends);
-  const bool waits = f.sender_waits;
+  const bool waits = sender_ == sending::nobody;  // only offer_to_filter_locked() gives it back
   drain_queue_.unlock();
   if (!mine) return waits ? turn::over : turn::go_on;
 
@@ -350,7 +350,13 @@ stream_core::turn stream_core::seal_some() noexcept {
   if (ends) f.end_sealed = true;
   drain_queue_.unlock();
   release_filter(f, sealed, rests);
-  return rests ? turn::over : turn::go_on;
+  if (!rests) return turn::go_on;
+  // A thread that ended the stream meanwhile saw a sender, and left the end to it.
+  drain_queue_.lock();
+  const bool again = sender_ == sending::nobody && stage_ >= stage::broken;
+  if (again) sender_ = sending::thread;
+  drain_queue_.unlock();
+  return again ? turn::go_on : turn::over;
 }
 
 // --- marks ---

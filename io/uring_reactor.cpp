@@ -332,8 +332,11 @@ unsigned uring_reactor::poll(duration limit) {
     arm_bell();
   }
   queue_.lock();
-  if (first_owed_ || bell_owed_) [[unlikely]]
+  if (first_owed_ || bell_owed_) [[unlikely]] {
     submit_owed_locked();
+    // What still found no room must not wait for an event.
+    if (first_owed_ || bell_owed_) limit = std::min<duration>(limit, std::chrono::milliseconds(1));
+  }
   const unsigned waiting = publish_locked();
   if (waiting != 0) owner_enters_.store(true, relaxed);
   queue_.unlock();
@@ -427,6 +430,7 @@ bool uring_reactor::collect() noexcept {
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
   if (completions_ready() == 0 && (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
     return true;
+  if (!on_a_loop_of_ours()) return false;  // protocol OWED: reaping may submit
   if (!reap_.try_lock()) return false;
   (void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // as rescue() does
   (void)reap_locked();

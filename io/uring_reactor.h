@@ -150,7 +150,7 @@ class uring_reactor final : public reactor {
   io_source* last_owed_ = nullptr;
   atomic<bool> owner_enters_{false};  // the owner hands entries to the kernel without queue_
   atomic<bool> has_owner_{false};
-  atomic<std::uint16_t> runtime_{0};  // the owner's
+  atomic<runtime_number> runtime_{0};  // the owner's
   atomic<bool> ending_{false};
   pthread_t owner_{};
   io_source* starved_ = nullptr;

@@ -79,8 +79,12 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
                                                     promise_base& waiting, void* const* frames,
                                                     std::size_t children) {
   if ((waiting.enclosing().state().peek() & (word::must | word::troubled)) != 0 &&
-      join_block::take_what_is_due(waiting))
+      join_block::take_what_is_due(waiting)) {
+    // They were awaited, although they never run: no report says otherwise.
+    static constinit frame_end not_run{nullptr, nullptr};
+    for (std::size_t i = 0; i < children; ++i) promise_in(frames[i]).end = &not_run;
     throw_cancelled(waiting.enclosing());
+  }
   // For all of them, since the first goes there too when the turn is over, and then nothing may fail.
   f.strands.make_room(static_cast<std::int64_t>(children));
   return start_now(f, where, waiting, frames, children);

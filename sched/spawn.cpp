@@ -337,7 +337,8 @@ std::vector<any_task> tasks_of(detail::runtime_state& s) {
       [&](detail::task_record& r) {
         if (r.what() != detail::kind::task || r.done()) return;
         r.ref();
-        all.emplace_back(&r);
+        any_task found(&r);
+        all.push_back(std::move(found));
       },
       s.id);
   if (s.simulated)  // not by their places in memory, which no seed decides

@@ -79,9 +79,16 @@ void timeout_scope::expire_now() noexcept {
   (void)detail::cancel_now(*task_);
 }
 
-// In place of its timer. If that has fired, the cancellation has been made when the lock is taken.
+// In place of its timer, and as that does it under the timers' lock: whoever takes the lock afterwards
+// sees a block that has expired, and never one that is neither armed nor expired.
 void timeout_scope::expire_if_armed() noexcept {
-  if (disarm()) expire_now();
+  if (!armed_in) return;
+  work_list todo;
+  {
+    std::lock_guard hold(*armed_in);
+    if (armed_in->disarm(*this)) fired(*this, todo);
+  }
+  todo.settle();
 }
 
 void timeout_scope::arm_ahead(time_point deadline) {
@@ -123,7 +130,11 @@ bool timeout_scope::leave(bool cancelled) noexcept {
     expired_.store(false, detail::release);
   const auto left = task_->state().uncancel(requests_at_entry_);
   if (left <= requests_at_entry_) return true;
-  if (left - requests_at_entry_ > expired_after_this()) return false;
+  if (left - requests_at_entry_ > expired_after_this()) {
+    // The cancellation that passes through delivers the requests that came while the block was left.
+    if (cancelled) (void)task_->state().take_cancel();
+    return false;
+  }
   task_->state().set_must();
   return true;
 }

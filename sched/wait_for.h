@@ -14,7 +14,11 @@ namespace detail {
 
 template <class T>
 task<T> wait_for_task(task<T> inner, time_limit limit) {
-  if (limit.nothing_left()) throw timeout_error();  // the body never starts
+  if (limit.nothing_left()) {  // the body never starts, and was awaited all the same
+    const drops_unstarted silently;
+    { const task<T> gone = std::move(inner); }
+    throw timeout_error();
+  }
   auto body = [&inner]() -> task<T>& { return inner; };
   auto block = run_with_deadline(limit, body);
   co_return co_await block;

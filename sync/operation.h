@@ -29,11 +29,11 @@ concept leaves_by_itself = requires(What& what, waiter& w) {
   { what.leave(w) } noexcept;
 };
 
-/// The primitive keeps those that it has let go until they run on (protocol LEAVERS). False: it is
-/// gone.
+/// The primitive keeps those that it has let go until they run on (protocol LEAVERS). `back`: what
+/// was handed over is given back in the same step, since the primitive may be gone after it.
 template <class What>
-concept told_when_it_runs_on = requires(What& what, waiter& w) {
-  { what.runs_on(w) } noexcept -> std::same_as<bool>;
+concept told_when_it_runs_on = requires(What& what, waiter& w, bool back) {
+  { what.runs_on(w, back) } noexcept;
 };
 
 /// `co_await` it: once, where it was made. It lives in the frame of the caller and is the entry in
@@ -58,11 +58,16 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     return what_.wait_in(*this, h.promise().suspending(h));
   }
   auto await_resume() {
-    bool known = given;  // a hand-over that the primitive still knows of
-    if constexpr (told_when_it_runs_on<What>)
-      if (given && !stands_back()) known = what_.runs_on(*this);
-    if (cancelled_at_resume(*this)) [[unlikely]] {
-      if (known) what_.give_back();
+    const bool cancelled = cancelled_at_resume(*this);
+    bool keeps = given;
+    if constexpr (told_when_it_runs_on<What>) {
+      if (given && !stands_back()) {
+        what_.runs_on(*this, cancelled);
+        keeps = false;
+      }
+    }
+    if (cancelled) [[unlikely]] {
+      if (keeps) what_.give_back();
       throw_cancelled(*task);
     }
     return what_.result();

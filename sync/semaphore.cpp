@@ -81,10 +81,12 @@ void semaphore::pass_on(work_list& todo) noexcept {
   state_.store(permits * one + (quiet ? 0 : waiting_bit), detail::release);
 }
 
-void semaphore::remove(waiter& w) noexcept {
+void semaphore::remove(waiter& w, bool back) noexcept {
   work_list todo;
   waiters_.lock();
   leaving_.remove(w);
+  const auto now = state_.load(relaxed);  // nobody else changes it while the waiting bit is set
+  if (back && (now & ~waiting_bit) < bound_) state_.store(now + one, relaxed);
   pass_on(todo);
   waiters_.unlock();
   todo.settle();

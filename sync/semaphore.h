@@ -35,10 +35,8 @@ class semaphore {
       return s->wait_in(w, t);
     }
     void give_back() noexcept { (void)s->put_back(1); }
-    [[nodiscard]] bool runs_on(detail::waiter& w) noexcept {
-      if (!detail::leavers::runs_on(w)) return false;
-      s->remove(w);
-      return true;
+    void runs_on(detail::waiter& w, bool back) noexcept {
+      if (detail::leavers::runs_on(w)) s->remove(w, back);  // else the semaphore is gone
     }
     void result() noexcept {}
   };
@@ -107,7 +105,7 @@ class semaphore {
   bool put_back(std::uint64_t count) noexcept;
   /// Hands out free permits. The lock is held, and the waiting bit stands.
   void pass_on(detail::work_list& todo) noexcept;
-  HEDDLE_NOINLINE void remove(detail::waiter& w) noexcept;
+  HEDDLE_NOINLINE void remove(detail::waiter& w, bool back) noexcept;
 
   detail::atomic<std::uint64_t> state_;
   const std::uint64_t bound_;  // as state_: twice the permits there can be

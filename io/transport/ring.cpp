@@ -114,8 +114,11 @@ bool ring_transport::is_quiet() noexcept {
   source_->readable.lock();
   reactor* receiver =
       source_->generation() == name_.generation ? source_->kernel.receiver : nullptr;
+  // A loop of the same runtime keeps the receiver; for others it may be gone after the unlock.
+  reactor* here = reactor_here();
+  const bool near = receiver && here && (receiver == here || &receiver->nearest() == here);
   source_->readable.unlock();
-  if (receiver && !receiver->collect()) return false;
+  if (receiver && (!near || !receiver->collect())) return false;
   source_->readable.lock();
   const auto& k = source_->kernel;
   const bool quiet = source_->generation() == name_.generation && !k.first && k.end == 0;
