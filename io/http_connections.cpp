@@ -90,6 +90,7 @@ void connection_pool::arm() {
   const auto until = all_.front().until;
   if (until == time_point::max()) return;
   try {
+    (void)expiry_.cancel();  // of a loop that has ended, or that is very late
     this->ref();
     const heddle::detail::counted_ptr<connection_pool> self(this);
     expiry_ = current_loop().call_at(until, [self] { self->expire(); });

@@ -57,8 +57,10 @@ void borrowed::give_back() noexcept {
   mine_->out.clear();
   auto& list = spares();
   if (mine_->out.capacity() <= send_at && list.size() < keep) {
-    list.reserve(keep);
-    list.push_back(std::move(mine_));
+    try {
+      list.reserve(keep);
+      list.push_back(std::move(mine_));
+    } catch (const std::bad_alloc&) {}  // then it is not kept
   }
   mine_.reset();
 }
@@ -260,7 +262,12 @@ task<> conversation::wait_for_room() {
 // only now and then. So this one sleeps.
 task<> conversation::pause() {
   flush();
-  co_await sleep(std::chrono::microseconds(1));
+  if (has_room()) {
+    co_await sleep(std::chrono::microseconds(1));
+  } else {  // what the client does not take must not pile up from turn to turn
+    task<> work = wait_for_room();
+    co_await work;
+  }
   if (c_.writer.is_closing()) ending_ = ending::gone;
   arrived_ = clock::now();
 }
@@ -286,7 +293,10 @@ task<> conversation::stream_body() {
     }
   } catch (...) { failure = std::current_exception(); }
   (void)slot_.back();
-  if (w.gone_) ending_ = ending::gone;
+  if (w.gone_) {
+    ending_ = ending::gone;
+    c_.writer.abort();  // nobody waits for what is pending: a close would have no deadline
+  }
   if (failure && !fail_body(failure, w.begun_, earlier)) co_return;
   if (!failure && w.chunked_) write_last_chunk(x.out);
   if (!failure && framing == body_framing::until_close) ending_ = ending::close;
@@ -437,7 +447,15 @@ task<> body_writer::write(std::string_view piece) {
   if (waits) slot_.wait_for_room();
   // It throws if the client is gone, also if there is nothing to wait for: what is written to such
   // a client is dropped, and a handler that heard nothing of it would go on for ever.
-  co_await out_.drain();
+  try {
+    co_await out_.drain();
+  } catch (const cancelled_error&) {  // by a time-out of the handler's, perhaps: it may work on
+    if (waits) {
+      (void)slot_.back();
+      slot_.work(ends_with_client_, clock::now());
+    }
+    throw;
+  }
   if (waits) {
     if (slot_.back() != detail::after::go_on) throw_system_error(ETIMEDOUT, "send");
     slot_.work(ends_with_client_, clock::now());

@@ -127,6 +127,21 @@ task<> engine::start(std::string host, port_number port) {
   listener = co_await work;
 }
 
+// The grace is over. Without memory for all of it, it is tried again a moment later.
+void engine::end_grace(const std::weak_ptr<engine>& weak) {
+  const auto self = weak.lock();
+  if (!self) return;
+  bool again = false;
+  try {
+    self->watching.cancel_all();
+  } catch (const std::bad_alloc&) { again = true; }
+  try {
+    self->listener.abort_clients();
+  } catch (const std::bad_alloc&) { again = true; }
+  if (again)
+    (void)current_loop().call_later(std::chrono::milliseconds(100), [weak] { end_grace(weak); });
+}
+
 task<> engine::stop(duration grace) {
   stopping_.store(true, seq_cst);  // protocol EXPIRE
   if (!listener.valid()) co_return;
@@ -138,20 +153,9 @@ task<> engine::stop(duration grace) {
     ~caller() { w.stops(false); }
   } here(watching);
   watching.dismiss_idle(by.time_since_epoch().count());
-  auto late = current_loop().call_later(grace, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) {
-      self->watching.cancel_all();
-      self->listener.abort_clients();
-    }
-  });
+  auto late = current_loop().call_later(grace, [weak = weak_from_this()] { end_grace(weak); });
   task<> closed = listener.wait_closed();
   co_await closed;
-  // Their sockets have gone; handlers that were cancelled may still clean up.
-  while (watching.others() != 0) {
-    watching.all_left().clear();
-    if (watching.others() == 0) break;
-    co_await watching.all_left().wait();
-  }
   late.cancel();
 }
 

@@ -43,6 +43,7 @@ class engine : public std::enable_shared_from_this<engine> {
 
   [[nodiscard]] task<> start(std::string host, port_number port);
   [[nodiscard]] task<> stop(duration grace);
+  static void end_grace(const std::weak_ptr<engine>& weak);
   [[nodiscard]] server_stats stats() const;
   [[nodiscard]] bool stopping() const noexcept { return stopping_.load(heddle::detail::acquire); }
   /// The same for protocol EXPIRE, see slot.

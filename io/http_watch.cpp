@@ -7,8 +7,10 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <string>
+#include <vector>
 
 namespace heddle::http::detail {
 
@@ -144,7 +146,6 @@ void watch::leave(slot& s) noexcept {
   if (s.next_ != nullptr) s.next_->previous_ = s.previous_;
   --count_;
   if (s.waits_in_stop_) --in_stop_;
-  if (count_ == in_stop_) all_left_.set();
 }
 
 void watch::file(slot& s, duration::rep deadline) {
@@ -167,37 +168,45 @@ void watch::arm() {
 }
 
 void watch::sweep() {
-  const std::lock_guard lock(mutex_);
-  armed_ = slot::none;
-  const auto now = now_in_ns();
-  for (unsigned n = 0; n < most_a_sweep && !heap_.empty() && heap_.front().deadline <= now; ++n) {
-    slot& s = *heap_.front().who;
-    take_out(s);
-    ++looks_;
-    const auto next = look_at(s, now);
-    if (next != slot::none) put(s, next);
+  // Cancelled once the lock is free: what that settles may run destructors of the user's.
+  std::array<any_task, most_a_sweep> lost;
+  unsigned lost_count = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    armed_ = slot::none;
+    const auto now = now_in_ns();
+    for (unsigned n = 0; n < most_a_sweep && !heap_.empty() && heap_.front().deadline <= now; ++n) {
+      slot& s = *heap_.front().who;
+      take_out(s);
+      ++looks_;
+      bool client_gone = false;
+      const auto next = look_at(s, now, client_gone);
+      if (client_gone) lost[lost_count++] = s.task_;
+      if (next != slot::none) put(s, next);
+    }
+    arm();
   }
-  arm();
+  for (unsigned i = 0; i < lost_count; ++i) (void)lost[i].cancel();
 }
 
 /// Says when to look again, if at all: a connection that waits anew files itself.
-duration::rep watch::look_at(slot& s, duration::rep now) noexcept {
+duration::rep watch::look_at(slot& s, duration::rep now, bool& client_gone) noexcept {
   const auto p = s.phase_.load(seq_cst);  // protocol EXPIRE
   if (p == phase::busy || p == phase::expired) return slot::none;
   if (p != phase::refused) {
     const auto deadline = s.deadline_.load(relaxed);
     if (deadline > now) return deadline;
   }
-  if (p == phase::working || p == phase::finishing) return look_at_work(s, now);
+  if (p == phase::working || p == phase::finishing) return look_at_work(s, now, client_gone);
   return expire(s, p, now);
 }
 
 /// Nobody reads while a handler works, so nobody but the watch sees that its client is gone.
-duration::rep watch::look_at_work(slot& s, duration::rep now) noexcept {
+duration::rep watch::look_at_work(slot& s, duration::rep now, bool& client_gone) noexcept {
   if (!s.writer_.is_closing()) return after_now(now, look_every);
   // Looked at once more: with its client gone, the connection begins no other handler, so this one
   // had begun before.
-  if (s.phase_.load(seq_cst) == phase::working) (void)s.task_.cancel("the client is gone");
+  client_gone = s.phase_.load(seq_cst) == phase::working;
   return slot::none;
 }
 
@@ -259,11 +268,15 @@ void watch::dismiss_idle(duration::rep by) {
   arm();
 }
 
-void watch::cancel_all() noexcept {
-  const std::lock_guard lock(mutex_);
-  for (slot* s = first_; s != nullptr; s = s->next_) {
-    if (!s->waits_in_stop_) (void)s->task_.cancel("the server has stopped");
+void watch::cancel_all() {
+  std::vector<any_task> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.reserve(count_);
+    for (slot* s = first_; s != nullptr; s = s->next_)
+      if (!s->waits_in_stop_) all.push_back(s->task_);
   }
+  for (const auto& t : all) (void)t.cancel();  // no lock is held: see sweep()
 }
 
 void watch::stops(bool inside) noexcept {
@@ -273,7 +286,6 @@ void watch::stops(bool inside) noexcept {
     if (s->task_ != self || s->waits_in_stop_ == inside) continue;
     s->waits_in_stop_ = inside;
     in_stop_ += inside ? std::size_t{1} : ~std::size_t{0};
-    if (count_ == in_stop_) all_left_.set();
   }
 }
 

@@ -18,7 +18,6 @@
 #include <heddle/io/stream.h>
 #include <heddle/sched/any_task.h>
 #include <heddle/sched/loop.h>
-#include <heddle/sync/event.h>
 
 #include <cstdint>
 #include <mutex>
@@ -126,12 +125,12 @@ class watch {
   /// Ends what is idle, now or, if it has asked nothing yet, by `by`. From stop().
   void dismiss_idle(duration::rep by);
   /// The grace is over: cancels whatever still goes on, but for handlers that wait in stop().
-  void cancel_all() noexcept;
+  /// Throws std::bad_alloc, and has then cancelled none.
+  void cancel_all();
   /// The calling task waits in stop(), and its own connection does not count.
   void stops(bool inside) noexcept;
   /// Connections that have not left, but for those of callers of stop().
   [[nodiscard]] std::size_t others() const noexcept;
-  [[nodiscard]] event& all_left() noexcept { return all_left_; }
 
   struct census {
     std::size_t open = 0;
@@ -153,8 +152,8 @@ class watch {
   void leave(slot& s) noexcept;
   void file(slot& s, duration::rep deadline);
   void sweep();
-  [[nodiscard]] duration::rep look_at(slot& s, duration::rep now) noexcept;
-  [[nodiscard]] duration::rep look_at_work(slot& s, duration::rep now) noexcept;
+  [[nodiscard]] duration::rep look_at(slot& s, duration::rep now, bool& client_gone) noexcept;
+  [[nodiscard]] duration::rep look_at_work(slot& s, duration::rep now, bool& client_gone) noexcept;
   [[nodiscard]] duration::rep expire(slot& s, phase was, duration::rep now) noexcept;
   [[nodiscard]] duration::rep refuse(slot& s, duration::rep now) noexcept;
 
@@ -176,7 +175,6 @@ class watch {
   std::vector<entry> heap_;  // the earliest first; room for all connections
   duration::rep armed_ = slot::none;
   callback_handle timer_;
-  event all_left_;
 };
 
 }  // namespace heddle::http::detail
