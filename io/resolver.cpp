@@ -91,15 +91,16 @@ class resolver::asker {
   [[nodiscard]] const future<answer>& answered() const noexcept { return mine_->answered; }
 
  private:
-  static void give(looking& to, answer a, const std::exception_ptr& error) noexcept {
-    try {
-      if (error)
-        to.given.set_exception(error);
-      else
-        to.given.set_value(std::move(a));
-    } catch (...) {
-      // It was given up meanwhile.
+  // An answer for which there is no memory is an error to those who wait, and never silence.
+  static void give(looking& to, answer a, std::exception_ptr error) noexcept {
+    if (!error) {
+      try {
+        return to.given.set_value(std::move(a));
+      } catch (...) { error = std::current_exception(); }
     }
+    try {
+      to.given.set_exception(std::move(error));
+    } catch (const invalid_state_error&) {}  // it was given up meanwhile
   }
 
   resolver& resolver_;

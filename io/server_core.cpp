@@ -47,11 +47,19 @@ handler_ticket::~handler_ticket() {
 
 void server_core::handler_ended() noexcept {
   work_list todo;
+  connection_handler over;
   changed_.lock();
   --handlers_;
+  give_up_handler_locked(over);
   wake_if_emptier_locked(todo);
   changed_.unlock();
   todo.settle();
+}
+
+// What the last connection lets go of may be let go of under a ring's lock. So the user's handler
+// goes before, as soon as no guest can need it, and with no lock held.
+void server_core::give_up_handler_locked(connection_handler& over) noexcept {
+  if (closed_ && handlers_ == 0) over.swap(handler_);
 }
 
 server_core::running_handler::running_handler(server_core& s) noexcept
@@ -235,8 +243,10 @@ void server_core::close() noexcept {
   std::vector<std::shared_ptr<listener>> listeners;
   std::vector<any_task> accepting;
   work_list todo;
+  connection_handler over;
   changed_.lock();
   closed_ = true;
+  give_up_handler_locked(over);
   serving_ = false;
   listeners.swap(listeners_);
   accepting.swap(accepting_);

@@ -93,7 +93,8 @@ class handler_ticket {
 // Promised  Only the end of the server, or something fatal, ends an accepting task. One that is
 //           cancelled by others takes its server along, which so never claims to serve in vain.
 //
-// handler_, options_, where_   constant once the server is made
+// options_, where_             constant once the server is made
+// handler_                     constant until the server is closed and its last handler has ended
 // everything else               under the lock of changed_, where wait_closed and serve_forever
 //                               wait
 class server_core final : public stream_listener, public std::enable_shared_from_this<server_core> {
@@ -164,6 +165,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
 
  private:
   fd bind_one(const address& at, bool shared) const;
+  void give_up_handler_locked(connection_handler& over) noexcept;
   [[nodiscard]] bool admit(fd socket, const address& from);
   [[nodiscard]] bool pauses_after(listener& l, std::exception_ptr error) noexcept;
   void report_pause(int code) noexcept;
@@ -175,7 +177,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
     if (reached_locked(until::others_gone)) wake_all_locked(todo);
   }
 
-  const connection_handler handler_;
+  connection_handler handler_;
   const server_options options_;
   std::vector<address> where_;
   std::string path_;
