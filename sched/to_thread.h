@@ -177,7 +177,10 @@ template <class T>
       } else {
         p.set_value(std::move(end.result()));
       }
-    } catch (const invalid_state_error&) {}  // cancelled meanwhile
+    } catch (const invalid_state_error&) {  // cancelled meanwhile
+    } catch (...) {                         // the copy failed: an error to those who wait
+      if (!p.done()) p.set_exception(std::current_exception());
+    }
   });
   return wrapped;
 }
