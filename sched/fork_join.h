@@ -51,7 +51,11 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
  public:
   explicit fork_join_awaiter(task<Ts>&&... children) : children_(std::move(children)...) {}
 
-  /// One that has a name might be awaited twice. For others there is no such function, and nothing to look at.
+  /// One that has a name might be awaited twice. For others there is no such function, and nothing
+  /// to look at; but g++ 12 takes the one for names if it finds no other.
+#ifndef __clang__
+  auto operator co_await() && { return awaiter_reference<fork_join_awaiter>(*this); }
+#endif
   auto operator co_await() & {
     if constexpr (sizeof...(Ts) > 0) check_not_begun(std::get<0>(children_).frame().promise());
     return awaiter_reference<fork_join_awaiter>(*this);
@@ -111,6 +115,9 @@ class [[nodiscard]] fork_join_range : fork_join_base {
   explicit fork_join_range(std::vector<task<T>>&& children) noexcept
       : children_(std::move(children)) {}
 
+#ifndef __clang__
+  auto operator co_await() && { return awaiter_reference<fork_join_range>(*this); }
+#endif
   auto operator co_await() & {
     if (!children_.empty()) check_not_begun(children_.front().frame().promise());
     return awaiter_reference<fork_join_range>(*this);

@@ -140,8 +140,9 @@ TEST_P(ServerGuests, AcceptingPausesAndGoesOnWhenTheTaskFactoryKeepsThrowing) {
   });
   ASSERT_EQ(reports.size(), 3u);
   EXPECT_EQ(reports[0], dropped);
-  for (const std::size_t i : {1u, 2u})
-    EXPECT_EQ(reports[i], std::string(dropped) + "; accepting pauses for a second");
+  std::string paused(dropped);
+  paused += "; accepting pauses for a second";
+  for (const std::size_t i : {1u, 2u}) EXPECT_EQ(reports[i], paused);
 }
 
 TEST_P(ServerGuests, ADescriptorThatCannotBeWatchedCostsOneGuest) {
@@ -213,7 +214,7 @@ TEST_P(ServerGuests, CancellingItsAcceptingTasksClosesTheServerAndLeavesNoDeafLi
 TEST_P(ServerGuests, AHandlersOwnCancellationIsSilentAndThatOfAnotherTaskIsReported) {
   run([this]() -> h::task<> {
     h::event never;
-    auto handle = [&never](h::stream_reader r, h::stream_writer w) -> h::task<> {
+    auto handle = [&never](h::stream_reader r, h::stream_writer) -> h::task<> {
       const std::string line = co_await r.read_line();
       auto other =
           h::create_task([](h::event& e) -> h::task<> { co_await e.wait(); }, std::ref(never));

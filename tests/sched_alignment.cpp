@@ -102,15 +102,20 @@ TYPED_TEST(Alignment, OfResultsAndFrames) {
     using W = TypeParam;
     std::vector<h::task_handle<W>> all;  // several at once: neighbours in a chunk
     for (int i = 0; i < 20; ++i) all.push_back(h::create_task(give<W>(i)));
-    for (int i = 0; i < 20; ++i) EXPECT_EQ((co_await all[static_cast<std::size_t>(i)]).value, i);
+    for (int i = 0; i < 20; ++i) {
+      const auto got1 = co_await all[static_cast<std::size_t>(i)];
+      EXPECT_EQ(got1.value, i);
+    }
     const W argument(5);
     EXPECT_EQ(co_await take<W>(argument), 5);
     auto kept = h::create_task(take<W>, argument);
     EXPECT_EQ(co_await kept, 5);
     auto limited = h::wait_for(give<W>(6), 1h);
-    EXPECT_EQ((co_await std::move(limited)).value, 6);
+    const auto got2 = co_await std::move(limited);
+    EXPECT_EQ(got2.value, 6);
     auto shielded = h::shield(give<W>(8));
-    EXPECT_EQ((co_await std::move(shielded)).value, 8);
+    const auto got3 = co_await std::move(shielded);
+    EXPECT_EQ(got3.value, 8);
   });
 }
 
@@ -126,7 +131,8 @@ TYPED_TEST(Alignment, OfWhatSeveralCameTo) {
     std::vector<h::task<W>> more;
     for (int i = 0; i < 5; ++i) more.push_back(give<W>(i));
     auto settled = h::gather_settled(std::move(more));
-    EXPECT_EQ((co_await std::move(settled)).size(), 5u);
+    const auto got4 = co_await std::move(settled);
+    EXPECT_EQ(got4.size(), 5u);
     std::vector<W> items(50);
     const W extra(1);
     auto each = h::parallel_for_each(items, 3, [extra](W& item) {
@@ -184,8 +190,10 @@ TYPED_TEST(Alignment, OfFuturesAndTheirCallbacks) {
       called += extra.value;
     });
     p.set_value(W(9));
-    EXPECT_EQ((co_await f).value, 9);
-    EXPECT_EQ((co_await t).value, 1);
+    const auto got5 = co_await f;
+    EXPECT_EQ(got5.value, 9);
+    const auto got6 = co_await t;
+    EXPECT_EQ(got6.value, 1);
     auto both = support::until([&] { return called == 4; });
     co_await std::move(both);
   });
@@ -214,10 +222,12 @@ TYPED_TEST(Alignment, OfCallbacksAndJobs) {
           return argument;
         },
         extra);
-    EXPECT_EQ((co_await std::move(job)).value, 2);
+    const auto got7 = co_await std::move(job);
+    EXPECT_EQ(got7.value, 2);
     auto block = [extra]() -> h::task<W> { return give<W>(extra.value); };
     auto limited = h::timeout(1h, block);
-    EXPECT_EQ((co_await std::move(limited)).value, 2);
+    const auto got8 = co_await std::move(limited);
+    EXPECT_EQ(got8.value, 2);
   });
 }
 

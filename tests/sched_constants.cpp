@@ -53,7 +53,8 @@ h::task<> in_every_verb(const A shared) {
   EXPECT_EQ(co_await std::move(block), 7);
   const std::vector<A> all{shared, shared};
   auto waited = h::wait(all, h::wait_until::all_completed, 1h);
-  EXPECT_EQ((co_await std::move(waited)).done.size(), 1u);
+  const auto got1 = co_await std::move(waited);
+  EXPECT_EQ(got1.done.size(), 1u);
   auto ends = h::as_completed(all);
   int came = 0;
   for (;;) {
