@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <new>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace heddle {
@@ -235,18 +236,31 @@ task<std::string> read_one_line(stream_core& core) {
   }
 }
 
+/// The reader's role of a stream that leaves; nobody's if a task reads just then.
+class lingering_role {
+ public:
+  explicit lingering_role(stream_core& core) noexcept
+      : core_(core.try_begin_read() ? &core : nullptr) {}
+  lingering_role(const lingering_role&) = delete;
+  ~lingering_role() { let_go(); }
+  explicit operator bool() const noexcept { return core_ != nullptr; }
+  void let_go() noexcept {
+    if (auto* core = std::exchange(core_, nullptr)) core->end_read();
+  }
+
+ private:
+  stream_core* core_;
+};
+
 /// Reads and drops up to the peer's end, closes, and waits for that.
-task<> end_in_order(stream_core& core) {
-  if (core.try_begin_read()) {
-    struct leaver {
-      stream_core& core;
-      ~leaver() { core.end_read(); }
-    } at_end{core};
+task<> end_in_order(stream_core& core, lingering_role& role) {
+  if (role) {
     core.input().clear();
     for (bool more = true; more; core.input().clear()) {
       fill_wait next(core, false);
       more = co_await next;
     }
+    role.let_go();
   }
   core.close();
   closed_wait closed(core);
@@ -256,15 +270,16 @@ task<> end_in_order(stream_core& core) {
 /// A connection whose deadline passes, or whose closing is cancelled, is not left half closed.
 task<bool> end_in_time(stream_ref ref, duration limit) {
   auto& core = ref.use();
-  core.linger();
   struct aborter {
     stream_core* core;
     ~aborter() {
       if (core) core->abort();
     }
   } at_end{&core};
+  lingering_role role(core);  // before the peer can see our end, and with it what we do
+  core.linger();
   try {
-    const auto body = [&core] { return end_in_order(core); };
+    const auto body = [&core, &role] { return end_in_order(core, role); };
     task<> work = timeout(limit, body);
     co_await work;
   } catch (const timeout_error&) { co_return false; } catch (const std::system_error&) {
