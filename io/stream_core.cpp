@@ -208,6 +208,15 @@ void stream_core::note_error_locked(int code, const char* call) noexcept {
   error_.store(code, release);  // pairs with throw_if_broken()
 }
 
+// We close, and the kernel has taken all that was written: what the peer does from here on is no
+// error. Nor is that a peer which has told its end does not take the end of a filter.
+bool stream_core::nothing_is_lost_locked(found_by who) const noexcept {
+  if (stage_ != stage::draining) return false;
+  if (pending_ == 0 && who != found_by::sender) return true;  // what write() sends is not pending
+  return filter_ && filter_->ended.load(relaxed) && filter_->end_sealed &&
+         pending_ <= filter_->end_size;
+}
+
 // Found by the sender or told by the reactor, the receiving direction goes on, since the peer may
 // have answered before it went; unless the writer was closed, or the reader found the error: then
 // nothing is left to do.
@@ -215,8 +224,9 @@ void stream_core::fail(int code, const char* call, found_by who) noexcept {
   work_list todo;
   bool finish_now = false;
   drain_queue_.lock();
+  const bool harmless = nothing_is_lost_locked(who);
   if (stage_ < stage::aborted) {
-    note_error_locked(code, call);
+    if (!harmless) note_error_locked(code, call);
     const bool closes =
         who == found_by::reader || (stage_ >= stage::leaving && stage_ <= stage::draining);
     stage_ = closes ? stage::aborted : stage::broken;
@@ -230,7 +240,7 @@ void stream_core::fail(int code, const char* call, found_by who) noexcept {
   }
   wake_drained_locked(todo);
   drain_queue_.unlock();
-  wake_closed(todo, false);
+  if (!harmless) wake_closed(todo, false);
   todo.settle();
   if (finish_now) finish();
 }

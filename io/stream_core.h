@@ -238,6 +238,7 @@ class stream_core final : public source_owner, public frame_cached {
   // stream_core.cpp
   void note_error_locked(int code, const char* call) noexcept;
   void fail(int code, const char* call, found_by who) noexcept;
+  [[nodiscard]] bool nothing_is_lost_locked(found_by who) const noexcept;
   void wake_closed(work_list& todo, bool closed) noexcept;
   void remember_local_locked() noexcept;
   void finish() noexcept;

@@ -58,7 +58,7 @@ bool stream_core::quiet() {
   begin_read();
   bool quiet = !(use_.load(acquire) & closing) && !eof() && input_.empty() &&
                error_.load(acquire) == 0;  // pairs with note_error_locked()
-  if (quiet && filter_) quiet = filter_->raw.empty() && !filter_->ended;
+  if (quiet && filter_) quiet = filter_->raw.empty() && !filter_->ended.load(relaxed);
   if (quiet) quiet = mover_->is_quiet();
   end_read();
   return quiet;
@@ -79,7 +79,7 @@ got stream_core::receive_filtered() {
       if (input_.size() != had) return got::data;
       if (eof()) return got::end;
     }
-    if (f.ended) {
+    if (f.ended.load(relaxed)) {
       input_end_ = input_end::orderly;
       return got::end;
     }
@@ -112,7 +112,7 @@ void stream_core::open_some(filter_place& f) noexcept {
     const auto o = f.the->open(f.raw.view(), input_, sealed);
     if (o.taken != 0) f.raw.consume(o.taken);
     f.raw_is_new = false;
-    f.ended = f.ended || o.ended;
+    if (o.ended) f.ended.store(true, relaxed);
   } catch (...) {
     input_end_ = input_end::error;
     filter_failed(f, sealed, "open");

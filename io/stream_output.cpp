@@ -347,7 +347,10 @@ stream_core::turn stream_core::seal_some() noexcept {
   drain_queue_.lock();
   f.plain_at += taken;
   pending_ -= std::min(pending_, taken);
-  if (ends) f.end_sealed = true;
+  if (ends) {
+    f.end_sealed = true;
+    f.end_size = sealed.size();
+  }
   drain_queue_.unlock();
   release_filter(f, sealed, rests);
   if (!rests) return turn::go_on;

@@ -146,7 +146,12 @@ h::task<int> group_that_fails() {
   try {
     auto group = h::with_task_group(body);
     co_await std::move(group);
-  } catch (const h::exception_group& e) { errors = static_cast<int>(e.exceptions().size()); }
+  } catch (const h::exception_group& e) {
+    // With two loops both children may fail: one as it shall, the other for want of memory.
+    for (const auto& error : e.exceptions())
+      if (h::describe(error).find("bad_alloc") != std::string::npos) throw;
+    errors = static_cast<int>(e.exceptions().size());
+  }
   co_return errors;
 }
 TEST_P(Memory, IsShortInATaskGroupThatFails) { check("task_group, failing", group_that_fails, 1); }
