@@ -11,8 +11,8 @@
 //           strtol and its kin anywhere else.
 #pragma once
 
-#include <heddle/core/assert.h>
-#include <heddle/core/config.h>
+#include <heddle/core/base/assert.h>
+#include <heddle/core/base/config.h>
 
 #include <compare>
 #include <cstdint>

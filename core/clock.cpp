@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/clock.h>
 
-#include <heddle/core/world.h>
+#include <heddle/core/simulated/world.h>
 
 #include <time.h>
 

@@ -2,7 +2,7 @@
 // Time, through one door, so that tests and simulation can replace it.
 #pragma once
 
-#include <heddle/core/atomic.h>
+#include <heddle/core/base/atomic.h>
 #include <heddle/core/checked.h>
 
 #include <cstdint>

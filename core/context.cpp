@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/context.h>
 
-#include <heddle/core/thread_state.h>
+#include <heddle/core/base/thread_state.h>
 
 #include <algorithm>
 

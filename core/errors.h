@@ -6,7 +6,7 @@
 // lets them through: a handler of ordinary errors must not swallow the order to stop.
 #pragma once
 
-#include <heddle/core/config.h>
+#include <heddle/core/base/config.h>
 
 #include <cstddef>
 #include <exception>

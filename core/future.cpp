@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/future.h>
 
-#include <heddle/core/thread_state.h>
-#include <heddle/core/world.h>
+#include <heddle/core/base/thread_state.h>
+#include <heddle/core/simulated/world.h>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>

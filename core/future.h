@@ -2,14 +2,14 @@
 // promise<T> sets; future<T> is awaited by any number of tasks, on any loop, and by threads.
 #pragma once
 
-#include <heddle/core/budget.h>
+#include <heddle/core/record/budget.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
-#include <heddle/core/functional.h>
-#include <heddle/core/memory.h>
-#include <heddle/core/owned.h>
-#include <heddle/core/task_record.h>
-#include <heddle/core/wait.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/memory/memory.h>
+#include <heddle/core/base/owned.h>
+#include <heddle/core/record/task_record.h>
+#include <heddle/core/record/wait.h>
 
 #include <concepts>
 #include <cstddef>

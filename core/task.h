@@ -3,8 +3,8 @@
 #pragma once
 
 #include <heddle/core/errors.h>
-#include <heddle/core/frame_cache.h>
-#include <heddle/core/task_record.h>
+#include <heddle/core/memory/frame_cache.h>
+#include <heddle/core/record/task_record.h>
 
 #include <bit>
 #include <concepts>

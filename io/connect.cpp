@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/resolve.h>
-#include <heddle/io/socket.h>
+#include <heddle/io/descriptors/socket.h>
 #include <heddle/io/stream.h>
-#include <heddle/io/stream_core.h>
+#include <heddle/io/streams/stream_core.h>
 #include <heddle/sched/sleep.h>
 
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
 #include <heddle/io/memory_pair.h>
 
 #include <heddle/core/errors.h>
-#include <heddle/io/stream_core.h>
+#include <heddle/io/streams/stream_core.h>
 
 #include <cstdint>
 

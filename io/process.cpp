@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/process.h>
 
-#include <heddle/core/executor_hooks.h>
-#include <heddle/io/reactor.h>
-#include <heddle/io/spawn_child.h>
-#include <heddle/io/stream_core.h>
+#include <heddle/core/scheduler.h>
+#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/process/spawn_child.h>
+#include <heddle/io/streams/stream_core.h>
 #include <heddle/sched/gather.h>
 #include <heddle/sched/runtime.h>
 

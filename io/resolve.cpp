@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/resolve.h>
-#include <heddle/io/resolve_category.h>
-#include <heddle/io/resolver.h>
+#include <heddle/io/resolving/resolve_category.h>
+#include <heddle/io/resolving/resolver.h>
 
 #include <heddle/core/errors.h>
 

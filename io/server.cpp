@@ -2,8 +2,8 @@
 #include <heddle/io/server.h>
 
 #include <heddle/io/resolve.h>
-#include <heddle/io/server_core.h>
-#include <heddle/io/socket.h>
+#include <heddle/io/servers/server_core.h>
+#include <heddle/io/descriptors/socket.h>
 #include <heddle/sched/runtime.h>
 
 #include <sys/socket.h>

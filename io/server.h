@@ -7,8 +7,8 @@
 #pragma once
 
 #include <heddle/core/checked.h>
-#include <heddle/core/functional.h>
-#include <heddle/core/owned.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/owned.h>
 #include <heddle/core/task.h>
 #include <heddle/io/stream.h>
 

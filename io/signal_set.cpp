@@ -2,8 +2,8 @@
 #include <heddle/io/signal_set.h>
 
 #include <heddle/core/errors.h>
-#include <heddle/io/reactor.h>
-#include <heddle/io/signal_place.h>
+#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/signals/signal_place.h>
 
 namespace heddle {
 namespace detail {

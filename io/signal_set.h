@@ -5,7 +5,7 @@
 //   int number = co_await stop.wait();
 #pragma once
 
-#include <heddle/core/owned.h>
+#include <heddle/core/base/owned.h>
 #include <heddle/core/task.h>
 
 #include <csignal>

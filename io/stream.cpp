@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/stream.h>
 
-#include <heddle/io/stream_core.h>
-#include <heddle/sched/runtime_state.h>
+#include <heddle/io/streams/stream_core.h>
+#include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/timeout.h>
 
 #include <algorithm>

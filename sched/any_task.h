@@ -4,7 +4,7 @@
 
 #include <heddle/core/context.h>
 #include <heddle/core/errors.h>
-#include <heddle/core/task_record.h>
+#include <heddle/core/record/task_record.h>
 
 #include <string>
 #include <string_view>

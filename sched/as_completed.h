@@ -2,7 +2,7 @@
 // as_completed: several tasks, one after the other as they end.
 #pragma once
 
-#include <heddle/core/owned.h>
+#include <heddle/core/base/owned.h>
 #include <heddle/sched/wait_many.h>
 
 #include <cstddef>

@@ -2,11 +2,11 @@
 // create_task: gives a coroutine an identity and starts it; task_handle: that identity, with its result.
 #pragma once
 
-#include <heddle/core/budget.h>
-#include <heddle/core/functional.h>
-#include <heddle/core/wait.h>
+#include <heddle/core/record/budget.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/record/wait.h>
 #include <heddle/sched/any_task.h>
-#include <heddle/sched/spawn.h>
+#include <heddle/sched/runtime/spawn.h>
 
 #include <concepts>
 #include <optional>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/gather.h>
 
-#include <heddle/sched/runtime_state.h>
+#include <heddle/sched/runtime/runtime_state.h>
 
 namespace heddle::detail {
 

@@ -4,12 +4,12 @@
 
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
-#include <heddle/core/functional.h>
-#include <heddle/core/memory.h>
-#include <heddle/sched/driver.h>
-#include <heddle/sched/handler.h>
-#include <heddle/sched/timers.h>
-#include <heddle/sched/work.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/memory/memory.h>
+#include <heddle/sched/loop/driver.h>
+#include <heddle/sched/runtime/handler.h>
+#include <heddle/sched/loop/timers.h>
+#include <heddle/sched/loop/work.h>
 
 #include <tuple>
 #include <type_traits>

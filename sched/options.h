@@ -3,10 +3,10 @@
 #pragma once
 
 #include <heddle/core/clock.h>
-#include <heddle/core/functional.h>
+#include <heddle/core/base/functional.h>
 #include <heddle/core/future.h>
 #include <heddle/sched/any_task.h>
-#include <heddle/sched/driver.h>
+#include <heddle/sched/loop/driver.h>
 #include <heddle/sched/loop.h>
 
 #include <cstdint>

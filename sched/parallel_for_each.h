@@ -3,7 +3,7 @@
 #pragma once
 
 #include <heddle/core/checked.h>
-#include <heddle/sched/body.h>
+#include <heddle/sched/runtime/body.h>
 #include <heddle/sched/fork_join.h>
 
 #include <concepts>

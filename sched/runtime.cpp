@@ -2,9 +2,9 @@
 #include <heddle/sched/runtime.h>
 
 #include <heddle/core/checked.h>
-#include <heddle/core/executor_hooks.h>
-#include <heddle/core/thread_state.h>
-#include <heddle/sched/runtime_state.h>
+#include <heddle/core/scheduler.h>
+#include <heddle/core/base/thread_state.h>
+#include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/timeout.h>
 
 #include <pthread.h>
@@ -31,7 +31,7 @@ driver& real_driver(worker& w) {
   return w.own_driver();
 }
 
-// Runtimes by short number (core/runtime_number.h).
+// Runtimes by short number (core/base/runtime_number.h).
 std::mutex registry_lock;
 std::map<std::uint16_t, runtime_state*>& registry() {
   static auto* all =

@@ -2,9 +2,9 @@
 // The loops of a program: run, runtime.
 #pragma once
 
-#include <heddle/core/functional.h>
+#include <heddle/core/base/functional.h>
 #include <heddle/core/future.h>
-#include <heddle/core/owned.h>
+#include <heddle/core/base/owned.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/options.h>
 #include <heddle/sched/to_thread.h>

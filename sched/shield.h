@@ -2,7 +2,7 @@
 // shield: awaiting something without being its canceller.
 #pragma once
 
-#include <heddle/core/budget.h>
+#include <heddle/core/record/budget.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/gather.h>
 

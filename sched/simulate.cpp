@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/simulate.h>
 
-#include <heddle/sched/simulation.h>
+#include <heddle/sched/simulation/simulation.h>
 
 #include <memory>
 #include <thread>

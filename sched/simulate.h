@@ -11,7 +11,7 @@
 // sleep of an hour returns at once. A program in which nothing can ever happen again fails, and says who waits for what.
 #pragma once
 
-#include <heddle/core/functional.h>
+#include <heddle/core/base/functional.h>
 #include <heddle/sched/options.h>
 #include <heddle/sched/runtime.h>
 

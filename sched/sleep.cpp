@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/sleep.h>
 
-#include <heddle/core/budget.h>
-#include <heddle/sched/worker.h>
+#include <heddle/core/record/budget.h>
+#include <heddle/sched/loop/worker.h>
 
 #include <mutex>
 

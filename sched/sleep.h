@@ -3,7 +3,7 @@
 #pragma once
 
 #include <heddle/core/clock.h>
-#include <heddle/core/wait.h>
+#include <heddle/core/record/wait.h>
 #include <heddle/sched/loop.h>
 
 #include <concepts>

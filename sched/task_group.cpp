@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/task_group.h>
 
-#include <heddle/core/executor_hooks.h>
-#include <heddle/sched/runtime_state.h>
+#include <heddle/core/scheduler.h>
+#include <heddle/sched/runtime/runtime_state.h>
 
 #include <memory>
 #include <vector>

@@ -2,9 +2,9 @@
 // task_group, with_task_group: tasks that are over when the block is left.
 #pragma once
 
-#include <heddle/core/functional.h>
-#include <heddle/core/wait.h>
-#include <heddle/sched/body.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/record/wait.h>
+#include <heddle/sched/runtime/body.h>
 #include <heddle/sched/create_task.h>
 
 #include <concepts>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/timeout.h>
 
-#include <heddle/sched/worker.h>
+#include <heddle/sched/loop/worker.h>
 
 #include <mutex>
 

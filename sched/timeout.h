@@ -3,9 +3,9 @@
 #pragma once
 
 #include <heddle/core/clock.h>
-#include <heddle/core/functional.h>
+#include <heddle/core/base/functional.h>
 #include <heddle/core/task.h>
-#include <heddle/sched/body.h>
+#include <heddle/sched/runtime/body.h>
 #include <heddle/sched/sleep.h>
 
 #include <concepts>

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <heddle/core/clock.h>
-#include <heddle/core/functional.h>
+#include <heddle/core/base/functional.h>
 #include <heddle/core/future.h>
 #include <heddle/core/task.h>
-#include <heddle/sched/offload.h>
+#include <heddle/sched/runtime/offload.h>
 
 #include <concepts>
 #include <exception>

@@ -2,9 +2,9 @@
 // with: enter something, run a body, leave it, whatever happens (async with).
 #pragma once
 
-#include <heddle/core/functional.h>
+#include <heddle/core/base/functional.h>
 #include <heddle/core/task.h>
-#include <heddle/sched/body.h>
+#include <heddle/sched/runtime/body.h>
 
 #include <concepts>
 #include <exception>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <heddle/core/task.h>
-#include <heddle/core/wait.h>
-#include <heddle/sync/leavers.h>
+#include <heddle/core/record/wait.h>
+#include <heddle/sync/waiting/leavers.h>
 
 #include <coroutine>
 #include <cstddef>

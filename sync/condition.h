@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/core/functional.h>
-#include <heddle/core/owned.h>
-#include <heddle/core/wait.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/owned.h>
+#include <heddle/core/record/wait.h>
 #include <heddle/sync/mutex.h>
 
 #include <concepts>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/core/atomic.h>
-#include <heddle/sync/operation.h>
+#include <heddle/core/base/atomic.h>
+#include <heddle/sync/waiting/operation.h>
 
 namespace heddle {
 

@@ -2,7 +2,7 @@
 #include <heddle/sync/mutex.h>
 
 #include <heddle/core/errors.h>
-#include <heddle/core/spin_lock.h>
+#include <heddle/core/base/spin_lock.h>
 
 namespace heddle {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/core/atomic.h>
-#include <heddle/sync/operation.h>
-#include <heddle/sync/scoped.h>
+#include <heddle/core/base/atomic.h>
+#include <heddle/sync/waiting/operation.h>
+#include <heddle/sync/waiting/scoped.h>
 
 #include <cstdint>
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <heddle/core/errors.h>
-#include <heddle/core/functional.h>
-#include <heddle/core/memory.h>
-#include <heddle/core/owned.h>
-#include <heddle/sync/queue_core.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/memory/memory.h>
+#include <heddle/core/base/owned.h>
+#include <heddle/sync/waiting/queue_core.h>
 
 #include <concepts>
 #include <coroutine>

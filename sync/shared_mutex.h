@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/sync/operation.h>
-#include <heddle/sync/scoped.h>
+#include <heddle/sync/waiting/operation.h>
+#include <heddle/sync/waiting/scoped.h>
 
 #include <cstddef>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Protocol MAGAZINE, by the frame cache and the record slab: blocks freed elsewhere come back, and
 // memory stays bounded.
-#include <heddle/core/frame_cache.h>
-#include <heddle/core/task_record.h>
-#include <heddle/core/thread_state.h>
+#include <heddle/core/memory/frame_cache.h>
+#include <heddle/core/record/task_record.h>
+#include <heddle/core/base/thread_state.h>
 
 #include <gtest/gtest.h>
 

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <heddle/core/task.h>
-#include <heddle/core/thread_state.h>
-#include <heddle/core/wait.h>
+#include <heddle/core/base/thread_state.h>
+#include <heddle/core/record/wait.h>
 
 #include <gtest/gtest.h>
 

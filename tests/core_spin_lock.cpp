@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A thread that waits for a preempted one gives its processor away.
-#include <heddle/core/eventual.h>
+#include <heddle/core/record/eventual.h>
 #include <heddle/core/future.h>
-#include <heddle/core/spin_lock.h>
-#include <heddle/core/task_record.h>
+#include <heddle/core/base/spin_lock.h>
+#include <heddle/core/record/task_record.h>
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 // model of the protocol names.
 #include "core_pool.h"
 
-#include <heddle/core/budget.h>
+#include <heddle/core/record/budget.h>
 
 #include <atomic>
 #include <memory>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The word against a model, exhaustively; and under threads.
-#include <heddle/core/word.h>
+#include <heddle/core/record/word.h>
 
 #include <gtest/gtest.h>
 

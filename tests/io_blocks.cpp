@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory for received bytes, around a fork.
-#include <heddle/core/config.h>
-#include <heddle/io/buffer.h>
+#include <heddle/core/base/config.h>
+#include <heddle/io/streams/buffer.h>
 
 #include <gtest/gtest.h>
 

@@ -4,8 +4,8 @@
 // reads, and has an end of its own.
 #include "io_runtime.h"
 
-#include <heddle/io/http_engine.h>
-#include <heddle/io/stream_core.h>
+#include <heddle/io/http/message/engine.h>
+#include <heddle/io/streams/stream_core.h>
 #include <heddle/io/transport/filter.h>
 
 #include <support/streams.h>

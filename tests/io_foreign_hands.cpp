@@ -3,8 +3,8 @@
 // it is done, and nothing of others is disturbed.
 #include "io_runtime.h"
 
-#include <heddle/io/fd.h>
-#include <heddle/io/http_session.h>
+#include <heddle/io/descriptors/fd.h>
+#include <heddle/io/http/session.h>
 #include <heddle/io/process.h>
 #include <heddle/io/signal_set.h>
 #include <heddle/sched/async_generator.h>

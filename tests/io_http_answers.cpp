@@ -2,8 +2,8 @@
 // What a client makes of answers that are odd: interim ones without end, folded fields, unknown
 // codings; and what its errors show.
 #include <heddle/core/errors.h>
-#include <heddle/io/http_parser.h>
-#include <heddle/io/url.h>
+#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/url.h>
 
 #include <gtest/gtest.h>
 

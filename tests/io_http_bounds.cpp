@@ -3,7 +3,7 @@
 // how many others there are.
 #include "io_http_site.h"
 
-#include <heddle/io/http_engine.h>
+#include <heddle/io/http/message/engine.h>
 
 #include <sys/socket.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The grammar of requests where llhttp alone is too strict or too lenient, however bytes are cut.
-#include <heddle/io/http_parser.h>
+#include <heddle/io/http/message/parser.h>
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 // A kept connection is trusted only after a look: protocol KEEP of the HTTP client.
 #include "io_runtime.h"
 
-#include <heddle/io/http_parser.h>
-#include <heddle/io/http_session.h>
+#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/session.h>
 #include <heddle/sync/event.h>
 #include <heddle/sync/queue.h>
 

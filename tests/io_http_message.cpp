@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/io/http_message.h>
+#include <heddle/io/http/message.h>
 
 #include <gtest/gtest.h>
 

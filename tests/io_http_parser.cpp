@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/io/http_parser.h>
+#include <heddle/io/http/message/parser.h>
 
 #include <gtest/gtest.h>
 

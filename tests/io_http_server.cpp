@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "io_http_site.h"
 
-#include <heddle/io/http_session.h>
+#include <heddle/io/http/session.h>
 
 #include <linux/tcp.h>
 #include <netinet/in.h>

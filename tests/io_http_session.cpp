@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "io_runtime.h"
 
-#include <heddle/io/http_parser.h>
-#include <heddle/io/http_server.h>
-#include <heddle/io/http_session.h>
+#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/server.h>
+#include <heddle/io/http/session.h>
 #include <heddle/sync/event.h>
 
 #include <nlohmann/json.hpp>

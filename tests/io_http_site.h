@@ -4,8 +4,8 @@
 
 #include "io_runtime.h"
 
-#include <heddle/io/http_parser.h>
-#include <heddle/io/http_server.h>
+#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/server.h>
 #include <heddle/sync/event.h>
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/io/url.h>
+#include <heddle/io/http/url.h>
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/io/http_parser.h>
-#include <heddle/io/http_writer.h>
+#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/message/writer.h>
 
 #include <gtest/gtest.h>
 

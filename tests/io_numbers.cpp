@@ -2,12 +2,12 @@
 // Numbers at the ends of their types, where io takes them from a program or a peer.
 #include <heddle/core/errors.h>
 #include <heddle/io/address.h>
-#include <heddle/io/http_parser.h>
-#include <heddle/io/http_server.h>
-#include <heddle/io/http_session.h>
+#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/server.h>
+#include <heddle/io/http/session.h>
 #include <heddle/io/server.h>
 #include <heddle/io/stream.h>
-#include <heddle/io/url.h>
+#include <heddle/io/http/url.h>
 
 #include <gtest/gtest.h>
 

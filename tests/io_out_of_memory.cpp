@@ -2,7 +2,7 @@
 // Streams that find no memory: what throws leaves them as they were.
 #include "io_runtime.h"
 
-#include <heddle/core/config.h>
+#include <heddle/core/base/config.h>
 
 #include <support/streams.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "io_runtime.h"
 
-#include <heddle/io/reactor.h>
+#include <heddle/io/reactor/reactor.h>
 #include <heddle/io/resolve.h>
 #include <heddle/io/signal_set.h>
 

@@ -3,11 +3,11 @@
 // begin.
 #include "io_runtime.h"
 
-#include <heddle/io/http_server.h>
-#include <heddle/io/http_session.h>
+#include <heddle/io/http/server.h>
+#include <heddle/io/http/session.h>
 #include <heddle/io/process.h>
 #include <heddle/io/resolve.h>
-#include <heddle/io/resolve_category.h>
+#include <heddle/io/resolving/resolve_category.h>
 #include <heddle/sched/to_thread.h>
 
 #include <dlfcn.h>

@@ -2,7 +2,7 @@
 // A ring by itself, polled by the test: who submits, what is withdrawn, what is armed again.
 #include "io_runtime.h"
 
-#include <heddle/io/uring_reactor.h>
+#include <heddle/io/reactor/uring.h>
 
 #include <fcntl.h>
 #include <sys/eventfd.h>

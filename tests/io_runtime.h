@@ -7,7 +7,7 @@
 #include <heddle/io/server.h>
 #include <heddle/io/stream.h>
 #include <heddle/sched/create_task.h>
-#include <heddle/sched/driver.h>
+#include <heddle/sched/loop/driver.h>
 #include <heddle/sched/gather.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>

@@ -3,7 +3,7 @@
 // be cancelled.
 #include "io_runtime.h"
 
-#include <heddle/io/uring_reactor.h>
+#include <heddle/io/reactor/uring.h>
 
 #include <poll.h>
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
 // Cost does not grow with the square. The library is compiled once more so that each basic block
 // that runs is counted: a walk through a list shows, whatever it is made of, and a busy machine
 // changes nothing.
-#include <heddle/core/config.h>
+#include <heddle/core/base/config.h>
 #include <heddle/sched/simulate.h>
 #include <support/costs.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Structured waiting while everything is cancelled, ends and runs out of time at once, from other loops and foreign threads. Each stress runs over
 // the real thing, which must hold, and over one with a planted fault, which the same check must notice.
-#include <heddle/core/random.h>
+#include <heddle/core/base/random.h>
 #include <heddle/sched/as_completed.h>
 #include <heddle/sched/shield.h>
 #include <heddle/sched/task_group.h>

@@ -3,7 +3,7 @@
 #include "simulated.h"
 #include "sleepers.h"
 
-#include <heddle/core/world.h>
+#include <heddle/core/simulated/world.h>
 #include <heddle/sched/simulate.h>
 
 #include <optional>

@@ -5,7 +5,7 @@
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>
-#include <heddle/sched/thread_pool.h>
+#include <heddle/sched/runtime/thread_pool.h>
 #include <heddle/sched/to_thread.h>
 
 #include <gtest/gtest.h>

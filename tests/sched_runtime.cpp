@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // run, runtime, submit, errors, shutdown, statistics, hogged and idle loops.
 #include <heddle/core/future.h>
-#include <heddle/core/thread_state.h>
+#include <heddle/core/base/thread_state.h>
 #include <heddle/sched/fork_join.h>
 #include <heddle/sched/gather.h>
 #include <heddle/sched/runtime.h>

@@ -2,11 +2,11 @@
 #include "simulated.h"
 
 #include <heddle/core/future.h>
-#include <heddle/core/world.h>
+#include <heddle/core/simulated/world.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/fork_join.h>
 #include <heddle/sched/gather.h>
-#include <heddle/sched/runtime_state.h>
+#include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/simulate.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/timeout.h>

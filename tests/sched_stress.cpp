@@ -2,14 +2,14 @@
 // The structures and protocols of the scheduler under several threads. Each stress is a template: it runs once over the real thing, which
 // must hold, and once over one with a planted fault, which the same check must notice; otherwise the check is worth nothing. The faults
 // give the processor up where they are wrong, so that they show soon.
-#include <heddle/core/random.h>
-#include <heddle/core/wait.h>
-#include <heddle/sched/deque.h>
-#include <heddle/sched/inbox.h>
-#include <heddle/sched/run_queue.h>
+#include <heddle/core/base/random.h>
+#include <heddle/core/record/wait.h>
+#include <heddle/sched/loop/deque.h>
+#include <heddle/sched/loop/inbox.h>
+#include <heddle/sched/loop/run_queue.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>
-#include <heddle/sched/timers.h>
+#include <heddle/sched/loop/timers.h>
 
 #include <support/loops.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The structures of a loop, each alone and in one thread. What several threads do to them is in sched_stress_*.cpp.
-#include <heddle/sched/deque.h>
-#include <heddle/sched/idle.h>
-#include <heddle/sched/inbox.h>
-#include <heddle/sched/run_queue.h>
-#include <heddle/sched/timers.h>
-#include <heddle/sched/worker.h>
+#include <heddle/sched/loop/deque.h>
+#include <heddle/sched/loop/idle.h>
+#include <heddle/sched/loop/inbox.h>
+#include <heddle/sched/loop/run_queue.h>
+#include <heddle/sched/loop/timers.h>
+#include <heddle/sched/loop/worker.h>
 
 #include <gtest/gtest.h>
 

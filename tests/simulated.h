@@ -2,7 +2,7 @@
 // What tests of simulated programs share.
 #pragma once
 
-#include <heddle/core/config.h>
+#include <heddle/core/base/config.h>
 #include <heddle/sched/simulate.h>
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The doors of io for a program that links no io: a simulated runtime never asks for a reactor.
 #include <heddle/core/errors.h>
-#include <heddle/sched/driver.h>
+#include <heddle/sched/loop/driver.h>
 
 #include <poll.h>
 #include <sys/eventfd.h>

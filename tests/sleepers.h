@@ -4,9 +4,9 @@
 // sched_idle_simulate.cpp; with a planted fault in one step or another, an item must be found that lies there while everybody sleeps.
 #pragma once
 
-#include <heddle/core/atomic.h>
-#include <heddle/core/random.h>
-#include <heddle/sched/idle.h>
+#include <heddle/core/base/atomic.h>
+#include <heddle/core/base/random.h>
+#include <heddle/sched/loop/idle.h>
 
 #include <cstdint>
 #include <deque>

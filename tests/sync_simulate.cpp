@@ -3,7 +3,7 @@
 #include "simulated.h"
 
 #include <heddle/core/future.h>
-#include <heddle/core/thread_state.h>
+#include <heddle/core/base/thread_state.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/timeout.h>
@@ -11,7 +11,7 @@
 #include <heddle/sync/condition.h>
 #include <heddle/sync/event.h>
 #include <heddle/sync/mutex.h>
-#include <heddle/sync/operation.h>
+#include <heddle/sync/waiting/operation.h>
 #include <heddle/sync/queue.h>
 #include <heddle/sync/semaphore.h>
 #include <heddle/sync/shared_mutex.h>

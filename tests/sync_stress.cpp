@@ -9,7 +9,7 @@
 #include <heddle/sync/event.h>
 #include <heddle/sync/latch.h>
 #include <heddle/sync/mutex.h>
-#include <heddle/sync/operation.h>
+#include <heddle/sync/waiting/operation.h>
 #include <heddle/sync/queue.h>
 #include <heddle/sync/semaphore.h>
 #include <heddle/sync/shared_mutex.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/io/http_server.h>
+#include <heddle/io/http/server.h>
 #include <heddle/sched/options.h>
 
 #include <deque>

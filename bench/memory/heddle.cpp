@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/core/thread_state.h>
+#include <heddle/core/base/thread_state.h>
 #include <heddle/heddle.h>
 
 #include <atomic>

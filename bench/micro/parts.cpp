@@ -2,8 +2,8 @@
 //
 // What the scheduler is made of, without a scheduler: frame cache and deque.
 #include <benchmark/benchmark.h>
-#include <heddle/core/frame_cache.h>
-#include <heddle/sched/deque.h>
+#include <heddle/core/memory/frame_cache.h>
+#include <heddle/sched/loop/deque.h>
 
 #include <cstddef>
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Atomics that cost virtual time (HEDDLE_ATOMIC_HEADER, core/atomic.h; machine.h). Outside of a
+// Atomics that cost virtual time (HEDDLE_ATOMIC_HEADER, core/base/atomic.h; machine.h). Outside of a
 // simulation they are the processor's.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Atomics that count (HEDDLE_ATOMIC_HEADER, core/atomic.h): on real threads, the processor's
+// Atomics that count (HEDDLE_ATOMIC_HEADER, core/base/atomic.h): on real threads, the processor's
 // operations, and each locked one leaves a count with its thread.
 #pragma once
 

@@ -2,7 +2,7 @@
 //
 // The doors of io for programs that are built without it: a loop sleeps in poll() and is woken
 // through an eventfd, as in io's reactors.
-#include <heddle/sched/driver.h>
+#include <heddle/sched/loop/driver.h>
 
 #include <poll.h>
 #include <sys/eventfd.h>

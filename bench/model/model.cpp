@@ -4,8 +4,8 @@
 // charged for cache lines, locked operations and wake-ups (machine.h). A prediction, no
 // measurement.
 #include <heddle/sched/runtime.h>
-#include <heddle/sched/runtime_state.h>
-#include <heddle/sched/simulation.h>
+#include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/sched/simulation/simulation.h>
 #include <heddle/sched/sleep.h>
 
 #include <algorithm>

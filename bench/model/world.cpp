@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// In place of sched/simulation.cpp: the same class, whose virtual threads run by their clocks
+// In place of sched/simulation/simulation.cpp: the same class, whose virtual threads run by their clocks
 // (machine.h) and not by chance. Who is earliest runs.
-#include <heddle/sched/simulation.h>
+#include <heddle/sched/simulation/simulation.h>
 
-#include <heddle/core/thread_state.h>
+#include <heddle/core/base/thread_state.h>
 
 #include <algorithm>
 #include <cstdio>

@@ -2,8 +2,8 @@
 // Internal to io. What the transports through a watched descriptor share.
 #pragma once
 
-#include <heddle/io/fd.h>
-#include <heddle/io/reactor.h>
+#include <heddle/io/descriptors/fd.h>
+#include <heddle/io/reactor/reactor.h>
 #include <heddle/io/transport/transport.h>
 
 #include <cstdint>

@@ -11,7 +11,7 @@
 // Costs     A stream without a filter: one branch a receive, and one each time output ran out.
 #pragma once
 
-#include <heddle/io/buffer.h>
+#include <heddle/io/streams/buffer.h>
 
 #include <cstddef>
 #include <string>

@@ -2,7 +2,7 @@
 // Internal to io. A stream's filter, and what is on its way through it.
 #pragma once
 
-#include <heddle/core/atomic.h>
+#include <heddle/core/base/atomic.h>
 #include <heddle/io/transport/filter.h>
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/transport/pipe.h>
 
-#include <heddle/core/executor_hooks.h>
+#include <heddle/core/scheduler.h>
 
 #include <poll.h>
 #include <pthread.h>

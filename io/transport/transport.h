@@ -15,11 +15,11 @@
 // stream's source_owner, and give stream_core an `open_...` that makes one.
 #pragma once
 
-#include <heddle/core/frame_cache.h>
-#include <heddle/core/wait.h>
+#include <heddle/core/memory/frame_cache.h>
+#include <heddle/core/record/wait.h>
 #include <heddle/io/address.h>
-#include <heddle/io/buffer.h>
-#include <heddle/io/source.h>
+#include <heddle/io/streams/buffer.h>
+#include <heddle/io/reactor/source.h>
 
 #include <cstdint>
 #include <string_view>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* LOOK-TWICE and TREE (sched/idle.h): who sleeps, who searches, whom to wake, as idle.cpp, search.cpp and worker::take_turns do it. check_models
+/* LOOK-TWICE and TREE (sched/loop/idle.h): who sleeps, who searches, whom to wake, as idle.cpp, search.cpp and worker::take_turns do it. check_models
  * has spin try every order of its steps.
  *
  * N loops; an outside sender of SENDS items, pinned (1), movable (2) or injected (4), as SENDKINDS adds up; FORKS pushes by running tasks to

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <heddle/core/clock.h>
-#include <heddle/core/config.h>
+#include <heddle/core/base/config.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>

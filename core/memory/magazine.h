@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Protocol MAGAZINE: blocks of one size, freed on any thread, without a lock on the fast path and without unbounded growth.
+//
+// Problem   A frame is often freed on another loop than the one that made it (the task moved). A free list per thread alone grows
+//           without bound on the consumer's side; a shared list costs a locked operation each time.
+// Chosen    Each thread keeps at most two batches of free blocks (a magazine). When it has more, it gives one whole batch to the
+//           depot, under the depot's lock; when it has none, it takes one from there. So a block freed far away finds its way back at
+//           the price of one lock per batch, and what lies idle in a thread is bounded by two batches a size.
+// Promised  Memory is bounded by the peak of live blocks plus two batches per thread and size. Handing over a batch under the lock
+//           orders the block's old life before its new one.
+#pragma once
+
+#include <heddle/core/base/config.h>
+#include <heddle/core/base/spin_lock.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace heddle::detail {
+
+/// Links a free block through its first two words. For blocks whose memory holds nothing while they are free.
+struct raw_links {
+  struct block {
+    block* next;
+    block* next_batch;
+  };
+  static block*& next(block* b) noexcept { return b->next; }
+  static block* next_batch(block* b) noexcept { return b->next_batch; }
+  static void set_next_batch(block* b, block* n) noexcept { b->next_batch = n; }
+};
+
+/// Full batches that no thread holds. Thread-safe.
+template <class Links>
+class magazine_depot {
+ public:
+  using block = typename Links::block;
+
+  void put(block* batch) noexcept {
+    const uninterrupted alone;
+    lock_.lock_for_all_worlds();
+    Links::set_next_batch(batch, batches_);
+    batches_ = batch;
+    lock_.unlock();
+  }
+  /// Less than a batch: what a thread had left when it ended. Walks the list.
+  void put_loose(block* list) noexcept {
+    if (!list) return;
+    block* last = list;
+    while (Links::next(last)) last = Links::next(last);
+    const uninterrupted alone;
+    lock_.lock_for_all_worlds();
+    Links::next(last) = loose_;
+    loose_ = list;
+    lock_.unlock();
+  }
+  /// A list of blocks, or nullptr; `count` is `batch` but for what threads left loose.
+  block* take(std::uint32_t batch, std::uint32_t& count) noexcept {
+    const uninterrupted alone;
+    lock_.lock_for_all_worlds();
+    block* list = batches_;
+    if (list) {
+      batches_ = Links::next_batch(list);
+      count = batch;
+    } else if (loose_) {
+      list = loose_;
+      count = 1;
+      block* last = list;
+      while (count < batch && Links::next(last)) last = Links::next(last), ++count;
+      loose_ = std::exchange(Links::next(last), nullptr);
+    }
+    lock_.unlock();
+    return list;
+  }
+
+  /// Around a fork: the child, which has none of the other threads, shall not find it locked by one of them.
+  void hold() noexcept { lock_.lock(); }
+  void let_go() noexcept { lock_.unlock(); }
+
+ private:
+  spin_lock lock_;
+  block* batches_ = nullptr;
+  block* loose_ = nullptr;
+};
+
+/// One thread's free blocks of one size. Only its owner touches it.
+//
+// A thread that only frees would never come to refill(), and its blocks would be lost when it ends.
+// So a magazine begins asleep: its first push answers false, and in spill() the owner arranges for
+// the thread's end. The fast path pays nothing: the mark stands in the count.
+template <class Links>
+class magazine {
+ public:
+  using block = typename Links::block;
+
+  /// Nobody has arranged yet that it is flushed when its thread ends. True before the first
+  /// refill() or spill(), and after flush().
+  [[nodiscard]] bool is_asleep() const noexcept { return (count_ & asleep) != 0; }
+
+  /// A free block, or nullptr: then refill().
+  HEDDLE_INLINE block* pop() noexcept {
+    block* b = head_;
+    if (b) [[likely]] {
+      head_ = Links::next(b);
+      --count_;
+    }
+    return b;
+  }
+  /// False: the magazine is over-full or asleep, spill().
+  HEDDLE_INLINE bool push(block* b, std::uint32_t batch) noexcept {
+    Links::next(b) = head_;
+    head_ = b;
+    return ++count_ < 2 * batch;
+  }
+  bool refill(magazine_depot<Links>& depot, std::uint32_t batch) noexcept {
+    head_ = depot.take(batch, count_);
+    return head_ != nullptr;
+  }
+  void fill(block* list, std::uint32_t count) noexcept {
+    head_ = list;
+    count_ = count;
+  }
+  /// Awake from here on. Gives one batch away if there are two; the most recently used blocks stay.
+  void spill(magazine_depot<Links>& depot, std::uint32_t batch) noexcept {
+    count_ &= ~asleep;
+    if (count_ < 2 * batch) return;
+    block* last_kept = head_;
+    for (std::uint32_t i = 1; i < count_ - batch; ++i) last_kept = Links::next(last_kept);
+    block* given = std::exchange(Links::next(last_kept), nullptr);
+    count_ -= batch;
+    depot.put(given);
+  }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_ & ~asleep; }
+  /// Gives everything away (the thread ends), and is asleep.
+  void flush(magazine_depot<Links>& depot, std::uint32_t batch) noexcept {
+    while (count() >= 2 * batch) spill(depot, batch);
+    depot.put_loose(std::exchange(head_, nullptr));
+    count_ = asleep;
+  }
+
+ private:
+  static constexpr std::uint32_t asleep = 1u << 31;
+
+  block* head_ = nullptr;
+  std::uint32_t count_ = asleep;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/record/budget.h>
+
+#include <heddle/core/clock.h>
+#include <heddle/core/base/thread_state.h>
+#include <heddle/core/simulated/world.h>
+
+namespace heddle::detail {
+namespace {
+constexpr std::int64_t step_limit_ns = 1'000'000;
+}  // namespace
+
+// budget_spent() and its like stand beside the thread-local, in thread_state.cpp.
+
+bool step_took_long(thread_state& own, bool fetches) noexcept {
+  if (world* w = this_world()) {
+    own.ready_awaits = 63;  // every ready await comes here
+    return own.loop && w->stands_back() && (own.forced_yields || fetches);
+  }
+  if (!own.loop || !(own.forced_yields || fetches)) return false;
+  const auto now = clock::now().time_since_epoch().count();
+  if (own.step_started == 0) {
+    own.step_started = now;  // measured from the first look on: short steps never ask for the time
+    return false;
+  }
+  if (now - own.step_started < step_limit_ns) return false;
+  own.step_started = 0;
+  return true;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// The budget: a task whose awaits are all ready never suspends. It would starve its loop, and no
+// cancellation would ever reach it. Operations that are ready ask here whether the task is to stand
+// back; if so the awaiter suspends, and its resume is a cancellation point.
+#pragma once
+
+#include <heddle/core/scheduler.h>
+#include <heddle/core/task.h>
+
+#include <coroutine>
+#include <new>
+
+namespace heddle::detail {
+
+/// Counts a ready await. True: the step has run for longer than a step may, and the loop is one of
+/// several.
+/// Cost: a call and an increment; every 64th looks at the clock.
+HEDDLE_NOINLINE bool budget_spent() noexcept;
+/// The same for what fetches from the kernel, with one loop too: the kernel brings more as fast as a
+/// task takes it, so a task that only reads would never end its step.
+HEDDLE_NOINLINE bool fetching_budget_spent() noexcept;
+/// Their every 64th look, at the clock. `fetches`: the loop may be the only one.
+HEDDLE_COLD bool step_took_long(struct thread_state& own, bool fetches) noexcept;
+
+/// Base of the awaiters whose operation may be ready: `return go_on();` in await_ready, and first
+/// thing in await_suspend `if (stands_back()) return stand_back(h, note);`, where `note(task)` makes
+/// the resume look for a cancellation.
+///
+/// Danger    The operation has succeeded, and then a cancellation is thrown in place of its result: a
+///           permit or an item would be lost.
+/// Chosen    The awaiter gives back what it got, as after a hand-over that a cancellation overtook.
+///           Where giving back would change an order (a queue), it stands back first and takes then.
+class ready_await {
+ protected:
+  ready_await() = default;
+  ~ready_await() = default;
+
+  /// The operation has succeeded. The answer of await_ready.
+  [[nodiscard]] bool go_on() noexcept { return !(stands_back_ = budget_spent()); }
+  [[nodiscard]] bool go_on_fetching() noexcept { return !(stands_back_ = fetching_budget_spent()); }
+  [[nodiscard]] bool stands_back() const noexcept { return stands_back_; }
+  /// The answer of await_suspend. False: a strand found no memory for a record of its own, so it
+  /// just goes on.
+  template <heddle_promise P, class Note>
+  bool stand_back(std::coroutine_handle<P> h, Note note) noexcept {
+    task_record* t;
+    try {
+      t = &h.promise().suspending(h);
+    } catch (const std::bad_alloc&) { return false; }
+    note(*t);
+    give_way(*t);  // it may run elsewhere from here on
+    return true;
+  }
+
+ private:
+  bool stands_back_ = false;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// Whatever ends once (a task, a future, a gathering): its word, its references, and who waits for its end.
+//
+// Protocol JOIN.  joiners_ is a list head with two bits: locked, closed.
+//   add       take the lock bit; closed or done -> refuse; otherwise link; release             1 locked operation
+//   remove    take the lock bit; unlink if linked; release
+//   close     (the one who ended it) nobody there -> nothing to do; otherwise take the lock bit, fire each node in the order of
+//             adding, release as closed
+// Who finds nobody there makes the word done and then looks at the list; who adds takes the lock and then looks at the word; all four are seq_cst,
+// so in their one order the end sees the lock, or the adder sees the end.
+// A node is fired exactly once or removed, never both: both happen under the lock bit. Firing may take the lock of the block a node
+// belongs to (a gathering, a wait), so nobody takes a joiner lock while holding such a block's lock.
+#pragma once
+
+#include <heddle/core/base/assert.h>
+#include <heddle/core/base/runtime_number.h>
+#include <heddle/core/record/word.h>
+
+#include <cstdint>
+
+namespace heddle::detail {
+
+class eventual;
+class task_record;
+class work_list;
+
+/// One entry in an eventual's list of joiners. Lives in the waiter's frame or in a counted block.
+struct join_node {
+  using fire_function = void (*)(join_node& node, eventual& target, work_list& todo) noexcept;
+
+  explicit join_node(fire_function f) noexcept : fire(f) {}
+  join_node(const join_node&) = delete;
+  join_node& operator=(const join_node&) = delete;
+
+  union {
+    join_node* prev = nullptr;          // while it is linked
+    void (*then)(join_node&) noexcept;  // once it has fired: see work_list::afterwards()
+  };
+  join_node* next = nullptr;
+  fire_function fire;   // called once, under the target's joiner lock, after the target is done
+  bool linked = false;  // under the target's joiner lock
+};
+
+enum class kind : std::uint8_t { task, strand, future, gathering };
+
+struct eventual_ops {
+  /// The last reference is gone: destroy the result, free the memory.
+  void (*drop)(eventual& self) noexcept;
+  /// Gatherings: asks every target to cancel; true if one of them took it.
+  bool (*forward)(eventual& self, work_list& todo) noexcept;
+  /// Gatherings: the end came while they were frozen; now it is the thawer's to bring about. Futures: one was cancelled and its joiners
+  /// were fired; what else its end brings about (no lock is held). May be null.
+  void (*finish)(eventual& self, work_list& todo) noexcept;
+};
+
+// word_     anyone, atomically                    ops_   the maker, before anybody else knows it
+// joiners_  protocol JOIN                         next_  whoever has the duty to schedule or settle it (or, when free, its cache)
+class eventual {
+ public:
+  eventual(const eventual&) = delete;
+  eventual& operator=(const eventual&) = delete;
+
+  [[nodiscard]] bool done() const noexcept { return word::done(word_.load()); }
+  [[nodiscard]] outcome how_ended() const noexcept { return word::result(word_.load()); }
+  [[nodiscard]] task_word& state() noexcept { return word_; }
+  [[nodiscard]] const task_word& state() const noexcept { return word_; }
+  [[nodiscard]] kind what() const noexcept { return kind_; }
+  /// The short number. 0 until it is known: a scan may meet a record that is just being made.
+  [[nodiscard]] std::uint16_t runtime() const noexcept { return runtime_.load(relaxed); }
+  void belongs_to(std::uint16_t runtime) noexcept { runtime_.store(runtime, relaxed); }
+
+  void ref() noexcept { refs_.fetch_add(1, relaxed); }
+  void unref(std::uint32_t count = 1) noexcept {
+    if (refs_.fetch_sub(count, acq_rel) == count) {
+      const uninterrupted alone;  // who scans all records may be the last one, in whatever world
+      ops_->drop(*this);          // sees what the others did
+    }
+  }
+  /// Drops a reference unless that is the last one: false.
+  [[nodiscard]] bool unref_unless_last() noexcept {
+    auto n = refs_.load(relaxed);
+    while (n != 1)
+      if (refs_.compare_exchange_weak(n, n - 1, release, relaxed))
+        return true;  // pairs with unref()
+    return false;
+  }
+  /// Takes a reference unless there is none: for those who find it by scanning.
+  [[nodiscard]] bool try_ref() noexcept {
+    auto n = refs_.load(relaxed);
+    while (n != 0)
+      if (refs_.compare_exchange_weak(n, n + 1, acquire, relaxed))
+        return true;  // pairs with the maker's publish
+    return false;
+  }
+
+  /// Links `node`, after `begin` (run under the joiner lock) has agreed. False: it is done, or `begin` refused.
+  template <class Begin>
+  [[nodiscard]] bool add_joiner(join_node& node, Begin&& begin) noexcept {
+    auto* head = lock_joiners();
+    if (head == closed_list() || word_.done_in_order() || !begin()) {
+      unlock_joiners(head);
+      return false;
+    }
+    node.prev = nullptr;
+    node.next = head;
+    node.linked = true;
+    if (head) head->prev = &node;
+    unlock_joiners(&node);
+    return true;
+  }
+  [[nodiscard]] bool add_joiner(join_node& node) noexcept {
+    return add_joiner(node, [] { return true; });
+  }
+  /// True: it was still linked and will never fire. False: it has fired (or was never added).
+  bool remove_joiner(join_node& node) noexcept;
+  /// The end: fires everybody. Exactly once, by whoever made the word done.
+  void close_joiners(work_list& todo) noexcept {
+    if (joiners_.load(seq_cst) != 0) fire_joiners(todo);  // pairs with lock_joiners()
+  }
+
+  /// Its error was seen by somebody; nothing is to be reported when it is dropped.
+  void mark_retrieved() noexcept {
+    if (!is_retrieved()) flags_.fetch_or(retrieved, relaxed);
+  }
+  [[nodiscard]] bool is_retrieved() const noexcept {
+    return (flags_.load(relaxed) & retrieved) != 0;
+  }
+
+ protected:
+  eventual() = default;
+  ~eventual() = default;
+
+  void reset(kind what, const eventual_ops& ops, std::uint32_t refs) noexcept {
+    word_.reset();
+    joiners_.store(0, relaxed);
+    kind_ = what;
+    flags_.store(0, relaxed);
+    runtime_.store(0, relaxed);
+    ops_ = &ops;
+    refs_.store(
+        refs,
+        release);  // pairs with try_ref(): a scanner that gets a reference sees all of the above
+  }
+
+  static constexpr std::uint8_t retrieved = 1;
+  static constexpr std::uint8_t pinned = 2;
+  static constexpr std::uint8_t in_round = 4;
+  static constexpr std::uint8_t knows = 8;  // strands: it was told from above to stop (STRAND)
+  static constexpr std::uint8_t spared = 16;
+  static constexpr std::uint8_t has_extra = 32;  // tasks and strands: there is one to delete
+  static constexpr std::uint8_t foreign = 64;
+
+  task_word word_;
+  atomic<std::uintptr_t> joiners_{0};
+  atomic<std::uint32_t> refs_{0};
+  atomic<std::uint16_t> runtime_{0};
+  kind kind_ = kind::task;
+  atomic<std::uint8_t> flags_{0};
+  const eventual_ops* ops_ = nullptr;
+  eventual* next_ = nullptr;
+
+ private:
+  friend class work_list;
+  friend struct record_links;
+
+  static constexpr std::uintptr_t lock_bit = 1;
+  static constexpr std::uintptr_t closed_bit = 2;
+  static join_node* closed_list() noexcept { return reinterpret_cast<join_node*>(closed_bit); }
+
+  join_node* lock_joiners() noexcept {
+    auto bits = joiners_.load(relaxed) & ~lock_bit;
+    if (joiners_.compare_exchange_strong(bits, bits | lock_bit, seq_cst, relaxed))
+        [[likely]]  // pairs with unlock_joiners() and close_joiners()
+      return reinterpret_cast<join_node*>(bits);
+    return lock_joiners_slow();
+  }
+  HEDDLE_COLD join_node* lock_joiners_slow() noexcept;
+  HEDDLE_NOINLINE void fire_joiners(work_list& todo) noexcept;
+  void unlock_joiners(join_node* head) noexcept {
+    joiners_.store(reinterpret_cast<std::uintptr_t>(head), release);
+  }
+};
+
+static_assert(sizeof(eventual) == 40);
+
+/// What follows from cancelling and notifying, gathered under whatever lock and settled with none held: so there is no recursion and
+/// no lock order. Entries are linked through their next_; what each is owed is read off its word:
+///   active with `interrupted`  its leaf wait is ours: leave the primitive, then schedule
+///   active                     schedule
+///   frozen                     forward to its targets, then thaw
+///   done                       (a future cancelled) fire its joiners
+class work_list {
+ public:
+  work_list() = default;
+  work_list(const work_list&) = delete;
+  ~work_list() { HEDDLE_DEBUG_ASSERT(!head_ && !later_, "a work list was dropped unsettled"); }
+
+  /// A task that is the caller's to schedule.
+  void schedule(task_record& t) noexcept;
+  /// Notes what the cancellation of `target`'s word owes. False: it was done already.
+  bool owes(eventual& target, on_cancel owed) noexcept;
+  /// Asks `target` to cancel and notes what that owes. False: it was done already. Legal under any lock.
+  bool cancel(eventual& target) noexcept;
+  /// `node` has fired and is the caller's. settle() calls `then` with it, with no lock held, when
+  /// all that was to be scheduled is scheduled. For the drop of a reference that may be the last
+  /// one: destructors of the user's may ask for the lock that is held now.
+  void afterwards(join_node& node, void (*then)(join_node&) noexcept) noexcept {
+    node.then = then;
+    node.next = later_;
+    later_ = &node;
+  }
+  [[nodiscard]] bool empty() const noexcept { return head_ == nullptr && later_ == nullptr; }
+  /// Does it all. No lock may be held.
+  void settle() noexcept {
+    if (head_ || later_) settle_all();
+  }
+  /// A task of the list was begun frozen by itself (a wait that forwards a pending cancellation).
+  void forward_self(task_record& t) noexcept;
+
+ private:
+  void append(eventual& e) noexcept {
+    e.next_ = nullptr;
+    if (tail_)
+      tail_->next_ = &e;
+    else
+      head_ = &e;
+    tail_ = &e;
+  }
+  void settle_all() noexcept;
+  void settle_next() noexcept;
+  void forward(eventual& e) noexcept;
+
+  eventual* head_ = nullptr;
+  eventual* tail_ = nullptr;
+  join_node* later_ = nullptr;
+  std::uint32_t forwarded_ = 0;
+};
+
+/// Cancels and settles: what `cancel()` of every handle does.
+inline bool cancel_now(eventual& target) noexcept {
+  work_list todo;
+  const bool took = todo.cancel(target);
+  todo.settle();
+  return took;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+// The record of a task: its identity. 64 hot bytes, 96 in all, in memory that keeps its type for the life of the process.
+#pragma once
+
+#include <heddle/core/record/context_slot.h>
+#include <heddle/core/record/eventual.h>
+#include <heddle/core/memory/magazine.h>
+#include <heddle/core/memory/memory.h>
+
+#include <bit>
+#include <exception>
+#include <new>
+#include <source_location>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace heddle::detail {
+
+class task_record;
+
+/// Whoever can run tasks: a loop. core knows no more of the scheduler than this.
+class executor {
+ public:
+  /// Makes `t`, which is active and the caller's to schedule, run again. From any thread; takes no lock that a caller may hold.
+  virtual void schedule(task_record& t) noexcept = 0;
+  /// A task ended: the runtime's reference is dropped by the caller afterwards.
+  virtual void ended(task_record& t) noexcept = 0;
+
+ protected:
+  ~executor() = default;
+};
+
+/// What a suspended task waits in. Lives in its frame.
+class wait_base {
+ public:
+  /// Leaf waits: lock(P); unlink if linked; unlock. Called by the canceller that claimed the wait, with no lock held.
+  virtual void leave() noexcept {}
+  /// Forwarding waits: what a cancellation goes to.
+  virtual eventual* target() noexcept { return nullptr; }
+  /// Where task_record::looks_first() was said: called by the loop in place of the resumption, with the task active and current. True: it is
+  /// to be resumed. False: it waits again, and perhaps runs elsewhere by now; neither it nor its frame may be touched.
+  virtual bool look_again() noexcept { return true; }
+  /// For people: what kind of wait this is ("mutex", "sleep").
+  virtual const char* name() const noexcept { return "wait"; }
+
+ protected:
+  ~wait_base() = default;
+};
+
+/// Names a kernel operation without a pointer: `slot` and `generation` of a table whose memory keeps its type.
+struct kernel_op {
+  std::uint32_t slot = 0;
+  std::uint32_t generation = 0;
+};
+
+/// All strands of a task that took a record of their own, those below a strand directly behind it (protocol STRAND, task_record.cpp).
+struct strand_list {
+  spin_lock lock;
+  task_record* head = nullptr;
+};
+
+/// A block with a deadline: the part that core knows of (protocol SCOPE, sched/timeout.cpp).
+struct scope_link {
+  scope_link* outer = nullptr;  // the block around it
+};
+
+/// What is rarely used hangs off the record, made on demand.
+struct task_extra : frame_cached {
+  /// Put `text` into `field` (name or message), or copy it out. What allocates or frees memory is
+  /// done without the lock, and no exception leaves it locked. Throws std::bad_alloc.
+  void set(std::string task_extra::* field, std::string text) noexcept;
+  [[nodiscard]] std::string get(std::string task_extra::* field);
+
+  spin_lock lock;  // guards name and message
+  std::string name;
+  std::string message;        // of the latest cancel(message)
+  std::source_location made;  // what the record held before it had this
+  strand_list strands;
+  context_slot context;             // what context variables see
+  scope_link* innermost = nullptr;  // the block that runs; touched by the task or strand alone
+};
+
+// Who may touch what:
+//   resume_   the task while active; whoever must schedule or run it otherwise
+//   wait_     the task before it suspends; the canceller that claimed it
+//   home_     the loop that runs it (relaxed for introspection)
+//   storage_  the task until it is done, then everybody who saw it done
+class alignas(32) task_record final : public eventual {
+ public:
+  static constexpr std::size_t inline_result = 24;
+
+  /// A fresh record (from the thread's cache), with `refs` references, of what was created at `made`. Throws std::bad_alloc.
+  static task_record* make(kind what, const eventual_ops& ops, std::uint32_t refs,
+                           std::source_location made = {});
+  /// Gives the memory back. Only from ops.drop, after the result was destroyed.
+  void recycle() noexcept;
+
+  void resumes_at(void* frame) noexcept { resume_ = reinterpret_cast<std::uintptr_t>(frame); }
+  [[nodiscard]] void* frame() const noexcept {
+    return reinterpret_cast<void*>(resume_ & ~(unstarted_tag | looks_tag));
+  }
+  /// A task's first frame, before its first step: whoever runs it looks for a cancellation first.
+  void starts_at(void* frame) noexcept {
+    resume_ = reinterpret_cast<std::uintptr_t>(frame) | unstarted_tag;
+  }
+  [[nodiscard]] bool is_unstarted() const noexcept { return (resume_ & unstarted_tag) != 0; }
+  /// What it waits in shall look_again() before this wait ends. After suspending() and before the suspension.
+  void looks_first() noexcept { resume_ |= looks_tag; }
+  /// There is more to do than to resume it: it is unstarted, or its wait looks first.
+  [[nodiscard]] bool needs_a_look() const noexcept {
+    return (resume_ & (unstarted_tag | looks_tag)) != 0;
+  }
+  void waits_in(wait_base* w) noexcept {
+    wait_.store(reinterpret_cast<std::uintptr_t>(w), relaxed);
+  }
+  [[nodiscard]] wait_base* wait() const noexcept {
+    return reinterpret_cast<wait_base*>(wait_.load(relaxed));
+  }
+  void waits_for_kernel(kernel_op op) noexcept {
+    wait_.store((static_cast<std::uintptr_t>(op.generation) << 32) | op.slot, relaxed);
+  }
+  [[nodiscard]] kernel_op kernel_wait() const noexcept {
+    const auto bits = static_cast<std::uint64_t>(wait_.load(relaxed));
+    return {static_cast<std::uint32_t>(bits), static_cast<std::uint32_t>(bits >> 32)};
+  }
+  [[nodiscard]] executor* home() const noexcept { return home_.load(relaxed); }
+  void at_home(executor* e) noexcept { home_.store(e, relaxed); }
+  [[nodiscard]] bool is_pinned() const noexcept { return (flags_.load(relaxed) & pinned) != 0; }
+  void pin() noexcept { flags_.fetch_or(pinned, relaxed); }
+  /// A foreign thread made it and may wait for it: run, submit.
+  void mark_foreign() noexcept { flags_.fetch_or(foreign, relaxed); }
+  [[nodiscard]] bool is_foreign() const noexcept { return (flags_.load(relaxed) & foreign) != 0; }
+  /// Shutdown cancels in rounds; a task is cancelled in one round only.
+  [[nodiscard]] bool is_in_round() const noexcept { return (flags_.load(acquire) & in_round) != 0; }
+  void put_in_round() noexcept { flags_.fetch_or(in_round, seq_cst); }
+  /// True for exactly one caller: the one who counts it down.
+  [[nodiscard]] bool leave_round() noexcept {
+    return (flags_.fetch_and(static_cast<std::uint8_t>(~in_round), seq_cst) & in_round) != 0;
+  }
+  /// Somebody counts on being told of its end: a round, or a foreign thread.
+  [[nodiscard]] bool is_missed() const noexcept {
+    return (flags_.load(acquire) & (in_round | foreign)) != 0;
+  }
+
+  /// It closes something on behalf of the runtime, which lets it finish: shutdown waits for it, but does not cancel it.
+  void spare() noexcept { flags_.fetch_or(spared, relaxed); }
+  [[nodiscard]] bool is_spared() const noexcept { return (flags_.load(relaxed) & spared) != 0; }
+
+  /// The queue link, for whoever has the duty to schedule it.
+  [[nodiscard]] task_record* next() const noexcept { return static_cast<task_record*>(next_); }
+  void set_next(task_record* n) noexcept { next_ = n; }
+  /// The same link as bits, for queues that tag it.
+  [[nodiscard]] std::uintptr_t link() const noexcept {
+    return reinterpret_cast<std::uintptr_t>(next_);
+  }
+  void set_link(std::uintptr_t bits) noexcept { next_ = reinterpret_cast<eventual*>(bits); }
+
+  /// The extra block; made on first use (thread-safe).
+  task_extra& extra();
+  [[nodiscard]] task_extra* extra_if_any() const noexcept {
+    return extra_in(extra_.load(acquire));
+  }  // pairs with extra()
+
+  /// Where the task was created; line 0: not known.
+  [[nodiscard]] std::source_location made() const noexcept {
+    const auto bits = extra_.load(acquire);  // pairs with extra()
+    if (auto* e = extra_in(bits)) return e->made;
+    return std::bit_cast<std::source_location>(bits & ~place_tag);
+  }
+  /// The name of the task that it belongs to: given, or from now on a default one ("task-7").
+  [[nodiscard]] std::string name();
+
+  void* storage() noexcept { return storage_; }
+
+  /// The unnamed record of the strand whose first frame is `first`, registered with its task. Throws std::bad_alloc.
+  static task_record* make_strand(struct promise_base& first);
+  /// The strand has ended: unregisters and drops it.
+  void retire_strand() noexcept;
+  /// Strands: the task they belong to; tasks: themselves.
+  [[nodiscard]] task_record& root() noexcept {
+    return kind_ == kind::strand ? *strand().root : *this;
+  }
+  /// A task or strand that has strands below: cancels it and them (protocol STRAND). What it is owed itself is left to the caller.
+  on_cancel cancel_with_strands(work_list& todo) noexcept;
+  /// A join below has failed: cancels the promoted strands below which are inside a failed join, as `inside` says of the join that a
+  /// strand reports to (it is called under the list's lock), but for those that were told to stop before.
+  void cancel_abandoned(work_list& todo, bool (*inside)(void* join)) noexcept;
+  /// The join that a strand reports to. A strand has no joiners: that field holds it.
+  [[nodiscard]] void* strand_join() const noexcept {
+    return reinterpret_cast<void*>(joiners_.load(relaxed));
+  }
+
+  /// Every record that lives now, of every runtime or of `runtime` alone: calls `see(record)` with
+  /// a reference held during the call. If all others drop theirs meanwhile, a loop of the record's
+  /// own runtime drops this one: a result is never destroyed by who merely looked.
+  template <class F>
+  static void scan(F&& see, std::uint16_t runtime = 0) {
+    scan_all([](void* f, task_record& r) { (*static_cast<std::remove_reference_t<F>*>(f))(r); },
+             std::addressof(see), runtime);
+  }
+
+ private:
+  friend struct record_links;
+  friend struct record_slab;
+
+  struct strand_part {  // in storage_, which a strand does not need for a result
+    task_record* root;
+    task_record* prev;
+    task_record* next;
+  };
+  strand_part& strand() noexcept { return *std::launder(reinterpret_cast<strand_part*>(storage_)); }
+  /// 0 for a task, and for a strand one more than for what it was forked under. A strand keeps it where a task keeps its place.
+  [[nodiscard]] std::uintptr_t depth() const noexcept {
+    return kind_ == kind::strand ? std::bit_cast<std::uintptr_t>(made()) / depth_unit : 0;
+  }
+  [[nodiscard]] task_record* first_below() noexcept {
+    return kind_ == kind::strand ? strand().next : extra_if_any()->strands.head;
+  }
+  void enter_scopes(const task_extra& around);
+  /// Lock of the list held: tells a strand to stop, from above.
+  void tell(work_list& todo) noexcept;
+  static void scan_all(void (*see)(void*, task_record&), void* f, std::uint16_t runtime);
+
+  static constexpr std::uintptr_t unstarted_tag = 1;
+  static constexpr std::uintptr_t looks_tag = 2;
+  static constexpr std::uintptr_t place_tag = 1;
+  static constexpr std::uintptr_t depth_unit = 2;  // above the tag
+  static task_extra* extra_in(std::uintptr_t bits) noexcept {
+    return (bits & place_tag) ? nullptr : reinterpret_cast<task_extra*>(bits);
+  }
+
+  std::uintptr_t resume_ = 0;
+  atomic<std::uintptr_t> wait_{0};
+  atomic<executor*> home_{nullptr};
+  // --- 64 bytes: what follows is cold ---
+  // The extra block; until there is one, tagged, where the task was created: a pointer to what the compiler laid down for that call.
+  // So every task knows its place, and none pays for it.
+  atomic<std::uintptr_t> extra_{0};
+  alignas(8) std::byte storage_[inline_result];
+};
+
+static_assert(sizeof(task_record) == 96);
+static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t));
+
+/// Free records are linked through fields that no late looker reads.
+struct record_links {
+  using block =
+      eventual;  // the type that next_ has: a reference to it under another name would break aliasing rules
+  static eventual*& next(eventual* r) noexcept { return r->next_; }
+  static eventual* next_batch(eventual* r) noexcept {
+    return reinterpret_cast<eventual*>(static_cast<task_record*>(r)->resume_);
+  }
+  static void set_next_batch(eventual* r, eventual* b) noexcept {
+    static_cast<task_record*>(r)->resume_ = reinterpret_cast<std::uintptr_t>(b);
+  }
+};
+
+/// Where results are kept: in the record when they are small and move without throwing, else in a block of their own.
+template <class T>
+struct result_slot {
+  static constexpr bool fits = sizeof(T) <= task_record::inline_result && alignof(T) <= 8 &&
+                               std::is_nothrow_move_constructible_v<T>;
+  static T& get(void* storage) noexcept {
+    if constexpr (fits)
+      return *std::launder(static_cast<T*>(storage));
+    else
+      return **static_cast<T**>(storage);
+  }
+  template <class... Args>
+  static void make(void* storage, Args&&... args) {
+    if constexpr (fits)
+      ::new (storage) T(std::forward<Args>(args)...);
+    else
+      *static_cast<T**>(storage) = new T(std::forward<Args>(args)...);
+  }
+  static void destroy(void* storage) noexcept {
+    if constexpr (fits)
+      std::destroy_at(&get(storage));
+    else
+      delete &get(storage);
+  }
+};
+
+inline std::exception_ptr& error_in(void* storage) noexcept {
+  return *std::launder(static_cast<std::exception_ptr*>(storage));
+}
+
+/// Schedules on the task's loop or, for movable tasks, the caller's.
+inline void schedule(task_record& t) noexcept { t.home()->schedule(t); }
+
+/// Ends a task: the result (or error) is already in its storage. `how` is what the body did; a pending cancellation overrides a
+/// value. Fires the joiners. The caller then drops the runtime's reference.
+inline outcome end_task(task_record& t, outcome how,
+                        void (*destroy_result)(void*) noexcept) noexcept {
+  const outcome stands = t.state().finish(how);
+  if (stands != how && destroy_result) destroy_result(t.storage());
+  work_list todo;
+  t.close_joiners(todo);
+  todo.settle();
+  return stands;
+}
+
+/// Throws the cancellation that was just taken from `t`, with its message.
+[[noreturn]] HEDDLE_COLD void throw_cancelled(task_record& t);
+
+/// Called through a door that io opens: asks the kernel to give up an operation of a runtime that may be gone by now.
+using kernel_canceller = void (*)(std::uint16_t runtime, kernel_op op) noexcept;
+void set_kernel_canceller(kernel_canceller f) noexcept;
+void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept;
+/// What becomes of an error that nobody retrieved, found when the last reference is dropped. The reporter may take references.
+using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,
+                                      const std::exception_ptr& error) noexcept;
+void set_unretrieved_reporter(unretrieved_reporter f) noexcept;
+/// From ops.drop, as the last thing: drops it again.
+void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept;
+
+}  // namespace heddle::detail

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/record/wait.h>
+
+#include <heddle/core/errors.h>
+
+#include <string>
+
+namespace heddle::detail {
+
+void wait_queue::leave(waiter& w) noexcept {
+  lock();
+  if (w.linked) unlink(w);
+  unlock();
+}
+
+void wait_list::destroyed_too_early() const noexcept {
+  std::string who;
+  for (const waiter* w = head_; w; w = w->next)
+    if (w->task)
+      who += (who.empty() ? ": " : "; ") + describe_task(*w->task) + ", waits in " +
+             static_cast<const wait_base*>(w)->name();
+  assertion_failed("!head_", __FILE__, __LINE__,
+                   ("a primitive was destroyed while tasks wait in it" + who).c_str());
+}
+
+bool join_wait::suspend(task_record& t) noexcept {
+  task_ = &t;
+  t.waits_in(this);
+  bool forward = false;
+  work_list todo;
+  // Under the target's joiner lock: the word first, then the link. A cancellation that is due goes on to the target, and we still
+  // wait: the word is frozen, which keeps us from being resumed until we have forwarded it ourselves.
+  const bool linked = target_->add_joiner(*this, [&] {
+    forward = !t.state().begin_forwarding();
+    return true;
+  });
+  if (!linked) {
+    task_ = nullptr;
+    return false;
+  }
+  if (forward) {
+    todo.forward_self(t);
+    todo.settle();
+  }
+  return true;
+}
+
+void join_wait::fired(join_node& node, eventual&, work_list& todo) noexcept {
+  auto& self = static_cast<join_wait&>(node);
+  if (self.task_->state().claim() == on_wake::schedule) todo.schedule(*self.task_);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/descriptors/fd.h>
+
+#include <unistd.h>
+
+namespace heddle::detail {
+
+void fd::reset() noexcept {
+  if (number_ < 0) return;
+  const int saved = errno;
+  ::close(number_);  // EINTR: Linux has closed it all the same
+  number_ = -1;
+  errno = saved;
+}
+
+}  // namespace heddle::detail

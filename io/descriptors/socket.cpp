@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/descriptors/socket.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace heddle::detail {
+
+fd make_stream_socket(int family, const address& about) {
+  return fd(check(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket",
+                  about.to_string()));
+}
+
+void set_option(int socket, int level, int name, int value, const char* call,
+                const address& about) {
+  if (::setsockopt(socket, level, name, &value, sizeof value) != 0)
+    throw_system_error(errno, call, about.to_string());
+}
+
+void set_no_delay(int socket, int family) noexcept {
+  if (family != AF_INET && family != AF_INET6) return;
+  const int on = 1;
+  // Refused only by a connection that is gone already, which the first read or write will tell.
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <heddle/core/base/functional.h>
+#include <heddle/core/task.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace heddle::http {
+
+namespace detail {
+class parser_core;
+}
+
+/// True if the two are equal but for the case of ASCII letters, as field names and most tokens
+/// compare.
+bool same_token(std::string_view a, std::string_view b) noexcept;
+
+/// Header fields in order of arrival; names compare without case; a name may come more than once.
+///
+/// All text lies in one string and all places in one vector, so that clearing and refilling
+/// allocates nothing. Hence the price: any change to the object ends the validity of views and
+/// iterators taken from it. What is in here can be sent as it is: add() and set() throw
+/// bad_value for a name that is no token, and for a value with CR, LF, NUL or another
+/// control character (tab excepted), which would let the value's author write fields or a second
+/// message of his own.
+class headers {
+ public:
+  struct field {
+    std::string_view name;   // spelled as it came
+    std::string_view value;  // without white space around it
+  };
+  class iterator;
+
+  /// The first value of that name.
+  std::optional<std::string_view> get(std::string_view name) const noexcept;
+  std::vector<std::string_view> all(std::string_view name) const;
+  bool contains(std::string_view name) const noexcept;
+  /// True if some value of `name`, read as a list ("a, b"), has this token ("keep-alive" in
+  /// Connection).
+  bool has_token(std::string_view name, std::string_view token) const noexcept;
+
+  void add(std::string_view name, std::string_view value);
+  /// Replaces every field of that name by one.
+  void set(std::string_view name, std::string_view value);
+  std::size_t remove(std::string_view name) noexcept;
+  void clear() noexcept;
+
+  std::size_t size() const noexcept { return places_.size(); }
+  bool empty() const noexcept { return places_.empty(); }
+  field operator[](std::size_t i) const noexcept;
+  iterator begin() const noexcept;
+  iterator end() const noexcept;
+
+ private:
+  friend class detail::parser_core;  // puts a whole head into text_, and marks the places in it
+
+  struct place {
+    std::uint32_t name_at;
+    std::uint32_t name_size;
+    std::uint32_t value_at;
+    std::uint32_t value_size;
+  };
+  std::string_view name_of(const place& p) const noexcept {
+    return {text_.data() + p.name_at, p.name_size};
+  }
+  std::string_view value_of(const place& p) const noexcept {
+    return {text_.data() + p.value_at, p.value_size};
+  }
+  void append(std::string_view name, std::string_view value);
+
+  std::string text_;
+  std::vector<place> places_;
+};
+
+class headers::iterator {
+ public:
+  using value_type = field;
+  using difference_type = std::ptrdiff_t;
+  using iterator_category = std::input_iterator_tag;
+  using reference = field;
+  using pointer = void;
+
+  iterator() = default;
+  iterator(const headers* of, std::size_t i) noexcept : of_(of), i_(i) {}
+  field operator*() const noexcept { return (*of_)[i_]; }
+  iterator& operator++() noexcept { return ++i_, *this; }
+  iterator operator++(int) noexcept { return {of_, i_++}; }
+  friend bool operator==(const iterator&, const iterator&) = default;
+
+ private:
+  const headers* of_ = nullptr;
+  std::size_t i_ = 0;
+};
+
+inline headers::field headers::operator[](std::size_t i) const noexcept {
+  return {name_of(places_[i]), value_of(places_[i])};
+}
+inline headers::iterator headers::begin() const noexcept { return {this, 0}; }
+inline headers::iterator headers::end() const noexcept { return {this, size()}; }
+
+/// A request method. The usual ones are numbers, so that comparing them costs nothing; any other
+/// keeps its text. Methods are case-sensitive: "get" is not GET.
+class method {
+ public:
+  enum known : std::uint8_t {
+    get,
+    head,
+    post,
+    put,
+    delete_,
+    patch,
+    options,
+    connect,
+    trace,
+    other
+  };
+
+  method(known k = get) noexcept
+      : known_(k) {}  // implicit: `m == method::get`, `r.method = method::post`
+  /// Throws bad_value if the text is no token.
+  explicit method(std::string_view text);
+  method& operator=(known k) noexcept {  // without a temporary's string
+    known_ = k;
+    text_.clear();
+    return *this;
+  }
+
+  std::string_view text() const noexcept;
+  known kind() const noexcept { return known_; }
+  friend bool operator==(const method& a, const method& b) noexcept {
+    return a.known_ == b.known_ && (a.known_ != other || a.text_ == b.text_);
+  }
+
+ private:
+  known known_;
+  std::string text_;  // empty unless other
+};
+
+enum class version : std::uint8_t { http_1_0, http_1_1 };
+
+/// A request as the server's handlers see it. The server reuses the object for the next request on
+/// the connection: what a handler wants to keep, it copies or moves out. The Host field is that of
+/// the target where the target names one (RFC 9112, 3.2.2), without the scheme's own port.
+struct request {
+  http::method method;
+  std::string target;  // as it stood in the request line
+  // Decoded, without the query: begins with "/" (or is "*"), holds no NUL. "%2F" stays as it is: an
+  // encoded slash is part of a name and separates nothing.
+  std::string path;
+  http::version version = version::http_1_1;
+  http::headers headers;
+  std::string body;
+  bool keep_alive = true;  // what the client asks for
+
+  /// The host and port in a target of the absolute form ("http://h:8080/x"); else empty.
+  std::string_view target_authority() const noexcept;
+  /// The part of the target behind "?", still encoded.
+  std::string_view raw_query() const noexcept;
+  /// The first value of a query parameter, decoded.
+  std::optional<std::string> query(std::string_view name) const;
+  std::vector<std::pair<std::string, std::string>> query_params() const;
+  /// Fills `path` from `target`. False if the target is none of the forms of RFC 9112, 3.2, or does
+  /// not decode.
+  bool decode_target();
+  /// Empty again, with its memory kept unless a single large message grew it.
+  void clear() noexcept;
+};
+
+/// A media type that is a literal of the program: it needs no copy, no check and no allocation.
+class media_type {
+ public:
+  constexpr media_type() noexcept = default;
+  template <std::size_t N>
+  consteval media_type(const char (&literal)[N]) : text_(literal, N - 1) {
+    for (const char c : text_) {
+      if (c < ' ' || c > '~') throw "a media type is printable ASCII";
+    }
+  }
+  constexpr std::string_view text() const noexcept { return text_; }
+  constexpr bool empty() const noexcept { return text_.empty(); }
+
+ private:
+  std::string_view text_;
+};
+
+class body_writer;
+
+/// A body that is made while it is sent. Empty: there is none, the response's text is its body.
+struct body_source {
+  std::function<task<>(body_writer&)> write;
+  std::optional<std::uint64_t> length;  // unknown: sent in chunks
+
+  explicit operator bool() const noexcept { return static_cast<bool>(write); }
+};
+
+/// A response, as handlers give it and as the client gets it. Framing is not the handler's
+/// business: Content-Length, Transfer-Encoding and Connection are written by the server.
+/// (`Connection: close` among the headers makes it close.)
+struct response {
+  int status = 200;
+  http::headers headers;
+  std::string body;
+  media_type content_type;  // unless `headers` has a Content-Type of its own
+  body_source stream;       // if set, `body` is ignored
+
+  static response text(std::string body, int status = 200);
+  static response json(std::string body, int status = 200);
+  static response html(std::string body, int status = 200);
+  /// The status with its reason phrase as a short plain text.
+  static response error(int status, std::string_view detail = {});
+
+  /// Empty again, its memory kept like request::clear().
+  void clear() noexcept;
+};
+
+/// "Not Found" for 404; "Unknown" for what RFC 9110 does not list.
+std::string_view reason_phrase(int status) noexcept;
+
+/// The text as it may stand in a log: control characters, backslashes and bytes that are not ASCII
+/// as "\\x0a", and "..." for what is beyond 200 bytes.
+std::string printable(std::string_view text);
+
+/// True if a response of this status never has a body: 1xx, 204, 304.
+constexpr bool status_has_no_body(int status) noexcept {
+  return (status >= 100 && status < 200) || status == 204 || status == 304;
+}
+
+}  // namespace heddle::http

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/http/serving/conversation.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/core/simulated/world.h>
+#include <heddle/sched/sleep.h>
+
+#include <algorithm>
+#include <ctime>
+#include <system_error>
+
+namespace heddle::http::detail {
+
+namespace {
+
+// So much is gathered before it is sent, although more answers are to come.
+constexpr std::size_t send_at = 64 * 1024;
+// What a connection may hold without the engine being told.
+constexpr std::size_t held_from = 16 * 1024;
+// So long may pipelined requests be answered before others have their turn.
+constexpr auto turn = duration(std::chrono::milliseconds(2));
+
+/// The thread's spare exchanges. Never inlined: the coroutines that call it resume on other
+/// threads.
+HEDDLE_NOINLINE std::vector<std::unique_ptr<exchange>>& spares() {
+  thread_local std::vector<std::unique_ptr<exchange>> list;
+  return list;
+}
+
+/// The time, some milliseconds old, for a fifth of what the exact time costs.
+time_point coarse_now() noexcept {
+  if (heddle::detail::this_world() != nullptr) return clock::now();
+  std::timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
+}
+
+}  // namespace
+
+inline void borrowed::take(const limits& l) {
+  if (mine_) return;
+  auto& list = spares();
+  if (list.empty()) {
+    mine_ = std::make_unique<exchange>(l);
+  } else {
+    mine_ = std::move(list.back());
+    list.pop_back();
+    mine_->parser.set_limits(l);
+  }
+}
+
+void borrowed::give_back() noexcept {
+  if (!mine_) return;
+  constexpr std::size_t keep = 32;
+  mine_->parser.next();
+  mine_->answer.clear();
+  mine_->out.clear();
+  auto& list = spares();
+  if (mine_->out.capacity() <= send_at && list.size() < keep) {
+    try {
+      list.reserve(keep);
+      list.push_back(std::move(mine_));
+    } catch (const std::bad_alloc&) {}  // then it is not kept
+  }
+  mine_.reset();
+}
+
+conversation::conversation(engine& e, connection& c)
+    : e_(e), c_(c), slot_(e, c.writer), now_(clock::now()) {
+  arrived_ = began_ = idle_since_ = now_;
+}
+
+// On purpose, whatever ends it: a writer that is only dropped is warned of in debug mode. A close
+// has no deadline, so what nobody waits for any more is dropped.
+conversation::~conversation() {
+  hold(0);
+  if (ending_ != ending::gone && c_.writer.buffered() > 0) c_.writer.abort();
+  c_.writer.close();
+}
+
+void conversation::refuse_if_crowded() {
+  const auto most = e_.options.max_connections;
+  if (slot_.came_as() <= most) return;
+  ending_ = ending::gone;
+  if (slot_.came_as() / 2 > most) return;  // too many are being told already
+  ending_ = ending::close;
+  x_.take(e_.options.limits);
+  refuse(503, "max_connections is reached");
+  flush();
+}
+
+inline time_point conversation::deadline() const noexcept {
+  const auto& o = e_.options;
+  if (x_.get() == nullptr) return saturating_add(idle_since_, o.idle_timeout);
+  if (x_->parser.head_done()) return saturating_add(now_, o.body_timeout);
+  return saturating_add(began_, o.header_timeout);
+}
+
+inline bool conversation::may_read() {
+  const bool partial = x_.get() != nullptr;
+  if (slot_.wait(phase::reading, deadline(), partial)) return true;
+  ending_ = ending::eof;  // idle, and the server stops
+  return false;
+}
+
+inline bool conversation::has_read(bool more) {
+  const auto then = slot_.back();
+  if (then != after::go_on || !more) [[unlikely]] {
+    ending_ = then == after::nothing  ? ending::gone
+              : then == after::linger ? ending::close
+                                      : ending::eof;
+    return false;
+  }
+  arrived_ = clock::now();
+  answered_ = 0;
+  if (x_.get() == nullptr) {
+    began_ = arrived_;
+    x_.take(e_.options.limits);
+    if (empty_bytes_ != 0) x_->parser.set_empty_bytes(empty_bytes_);
+  }
+  slot_.used();
+  return true;
+}
+
+inline void conversation::flush() {
+  if (x_->out.empty()) return;
+  c_.writer.write(x_->out);
+  x_->out.clear();
+}
+
+void conversation::refuse(int status, std::string_view reason) {
+  engine::refuse(x_->out, status, reason);
+  e_.count(1, 1);
+  ending_ = ending::close;
+  x_->parser.next();  // its body is not kept while the connection lingers
+  hold(0);
+}
+
+/// Tells the engine what this connection holds, if that is a lot.
+inline void conversation::hold(std::size_t bytes) noexcept {
+  if (bytes < held_from) bytes = 0;
+  if (bytes == held_) return;
+  e_.hold(held_, bytes);
+  held_ = bytes;
+}
+
+inline bool conversation::took_long() const noexcept { return coarse_now() - arrived_ >= turn; }
+
+inline next conversation::advance() {
+  auto& parser = x_->parser;
+  while (is_open()) {
+    const auto bytes = c_.reader.buffered();
+    if (bytes.empty()) break;
+    if (answered_ != 0 && took_long()) return next::pause;
+    c_.reader.consume(parser.feed(bytes));
+    if (!parser.done()) {
+      if (parser.failed()) {
+        refuse(parser.error().status, parser.error().reason);
+      } else {
+        hold(parser.message().body.size());
+        if (held_ != 0 && e_.is_full()) refuse(503, "max_held_bytes is reached");
+        if (!continued_ && is_open() && parser.expects_continue()) {
+          x_->out += "HTTP/1.1 100 Continue\r\n\r\n";
+          continued_ = true;
+        }
+      }
+      break;
+    }
+    const request& r = parser.message();
+    to_ = reply_to(r);
+    if (e_.stopping()) to_.keep_alive = false;
+    if (r.body.size() >= held_from) [[unlikely]]
+      hold(r.body.size());
+    if (e_.is_full()) [[unlikely]] {
+      refuse(503, "max_held_bytes is reached");
+      break;
+    }
+    waiting_ = e_.answer_at_once(*x_);
+    if (waiting_ != nullptr) return next::handler;
+    if (const next then = conclude(); then != next::go_on) return then;
+  }
+  return next::read;
+}
+
+bool conversation::ends_with_client() const noexcept {
+  switch (x_->parser.message().method.kind()) {
+    case method::get:
+    case method::head:
+    case method::options:
+    case method::trace: return true;
+    default: return false;
+  }
+}
+
+bool conversation::before_handler() {
+  flush();
+  if (c_.writer.is_closing()) {
+    ending_ = ending::gone;
+    return false;
+  }
+  return true;
+}
+
+bool conversation::has_room() const noexcept { return c_.writer.buffered() <= send_at; }
+
+task<response> conversation::call_handler() {
+  slot_.work(ends_with_client(), coarse_now());
+  return (*waiting_)(x_->parser.message());
+}
+
+next conversation::handled(const std::exception_ptr& failure) {
+  (void)slot_.back();
+  if (failure) engine::answer_failure(*x_, failure);
+  if (e_.stopping()) to_.keep_alive = false;
+  return conclude();
+}
+
+/// There is an answer. It is counted before it is sent: whoever has an answer is counted.
+inline next conversation::conclude() {
+  ++answered_;
+  e_.count(1, 0);
+  if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
+  if (x_->answer.stream) return next::body;
+  engine::write_answer(*x_, to_);
+  return next_request();
+}
+
+inline next conversation::next_request() {
+  x_->parser.next();
+  x_->answer.clear();
+  continued_ = false;
+  began_ = arrived_;
+  if (held_ != 0) [[unlikely]]
+    hold(0);
+  return x_->out.size() >= send_at ? next::room : next::go_on;
+}
+
+inline bool conversation::send_answers() {
+  flush();
+  now_ = clock::now();
+  if (answered_ != 0) {
+    e_.count_latency(answered_, now_ - arrived_);
+    idle_since_ = now_;
+  }
+  if (x_->parser.idle()) {
+    empty_bytes_ = x_->parser.empty_bytes();
+    x_.give_back();
+  }
+  return is_open() && c_.writer.buffered() > 0;
+}
+
+task<> conversation::wait_for_room() {
+  if (x_.get() != nullptr) flush();
+  hold(std::max(held_, c_.writer.buffered()));
+  slot_.wait_for_room();
+  co_await c_.writer.drain();
+  if (slot_.back() != after::go_on) ending_ = ending::gone;
+  hold(x_.get() == nullptr ? 0 : x_->parser.message().body.size());
+}
+
+// A task that yields stays ready, and a loop with a ready task looks at its sockets and signals
+// only now and then. So this one sleeps.
+task<> conversation::pause() {
+  flush();
+  if (has_room()) {
+    co_await sleep(std::chrono::microseconds(1));
+  } else {  // what the client does not take must not pile up from turn to turn
+    task<> work = wait_for_room();
+    co_await work;
+  }
+  if (c_.writer.is_closing()) ending_ = ending::gone;
+  arrived_ = clock::now();
+}
+
+task<> conversation::stream_body() {
+  auto& x = *x_;
+  const auto earlier = x.out.size();
+  const bool ends = ends_with_client();
+  body_writer w(c_.writer, x.out, slot_, ends);
+  body_framing framing = body_framing::none;
+  std::exception_ptr failure;
+  try {
+    framing = write_head(x.out, x.answer, to_, x.answer.stream.length);
+    if (framing != body_framing::none) {
+      w.chunked_ = framing == body_framing::chunked;
+      w.counted_ = framing == body_framing::length;
+      w.left_ = x.answer.stream.length.value_or(0);
+      slot_.work(ends, coarse_now());
+      task<> work = x.answer.stream.write(w);
+      co_await work;
+      if (w.counted_ && w.left_ > 0 && !w.gone_)
+        heddle::detail::throw_usage("a streamed body was shorter than its promised length");
+    }
+  } catch (...) { failure = std::current_exception(); }
+  (void)slot_.back();
+  if (w.gone_) {
+    ending_ = ending::gone;
+    c_.writer.abort();  // nobody waits for what is pending: a close would have no deadline
+  }
+  if (failure && !fail_body(failure, w.begun_, earlier)) co_return;
+  if (!failure && w.chunked_) write_last_chunk(x.out);
+  if (!failure && framing == body_framing::until_close) ending_ = ending::close;
+  if (next_request() == next::room) flush();
+}
+
+/// False: the connection has ended.
+bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std::size_t earlier) {
+  auto& x = *x_;
+  bool unsendable = false;
+  try {
+    std::rethrow_exception(failure);
+  } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
+    if (is_cancelled_itself()) throw;
+  } catch (const bad_value&) { unsendable = x.out.size() == earlier; } catch (...) {
+  }
+  if (ending_ == ending::gone) return false;  // the client's going was the failure, or came with it
+  if (!begun) {  // nothing of this answer has left, and those before it are to arrive
+    x.out.resize(earlier);
+    if (unsendable) {
+      engine::report("a handler's response cannot be sent", failure);
+      x.answer = response::error(500);
+    } else {
+      engine::answer_failure(x, failure);
+    }
+    x.answer.stream = {};
+    if (!is_open()) to_.keep_alive = false;
+    engine::write_answer(x, to_);
+    return true;
+  }
+  // The head is gone and cannot be taken back: all that is left is to show that the body is not
+  // complete.
+  engine::report("a streamed body failed", failure);
+  x.out.clear();
+  c_.writer.abort();
+  ending_ = ending::gone;
+  return false;
+}
+
+/// Reads what the client still sends, until it ends. A close with unread bytes is a reset, and that
+/// destroys what the client has not read yet.
+task<> conversation::linger() {
+  c_.writer.write_eof();
+  const auto& o = e_.options;
+  std::size_t left = c_.writer.buffered() + 1;
+  time_point until;
+  time_point last;  // for the client to take something
+  for (;;) {
+    const auto n = c_.reader.buffered().size();
+    c_.reader.consume(n);
+    const auto now = clock::now();
+    const auto unsent = c_.writer.buffered();
+    if (unsent < left) {
+      last = saturating_add(now, o.write_timeout);
+      until = saturating_add(now, o.linger_time);
+      left = unsent;
+    }
+    const auto by = unsent > 0 ? last : std::min(saturating_add(now, o.linger_timeout), until);
+    if (by <= now || !slot_.wait(phase::lingering, by, false)) break;
+    const bool more = co_await c_.reader.fill();
+    if (slot_.back() == after::nothing) {
+      ending_ = ending::gone;
+      break;
+    }
+    if (!more) break;
+  }
+}
+
+task<> conversation::finish() {
+  if (ending_ == ending::close) {
+    if (x_.get() != nullptr) flush();
+    task<> reading = linger();
+    co_await reading;
+  }
+  if (ending_ == ending::gone || c_.writer.buffered() == 0) co_return;
+  c_.writer.set_write_limits(0, 0);
+  task<> sending = wait_for_room();
+  co_await sending;
+}
+
+task<> converse(std::shared_ptr<engine> self, connection c) {
+  conversation talk(*self, c);
+  try {
+    talk.refuse_if_crowded();
+    while (talk.is_open() && talk.may_read()) {
+      const bool more = co_await c.reader.fill();
+      if (!talk.has_read(more)) break;
+      next what = talk.advance();
+      while (what != next::read && !talk.is_gone()) {
+        task<> work;
+        if (what == next::handler) {
+          if (!talk.before_handler()) break;
+          if (!talk.has_room()) {
+            work = talk.wait_for_room();
+            co_await work;
+            if (talk.is_gone()) break;
+          }
+          std::exception_ptr failure;
+          try {
+            task<response> answering = talk.call_handler();
+            talk.answer() = co_await answering;
+          } catch (...) { failure = std::current_exception(); }
+          what = talk.handled(failure);
+          if (what == next::go_on) what = talk.advance();
+          continue;
+        }
+        work = what == next::body   ? talk.stream_body()
+               : what == next::room ? talk.wait_for_room()
+                                    : talk.pause();
+        co_await work;
+        what = talk.advance();
+      }
+      if (talk.send_answers()) {
+        task<> work = talk.wait_for_room();
+        co_await work;
+      }
+    }
+    task<> end = talk.finish();
+    co_await end;
+  } catch (const std::system_error&) {
+    // The client is gone, which is nobody's error. A handler's own errors do not come here.
+  }
+}
+
+}  // namespace heddle::http::detail
+
+namespace heddle::http {
+
+task<> body_writer::write(std::string_view piece) {
+  if (piece.empty()) co_return;
+  if (counted_) {
+    if (piece.size() > left_)
+      heddle::detail::throw_usage("a streamed body is longer than its promised length");
+    left_ -= piece.size();
+  }
+  if (chunked_) {
+    write_chunk(buffer_, piece);
+    piece = {};
+  }
+  begun_ = true;
+  if (!buffer_.empty()) {
+    out_.write(buffer_);
+    buffer_.clear();
+  }
+  out_.write(piece);
+  gone_ = true;  // unless this ends well
+  const bool waits = out_.buffered() > 0;
+  if (waits) slot_.wait_for_room();
+  // It throws if the client is gone, also if there is nothing to wait for: what is written to such
+  // a client is dropped, and a handler that heard nothing of it would go on for ever.
+  try {
+    co_await out_.drain();
+  } catch (const cancelled_error&) {  // by a time-out of the handler's, perhaps: it may work on
+    if (waits) {
+      (void)slot_.back();
+      slot_.work(ends_with_client_, clock::now());
+    }
+    throw;
+  }
+  if (waits) {
+    if (slot_.back() != detail::after::go_on) throw_system_error(ETIMEDOUT, "send");
+    slot_.work(ends_with_client_, clock::now());
+  }
+  gone_ = false;
+}
+
+}  // namespace heddle::http

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Handlers by path and method. Not a public header.
+#pragma once
+
+#include <heddle/io/http/server.h>
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace heddle::http::detail {
+
+/// An exact path goes before any prefix, a longer prefix before a shorter one. A route that has the
+/// path but not the method leaves the request to the next one that has both.
+class route_table {
+ public:
+  void add(method m, std::string path, handler h, bool is_prefix);
+  /// The handler for the request, or nullptr with the answer in `answer`: 404 where no route has
+  /// the path; 405 with Allow where none of those has the method; 204 with Allow for "OPTIONS *",
+  /// of the whole server; 501 for a method that no standard and no route of this server names.
+  const handler* find(const request& r, response& answer) const;
+
+ private:
+  using methods = std::vector<std::pair<method, handler>>;
+  struct path_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  [[nodiscard]] static const handler* pick(const methods& entries, const method& m) noexcept;
+  template <class F>
+  void each(F f) const;
+  [[nodiscard]] bool knows(const method& m) const;
+  void explain(const request& r, response& answer) const;
+
+  std::unordered_map<std::string, methods, path_hash, std::equal_to<>> exact_;
+  std::vector<std::pair<std::string, methods>> prefixes_;  // longest first
+};
+
+}  // namespace heddle::http::detail

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/reactor/epoll.h>
+
+#include <heddle/core/base/assert.h>
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <ctime>
+
+namespace heddle::detail {
+namespace {
+
+static_assert(events::in == EPOLLIN && events::out == EPOLLOUT && events::error == EPOLLERR &&
+              events::hang_up == EPOLLHUP && events::peer_hang_up == EPOLLRDHUP &&
+              events::edge == static_cast<unsigned>(EPOLLET));
+
+constexpr std::uint64_t bell_mark = ~std::uint64_t{0};
+
+std::uint64_t pack(source_name n) noexcept {
+  return (static_cast<std::uint64_t>(n.generation) << 32) | n.slot;
+}
+
+/// epoll_wait to the nanosecond; on kernels before 5.11 to the next millisecond above, so that a
+/// busy loop never wakes early.
+int wait_for_events(int set, epoll_event* list, int room, duration limit) noexcept {
+  static atomic<bool> fine{true};
+  if (limit <= duration::zero()) return ::epoll_wait(set, list, room, 0);
+  if (limit == duration::max()) return ::epoll_wait(set, list, room, -1);
+  const auto ns = limit.count();
+  if (fine.load(relaxed)) {
+    const timespec t{static_cast<time_t>(ns / 1'000'000'000),
+                     static_cast<long>(ns % 1'000'000'000)};
+    const int n = ::epoll_pwait2(set, list, room, &t, nullptr);
+    if (n >= 0 || errno != ENOSYS) return n;
+    fine.store(false, relaxed);
+  }
+  const auto ms = std::min<std::int64_t>((ns + 999'999) / 1'000'000, 1'000'000'000);
+  return ::epoll_wait(set, list, room, static_cast<int>(ms));
+}
+
+}  // namespace
+
+epoll_reactor::epoll_reactor()
+    : reactor(false),
+      set_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+  epoll_event e{};
+  e.events = EPOLLIN | EPOLLET;
+  e.data.u64 = bell_mark;
+  check(::epoll_ctl(set_.get(), EPOLL_CTL_ADD, bell_.get(), &e), "epoll_ctl");
+}
+
+epoll_reactor::~epoll_reactor() {
+  end_subscriptions();
+  io_source::orphan_all(*this);
+}
+
+unsigned epoll_reactor::poll(duration limit) {
+  epoll_event list[batch];
+  const int n = wait_for_events(set_.get(), list, batch, limit);
+  if (n <= 0) {
+    HEDDLE_ASSERT(n == 0 || errno == EINTR, "epoll_wait failed on a set of our own");
+    return 0;
+  }
+  return dispatch(list, n);
+}
+
+unsigned epoll_reactor::rescue() noexcept {
+  epoll_event list[batch];
+  const int n = ::epoll_wait(set_.get(), list, batch, 0);
+  if (n <= 0) return 0;
+  // The bell rang for the owner, and this thread has taken its edge: the owner is not in its poll,
+  // or about to look again, but whoever rang counts on the next waiting poll to return.
+  for (int i = 0; i < n; ++i)
+    if (list[i].data.u64 == bell_mark) wake();
+  return dispatch(list, n);
+}
+
+unsigned epoll_reactor::dispatch(const void* events_list, int count) noexcept {
+  const auto* list = static_cast<const epoll_event*>(events_list);
+  unsigned seen = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto mark = list[i].data.u64;
+    if (mark == bell_mark) continue;
+    ++seen;
+    io_source::at(static_cast<std::uint32_t>(mark))
+        .ready(static_cast<std::uint32_t>(mark >> 32), list[i].events);
+  }
+  return seen;
+}
+
+void epoll_reactor::wake() noexcept {
+  // Never read, so it must not run full: after 2^64 - 2 rings it would.
+  const std::uint64_t one = 1;
+  const auto n = ::write(bell_.get(), &one, sizeof one);
+  HEDDLE_ASSERT(n == static_cast<ssize_t>(sizeof one), "a write to an eventfd of our own failed");
+}
+
+io_source& epoll_reactor::watch(int descriptor, source_owner* owner, watched_for) {
+  auto& s = io_source::claim(descriptor, *this, owner);
+  epoll_event e{};
+  e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  e.data.u64 = pack(s.name());
+  if (::epoll_ctl(set_.get(), EPOLL_CTL_ADD, descriptor, &e) != 0) {
+    const int error = errno;
+    s.retire();
+    throw_system_error(error, "epoll_ctl");
+  }
+  return s;
+}
+
+void epoll_reactor::forget(int descriptor) noexcept {
+  // It is not there any more if it was closed first.
+  (void)::epoll_ctl(set_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <heddle/io/descriptors/fd.h>
+#include <heddle/io/reactor/reactor.h>
+
+namespace heddle::detail {
+
+/// Readiness by epoll. A descriptor is registered once for its life, edge-triggered in both
+/// directions: no wait re-arms anything.
+///
+/// A hogged loop's events are fetched by another thread from the same set: the kernel tells each
+/// edge to one of the two.
+class epoll_reactor final : public reactor {
+ public:
+  epoll_reactor();
+  ~epoll_reactor() override;
+
+  unsigned poll(duration limit) override;
+  void wake() noexcept override;
+  unsigned rescue() noexcept override;
+  [[nodiscard]] const char* name() const noexcept override { return "epoll"; }
+
+  io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
+  /// The kernel takes a descriptor out of the set when it is closed.
+  void unwatch(io_source&) noexcept override {}
+  void forget(int descriptor) noexcept override;
+
+ private:
+  static constexpr int batch = 256;
+
+  unsigned dispatch(const void* list, int count) noexcept;
+
+  fd set_;
+  fd bell_;  // an eventfd that is only ever written: each write is an edge
+};
+
+}  // namespace heddle::detail

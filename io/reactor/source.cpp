@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/reactor/source.h>
+
+#include <heddle/core/base/assert.h>
+#include <heddle/core/base/thread_state.h>
+#include <heddle/io/reactor/reactor.h>
+
+#include <poll.h>
+#include <pthread.h>
+
+#include <memory>
+
+namespace heddle::detail {
+namespace {
+
+constexpr std::uint32_t chunk_size = 256;
+constexpr std::uint32_t chunk_limit = 16384;  // four million descriptors
+
+// Chunks are published once and never freed: an event may name a slot at any later time.
+struct source_table {
+  spin_lock lock;
+  io_source* free = nullptr;
+  atomic<std::uint32_t> count{0};
+  atomic<io_source*> chunks[chunk_limit];
+};
+
+constinit source_table table{};
+constinit atomic<bool> generations_ignored{false};
+
+/// A forked child may have loops of its own: it shall not find the table locked by a thread that it does not have.
+void care_for_forks() {
+  static const int once = ::pthread_atfork([] { table.lock.lock(); }, [] { table.lock.unlock(); },
+                                           [] { table.lock.unlock(); });
+  (void)once;
+}
+
+}  // namespace
+
+void plant_fault_ignore_generations(bool on) noexcept {
+  generations_ignored.store(on, release);
+}  // pairs with ready()
+
+io_source& io_source::at(std::uint32_t slot) noexcept {
+  return table.chunks[slot / chunk_size].load(acquire)[slot % chunk_size];  // pairs with claim()
+}
+
+void io_source::orphan_all(reactor& ending) noexcept {
+  const auto n = table.count.load(acquire);  // pairs with claim()
+  for (std::uint32_t i = 0; i < n; ++i) {
+    auto& s = at(i);
+    if (s.home.load(acquire) != &ending) continue;  // pairs with claim() and retire()
+    source_owner* told = nullptr;
+    s.readable.lock();
+    s.writable.lock();
+    if (s.home.load(relaxed) == &ending) {
+      ending.unwatch(s);  // protocol WITHDRAW: the owner is about to close the descriptor
+      s.home.store(nullptr, relaxed);
+      told = s.owner;
+      if (told) told->hold();
+    }
+    s.writable.unlock();
+    s.readable.unlock();
+    if (told) {
+      told->reactor_gone();
+      told->drop();
+    }
+  }
+}
+
+io_source& io_source::claim(int descriptor, reactor& home, source_owner* owner) {
+  for (;;) {
+    table.lock.lock();
+    io_source* s = table.free;
+    if (s) table.free = s->next_free;
+    table.lock.unlock();
+    if (s) {
+      s->descriptor = descriptor;
+      s->owner = owner;
+      s->tells_readable = owner && owner->wants_readable();
+      s->wants_write.store(false, relaxed);
+      s->ended.store(false, relaxed);
+      s->home.store(&home, release);  // pairs with orphan_all()
+      return *s;
+    }
+    care_for_forks();
+    auto fresh = std::make_unique<io_source[]>(chunk_size);
+    table.lock.lock();
+    const auto first = table.count.load(relaxed);
+    HEDDLE_ASSERT(first / chunk_size < chunk_limit,
+                  "more descriptors are open than a process can have");
+    for (std::uint32_t i = chunk_size; i-- > 0;) {
+      fresh[i].slot = first + i;
+      fresh[i].next_free = table.free;
+      table.free = &fresh[i];
+    }
+    table.chunks[first / chunk_size].store(fresh.release(), release);  // pairs with at()
+    table.count.store(first + chunk_size, release);                    // pairs with orphan_all()
+    table.lock.unlock();
+  }
+}
+
+unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
+  const auto stale = [&] {
+    return generation_.load(relaxed) != generation && !generations_ignored.load(relaxed);
+  };
+  unsigned woken = 0;
+  if (what & events::readable) {
+    waiter* w = nullptr;
+    source_owner* told = nullptr;
+    bool failed = false;
+    readable.lock();
+    if (!stale()) {
+      failed = (what & events::error) != 0;
+      if (owner && (failed || tells_readable)) {
+        told = owner;
+        told->hold();
+      }
+      if (what & (events::error | events::hang_up | events::peer_hang_up))
+        ended.store(true, relaxed);
+      edges_.store(edges_.load(relaxed) + 1, release);  // pairs with edges(): `ended` is seen too
+      w = readable.claim_first();
+    }
+    readable.unlock();
+    if (w) {
+      schedule(*w->task);
+      ++woken;
+    }
+    if (told) {
+      if (failed) told->failed(0);
+      told->readable();
+      told->drop();
+      ++woken;
+    }
+  }
+  if ((what & events::writable) &&
+      wants_write.load(seq_cst)) {  // pairs with the store before the last try
+    waiter* w = nullptr;
+    source_owner* told = nullptr;
+    writable.lock();
+    if (!stale()) {
+      wants_write.store(false, relaxed);
+      w = writable.claim_first();
+      if (owner) {
+        told = owner;
+        told->hold();
+      }
+    }
+    writable.unlock();
+    if (w) {
+      schedule(*w->task);
+      ++woken;
+    }
+    if (told) {
+      told->writable();
+      told->drop();
+      ++woken;
+    }
+  }
+  return woken;
+}
+
+void io_source::retire() noexcept {
+  work_list todo;
+  readable.lock();
+  writable.lock();
+  if (auto* r = home.load(relaxed)) r->unwatch(*this);
+  generation_.store(generation_.load(relaxed) + 1, release);  // pairs with generation()
+  while (waiter* w = readable.claim_first()) todo.schedule(*w->task);
+  while (waiter* w = writable.claim_first()) todo.schedule(*w->task);
+  home.store(nullptr, release);  // pairs with orphan_all(): the reactor is not called any more
+  owner = nullptr;
+  descriptor = -1;
+  lent_chunk* unread = kernel.first;
+  kernel.first = kernel.last = nullptr;
+  const bool is_free = kernel.operations == 0;
+  kernel.retired = true;
+  writable.unlock();
+  readable.unlock();
+  todo.settle();
+  while (unread) {
+    auto* c = unread;
+    unread = c->next;
+    c->lender->give_back(*c);
+  }
+  if (is_free) free_slot();
+}
+
+void io_source::free_slot() noexcept {
+  kernel = {};
+  table.lock.lock();
+  next_free = table.free;
+  table.free = this;
+  table.lock.unlock();
+}
+
+reactor* reactor_here() noexcept { return this_thread().loop ? &current_reactor() : nullptr; }
+
+// Nothing of the waiter may be touched once the lock is released: its task may be running.
+HEDDLE_NOINLINE bool readable_wait::suspend(task_record& t) noexcept {
+  auto& q = source_.readable;
+  q.lock();
+  const bool waits =
+      source_.generation() == generation_ && source_.edges() == seen_ && q.suspend(*this, t);
+  q.unlock();
+  return waits;
+}
+
+HEDDLE_NOINLINE bool writable_wait::suspend(task_record& t) noexcept {
+  auto& q = source_.writable;
+  q.lock();
+  bool waits = source_.generation() == generation_;
+  if (waits) {
+    source_.wants_write.store(true, seq_cst);  // pairs with ready()
+    pollfd now{source_.descriptor, POLLOUT, 0};
+    waits = ::poll(&now, 1, 0) == 0 && q.suspend(*this, t);
+  }
+  q.unlock();
+  return waits;
+}
+
+}  // namespace heddle::detail

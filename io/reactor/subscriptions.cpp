@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/reactor/subscriptions.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/signals/signal_place.h>
+#include <heddle/sched/runtime/handler.h>
+#include <heddle/sched/loop.h>
+
+#include <poll.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+namespace heddle::detail {
+namespace {
+
+/// Counted: the table holds one reference, every callback on its way another.
+class counted_owner : public source_owner {
+ public:
+  void hold() noexcept override { refs_.fetch_add(1, relaxed); }
+  void drop() noexcept override {
+    if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
+  }
+  void reactor_gone() noexcept override {}
+
+ protected:
+  virtual ~counted_owner() = default;
+
+ private:
+  atomic<std::uint32_t> refs_{1};
+};
+
+class owner_ref {
+ public:
+  explicit owner_ref(counted_owner& o) noexcept : owner_(&o) { o.hold(); }
+  owner_ref(owner_ref&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)) {}
+  ~owner_ref() {
+    if (owner_) owner_->drop();
+  }
+
+ private:
+  counted_owner* owner_;
+};
+
+/// False: the loop takes no more callbacks, or there is no memory for one.
+template <class F>
+bool post(loop& home, F&& f) noexcept {
+  try {
+    (void)home.call_soon(std::forward<F>(f));
+    return true;
+  } catch (...) { return false; }
+}
+
+}  // namespace
+
+/// One descriptor with up to two handlers, which are called for as long as it is ready. The reactor
+/// tells edges, so after each call the descriptor is asked again.
+//
+// Protocol AGAIN. A side is `posted` from the decision to call its handler until it has been called
+// and the descriptor has been asked. An edge that comes meanwhile changes nothing: the asking, under
+// the same lock as the end of `posted`, sees what it tells of; one that comes later posts anew.
+class descriptor_watch final : public counted_owner {
+ public:
+  descriptor_watch(int descriptor, driver& watcher)
+      : descriptor_(descriptor), reactor_(static_cast<reactor&>(watcher)) {
+    try {
+      source_ = &reactor_.watch(descriptor, this, watched_for::both_ways);
+    } catch (const std::system_error& e) {
+      if (e.code().value() == EEXIST)
+        throw_usage("descriptor " + std::to_string(descriptor) +
+                    " is watched already: is it a stream's?");
+      throw;
+    }
+  }
+
+  /// Leaves in `what` who was called before.
+  void set(bool writing, loop& home, counted_ptr<handler>& what) {
+    const std::lock_guard lock(mutex_);
+    side& s = sides_[writing];
+    std::swap(s.what, what);
+    s.home = &home;
+    if (!s.posted) look(writing);
+  }
+  /// What was there.
+  counted_ptr<handler> clear(bool writing) noexcept {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(sides_[writing].what, counted_ptr<handler>());
+  }
+  [[nodiscard]] bool idle() noexcept {
+    const std::lock_guard lock(mutex_);
+    return !sides_[0].what && !sides_[1].what;
+  }
+  /// The descriptor is the user's again. `open`: the reactor is still there.
+  void end(bool open) noexcept {
+    source_->retire();
+    if (open) reactor_.forget(descriptor_);
+  }
+
+ private:
+  struct side {
+    counted_ptr<handler> what;
+    loop* home = nullptr;
+    bool posted = false;
+  };
+
+  ~descriptor_watch() override = default;
+
+  [[nodiscard]] bool wants_readable() const noexcept override { return true; }
+  void readable() noexcept override { told(false); }
+  void writable() noexcept override { told(true); }
+
+  void told(bool writing) noexcept {
+    const std::lock_guard lock(mutex_);
+    side& s = sides_[writing];
+    if (s.what && !s.posted) post_call(writing);
+  }
+
+  // Under the lock, and nothing is posted: asks the descriptor.
+  void look(bool writing) noexcept {
+    side& s = sides_[writing];
+    if (!s.what || !source_) return;
+    if (writing) source_->wants_write.store(true, seq_cst);  // pairs with io_source::ready()
+    pollfd now{descriptor_, static_cast<short>(writing ? POLLOUT : POLLIN), 0};
+    if (::poll(&now, 1, 0) > 0 && !(now.revents & POLLNVAL)) post_call(writing);
+  }
+
+  void post_call(bool writing) noexcept {
+    side& s = sides_[writing];
+    s.posted = true;
+    if (!post(*s.home, [kept = owner_ref(*this), this, writing] { call(writing); }))
+      s.posted = false;
+  }
+
+  // On its loop.
+  void call(bool writing) {
+    struct asker {
+      descriptor_watch& self;
+      bool writing;
+      ~asker() {
+        const std::lock_guard lock(self.mutex_);
+        self.sides_[writing].posted = false;
+        self.look(writing);
+      }
+    };
+    counted_ptr<handler> what;
+    {
+      const std::lock_guard lock(mutex_);
+      what = sides_[writing].what;
+    }
+    const asker at_end{*this, writing};
+    if (what) what->call();
+  }
+
+  const int descriptor_;
+  reactor& reactor_;
+  io_source* source_ = nullptr;
+  std::mutex mutex_;
+  side sides_[2];  // reading, writing
+};
+
+/// The signal handlers of a runtime.
+class signal_watch final : public counted_owner {
+ public:
+  explicit signal_watch(driver& watcher) {
+    source_ = &static_cast<reactor&>(watcher).watch(place_.bell(), this, watched_for::reading);
+  }
+
+  /// Leaves in `what` who was called before.
+  void set(int number, loop& home, counted_ptr<handler>& what) {
+    const std::lock_guard lock(mutex_);
+    auto& l = handlers_[number];
+    std::swap(l.what, what);
+    l.home = &home;
+    if (what) return;
+    try {
+      place_.want(number);  // it may come at once
+    } catch (...) {
+      std::swap(l.what, what);
+      handlers_.erase(number);
+      throw;
+    }
+  }
+  counted_ptr<handler> clear(int number) noexcept {
+    const std::lock_guard lock(mutex_);
+    const auto at = handlers_.find(number);
+    if (at == handlers_.end()) return {};
+    auto what = std::move(at->second.what);
+    handlers_.erase(at);
+    place_.unwant(number);
+    return what;
+  }
+  void end() noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& [number, h] : handlers_) place_.unwant(number);
+    }
+    source_->retire();
+  }
+
+ private:
+  struct line {
+    counted_ptr<handler> what;
+    loop* home = nullptr;
+  };
+
+  ~signal_watch() override = default;
+
+  [[nodiscard]] bool wants_readable() const noexcept override { return true; }
+  void readable() noexcept override {
+    while (const int number = place_.take()) {
+      const std::lock_guard lock(mutex_);
+      const auto at = handlers_.find(number);
+      if (at == handlers_.end()) continue;
+      (void)post(*at->second.home, [kept = owner_ref(*this), this, number, what = at->second.what] {
+        if (is_still(number, what)) what->call();
+      });
+    }
+  }
+  [[nodiscard]] bool is_still(int number, const counted_ptr<handler>& what) {
+    const std::lock_guard lock(mutex_);
+    const auto at = handlers_.find(number);
+    return at != handlers_.end() && at->second.what.get() == what.get();
+  }
+
+  signal_place place_;
+  io_source* source_ = nullptr;
+  std::mutex mutex_;
+  std::map<int, line> handlers_;
+};
+
+subscriptions::subscriptions() = default;
+
+subscriptions::~subscriptions() {
+  for (const auto& [number, watch] : descriptors_) {
+    (void)watch->clear(false);
+    (void)watch->clear(true);
+    watch->end(false);
+    watch->drop();
+  }
+  if (signals_) {
+    signals_->end();
+    signals_->drop();
+  }
+}
+
+void subscriptions::add(occasion when, int number, loop& home, driver& watcher,
+                        counted_ptr<handler> what) {
+  // What is replaced goes when the lock is released: its destructor is the user's.
+  counted_ptr<handler> held = std::move(what);
+  const std::lock_guard lock(mutex_);
+  if (when == occasion::signal) {
+    check_signal(number);
+    if (!signals_) signals_ = new signal_watch(watcher);
+    signals_->set(number, home, held);
+    return;
+  }
+  if (number < 0) throw bad_value("no descriptor has the number " + std::to_string(number));
+  auto& watch = descriptors_[number];
+  if (!watch) {
+    try {
+      watch = new descriptor_watch(number, watcher);
+    } catch (...) {
+      descriptors_.erase(number);
+      throw;
+    }
+  }
+  watch->set(when == occasion::writable, home, held);
+}
+
+bool subscriptions::remove(occasion when, int number) {
+  counted_ptr<handler> removed;  // as above
+  const std::lock_guard lock(mutex_);
+  if (when == occasion::signal) {
+    check_signal(number, false);
+    if (signals_) removed = signals_->clear(number);
+    return removed.get() != nullptr;
+  }
+  const auto at = descriptors_.find(number);
+  if (at == descriptors_.end()) return false;
+  auto* watch = at->second;
+  removed = watch->clear(when == occasion::writable);
+  if (watch->idle()) {
+    watch->end(true);
+    watch->drop();
+    descriptors_.erase(at);
+  }
+  return removed.get() != nullptr;
+}
+
+// ------------------------------------------------------------------- reactor
+
+reactor::reactor(bool moves_bytes) noexcept : moves_bytes_(moves_bytes) {}
+reactor::~reactor() = default;
+
+void reactor::subscribe(occasion when, int number, loop& home, driver& watcher,
+                        counted_ptr<handler> what) {
+  {
+    const std::lock_guard lock(subscribing_);
+    if (!subscriptions_) subscriptions_ = std::make_unique<subscriptions>();
+  }
+  subscriptions_->add(when, number, home, watcher, std::move(what));
+}
+
+bool reactor::unsubscribe(occasion when, int number) {
+  {
+    const std::lock_guard lock(subscribing_);
+    if (!subscriptions_) subscriptions_ = std::make_unique<subscriptions>();
+  }
+  return subscriptions_->remove(when, number);
+}
+
+void reactor::end_subscriptions() noexcept { subscriptions_.reset(); }
+
+}  // namespace heddle::detail

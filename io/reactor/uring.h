@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <heddle/core/base/spin_lock.h>
+#include <heddle/io/descriptors/fd.h>
+#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/reactor/uring_buffers.h>
+
+#include <liburing.h>
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heddle::detail {
+
+/// The most bytes that one send hands to the kernel: an entry holds 32 bits of a length.
+inline constexpr std::size_t most_sent_at_once = std::size_t{1} << 30;
+/// What a stream holds unread beyond the limit of its reader, whatever the peer sends.
+inline constexpr std::size_t most_unread = 256 * 1024;
+
+/// Completions by io_uring. Listeners and the like are polled (multishot); streams receive by one
+/// multishot operation into lent buffers and send by one operation at a time. Operations are
+/// gathered and submitted with the next poll: one system call for all of them.
+///
+/// Problem   A hogged loop must not block its connections, so another thread has to see its
+///           completions.
+/// Rejected  DEFER_TASKRUN and SINGLE_ISSUER: then no other thread ever does, for some 3 % of
+///           speed.
+/// Chosen    COOP_TASKRUN. rescue() makes the hog's kernel side post what is due by membarrier,
+///           which interrupts every thread of the process, and reaps it here.
+///
+/// Protocol OWED. The kernel cancels what a thread has submitted when that thread ends, and a
+/// submission takes along the entries of everybody. So loops alone submit, since they live as long
+/// as the ring. Any other thread marks the operation in its source, puts the source into the list of
+/// the owed, and rings the bell; the owner submits before its next wait, or a rescuer does. The same
+/// list takes what a loop cannot submit because the kernel has no room, so nobody spins for room.
+/// Cost: a foreign thread's operation begins when the loop comes round.
+/// What the kernel cancels although nobody asked for it is armed again.
+///
+/// Protocol WITHDRAW. An entry names its descriptor by number, and whoever ends a watch may close
+/// the descriptor at once. So unwatch() turns what was not submitted yet into operations that do
+/// nothing. An entry that the owner is just handing to the kernel is awaited: the owner is inside a
+/// system call and needs no lock of ours until the entry is taken.
+///
+/// Protocol CAP. A multishot receive cannot be stopped while its peer floods it: a cancellation does
+/// not find a receive that waits to be continued. So each is told to end after most_unread bytes. A
+/// kernel before 6.17 refuses that; there each receive takes one buffer, for one entry more a message.
+//
+// Locks, in this order:
+//   reap_    one thread at a time takes completions and acts on them, so that the pieces of a
+//            stream stay in order
+//   (a source's locks)
+//   queue_   the submission queue and the list of the owed. Reaping takes it too, if only to see
+//            what those wrote who queued
+// starved_, last_starved_  under reap_
+class uring_reactor final : public reactor {
+ public:
+  uring_reactor();
+  ~uring_reactor() override;
+
+  unsigned poll(duration limit) override;
+  void wake() noexcept override;
+  unsigned rescue() noexcept override;
+  [[nodiscard]] const char* name() const noexcept override { return "io_uring"; }
+
+  io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
+  void unwatch(io_source& source) noexcept override;
+  void receive_more(io_source& source) noexcept override;
+  void send(io_source& source, int descriptor, const char* data,
+            std::size_t size) noexcept override;
+  [[nodiscard]] reactor& nearest() noexcept override;
+  [[nodiscard]] bool collect() noexcept override;
+
+ private:
+  struct completion {
+    std::uint64_t mark;
+    int result;
+    unsigned flags;
+  };
+  /// What a mark names: generation, slot and kind of operation.
+  enum class operation : std::uint8_t {
+    ignored,
+    bell,
+    poll_each,
+    poll_once,
+    receive,
+    send,
+    cancel_each,
+    cancel_once,
+  };
+  static constexpr unsigned kind_bits = 4;
+  static constexpr std::uint8_t bit(operation kind) noexcept {
+    return static_cast<std::uint8_t>(1u << static_cast<unsigned>(kind));
+  }
+  static constexpr std::uint64_t mark_of(operation kind, std::uint32_t slot = 0,
+                                         std::uint32_t generation = 0) noexcept {
+    return (static_cast<std::uint64_t>(generation) << 32) |
+           (static_cast<std::uint64_t>(slot) << kind_bits) | static_cast<std::uint64_t>(kind);
+  }
+  static constexpr operation kind_of(std::uint64_t mark) noexcept {
+    return static_cast<operation>(mark & ((1u << kind_bits) - 1));
+  }
+
+  [[nodiscard]] static constexpr operation poll_of(std::uint8_t armed) noexcept {
+    return (armed & bit(operation::poll_once)) != 0 ? operation::poll_once : operation::poll_each;
+  }
+  [[nodiscard]] static constexpr operation cancel_of(operation poll) noexcept {
+    return poll == operation::poll_once ? operation::cancel_once : operation::cancel_each;
+  }
+
+  // Submission: uring_reactor.cpp
+  void begin(io_source& s, operation kind, std::uint32_t generation) noexcept;
+  [[nodiscard]] bool put(io_source& s, operation kind, std::uint32_t generation) noexcept;
+  void owe(io_source& s, operation kind, std::uint32_t generation) noexcept;
+  [[nodiscard]] io_uring_sqe* entry_locked() noexcept;
+  void prepare(io_uring_sqe& e, io_source& s, operation kind, std::uint32_t generation) noexcept;
+  void submit_owed_locked() noexcept;
+  [[nodiscard]] bool withdraw(io_source& s, operation kind) noexcept;
+  void submit_locked() noexcept;
+  unsigned publish_locked() noexcept;
+  int enter(unsigned submit, unsigned wait_for, duration limit) noexcept;
+  void arm_bell() noexcept;
+  void arm_poll(io_source& s, operation kind) noexcept;
+  [[nodiscard]] bool on_own_thread() const noexcept;
+  [[nodiscard]] bool on_a_loop_of_ours() const noexcept;
+
+  // Completion: uring_completions.cpp
+  [[nodiscard]] unsigned completions_ready() const noexcept;
+  unsigned reap_locked() noexcept;
+  void completed(const completion& c) noexcept;
+  void polled(io_source& s, std::uint32_t generation, const completion& c) noexcept;
+  void received(io_source& s, std::uint32_t generation, const completion& c) noexcept;
+  [[nodiscard]] lent_chunk* chunk_of(const completion& c) noexcept;
+  void receive_ended(io_source& s, const completion& c) noexcept;
+  void was_sent(io_source& s, const completion& c) noexcept;
+  void was_cancelled(io_source& s, std::uint32_t generation, const completion& c) noexcept;
+  void starve(io_source& s) noexcept;
+  void feed_starved() noexcept;
+  void end_operation(io_source& s) noexcept;
+
+  io_uring ring_;
+  spin_lock queue_;
+  spin_lock reap_;
+  uring_buffers* buffers_ = nullptr;
+  fd bell_;
+  bool bell_owed_ = false;           // under queue_
+  io_source* first_owed_ = nullptr;  // under queue_
+  io_source* last_owed_ = nullptr;
+  atomic<bool> owner_enters_{false};  // the owner hands entries to the kernel without queue_
+  atomic<bool> has_owner_{false};
+  atomic<runtime_number> runtime_{0};  // the owner's
+  atomic<bool> ending_{false};
+  pthread_t owner_{};
+  io_source* starved_ = nullptr;
+  io_source* last_starved_ = nullptr;
+  atomic<bool> anybody_starves_{false};  // a hint for poll()
+  atomic<unsigned> operations_{0};       // in this ring
+};
+
+/// Tries a ring with all that is needed of it. Throws std::system_error telling what the kernel
+/// refused.
+void probe_uring();
+
+/// Acts as if the kernel refused to end a receive after so many bytes, for the test of what is done
+/// then.
+void plant_fault_no_receive_cap(bool on) noexcept;
+
+}  // namespace heddle::detail

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// How a server takes its guests in: protocol GUEST, at the head of server_core.h.
+#include <heddle/io/servers/server_core.h>
+
+#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/descriptors/socket.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/runtime.h>
+#include <heddle/sched/sleep.h>
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <new>
+
+namespace heddle::detail {
+namespace {
+
+/// The kernel has no room for another socket: the next guest would fare no better.
+bool is_exhaustion(int code) noexcept {
+  return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
+}
+
+void report_to_handler(const char* message, const std::exception_ptr& error) noexcept {
+  try {
+    error_context what;
+    what.message = message;
+    what.error = error;
+    heddle::current_runtime().report(what);
+  } catch (const std::bad_alloc&) {
+    // Nothing can be told now.
+  }
+}
+
+std::exception_ptr accept_error(int code, const address& where) noexcept {
+  try {
+    throw_system_error(code, "accept", where.to_string());
+  } catch (...) { return std::current_exception(); }
+}
+
+/// The task's own cancellation, and not that of another task that its handler awaited.
+bool cancelled_itself() noexcept {
+  const any_task self = current_task();
+  return !self.valid() || self.cancelling() != 0;
+}
+
+// The ticket is a parameter: it counts the handler until its frame is gone, also if it never began.
+task<> run_connection(std::shared_ptr<server_core> s, connection c,
+                      [[maybe_unused]] handler_ticket ticket) {
+  const server_core::running_handler here(*s);
+  std::exception_ptr error;
+  try {
+    task<> work = s->handle(std::move(c));
+    co_await work;
+  } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
+    if (cancelled_itself()) throw;
+    error = std::current_exception();
+  } catch (...) { error = std::current_exception(); }
+  if (error) {
+    error_context what;
+    what.message = "unhandled exception in connection handler";
+    what.error = error;
+    what.task = current_task().get_name();
+    heddle::current_runtime().report(what);
+  }
+}
+
+}  // namespace
+
+accepted server_core::accept_some(listener& l) {
+  for (int i = 0; i < options_.backlog; ++i) {
+    if (l.stopped()) return accepted::ended;
+    sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    fd socket(::accept4(l.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length,
+                        SOCK_NONBLOCK | SOCK_CLOEXEC));
+    const int code = socket.valid() ? 0 : errno;
+    if (code == EAGAIN || code == EWOULDBLOCK) return accepted::drained;
+    if (code == EINTR) continue;
+    if (code == EINVAL || code == EBADF) {  // no listening socket any more
+      if (!l.stopped())
+        report_to_handler("a listening socket was ended by others",
+                          accept_error(code, where_.front()));
+      return accepted::ended;
+    }
+    if (is_exhaustion(code)) {
+      report_pause(code);
+      return accepted::failing;
+    }
+    std::exception_ptr error;
+    if (code != 0) {
+      error = accept_error(code, where_.front());
+    } else {
+      try {
+        const address from(reinterpret_cast<const sockaddr*>(&peer), length);
+        if (!admit(std::move(socket), from)) return accepted::ended;
+        l.failures = 0;
+      } catch (const fatal_error&) { throw; } catch (...) {
+        error = std::current_exception();
+      }
+    }
+    if (error && pauses_after(l, error)) return accepted::failing;
+  }
+  return accepted::more;
+}
+
+/// False: the server was closed meanwhile. What it throws has dropped the connection.
+bool server_core::admit(fd socket, const address& from) {
+  if (options_.no_delay) set_no_delay(socket.get(), where_.front().family());
+  stream_core* core = stream_core::open(std::move(socket), current_reactor(),
+                                        watched_for::streaming, options_.limit, from);
+  changed_.lock();
+  const bool late = closed_;  // and who closed it may have closed its clients, too
+  if (!late) {
+    core->tell(shared_from_this());
+    ++live_;
+    ++handlers_;
+    core->next = first_;
+    if (first_) first_->previous = core;
+    first_ = core;
+  }
+  changed_.unlock();
+  connection both = make_connection(core);
+  if (late) {
+    both.writer.abort();
+    return false;
+  }
+  handler_ticket ticket(shared_from_this());
+  task_options named;
+  named.name = options_.name;
+  create_task(run_connection(shared_from_this(), std::move(both), std::move(ticket)), named);
+  return true;
+}
+
+/// Reports a guest that could not be taken in. True: it was not the first in a row, so the cause
+/// stays.
+bool server_core::pauses_after(listener& l, std::exception_ptr error) noexcept {
+  const bool stays = ++l.failures >= most_failures_in_a_row;
+  report_to_handler(stays ? "a connection was dropped while it was accepted; accepting pauses for "
+                            "a second"
+                          : "a connection was dropped while it was accepted",
+                    error);
+  return stays;
+}
+
+// Every listener runs into it at about the same time; it is told once.
+void server_core::report_pause(int code) noexcept {
+  const auto now = clock::now();
+  changed_.lock();
+  const bool told = now < paused_until_;
+  if (!told) paused_until_ = now + accept_pause;
+  changed_.unlock();
+  if (!told) report_to_handler("accepting pauses for a second", accept_error(code, where_.front()));
+}
+
+task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) {
+  struct closer {
+    server_core& server;
+    listener& at;
+    ~closer() {
+      if (!at.stopped()) server.close();
+    }
+  } const at_end{*s, *l};
+  for (;;) {
+    const auto seen = l->source().edges();
+    switch (s->accept_some(*l)) {
+      case accepted::ended: co_return;
+      case accepted::more: co_await yield_now(); break;
+      case accepted::failing: {
+        bool paused = false;
+        try {
+          co_await sleep(accept_pause);
+          paused = true;
+        } catch (const std::bad_alloc&) {
+          // Not even a timer can be had.
+        }
+        if (!paused) co_await yield_now();
+        break;
+      }
+      case accepted::drained: {
+        readable_wait next(l->source(), l->name(), seen, "accept");
+        co_await next;
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/servers/server_core.h>
+
+#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/descriptors/socket.h>
+#include <heddle/sched/create_task.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace heddle::detail {
+
+// --- listener ---
+
+void listener::start(int backlog, const address& where) {
+  check(::listen(socket_.get(), backlog), "listen", where.to_string());
+  auto& home = static_cast<reactor&>(driver_of(loop_));
+  source_ = &home.watch(socket_.get(), nullptr, watched_for::reading);
+  name_ = source_->name();
+  watched_.store(source_, seq_cst);  // pairs with stop(): one of the two sees the other
+  if (stopped_.load(seq_cst)) end_watch();
+}
+
+void listener::stop() noexcept {
+  if (stopped_.exchange(true, seq_cst)) return;  // pairs with stopped() and start()
+  // Refuses from now on, also while another thread is inside accept.
+  ::shutdown(socket_.get(), SHUT_RDWR);
+  end_watch();
+}
+
+void listener::end_watch() noexcept {
+  io_source* watched = watched_.exchange(nullptr, seq_cst);  // pairs with start(): once
+  if (!watched) return;
+  ::shutdown(socket_.get(), SHUT_RDWR);  // it may have begun to listen after stop() looked
+  watched->retire();
+}
+
+// --- handlers, and waiting for the end ---
+
+handler_ticket::~handler_ticket() {
+  if (server_) server_->handler_ended();
+}
+
+void server_core::handler_ended() noexcept {
+  work_list todo;
+  connection_handler over;
+  changed_.lock();
+  --handlers_;
+  give_up_handler_locked(over);
+  wake_if_emptier_locked(todo);
+  changed_.unlock();
+  todo.settle();
+}
+
+// What the last connection lets go of may be let go of under a ring's lock. So the user's handler
+// goes before, as soon as no guest can need it, and with no lock held.
+void server_core::give_up_handler_locked(connection_handler& over) noexcept {
+  if (closed_ && handlers_ == 0) over.swap(handler_);
+}
+
+server_core::running_handler::running_handler(server_core& s) noexcept
+    : server_(s), task_(current_task()) {
+  s.changed_.lock();
+  next_ = s.first_running_;
+  if (next_) next_->previous_ = this;
+  s.first_running_ = this;
+  ++s.handlers_running_;
+  const bool late = s.cancels_handlers_;
+  s.changed_.unlock();
+  if (late) (void)task_.cancel();
+}
+
+server_core::running_handler::~running_handler() {
+  server_.changed_.lock();
+  (previous_ ? previous_->next_ : server_.first_running_) = next_;
+  if (next_) next_->previous_ = previous_;
+  --server_.handlers_running_;
+  server_.changed_.unlock();
+}
+
+server_core::until server_core::starts_waiting() noexcept {
+  const any_task self = current_task();
+  work_list todo;
+  changed_.lock();
+  const running_handler* h = first_running_;
+  while (h && h->task_ != self) h = h->next_;
+  if (h) {
+    ++handlers_waiting_;
+    wake_if_emptier_locked(todo);
+  }
+  changed_.unlock();
+  todo.settle();
+  return h ? until::others_gone : until::empty;
+}
+
+void server_core::stops_waiting() noexcept {
+  changed_.lock();
+  --handlers_waiting_;
+  changed_.unlock();
+}
+
+bool server_core::reached_locked(until what) const noexcept {
+  if (!closed_ || what == until::closed) return closed_;
+  return live_ == 0 && handlers_ == (what == until::others_gone ? handlers_waiting_ : 0);
+}
+
+bool server_core::reached(until what) noexcept {
+  changed_.lock();
+  const bool is = reached_locked(what);
+  changed_.unlock();
+  return is;
+}
+
+namespace {
+
+class server_wait final : public queue_waiter {
+ public:
+  server_wait(server_core& s, server_core::until what) noexcept
+      : queue_waiter(s.changed_), server_(s), what_(what) {}
+
+  [[nodiscard]] static bool await_ready() noexcept { return false; }
+  template <heddle_promise P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
+    return suspend(h.promise().suspending(h));
+  }
+  void await_resume() {
+    if (cancelled_at_resume(*this)) throw_cancelled(*task);
+  }
+  const char* name() const noexcept override { return "server"; }
+
+ private:
+  HEDDLE_NOINLINE bool suspend(task_record& t) noexcept {
+    server_.changed_.lock();
+    const bool waits = !server_.reached_locked(what_) && server_.changed_.suspend(*this, t);
+    server_.changed_.unlock();
+    return waits;
+  }
+
+  server_core& server_;
+  const server_core::until what_;
+};
+
+}  // namespace
+
+task<> wait_for_server(std::shared_ptr<server_core> s, bool empty) {
+  struct waiting {
+    server_core& server;
+    const server_core::until what;
+    waiting(server_core& at, bool wants_empty) noexcept
+        : server(at), what(wants_empty ? at.starts_waiting() : server_core::until::closed) {}
+    waiting(const waiting&) = delete;
+    ~waiting() {
+      if (what == server_core::until::others_gone) server.stops_waiting();
+    }
+  } const here(*s, empty);
+  while (!s->reached(here.what)) {
+    server_wait next(*s, here.what);
+    co_await next;
+  }
+}
+
+// --- start and end ---
+
+fd server_core::bind_one(const address& at, bool shared) const {
+  fd s = make_stream_socket(at.family(), at);
+  if (at.is_ip()) {
+    set_option(s.get(), SOL_SOCKET, SO_REUSEADDR, 1, "setsockopt SO_REUSEADDR", at);
+    if (shared) set_option(s.get(), SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt SO_REUSEPORT", at);
+  }
+  if (at.family() == AF_INET6)
+    set_option(s.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1, "setsockopt IPV6_V6ONLY", at);
+  check(::bind(s.get(), at.data(), at.size()), "bind", at.to_string());
+  return s;
+}
+
+void server_core::bind(const std::vector<address>& at, unsigned loops) {
+  std::uint16_t port = 0;
+  for (address a : at) {
+    if (a.is_ip() && a.port() == 0) a.set_port(port);  // one port for all the addresses
+    const bool shared = options_.reuse_port && a.is_ip() && loops > 1;
+    fd first;
+    try {
+      // Without SO_REUSEPORT first: with it the kernel would let two servers share a port unawares.
+      if (shared && a.port() != 0) bind_one(a, false).reset();
+      first = bind_one(a, shared);
+    } catch (const std::system_error& e) {
+      // A machine without IPv6 still lists its addresses.
+      const bool unsupported =
+          e.code().value() == EAFNOSUPPORT || e.code().value() == EADDRNOTAVAIL;
+      if (unsupported && at.size() > 1 && a.family() == AF_INET6) continue;
+      throw;
+    }
+    const address bound = address::local_of(first.get());
+    if (bound.is_ip()) port = bound.port();
+    where_.push_back(bound);
+    if (a.family() == AF_UNIX && a.host()[0] != '\0') {
+      path_ = a.host();
+      if (::stat(path_.c_str(), &path_identity_) != 0) path_.clear();
+    }
+    listeners_.push_back(std::make_shared<listener>(std::move(first), 0));
+    for (unsigned i = 1; shared && i < loops; ++i)
+      listeners_.push_back(std::make_shared<listener>(bind_one(bound, true), i));
+  }
+  if (listeners_.empty())
+    throw_system_error(EADDRNOTAVAIL, "bind", at.empty() ? std::string() : at.front().to_string());
+}
+
+void server_core::start() {
+  std::vector<std::shared_ptr<listener>> mine;
+  changed_.lock();
+  const bool was_closed = closed_;
+  const bool already = serving_;
+  if (!was_closed && !already) {
+    serving_ = true;
+    mine = listeners_;
+  }
+  changed_.unlock();
+  if (was_closed) detail::throw_usage("the server is closed");
+  if (already) return;
+  try {
+    for (auto& l : mine) l->start(options_.backlog, where_.front());
+    for (auto& l : mine) {
+      task_options named;
+      named.name = "accept " + where_.front().to_string();
+      auto t = create_task(accept_loop(shared_from_this(), l), named);
+      changed_.lock();
+      const bool late = closed_;
+      if (!late) accepting_.push_back(t);
+      changed_.unlock();
+      if (late) t.cancel();
+    }
+  } catch (...) {
+    close();
+    throw;
+  }
+}
+
+void server_core::close() noexcept {
+  std::vector<std::shared_ptr<listener>> listeners;
+  std::vector<any_task> accepting;
+  work_list todo;
+  connection_handler over;
+  changed_.lock();
+  closed_ = true;
+  give_up_handler_locked(over);
+  serving_ = false;
+  listeners.swap(listeners_);
+  accepting.swap(accepting_);
+  wake_all_locked(todo);
+  changed_.unlock();
+  for (auto& l : listeners) l->stop();
+  for (auto& t : accepting) t.cancel();
+  todo.settle();
+  if (!listeners.empty()) remove_path();
+}
+
+void server_core::remove_path() noexcept {
+  if (path_.empty() || !options_.cleanup_socket) return;
+  struct stat now{};
+  if (::stat(path_.c_str(), &now) == 0 && now.st_ino == path_identity_.st_ino &&
+      now.st_dev == path_identity_.st_dev)
+    ::unlink(path_.c_str());
+  path_.clear();
+}
+
+void server_core::closed(stream_core& core) noexcept {
+  work_list todo;
+  changed_.lock();
+  (core.previous ? core.previous->next : first_) = core.next;
+  if (core.next) core.next->previous = core.previous;
+  core.next = core.previous = nullptr;
+  --live_;
+  wake_if_emptier_locked(todo);
+  changed_.unlock();
+  todo.settle();
+}
+
+void server_core::for_each_client(void (stream_core::*f)() noexcept) {
+  // References first: ending one takes the lock, and may drop the last reference but ours. What is
+  // accepted while memory is reserved must not be passed over.
+  std::vector<stream_core*> all;
+  for (bool fits = false; !fits;) {
+    all.reserve(look().live + 16);
+    changed_.lock();
+    fits = live_ <= all.capacity();
+    for (auto* c = fits ? first_ : nullptr; c; c = c->next) {
+      c->ref();
+      all.push_back(c);
+    }
+    changed_.unlock();
+  }
+  for (auto* c : all) {
+    (c->*f)();
+    c->unref();
+  }
+}
+
+void server_core::cancel_handlers() {
+  // Outside the lock: what a cancellation wakes may end at once, and takes the lock then.
+  std::vector<any_task> all;
+  for (bool fits = false; !fits;) {
+    changed_.lock();
+    const auto n = handlers_running_;
+    changed_.unlock();
+    all.reserve(n + 16);
+    changed_.lock();
+    fits = handlers_running_ <= all.capacity();
+    cancels_handlers_ = closed_;
+    for (auto* h = fits ? first_running_ : nullptr; h; h = h->next_) all.push_back(h->task_);
+    changed_.unlock();
+  }
+  for (const auto& t : all) (void)t.cancel();
+}
+
+std::vector<int> server_core::sockets() {
+  std::vector<int> out;
+  out.reserve(where_.size() * 256);
+  changed_.lock();
+  for (const auto& l : listeners_) out.push_back(l->descriptor());
+  changed_.unlock();
+  return out;
+}
+
+void server_core::begin_forever() {
+  changed_.lock();
+  const bool was_closed = closed_;
+  const bool twice = forever_;
+  if (!was_closed) forever_ = true;
+  changed_.unlock();
+  if (was_closed) detail::throw_usage("serve_forever on a closed server");
+  if (twice) detail::throw_usage("serve_forever runs already");
+}
+
+server_core::view server_core::look() noexcept {
+  changed_.lock();
+  const view v{serving_, closed_, live_};
+  changed_.unlock();
+  return v;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/streams/buffer.h>
+
+#include <heddle/core/base/config.h>
+#include <heddle/core/memory/magazine.h>
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace heddle::detail {
+namespace {
+
+constexpr std::uint32_t batch = 8;
+constexpr std::size_t least_room = block_size / 4;
+
+constinit magazine_depot<raw_links> blocks_of_the_process;
+
+/// A forked child may have loops of its own: it shall not find the depot locked by a thread that it
+/// does not have.
+void care_for_forks() {
+  static const int once =
+      ::pthread_atfork([] { blocks_of_the_process.hold(); }, [] { blocks_of_the_process.let_go(); },
+                       [] { blocks_of_the_process.let_go(); });
+  (void)once;
+}
+
+struct block_cache {
+  block_cache() noexcept { care_for_forks(); }
+  magazine<raw_links> blocks;
+  ~block_cache() { blocks.flush(blocks_of_the_process, batch); }
+};
+
+HEDDLE_NOINLINE magazine<raw_links>& own_blocks() noexcept {
+  thread_local block_cache cache;
+  return cache.blocks;
+}
+
+}  // namespace
+
+HEDDLE_NOINLINE char* take_block() {
+  auto& own = own_blocks();
+  if (auto* b = own.pop()) return reinterpret_cast<char*>(b);
+  if (own.refill(blocks_of_the_process, batch)) return reinterpret_cast<char*>(own.pop());
+  return static_cast<char*>(::operator new(block_size));
+}
+
+HEDDLE_NOINLINE void give_block(char* block) noexcept {
+  auto& own = own_blocks();
+  if (!own.push(::new (static_cast<void*>(block)) raw_links::block{}, batch))
+    own.spill(blocks_of_the_process, batch);
+}
+
+void input_buffer::free_memory() noexcept {
+  switch (kind_) {
+    case kind::none: break;
+    case kind::block: give_block(data_); break;
+    case kind::heap: ::operator delete(data_); break;
+    case kind::lent: lent_->lender->give_back(*lent_); break;
+  }
+}
+
+void input_buffer::clear() noexcept {
+  free_memory();
+  kind_ = kind::none;
+  data_ = nullptr;
+  begin_ = end_ = capacity_ = 0;
+}
+
+void input_buffer::reserve_behind(std::size_t n) {
+  if (kind_ != kind::none && capacity_ - end_ >= n) return;
+  const std::size_t held = size();
+  if ((kind_ == kind::block || kind_ == kind::heap) && capacity_ - held >= n && begin_ >= held) {
+    std::memcpy(data_, data_ + begin_,
+                held);  // at most half is moved, so a byte is moved a bounded number of times
+    begin_ = 0;
+    end_ = held;
+    return;
+  }
+  const std::size_t wanted = held + n;
+  const bool small = wanted <= block_size;
+  const std::size_t capacity = small ? block_size : std::max(wanted, 2 * capacity_);
+  char* fresh = small ? take_block() : static_cast<char*>(::operator new(capacity));
+  if (held) std::memcpy(fresh, data_ + begin_, held);
+  free_memory();
+  kind_ = small ? kind::block : kind::heap;
+  data_ = fresh;
+  begin_ = 0;
+  end_ = held;
+  capacity_ = capacity;
+}
+
+void input_buffer::make_room() { reserve_behind(kind_ == kind::none ? block_size : least_room); }
+
+void input_buffer::append(std::string_view bytes) {
+  if (bytes.empty()) return;
+  reserve_behind(bytes.size());
+  std::memcpy(data_ + end_, bytes.data(), bytes.size());
+  end_ += bytes.size();
+}
+
+void input_buffer::adopt(lent_chunk& chunk) {
+  if (kind_ == kind::none && !chunk.lender->is_short()) {
+    kind_ = kind::lent;
+    lent_ = &chunk;
+    data_ = chunk.data;
+    begin_ = 0;
+    end_ = capacity_ = chunk.size;
+    return;
+  }
+  append({chunk.data, chunk.size});
+  chunk.lender->give_back(chunk);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/streams/stream_core.h>
+
+#include <heddle/core/base/assert.h>
+#include <heddle/core/checked.h>
+#include <heddle/core/errors.h>
+#include <heddle/io/transport/filter_place.h>
+#include <heddle/io/transport/memory.h>
+#include <heddle/io/transport/pipe.h>
+#include <heddle/io/transport/ring.h>
+#include <heddle/io/transport/socket.h>
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace heddle::detail {
+
+stream_core::stream_core(owned<transport> mover, bool one_way, std::size_t limit,
+                         const address& peer)
+    : one_way_(one_way), limit_(limit), mover_(std::move(mover)) {
+  if (peer.size() <= sizeof short_peer_) {
+    short_peer_length_ = narrow<std::uint8_t>(peer.size());
+    std::memcpy(short_peer_, peer.data(), peer.size());
+  } else {
+    long_peer_ = std::make_unique<address>(peer);
+  }
+}
+
+stream_core::~stream_core() {
+  HEDDLE_ASSERT(descriptor() < 0, "a stream was destroyed with its socket open");
+}
+
+stream_core* stream_core::open(fd socket, reactor& home, watched_for purpose, std::size_t limit,
+                               const address& peer) {
+  owned<descriptor_transport> mover;
+  if (home.moves_bytes())
+    mover.reset(new ring_transport(limit));
+  else
+    mover.reset(new socket_transport);
+  return open_any(std::move(mover), std::move(socket), home, purpose, false, limit, peer);
+}
+
+stream_core* stream_core::open_pipe(fd end, reactor& home, watched_for purpose, std::size_t limit) {
+  return open_any(owned<descriptor_transport>(new pipe_transport), std::move(end), home, purpose,
+                  true, limit, address());
+}
+
+stream_core* stream_core::open_any(owned<descriptor_transport> mover, fd end, reactor& home,
+                                   watched_for purpose, bool one_way, std::size_t limit,
+                                   const address& peer) {
+  struct deleter {
+    void operator()(stream_core* c) const noexcept { delete c; }
+  };
+  auto& watched = *mover;
+  std::unique_ptr<stream_core, deleter> core(
+      new stream_core(std::move(mover), one_way, limit, peer));
+  core->established_.store(purpose == watched_for::streaming, relaxed);
+  watched.watch(std::move(end), home, *core, purpose);
+  return core.release();
+}
+
+std::pair<stream_core*, stream_core*> stream_core::open_memory(std::size_t buffer,
+                                                               std::size_t limit) {
+  auto [a, b] = memory_transport::make_pair(buffer);
+  auto& first_end = *a;
+  auto& second_end = *b;
+  struct deleter {
+    void operator()(stream_core* c) const noexcept { delete c; }
+  };
+  std::unique_ptr<stream_core, deleter> first(
+      new stream_core(std::move(a), false, limit, address()));
+  std::unique_ptr<stream_core, deleter> second(
+      new stream_core(std::move(b), false, limit, address()));
+  first->established();
+  second->established();
+  first_end.belongs_to(*first);
+  second_end.belongs_to(*second);
+  return {first.release(), second.release()};
+}
+
+address stream_core::peer() const {
+  if (long_peer_) return *long_peer_;
+  alignas(8) unsigned char copy[sizeof short_peer_];
+  std::memcpy(copy, short_peer_, sizeof copy);
+  return {reinterpret_cast<const sockaddr*>(copy), short_peer_length_};
+}
+
+bool stream_core::is_connecting() const noexcept {
+  sockaddr_storage other;
+  socklen_t length = sizeof other;
+  return ::getpeername(descriptor(), reinterpret_cast<sockaddr*>(&other), &length) != 0 &&
+         errno == ENOTCONN;
+}
+
+address stream_core::local() noexcept {
+  address at;
+  drain_queue_.lock();
+  if (local_length_ != 0) {
+    alignas(8) unsigned char copy[sizeof local_];
+    std::memcpy(copy, local_, sizeof copy);
+    at = address(reinterpret_cast<const sockaddr*>(copy), local_length_);
+  } else if (stage_ != stage::gone) {
+    at = mover_->local();
+  }
+  drain_queue_.unlock();
+  return at;
+}
+
+void stream_core::remember_local_locked() noexcept {
+  const address ours = mover_->local();
+  if (ours.size() > sizeof local_) return;
+  std::memcpy(local_, ours.data(), ours.size());
+  local_length_ = narrow<std::uint8_t>(ours.size());
+}
+
+void stream_core::throw_error() const {
+  const int code = error_.load(acquire);  // pairs with note_error_locked()
+  if (filter_ && filter_->error) std::rethrow_exception(filter_->error);
+  throw_system_error(code, error_call_, peer().to_string());
+}
+
+// --- the life of a connection ---
+
+void stream_core::write_eof() {
+  drain_queue_.lock();
+  bool now = false;
+  if (stage_ == stage::open) {
+    stage_ = stage::ending;
+    now = sender_ == sending::nobody && pending_ == 0;
+    if (now) sender_ = sending::thread;
+  }
+  drain_queue_.unlock();
+  if (now) send_all({});
+}
+
+void stream_core::close() noexcept {
+  drain_queue_.lock();
+  bool now = false;
+  if (stage_ <= stage::broken && stage_ != stage::draining) {
+    stage_ = stage_ == stage::broken ? stage::aborted : stage::draining;
+    now = sender_ == sending::nobody && pending_ == 0;
+    if (now) sender_ = sending::thread;
+  }
+  drain_queue_.unlock();
+  if (now) send_all({});
+}
+
+void stream_core::linger() noexcept {
+  drain_queue_.lock();
+  bool now = false;
+  if (stage_ <= stage::ending) {
+    stage_ = stage::leaving;
+    now = sender_ == sending::nobody && pending_ == 0;
+    if (now) sender_ = sending::thread;
+  } else if (stage_ == stage::half_closed) {
+    stage_ = stage::lingering;
+  } else if (stage_ == stage::broken) {
+    stage_ = stage::aborted;
+    now = sender_ == sending::nobody;
+    if (now) sender_ = sending::thread;
+  }
+  drain_queue_.unlock();
+  if (now) send_all({});
+}
+
+void stream_core::abort() noexcept {
+  work_list todo;
+  drain_queue_.lock();
+  const bool takes_effect = stage_ < stage::aborted;
+  bool now = false;
+  if (takes_effect) {
+    stage_ = stage::aborted;
+    cut_short_ = true;
+    now = sender_ == sending::nobody;
+    if (now) {
+      sender_ = sending::closer;
+      drop_output_locked();
+    } else if (sender_ == sending::kernel) {
+      // The kernel may wait for ever for a peer that does not read. The socket is still open: only
+      // a sender closes it.
+      mover_->cut_off();
+    }
+    wake_drained_locked(todo);
+  }
+  drain_queue_.unlock();
+  todo.settle();
+  if (now) finish();
+}
+
+// Nobody need be reading or writing to learn that the peer has reset the connection. What it sent
+// before that can still be read.
+void stream_core::failed(int code) noexcept {
+  if (one_way_ || !established_.load(acquire)) return;  // pairs with established()
+  drain_queue_.lock();
+  const bool there = stage_ < stage::broken;
+  if (there && code == 0) code = mover_->standing_error();
+  drain_queue_.unlock();
+  if (there && code != 0) fail(code, "recv", found_by::bystander);
+}
+
+// The first error stands; the holder of the output lock writes it.
+void stream_core::note_error_locked(int code, const char* call) noexcept {
+  if (error_.load(relaxed) != 0) return;
+  error_call_ = call;
+  error_.store(code, release);  // pairs with throw_if_broken()
+}
+
+// We close, and the kernel has taken all that was written: what the peer does from here on is no
+// error. Nor is that a peer which has told its end does not take the end of a filter.
+bool stream_core::nothing_is_lost_locked(found_by who) const noexcept {
+  if (stage_ != stage::draining) return false;
+  if (pending_ == 0 && who != found_by::sender) return true;  // what write() sends is not pending
+  return filter_ && filter_->ended.load(relaxed) && filter_->end_sealed &&
+         pending_ <= filter_->end_size;
+}
+
+// Found by the sender or told by the reactor, the receiving direction goes on, since the peer may
+// have answered before it went; unless the writer was closed, or the reader found the error: then
+// nothing is left to do.
+void stream_core::fail(int code, const char* call, found_by who) noexcept {
+  work_list todo;
+  bool finish_now = false;
+  drain_queue_.lock();
+  const bool harmless = nothing_is_lost_locked(who);
+  if (stage_ < stage::aborted) {
+    if (!harmless) note_error_locked(code, call);
+    const bool closes =
+        who == found_by::reader || (stage_ >= stage::leaving && stage_ <= stage::draining);
+    stage_ = closes ? stage::aborted : stage::broken;
+    if (sender_ == sending::nobody) {
+      drop_output_locked();
+      finish_now = closes;
+      if (closes) sender_ = sending::closer;
+    } else if (sender_ == sending::kernel && closes) {
+      mover_->cut_off();
+    }
+  }
+  wake_drained_locked(todo);
+  drain_queue_.unlock();
+  if (!harmless) wake_closed(todo, false);
+  todo.settle();
+  if (finish_now) finish();
+}
+
+void stream_core::wake_closed(work_list& todo, bool closed) noexcept {
+  closed_queue_.lock();
+  if (closed) closed_ = true;
+  while (waiter* w = closed_queue_.claim_first()) todo.schedule(*w->task);
+  closed_queue_.unlock();
+}
+
+// Closer's role, which is never given back.
+void stream_core::finish() noexcept {
+  work_list todo;
+  drain_queue_.lock();
+  const bool reset = stage_ == stage::aborted && error_.load(relaxed) == 0;
+  remember_local_locked();
+  stage_ = stage::gone;
+  wake_drained_locked(todo);
+  drain_queue_.unlock();
+  mover_->retire(reset);
+  const auto old = use_.fetch_or(closing, acq_rel);  // pairs with end_read()
+  if (!(old & reading)) mover_->close();
+  wake_closed(todo, true);
+  todo.settle();
+  if (auto told = std::move(listener_)) told->closed(*this);
+  unref();
+}
+
+bool stream_core::is_closing() noexcept {
+  drain_queue_.lock();
+  const bool is = stage_ >= stage::leaving;
+  drain_queue_.unlock();
+  return is;
+}
+
+HEDDLE_NOINLINE bool stream_core::wait_closed(waiter& w, task_record& t) noexcept {
+  mover_->listen();
+  closed_queue_.lock();
+  const bool waits = !closed_ && error_.load(acquire) == 0 &&  // pairs with note_error_locked()
+                     closed_queue_.suspend(w, t);
+  closed_queue_.unlock();
+  return waits;
+}
+
+void stream_core::set_filter(std::unique_ptr<filter> f) {
+  begin_read();
+  struct leaver {
+    stream_core& core;
+    ~leaver() { core.end_read(); }
+  } at_end{*this};
+  if (filter_) throw_usage("this stream has a filter already");
+  auto place = std::make_unique<filter_place>();
+  place->the = std::move(f);
+  place->raw.append(input_.view());
+  place->raw_is_new = !input_.empty();
+  std::string greeting;
+  place->the->begin(greeting);
+  bool open = false;
+  bool now = false;
+  {
+    const output_lock hold(drain_queue_);
+    open = stage_ == stage::open;
+    if (open) {
+      out_.append(greeting);  // behind what was written before, which is sent as it is
+      pending_ += greeting.size();
+      place->sealed.swap(out_);
+      filter_ = std::move(place);
+      now = sender_ == sending::nobody && pending_ != 0;
+      if (now) sender_ = sending::thread;
+    }
+  }
+  if (!open) throw_usage("a filter cannot be set when the writer was closed or ended");
+  input_.clear();
+  if (now) send_all({});
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// The receiving half: the reader's role, and what comes through a filter.
+#include <heddle/io/streams/stream_core.h>
+#include <heddle/io/transport/filter_place.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+
+namespace heddle::detail {
+
+void stream_core::begin_read() {
+  if (!try_begin_read()) [[unlikely]]
+    throw_usage("another task is reading from this stream: one reads at a time");
+}
+
+bool stream_core::try_begin_read() noexcept {
+  return !(use_.fetch_or(reading, acq_rel) & reading);  // pairs with end_read()
+}
+
+void stream_core::end_read() noexcept {
+  if (use_.fetch_and(static_cast<std::uint8_t>(~reading), acq_rel) & closing)
+      [[unlikely]]  // pairs with finish()
+    mover_->close();
+}
+
+// What receive() does not do inline: the connection is gone, or its end was read, or it has a
+// filter.
+HEDDLE_NOINLINE got stream_core::receive_otherwise() {
+  if (use_.load(acquire) & closing) {               // pairs with finish()
+    const bool broken = error_.load(acquire) != 0;  // pairs with note_error_locked()
+    input_end_ = broken ? input_end::error : input_end::orderly;
+    return got::end;
+  }
+  return eof() ? got::end : receive_filtered();
+}
+
+got stream_core::end_of_input(received r) noexcept {
+  if (r.what == got::end) {
+    const int sent = error_.load(acquire);  // pairs with note_error_locked()
+    input_end_ = sent != 0 && sent != EPIPE ? input_end::error : input_end::orderly;
+    if (one_way_) close();  // nothing can follow; the reader, which has the role, closes it
+    return got::end;
+  }
+  fail(r.code, "recv", found_by::reader);
+  // After an abort() of our own what the socket says is no error of the connection's.
+  const bool broken = error_.load(acquire) != 0;  // pairs with note_error_locked()
+  input_end_ = broken ? input_end::error : input_end::orderly;
+  return got::end;
+}
+
+void stream_core::lose_input() noexcept { (void)end_of_input({got::broken, ENOMEM}); }
+
+bool stream_core::quiet() {
+  begin_read();
+  bool quiet = !(use_.load(acquire) & closing) && !eof() && input_.empty() &&
+               error_.load(acquire) == 0;  // pairs with note_error_locked()
+  if (quiet && filter_) quiet = filter_->raw.empty() && !filter_->ended.load(relaxed);
+  if (quiet) quiet = mover_->is_quiet();
+  end_read();
+  return quiet;
+}
+
+// --- through a filter ---
+
+// Reader's role. `busy` is awaited by the edge that release_filter() makes: it is looked for before
+// the count of edges is taken, or after.
+got stream_core::receive_filtered() {
+  auto& f = *filter_;
+  for (;;) {
+    if (f.raw_is_new) {
+      mover_->look_away();
+      if (!take_filter(f)) return got::nothing;
+      const auto had = input_.size();
+      open_some(f);
+      if (input_.size() != had) return got::data;
+      if (eof()) return got::end;
+    }
+    if (f.ended.load(relaxed)) {
+      input_end_ = input_end::orderly;
+      return got::end;
+    }
+    const received r = mover_->receive(f.raw);
+    switch (r.what) {
+      case got::data: f.raw_is_new = true; break;
+      case got::nothing: return got::nothing;
+      case got::broken: return end_of_input(r);
+      case got::end:  // without the filter's own end: somebody has cut it off
+        return end_of_input({got::broken, ECONNRESET});
+    }
+  }
+}
+
+bool stream_core::take_filter(filter_place& f) noexcept {
+  drain_queue_.lock();
+  const bool mine = !f.busy;
+  if (mine)
+    f.busy = true;
+  else
+    f.reader_waits = true;
+  drain_queue_.unlock();
+  return mine;
+}
+
+// Reader's role and `busy`, which is given back.
+void stream_core::open_some(filter_place& f) noexcept {
+  std::string sealed;
+  try {
+    const auto o = f.the->open(f.raw.view(), input_, sealed);
+    if (o.taken != 0) f.raw.consume(o.taken);
+    f.raw_is_new = false;
+    if (o.ended) f.ended.store(true, relaxed);
+  } catch (...) {
+    input_end_ = input_end::error;
+    filter_failed(f, sealed, "open");
+    return;
+  }
+  release_filter(f, sealed, false);
+}
+
+// `busy`, and the reader's or the sender's role. Gives `busy` back; a reader goes on as the sender
+// when there is none and something is to be sent.
+void stream_core::release_filter(filter_place& f, std::string& sealed, bool sender_rests) noexcept {
+  work_list todo;
+  bool lost = false;
+  drain_queue_.lock();
+  f.busy = false;
+  if (!sealed.empty() && stage_ < stage::broken) {
+    const auto n = sealed.size();
+    try {
+      if (f.sealed.empty())
+        f.sealed.swap(sealed);
+      else
+        f.sealed.append(sealed);
+      pend_locked(n);
+    } catch (const std::bad_alloc&) { lost = true; }
+  }
+  const bool nudges = std::exchange(f.reader_waits, false);
+  const bool sends = sender_ == sending::nobody && (pending_ != 0 || f.sender_waits);
+  f.sender_waits = false;
+  if (sends) sender_ = sending::thread;
+  if (sender_rests) sender_ = sending::nobody;
+  wake_drained_locked(todo);
+  drain_queue_.unlock();
+  todo.settle();
+  if (nudges) mover_->nudge();
+  if (lost) fail(ENOMEM, "send", found_by::bystander);
+  if (sends) send_all({});
+}
+
+// As release_filter(), in the handler of what the filter threw, which every operation throws from
+// here on. What is sealed is still sent, since it may tell the peer; then the stream closes.
+void stream_core::filter_failed(filter_place& f, std::string& sealed, const char* call) noexcept {
+  drain_queue_.lock();
+  if (stage_ < stage::broken) {
+    if (error_.load(relaxed) == 0) f.error = std::current_exception();
+    note_error_locked(EPROTO, call);
+    stage_ = stage::draining;
+    f.end_sealed = true;
+    pending_ -= std::min(pending_, out_.size() + f.unsealed().size());
+    out_.clear();
+    f.plain.clear();
+    f.plain_at = 0;
+    f.sender_waits = true;
+  }
+  drain_queue_.unlock();
+  work_list todo;
+  wake_closed(todo, false);
+  todo.settle();
+  release_filter(f, sealed, false);
+}
+
+}  // namespace heddle::detail

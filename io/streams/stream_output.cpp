@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: MIT
+// The sending half: the sender's role, the output queue, and the marks of drain().
+#include <heddle/core/errors.h>
+#include <heddle/core/scheduler.h>
+#include <heddle/core/base/thread_state.h>
+#include <heddle/io/streams/stream_core.h>
+#include <heddle/io/transport/filter_place.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+namespace heddle::detail {
+namespace {
+
+constexpr std::size_t kept_capacity = 256;
+constexpr std::size_t most_a_turn = 1024 * 1024;  // sent by one call before others have their turn
+constexpr std::size_t most_sealed = 64 * 1024;    // by one call of a filter
+
+/// Hardly any memory is kept while nothing is to be sent.
+void shrink(std::string& s) noexcept {
+  if (s.capacity() > kept_capacity) std::string().swap(s);
+}
+
+}  // namespace
+
+void stream_core::pend_locked(std::size_t more) noexcept {
+  pending_ += more;
+  if (pending_ > high_) paused_ = true;
+}
+
+void stream_core::write(std::string_view bytes) {
+  if (bytes.empty()) return;
+  drain_queue_.lock();
+  const bool at_once = stage_ == stage::open && sender_ == sending::nobody && pending_ == 0 &&
+                       !filter_ && !mover_->keeps_memory();
+  if (at_once) [[likely]]
+    sender_ = sending::thread;
+  else if (!queue_locked(bytes))
+    return;
+  drain_queue_.unlock();
+  if (at_once)
+    send_at_once(bytes);
+  else
+    send_all({});
+}
+
+// Unlocks and throws, or returns false having unlocked; true: the caller has the sender's role.
+bool stream_core::queue_locked(std::string_view bytes) {
+  struct unlocker {
+    wait_queue* q;
+    ~unlocker() {
+      if (q) q->unlock();
+    }
+  } at_end{&drain_queue_};
+  if (stage_ >= stage::leaving) return false;
+  if (stage_ != stage::open) throw_usage("write after write_eof");
+  const bool queues = sender_ != sending::nobody || pending_ != 0;
+  (queues || filter_ ? out_ : inflight_).append(bytes);
+  pend_locked(bytes.size());
+  if (queues) return false;
+  sender_ = sending::thread;
+  at_end.q = nullptr;
+  return true;
+}
+
+// Sender's role, and nothing was pending when it was taken: the usual message, sent by one call.
+void stream_core::send_at_once(std::string_view bytes) noexcept {
+  const auto n = mover_->send(bytes);
+  if (n == static_cast<ssize_t>(bytes.size())) [[likely]] {
+    drain_queue_.lock();
+    const bool rests = pending_ == 0 && stage_ == stage::open;
+    if (rests) sender_ = sending::nobody;
+    drain_queue_.unlock();
+    if (!rests) send_all({});
+    return;
+  }
+  if (n < 0) {
+    const auto code = static_cast<int>(-n);
+    if (refused(code, bytes) == turn::over) return;
+  } else {
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  send_all(bytes);
+}
+
+// Sender's role. Sends `direct`, then what is in flight, then what others added meanwhile, until
+// nothing is left or the transport takes no more; then gives the role back.
+void stream_core::send_all(std::string_view direct) noexcept {
+  std::size_t sent_now = 0;
+  turn how = turn::go_on;
+  while (how == turn::go_on) {
+    if (direct.empty() && offset_ == inflight_.size())
+      how = next_output();
+    else if (mover_->keeps_memory())
+      how = give_to_transport();
+    else
+      how = send_piece(direct, sent_now);
+  }
+}
+
+// Sender's role. The transport took nothing, and said why.
+stream_core::turn stream_core::refused(int code, std::string_view& direct) noexcept {
+  if (code == EAGAIN) return let_go(direct, false);
+  direct = {};
+  offset_ = inflight_.size();
+  fail(code, "send", found_by::sender);
+  return turn::go_on;
+}
+
+// Sender's role, and nothing is in flight. Finds what is to be sent next; or ends our direction,
+// or the connection; or gives the role back.
+stream_core::turn stream_core::next_output() noexcept {
+  for (;;) {
+    work_list todo;
+    offset_ = 0;
+    inflight_.clear();
+    drain_queue_.lock();
+    if (stage_ >= stage::broken) drop_output_locked();
+    if (take_pending_locked()) {
+      drain_queue_.unlock();
+      return turn::go_on;
+    }
+    if (filter_ && must_seal_locked()) {
+      drain_queue_.unlock();
+      if (seal_some() == turn::over) return turn::over;
+      continue;
+    }
+    const bool ends_direction = stage_ == stage::ending || stage_ == stage::leaving;
+    const bool ends_all = stage_ == stage::draining || stage_ == stage::aborted;
+    if (ends_direction) {
+      stage_ = stage_ == stage::ending ? stage::half_closed : stage::lingering;
+    } else if (ends_all) {
+      sender_ = sending::closer;
+    } else {
+      sender_ = sending::nobody;
+      shrink(inflight_);
+      shrink(out_);
+      if (filter_) shrink_filter_locked();
+    }
+    wake_drained_locked(todo);
+    drain_queue_.unlock();
+    todo.settle();
+    if (ends_all) finish();
+    if (!ends_direction) return turn::over;
+    if (!mover_->end_output()) close();
+  }
+}
+
+void stream_core::shrink_filter_locked() noexcept {
+  shrink(filter_->sealed);
+  if (filter_->busy || !filter_->unsealed().empty()) return;
+  filter_->plain.clear();
+  filter_->plain_at = 0;
+  shrink(filter_->plain);
+}
+
+// Moves what is to be sent as it is into flight. False: there is nothing of that kind.
+bool stream_core::take_pending_locked() noexcept {
+  auto& from = filter_ ? filter_->sealed : out_;
+  if (from.empty()) return false;
+  inflight_.swap(from);
+  return true;
+}
+
+// Sender's role. Sends some of `direct`, or of what is in flight, by the transport's send().
+stream_core::turn stream_core::send_piece(std::string_view& direct,
+                                          std::size_t& sent_now) noexcept {
+  const bool from_caller = !direct.empty();
+  const auto n = mover_->send(from_caller ? direct : std::string_view(inflight_).substr(offset_));
+  if (n < 0) [[unlikely]]
+    return refused(static_cast<int>(-n), direct);
+  const auto sent = static_cast<std::size_t>(n);
+  sent_now += sent;
+  if (from_caller)
+    direct.remove_prefix(sent);
+  else
+    note_sent(sent);
+  // A peer that reads as fast as we send must not hold this loop: the rest has to queue.
+  const bool all = direct.empty() && offset_ == inflight_.size();
+  if (all || sent_now < most_a_turn || current_runtime_id() == 0) return turn::go_on;
+  return let_go(direct, true);
+}
+
+// Sender's role: `n` bytes of what is in flight were taken.
+void stream_core::note_sent(std::size_t n) noexcept {
+  work_list todo;
+  offset_ += n;
+  drain_queue_.lock();
+  pending_ -= std::min(pending_, n);
+  wake_drained_locked(todo);
+  const bool ends = stage_ >= stage::broken;
+  drain_queue_.unlock();
+  todo.settle();
+  if (ends) offset_ = inflight_.size();
+}
+
+// Gives the sender's role back with output pending: the transport tells of room, or, if
+// `continues`, a callback goes on. go_on: the sender has to, since there was room meanwhile, or
+// nothing is to be sent any more.
+stream_core::turn stream_core::let_go(std::string_view& direct, bool continues) noexcept {
+  if (!direct.empty()) {
+    try {
+      inflight_.assign(direct);
+      offset_ = 0;
+    } catch (const std::bad_alloc&) {
+      direct = {};
+      fail(ENOMEM, "send", found_by::sender);
+      return turn::go_on;
+    }
+  }
+  drain_queue_.lock();
+  pend_locked(direct.size());
+  direct = {};
+  const bool ends = stage_ >= stage::broken;
+  const bool again = sender_ == sending::thread_told && !continues;
+  if (ends || again) {
+    sender_ = sending::thread;
+    if (ends) offset_ = inflight_.size();
+    drain_queue_.unlock();
+    return turn::go_on;
+  }
+  sender_ = sending::nobody;
+  if (continues) ref();  // for the continuation: the one that closes may come first
+  drain_queue_.unlock();
+  if (continues) continue_later();
+  return turn::over;
+}
+
+// Takes over a reference. If the runtime ends first, reactor_gone() ends what is left.
+void stream_core::continue_later() noexcept {
+  struct continuation final : callback_base {
+    explicit continuation(stream_core& c) noexcept : core(&c) {}
+    ~continuation() override { core->unref(); }
+    void run() override { core->writable(); }
+    stream_core* const core;
+  };
+  owned<callback_base> rest;
+  try {
+    rest.reset(new continuation(*this));
+    prepare_callback(*rest);
+  } catch (const std::bad_alloc&) {
+    writable();
+    if (!rest) unref();  // else the continuation has the reference, and drops it
+    return;
+  }
+  post_callback(current_runtime_id(), this_thread().loop, std::move(rest));
+}
+
+void stream_core::writable() noexcept {
+  drain_queue_.lock();
+  if (sender_ == sending::thread) sender_ = sending::thread_told;
+  const bool now = sender_ == sending::nobody && pending_ != 0;
+  if (now) sender_ = sending::thread;
+  drain_queue_.unlock();
+  if (now) send_all({});
+}
+
+// Sender's role, which the transport then has until sent().
+stream_core::turn stream_core::give_to_transport() noexcept {
+  drain_queue_.lock();
+  const bool gives = stage_ < stage::broken;
+  if (gives) sender_ = sending::kernel;
+  drain_queue_.unlock();
+  if (gives && mover_->give(std::string_view(inflight_).substr(offset_))) return turn::over;
+  if (gives) {  // its runtime has ended: reactor_gone() has come, or comes
+    drain_queue_.lock();
+    sender_ = sending::thread;
+    drain_queue_.unlock();
+    fail(ECANCELED, "send", found_by::sender);
+  }
+  offset_ = inflight_.size();
+  return turn::go_on;
+}
+
+void stream_core::sent(int result) noexcept {
+  work_list todo;
+  drain_queue_.lock();
+  sender_ = sending::thread;
+  if (result > 0) {
+    pending_ -= std::min(pending_, static_cast<std::size_t>(result));
+    wake_drained_locked(todo);
+  }
+  const bool over = stage_ >= stage::broken;
+  drain_queue_.unlock();
+  todo.settle();
+  if (result >= 0) {
+    offset_ += static_cast<std::size_t>(result);
+  } else if (result != -EINTR && result != -EAGAIN) {
+    offset_ = inflight_.size();
+    fail(-result, "send", found_by::sender);
+  }
+  if (over) offset_ = inflight_.size();
+  send_all({});
+}
+
+// --- through a filter ---
+
+bool stream_core::must_seal_locked() const noexcept {
+  const auto& f = *filter_;
+  if (stage_ >= stage::broken) return false;
+  if (!out_.empty() || !f.unsealed().empty()) return true;
+  return !f.end_sealed &&
+         (stage_ == stage::ending || stage_ == stage::leaving || stage_ == stage::draining);
+}
+
+// Sender's role. False: there is nothing to seal any more, or the filter is busy (sender_waits).
+bool stream_core::offer_to_filter_locked(filter_place& f, bool& ends) noexcept {
+  if (!must_seal_locked()) return false;
+  if (f.busy) {
+    f.sender_waits = true;  // release_filter() goes on
+    sender_ = sending::nobody;
+    return false;
+  }
+  if (f.unsealed().empty()) {
+    f.plain.clear();
+    f.plain_at = 0;
+    f.plain.swap(out_);
+  }
+  ends = f.plain.empty();
+  f.busy = true;
+  return true;
+}
+
+// Sender's role. over: it was given back, since the filter is busy, or cannot seal yet.
+stream_core::turn stream_core::seal_some() noexcept {
+  auto& f = *filter_;
+  bool ends = false;
+  drain_queue_.lock();
+  const bool mine = offer_to_filter_locked(f, ends);
+  const bool waits = sender_ == sending::nobody;  // only offer_to_filter_locked() gives it back
+  drain_queue_.unlock();
+  if (!mine) return waits ? turn::over : turn::go_on;
+
+  std::string sealed;
+  std::size_t taken = 0;
+  try {
+    if (ends)
+      f.the->end(sealed);
+    else
+      taken = f.the->seal(f.unsealed().substr(0, most_sealed), sealed);
+  } catch (...) {
+    filter_failed(f, sealed, "seal");
+    return turn::go_on;
+  }
+  const bool rests = !ends && taken == 0 && sealed.empty();
+  drain_queue_.lock();
+  f.plain_at += taken;
+  pending_ -= std::min(pending_, taken);
+  if (ends) {
+    f.end_sealed = true;
+    f.end_size = sealed.size();
+  }
+  drain_queue_.unlock();
+  release_filter(f, sealed, rests);
+  if (!rests) return turn::go_on;
+  // A thread that ended the stream meanwhile saw a sender, and left the end to it.
+  drain_queue_.lock();
+  const bool again = sender_ == sending::nobody && stage_ >= stage::broken;
+  if (again) sender_ = sending::thread;
+  drain_queue_.unlock();
+  return again ? turn::go_on : turn::over;
+}
+
+// --- marks ---
+
+std::size_t stream_core::buffered() noexcept {
+  drain_queue_.lock();
+  const auto n = pending_;
+  drain_queue_.unlock();
+  return n;
+}
+
+void stream_core::set_limits(std::size_t high, std::size_t low) {
+  if (low > high) throw bad_value("the low mark of a writer is above the high one");
+  work_list todo;
+  drain_queue_.lock();
+  high_ = high;
+  low_ = low;
+  paused_ = pending_ > high_ || (paused_ && pending_ > low_);
+  wake_drained_locked(todo);
+  drain_queue_.unlock();
+  todo.settle();
+}
+
+// Nobody else sends.
+void stream_core::drop_output_locked() noexcept {
+  out_.clear();
+  inflight_.clear();
+  offset_ = 0;
+  pending_ = 0;
+  if (filter_) filter_->sealed.clear();  // what the filter works on is dropped by its holder
+}
+
+void stream_core::wake_drained_locked(work_list& todo) noexcept {
+  if (paused_ && pending_ <= low_) paused_ = false;
+  if (paused_ && stage_ < stage::broken && error_.load(relaxed) == 0) return;
+  while (waiter* w = drain_queue_.claim_first()) todo.schedule(*w->task);
+}
+
+bool stream_core::drained(bool waited) {
+  throw_if_broken();
+  drain_queue_.lock();
+  const bool closed = waited ? cut_short_ : stage_ >= stage::leaving;
+  const bool paused = paused_;
+  drain_queue_.unlock();
+  if (closed) throw_system_error(ECONNRESET, "drain of a closed connection", peer().to_string());
+  return !paused;
+}
+
+HEDDLE_NOINLINE bool stream_core::wait_drained(waiter& w, task_record& t) noexcept {
+  drain_queue_.lock();
+  const bool waits =
+      paused_ && stage_ < stage::broken && error_.load(relaxed) == 0 && drain_queue_.suspend(w, t);
+  drain_queue_.unlock();
+  return waits;
+}
+
+}  // namespace heddle::detail

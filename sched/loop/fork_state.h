@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The part of a loop that fork_join touches.
+#pragma once
+
+#include <heddle/core/clock.h>
+#include <heddle/core/task.h>
+#include <heddle/sched/loop/deque.h>
+
+namespace heddle::detail {
+
+extern template class deque<promise_base*>;
+
+struct fork_state {
+  /// So long, and control goes back to the loop, that timers, I/O and what is ready get their turn.
+  static constexpr duration turn = std::chrono::microseconds(50);
+  /// That many of the smallest forks.
+  static constexpr std::uint32_t most_per_turn = 2048;
+
+  deque<promise_base*> strands;
+  std::uint32_t per_turn = 64;  // forks; follows how long turns take (adapt)
+  std::uint32_t budget = per_turn;
+  const atomic<std::uint32_t>* hungry = nullptr;  // not 0: loops sleep that could steal
+  bool turn_over = false;  // the budget is spent: the loop looks at timers and I/O first
+
+  /// A turn took so long. Forks are counted, since a look at the clock costs more than one, but what is promised is time: with a
+  /// microsecond of work in each, a fixed number of 2048 kept timers waiting for 2 ms. A turn that was interrupted by the system makes the
+  /// next ones too short, which the doubling soon repairs.
+  void adapt(duration took) noexcept;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/loop/join_block.h>
+
+#include <heddle/core/checked.h>
+#include <heddle/core/scheduler.h>
+#include <heddle/core/base/thread_state.h>
+#include <heddle/sched/loop/fork_state.h>
+#include <heddle/sched/runtime/runtime_state.h>
+
+#include <algorithm>
+
+namespace heddle::detail {
+
+template class deque<promise_base*>;
+
+void fork_state::adapt(duration took) noexcept {
+  const auto fit = std::int64_t{per_turn} * turn.count() / std::max(took.count(), std::int64_t{1});
+  const auto most = std::min(2 * std::int64_t{per_turn}, std::int64_t{most_per_turn});
+  budget = per_turn = static_cast<std::uint32_t>(std::clamp(fit, std::int64_t{1}, most));
+}
+
+namespace {
+
+// Inline: these functions stand in no coroutine.
+HEDDLE_INLINE fork_state& forks_here() noexcept {
+  return *static_cast<fork_state*>(self_of_thread.forks);
+}
+HEDDLE_INLINE promise_base& promise_in(void* frame) noexcept {
+  return promise_base::of(std::coroutine_handle<>::from_address(frame));
+}
+
+HEDDLE_NOINLINE void wake_thief() noexcept {
+  if (auto* here = this_worker()) here->wake_if_wanted();
+}
+
+/// What comes after the fork when it is not simply the first child: others want work, or the turn is over.
+HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
+                                              promise_base& first) noexcept {
+  const bool hungry = f.hungry->load(relaxed) != 0;
+  const bool over = --f.budget == 0;
+  if (over) {
+    // All children go through the deque, counted; the loop looks at timers and I/O and at what is ready and then pops the first.
+    f.budget = f.per_turn;
+    f.turn_over = true;
+    j.pending.fetch_add(
+        j.count, relaxed);   // siblings may have been stolen, and may have ended; the first has not
+    f.strands.push(&first);  // from here on the parent may be resumed elsewhere
+  }
+  if (hungry || f.strands.wants_publishing()) f.strands.publish(hungry);
+  if (hungry) wake_thief();
+  return over ? std::noop_coroutine() : first.handle();
+}
+
+// Calls nothing but by way of return: it saves no registers.
+HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where,
+                                                promise_base& waiting, void* const* frames,
+                                                std::size_t children) {
+  auto* j = ::new (where) join_block(narrow<std::int32_t>(children), waiting);
+  const auto record = waiting.record | promise_base::strand_tag;
+  const auto others = static_cast<std::int64_t>(children) - 1;
+  // From the last to the second: the owner pops the second first, a thief takes the last.
+  for (std::int64_t i = others; i > 0; --i) {
+    promise_base& child = promise_in(frames[i]);
+    child.record = record;
+    child.end = j;
+    f.strands.put(others - i, &child);
+  }
+  f.strands.put_down(others);
+  promise_base& first = promise_in(frames[0]);
+  first.record = record;
+  first.end = j;
+  if (f.budget == 1 || f.strands.wants_publishing() || f.hungry->load(relaxed) != 0) [[unlikely]]
+    return go_on(f, *j, first);
+  --f.budget;
+  return first.handle();
+}
+
+HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* where,
+                                                    promise_base& waiting, void* const* frames,
+                                                    std::size_t children) {
+  if ((waiting.enclosing().state().peek() & (word::must | word::troubled)) != 0 &&
+      join_block::take_what_is_due(waiting)) {
+    // They were awaited, although they never run: no report says otherwise.
+    static constinit frame_end not_run{nullptr, nullptr};
+    for (std::size_t i = 0; i < children; ++i) promise_in(frames[i]).end = &not_run;
+    throw_cancelled(waiting.enclosing());
+  }
+  // For all of them, since the first goes there too when the turn is over, and then nothing may fail.
+  f.strands.make_room(static_cast<std::int64_t>(children));
+  return start_now(f, where, waiting, frames, children);
+}
+
+}  // namespace
+
+std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiting,
+                                          void* const* frames, std::size_t children) {
+  fork_state& f = forks_here();
+  const auto flags = waiting.enclosing().state().peek() & (word::must | word::troubled);
+  if (flags != 0 || !f.strands.has_room(static_cast<std::int64_t>(children))) [[unlikely]]
+    return start_with_care(f, where, waiting, frames, children);
+  if (children == 2) [[likely]]  // most forks by far: no loop
+    return start_now(f, where, waiting, frames, 2);
+  return start_now(f, where, waiting, frames, children);
+}
+
+std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
+  join_block& j = of(child);
+  if ((child.record & promise_base::strand_tag) == 0 || is_counted(child)) [[unlikely]]
+    return child_ended_otherwise(child);
+  if (++j.inline_done == j.count) return j.resume_parent();
+  promise_base* next = nullptr;
+  if (forks_here().strands.pop_private(next) && next->end == &j && j.sound()) [[likely]]
+    return next->handle();
+  return j.next_or_parent(next ? next : forks_here().strands.pop());
+}
+
+std::coroutine_handle<> join_block::child_ended_otherwise(promise_base& child) noexcept {
+  join_block& j = of(child);
+  const bool counted = is_counted(child);
+  if ((child.record & promise_base::strand_tag) == 0) {  // it had to take a record of its own
+    this_thread().current = &j.parent->enclosing();
+    child.enclosing().retire_strand();
+  }
+  if (counted) return j.counted_one();
+  if (++j.inline_done == j.count) return j.resume_parent();
+  return j.next_or_parent(forks_here().strands.pop());
+}
+
+// `next`: what the token's carrier popped after it was counted.
+std::coroutine_handle<> join_block::next_or_parent(promise_base* next) noexcept {
+  fork_state& f = forks_here();
+  for (; next; next = f.strands.pop()) {
+    if (next->end !=
+        this) {  // a stranger's: the child suspended and came to its end on another loop
+      f.strands.push(next);
+      if (f.strands.wants_publishing()) f.strands.publish(false);
+      break;
+    }
+    if (sound()) return next->handle();
+    if (++inline_done == count) return resume_parent();  // skipped
+  }
+  const std::int32_t elsewhere = count - inline_done;
+  return pending.fetch_add(elsewhere, acq_rel) == -elsewhere ? resume_parent()
+                                                             : std::noop_coroutine();
+}
+
+std::coroutine_handle<> join_block::resume_parent() noexcept {
+  promise_base& p = *parent;
+  if ((p.record & promise_base::strand_tag) == 0 && p.enclosing().is_pinned()) [[unlikely]]
+    return resume_parent_at_home();
+  return p.handle();
+}
+
+// The parent is a pinned task's own body, or a strand of one with a record.
+std::coroutine_handle<> join_block::resume_parent_at_home() noexcept {
+  promise_base& p = *parent;
+  task_record& t = p.enclosing();
+  if (t.home() == self_of_thread.loop) return p.handle();
+  t.resumes_at(p.handle().address());
+  schedule(t);
+  return std::noop_coroutine();
+}
+
+std::coroutine_handle<> join_block::start_counted(promise_base& child) noexcept {
+  make_counted(child);
+  join_block& j = of(child);
+  this_thread().current = &child.enclosing();
+  if (!j.sound()) return j.counted_one();
+  return child.handle();
+}
+
+bool join_block::take_what_is_due(promise_base& p) {
+  if (p.record & promise_base::strand_tag) {
+    p.promote();
+  } else if (p.enclosing().state().peek() & word::troubled) {
+    p.enclosing().state().end_all_trouble();  // too many failed at once to be counted
+  }
+  return p.enclosing().state().take_cancel();
+}
+
+namespace {
+/// The join that a strand without a record reports to, found from any frame of it.
+join_block& join_above(promise_base& p) noexcept {
+  promise_base* frame = &p;
+  while (!frame->end) frame = &promise_base::of(frame->continuation);
+  return join_block::of(*frame);
+}
+bool has_record(const promise_base& p) noexcept {
+  return (p.record & promise_base::strand_tag) == 0;
+}
+}  // namespace
+
+// The parents up to the next record are suspended, since what asks runs, or waits, below them.
+bool join_block::is_lost() noexcept {
+  join_block* j = this;
+  while (j->sound()) {
+    if (has_record(*j->parent)) return false;
+    j = &join_above(*j->parent);
+  }
+  for (join_block* k = this; k != j; k = &join_above(*k->parent)) {
+    auto expected = join_state::sound;
+    (void)k->state.compare_exchange_strong(expected, join_state::abandoned, acq_rel, relaxed);
+  }
+  return true;
+}
+
+bool strand_abandoned(promise_base& first) noexcept { return join_block::of(first).is_lost(); }
+
+void join_block::child_failed(promise_base& child) noexcept {
+  join_block& j = of(child);
+  auto expected = join_state::sound;
+  if (!j.state.compare_exchange_strong(expected, join_state::failed, acq_rel, relaxed)) return;
+  task_record& around = j.parent->enclosing();
+  // Without strands nobody is told: what is listed later sees the trouble, since both change one word.
+  if ((around.state().add_trouble() & word::strands) == 0) return;
+  work_list todo;
+  around.cancel_abandoned(todo,
+                          [](void* join) { return static_cast<join_block*>(join)->is_lost(); });
+  todo.settle();
+}
+
+void join_block::over() noexcept {
+  auto& word = parent->enclosing().state();
+  if (has_record(*parent))
+    word.end_all_trouble();
+  else if (state.load(relaxed) == join_state::failed)
+    word.end_trouble();
+}
+
+}  // namespace heddle::detail

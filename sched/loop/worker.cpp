@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/loop/worker.h>
+
+#include <heddle/core/base/thread_state.h>
+#include <heddle/sched/loop/join_block.h>
+#include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/sched/runtime/spawn.h>
+
+#include <pthread.h>
+
+#include <mutex>
+#include <string>
+
+namespace heddle::detail {
+namespace {
+
+constexpr std::uint64_t fair_every = 61;  // steps between looks at inboxes, timers and the reactor
+constexpr duration poll_every = std::chrono::microseconds(50);
+constexpr std::size_t queue_turn = 256;  // steps from the queues between two turns of forks
+constexpr unsigned slot_cap = 16;        // how often in a row the slot may jump the queue
+
+void report_slow(runtime_state& s, const any_task& task, const callback_handle& callback,
+                 const std::string& what, duration took) noexcept {
+  try {
+    error_context context;
+    if (task.valid()) {
+      context.task = task.get_name();
+      context.made = task.record()->made();
+    }
+    context.origin = task;
+    context.callback = callback;
+    context.took = took;
+    context.message = "slow: " + what + " took " + std::to_string(took.count() / 1000 / 1e6) +
+                      " s, and nothing else ran on its loop meanwhile";
+    s.report(context);
+  } catch (const std::bad_alloc&) {}  // a warning less
+}
+
+[[noreturn]] HEDDLE_COLD void throw_closed(const char* what) {
+  throw_usage(std::string(what) + " on a closed runtime");
+}
+
+// False: that was its step. A task that was cancelled before its first one ends; one that was told to look may have to wait again.
+bool goes_on(task_record& t) noexcept {
+  if (!t.is_unstarted()) return t.wait()->look_again();
+  if ((t.state().peek() & word::must) == 0) [[likely]]
+    return true;
+  end_unstarted(t);
+  return false;
+}
+
+}  // namespace
+
+worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
+               std::uint64_t seed)
+    : loop(facade, index),
+      state_(&state),
+      random_(seed),
+      driver_(std::move(d)),
+      movable_(state.simulated) {}
+
+worker::~worker() = default;
+
+void shared_queue::push_without_memory(task_record& t) noexcept {
+  const std::lock_guard hold(refused_lock_);
+  refused_.push(work(t));
+  refused_count_.store(refused_.size(), relaxed);
+}
+
+task_record* shared_queue::pop_refused() noexcept {
+  const std::lock_guard hold(refused_lock_);
+  const work item = refused_.pop();
+  refused_count_.store(refused_.size(), relaxed);
+  return item ? &item.as_task() : nullptr;
+}
+
+// As many as were there: one that finds no room again goes back to the end.
+void worker::take_what_was_short() noexcept {
+  for (std::size_t n = short_.size(); n != 0; --n) {
+    const work item = short_.pop();
+    if (alone_ || !item.is_task() || item.as_task().is_pinned())
+      push_local(item);
+    else
+      push_ready(item.as_task());
+  }
+}
+
+worker* this_worker() noexcept { return worker_of(self_of_thread); }
+
+void worker::start() {
+  neighbours_.resize(state_->workers.size());
+  for (auto& known : neighbours_) known.since = now();
+  hogged_.reserve(neighbours_.size());
+  watch_next_ = index();
+  local_.reserve();  // a loop has room for something, however short memory is later
+  alone_ = state_->workers.size() == 1;
+  forks_.strands.share(alone_                                         ? sharing::never
+                       : state_->simulated || heavy_fence_available() ? sharing::half
+                                                                      : sharing::all);
+  static const atomic<std::uint32_t> nobody_is_hungry{0};
+  forks_.hungry = alone_ ? &nobody_is_hungry : &state_->idle.wanted();
+  if (auto* s = state_->simulated) {
+    virtual_thread_ = s->start("loop " + std::to_string(index()), [this] { main(); });
+    return;
+  }
+  thread_ = std::thread([this] {
+    state_->signals.take();
+    main();
+  });
+  pthread_setname_np(thread_.native_handle(), ("heddle-" + std::to_string(index())).c_str());
+}
+
+void worker::join() {
+  if (auto* s = state_->simulated) return s->join(virtual_thread_);
+  if (thread_.joinable()) thread_.join();
+}
+
+void worker::main() {
+  auto& self = this_thread();
+  self.loop = static_cast<loop*>(this);
+  self.forks = &forks_;
+  self.forced_yields = state_->workers.size() > 1;
+  self.runtime = state_->serial;
+  woke_at_.store(now().time_since_epoch().count(), relaxed);
+  if (auto* s = state_->simulated)
+    take_turns([s] { s->point(); });
+  else
+    take_turns([] {});
+  self.loop = nullptr;
+  self.forks = nullptr;
+  self.runtime = 0;
+}
+
+// `overtaken`: between these, other loops may do anything (and simulated ones get their chance to).
+template <class Overtaken>
+void worker::take_turns(Overtaken overtaken) {
+  for (;;) {
+    if (searching_) stand_down();
+    overtaken();
+    if (run_next()) continue;
+    overtaken();
+    // It counts as a searcher from here on: what is sent to it now it finds itself, and nobody else is woken for it.
+    if (!alone_ && !searching_ && state_->idle.parked() != 0)
+      searching_ = state_->idle.try_search();
+    housekeep(true);
+    if (searching_) stand_down();
+    overtaken();
+    if (run_next()) continue;
+    const auto looked = search();
+    overtaken();
+    if (looked == search_result::found) continue;
+    if (state_->loops_end.load(acquire)) break;  // pairs with ~runtime_state
+    park(looked == search_result::nothing);
+  }
+}
+
+// ------------------------------------------------------------------ policy
+
+// This order is the policy; nothing else decides it.
+bool worker::run_next() {
+  if (--steps_left_ == 0 || forks_.turn_over) {
+    steps_left_ = fair_every;
+    housekeep(false);  // outsiders, timers and I/O never starve
+    if (searching_) stand_down();
+  }
+  const bool queues_first = queue_turn_ != 0;  // nor does what is ready, while forks storm
+  if (queues_first) --queue_turn_;
+
+  if (slot_.load(relaxed) != nullptr) {                       // just woken by us, still warm
+    if (task_record* t = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
+      if (++slot_streak_ <= slot_cap) return run_task(*t), true;
+      slot_streak_ = 0;
+      push_ready(*t);
+    }
+  } else {
+    slot_streak_ = 0;
+  }
+
+  forks_first_ = !forks_first_;  // depth first, but what waits in the queues gets every other turn
+  if (forks_first_ && !queues_first && !forks_.strands.looks_empty())
+    if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
+
+  if (steps_left_ & 1) {  // pinned and movable take turns
+    if (const auto item = local_.pop()) return run_work(work::from(item)), true;
+    if (task_record* t = ready_.pop()) return run_task(*t), true;
+  } else {
+    if (task_record* t = ready_.pop()) return run_task(*t), true;
+    if (const auto item = local_.pop()) return run_work(work::from(item)), true;
+  }
+  if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
+  return false;
+}
+
+void worker::housekeep(bool idle) {
+  if (!short_.empty()) [[unlikely]]
+    take_what_was_short();
+  const bool forks_paused = forks_.turn_over;
+  forks_.turn_over = false;
+  local_size_.store(local_.size(), relaxed);
+  const bool got = drain_inboxes();
+  const auto t = now();
+  // In asyncio's order: what came from outside, then what is due.
+  if ((idle && !got) || t - last_poll_ >= poll_every || (alone_ && timers_.first() <= t))
+    (void)poll(duration::zero());
+  timers_.expire(t);
+  if (forks_paused) {
+    // One pass over what is ready, and then the forks go on. One task a turn is not enough: 64 ready ones waited for 64 turns, 3 ms.
+    time_turn_ = true;
+    if (queue_turn_ == 0) queue_turn_ = std::min(local_.size() + ready_.size(), queue_turn);
+  }
+  if (!alone_ && t - last_watch_ >= watch_hogged_every) watch_others(t, watch_window);
+}
+
+// --------------------------------------------------------------- mechanism
+
+void worker::run_work(work item) {
+  if (item.is_task())
+    run_task(item.as_task());
+  else
+    run_callback(item.as_callback());
+}
+
+void worker::run_task(task_record& t) {
+  bump(beat_);
+  auto& self = self_of_thread;
+  self.current = &t;
+  self.step_started = 0;
+  t.at_home(static_cast<loop*>(this));
+  if (this_world()) [[unlikely]]
+    state_->simulated->note("runs", &t);
+  if (t.needs_a_look() && !goes_on(t)) [[unlikely]] {
+    self.current = nullptr;
+    return;
+  }
+  resume(t);
+  self.current = nullptr;  // `t` may be gone, or run elsewhere
+}
+
+// If `child` is all that is ready here, it would run next, after a suspension that nobody else sees. So it takes its step now, on the stack of
+// the one who awaits it; and if it ends in that step, nobody had to wait: no link, no claim, no way through the queue.
+//   order   that of the loop. With one loop, or for a pinned task, what was queued meanwhile comes before `waiting` goes on, as in asyncio.
+//   bounds  one deep, and never below code that has not ended its own step (who creates an eager task); and every so often it goes
+//           through the loop, which serves timers and I/O.
+//   cancel  of `waiting` during the step finds it active: `must`, which goes to `child` if it is then waited for, or else is thrown at
+//           the resume.
+awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
+  auto& self = this_thread();
+  if (inside_await_ || self.current != &waiting || watched_.load(relaxed) || forks_.turn_over ||
+      !forks_.strands.looks_empty() || steps_left_ == 1 ||
+      (waiting.state().peek() & (word::must | word::interrupted)) != 0)
+    return awaited_now::elsewhere;
+  const bool taken =
+      alone_ ? local_.take_if_alone(work(child).bits())
+             : slot_.load(relaxed) == nullptr && local_.empty() && ready_.take_if_alone(&child);
+  if (!taken) return awaited_now::elsewhere;
+  --steps_left_;
+  inside_await_ = true;
+  run_task(child);
+  inside_await_ = false;
+  self.current = &waiting;
+  if (!child.done()) return awaited_now::elsewhere;
+  // What `child` woke last stands in the slot. `waiting` goes on in its place, and others may take it.
+  if (slot_.load(relaxed) != nullptr) {
+    if (task_record* woken = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
+      push_ready(*woken);
+      look_for_sleepers();
+    }
+  }
+  return (alone_ || waiting.is_pinned()) && !local_.empty() ? awaited_now::ended_in_turn
+                                                            : awaited_now::ended;
+}
+
+void worker::run_first_step(task_record& t) {
+  auto& self = this_thread();
+  auto* creator = std::exchange(self.current, &t);
+  const bool inside = std::exchange(inside_await_, true);  // what it awaits comes after its creator
+  {
+    context_scope its_own(nullptr);
+    if (t.state().peek() & word::must) [[unlikely]]  // by the group that it was made in
+      end_unstarted(t);
+    else
+      std::coroutine_handle<>::from_address(t.frame()).resume();
+  }
+  inside_await_ = inside;
+  self.current = creator;
+}
+
+void worker::resume(task_record& t) {
+  if (watched_.load(relaxed)) [[unlikely]]
+    return resume_watched(t);
+  std::coroutine_handle<>::from_address(t.frame()).resume();
+}
+
+void worker::resume_watched(task_record& t) {
+  auto& root = t.root();
+  root.ref();
+  const any_task task(&root);  // keeps it for the report
+  const auto began = now();
+  std::coroutine_handle<>::from_address(t.frame()).resume();
+  const auto took = now() - began;
+  if (took > state_->opts.slow_callback) report_slow(*state_, task, {}, "a step of a task", took);
+}
+
+void worker::run_watched(callback& c) {
+  c.ref();
+  const callback_handle handle(&c);
+  const auto name = type_name(c.function_type());
+  const auto began = now();
+  c.run();
+  const auto took = now() - began;
+  if (took > state_->opts.slow_callback)
+    report_slow(*state_, {}, handle, "the callback " + name, took);
+}
+
+void worker::run_strand(promise_base& strand) {
+  bump(beat_);
+  auto& self = self_of_thread;
+  self.step_started = 0;
+  if (this_world()) [[unlikely]]
+    state_->simulated->note("runs a strand of", &strand.enclosing().root());
+  const bool timed = std::exchange(time_turn_, false);
+  const auto began = timed ? now() : time_point{};
+  join_block::start_counted(strand).resume();
+  self.current = nullptr;
+  if (timed && forks_.turn_over) forks_.adapt(now() - began);
+}
+
+void worker::run_callback(callback& c) {
+  bump(beat_);
+  self_of_thread.step_started = 0;
+  if (this_world()) [[unlikely]]
+    state_->simulated->note("runs a callback", nullptr);
+  context_slot own(std::move(c.context));
+  context_scope inside(&own);  // also for the exception handler
+  try {
+    if (watched_.load(relaxed)) [[unlikely]]
+      run_watched(c);
+    else
+      c.run();
+  } catch (const fatal_error&) { state_->fatal(std::current_exception()); } catch (...) {
+    c.ref();
+    auto what = context_of("exception in a callback", std::current_exception());
+    what.callback = callback_handle(&c);
+    state_->report(what);
+  }
+  c.unref();
+}
+
+unsigned worker::poll(duration limit) {
+  last_poll_ = now();
+  bump(polls_);
+  const unsigned events = driver_->poll(limit);
+  if (events) bump(io_events_, std::uint64_t{events});
+  return events;
+}
+
+bool worker::drain_inboxes() {
+  bool any = false;
+  for (work item = pinned_.take(); item;) {
+    const auto next = item.next();
+    push_local(item);
+    item = next;
+    any = true;
+  }
+  // A bounded number at a time: what waits behind can be taken by others.
+  for (int i = 0; i < 64; ++i) {
+    task_record* t = movable_.pop();
+    if (!t) break;
+    push_back(*t);
+    any = true;
+  }
+  for (int i = 0; i < 16; ++i) {
+    task_record* t = state_->injection.pop();
+    if (!t) break;
+    push_back(*t);
+    any = true;
+  }
+  if (any) look_for_sleepers();
+  return any;
+}
+
+void worker::schedule(task_record& t) noexcept {
+  auto& self = self_of_thread;
+  worker* here = worker_of(self);
+  if (here && here->state_ == state_) [[likely]] {
+    if (t.is_pinned()) {
+      if (here == this)
+        push_local(work(t));
+      else
+        send_pinned(t);
+      return;
+    }
+    if (here->alone_) {
+      here->push_local(work(t));
+      return;
+    }
+    if (self.current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
+      if (here->slot_.load(relaxed) == nullptr) {  // only the owner fills it
+        here->slot_.store(&t, release);            // pairs with a rescuer's exchange
+        return;
+      }
+      task_record* displaced =
+          here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
+      if (!displaced) return;
+      here->push_ready(*displaced);
+    } else {
+      here->push_ready(t);
+    }
+    here->look_for_sleepers();
+    return;
+  }
+  runtime_state::guest inside(*state_);
+  if (t.is_pinned())
+    send_pinned(t);
+  else
+    send_movable(t);
+}
+
+void worker::send_pinned(task_record& t) noexcept {
+  pinned_.push(work(t));
+  wake();
+}
+
+void worker::send_movable(task_record& t) noexcept {
+  movable_.push(t);
+  if (sleep_.load(seq_cst) == sleep_state::parked)
+    wake();
+  else
+    wake_searcher();  // we may be busy: somebody else takes it
+}
+
+void worker::deliver(work item) noexcept {
+  if (this_worker() == this) {
+    push_local(item);
+    return;
+  }
+  runtime_state::guest inside(*state_);
+  pinned_.push(item);
+  wake();
+}
+
+void worker::check_open(const char* what) const {
+  if (state_->loops_end.load(acquire) ||  // pairs with ~runtime_state
+      (self_of_thread.loop == static_cast<const loop*>(this) && sealed_)) [[unlikely]]
+    throw_closed(what);
+}
+
+void worker::drop_leftovers() noexcept {
+  timers_.expire(
+      time_point::max());  // the callbacks that waited for their time come into the inbox
+  for (work item = pinned_.take(); item;) {
+    const auto next = item.next();
+    if (!item.is_task()) {
+      item.as_callback().drop();
+    } else {
+      task_record& t = item.as_task();
+      HEDDLE_ASSERT(is_on_its_way_home(t), (describe_task(t) + ", outlived its runtime").c_str());
+      t.unref();
+    }
+    item = next;
+  }
+}
+
+void worker::ended(task_record& t) noexcept {
+  bump_release(this_worker()->finished_);  // pairs with finished(): runtime_state::live_tasks()
+  if (!t.is_missed()) [[likely]]
+    return;
+  if (t.is_in_round() && t.leave_round()) state_->round_ended();
+  if (t.is_foreign()) state_->ended_from_outside();
+}
+
+loop_stats worker::stats() const noexcept {
+  loop_stats s;
+  s.id = index();
+  s.run = beat_.load(relaxed);
+  s.stolen = stolen_.load(relaxed);
+  s.parked = parked_.load(relaxed);
+  s.woken = woken_.load(relaxed);
+  s.polls = polls_.load(relaxed);
+  s.io_events = io_events_.load(relaxed);
+  s.rescues = rescues_.load(relaxed);
+  s.created = created();
+  s.finished = finished();
+  s.busy_ns = busy_ns_.load(relaxed);
+  if (const auto since = woke_at_.load(relaxed))
+    s.busy_ns += static_cast<std::uint64_t>(now().time_since_epoch().count() - since);
+  s.queue = ready_.size() + local_size_.load(relaxed) + (slot_.load(relaxed) ? 1 : 0);
+  s.forks = forks_.strands.size();
+  s.inbox = movable_.size() + (pinned_.looks_empty() ? 0 : 1);
+  s.timers = timers_.size();
+  return s;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+// A loop from inside. Not a public header.
+#pragma once
+
+#include <heddle/core/base/random.h>
+#include <heddle/sched/loop/driver.h>
+#include <heddle/sched/loop/fork_state.h>
+#include <heddle/sched/loop/idle.h>
+#include <heddle/sched/loop/inbox.h>
+#include <heddle/sched/loop.h>
+#include <heddle/sched/options.h>
+#include <heddle/sched/loop/run_queue.h>
+#include <heddle/sched/simulation/simulation.h>
+#include <heddle/sched/runtime/spawn.h>
+#include <heddle/sched/loop/timers.h>
+
+#include <concurrentqueue/concurrentqueue.h>
+
+#include <memory>
+#include <new>
+#include <thread>
+
+namespace heddle::detail {
+
+class runtime_state;
+
+/// Items that a queue had no memory for, linked through themselves, oldest first. Not thread-safe.
+class linked_work {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return !first_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void push(work item) noexcept {
+    item.set_next({});
+    if (first_)
+      last_.set_next(item);
+    else
+      first_ = item;
+    last_ = item;
+    ++size_;
+  }
+  work pop() noexcept {
+    const work item = first_;
+    if (!item) return item;
+    first_ = item.next();
+    --size_;
+    return item;
+  }
+
+ private:
+  work first_, last_;
+  std::size_t size_ = 0;
+};
+
+/// Its memory comes from where all memory of the library comes from; null when there is none.
+struct shared_queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
+  static void* malloc(std::size_t bytes) { return ::operator new(bytes, std::nothrow); }
+  static void free(void* block) { ::operator delete(block); }
+};
+
+/// A queue that many push to and many take from: moodycamel's, with the count that its contract asks for beside it.
+///
+/// Its contract is FIFO per producer only, and a dequeue may miss an element whose enqueue does not happen before it. The count is raised
+/// (seq_cst) after the enqueue, so who reads a count above 0 has the enqueues it counts behind it; it is also the fence of LOOK-TWICE.
+///
+/// Its enqueue answers false when memory is short. A task that was refused would never run again;
+/// so it goes to a list that needs none, which is taken first. Order among such tasks and the
+/// others is not kept.
+///
+/// We rely on its reuse of blocks (1.0.3). A consumer reads an element and counts it off its block
+/// with a release; the consumer that counts the last one does so without an acquire, and gives the
+/// block back by an acquire and release exchange. In the terms of C++ the other consumers' reads
+/// are therefore not ordered before the block is filled again, and ThreadSanitizer says so. On x86
+/// and on ARM64 they are: each step is a read-modify-write that reads the one before it on another
+/// processor, and a release follows what was read.
+class shared_queue {
+ public:
+  explicit shared_queue(simulation* s = nullptr) : simulated_(s) {}
+
+  void push(task_record& t) noexcept {
+    noted(happening::sent);
+    if (simulated_) [[unlikely]]
+      stand_in_.push(*simulated_, t);
+    else if (!queue_.enqueue(&t)) [[unlikely]]
+      push_without_memory(t);
+    count_.fetch_add(1, seq_cst);  // pairs with empty(): LOOK-TWICE
+  }
+  task_record* pop() noexcept {
+    if (count_.load(acquire) == 0) return nullptr;
+    task_record* t = nullptr;
+    if (simulated_) [[unlikely]] {
+      t = stand_in_.pop(*simulated_);
+      if (!t) return nullptr;
+    } else if (refused_count_.load(relaxed) != 0 && (t = pop_refused()) != nullptr) [[unlikely]] {
+      // `t` is one that there was no memory for
+    } else if (!queue_.try_dequeue(t)) {
+      return nullptr;
+    }
+    count_.fetch_sub(1, relaxed);
+    return t;
+  }
+  /// False may be stale by elements that others take at this moment.
+  [[nodiscard]] bool empty() const noexcept { return count_.load(seq_cst) <= 0; }
+  [[nodiscard]] std::size_t size() const noexcept {
+    const auto n = count_.load(relaxed);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+
+ private:
+  HEDDLE_COLD void push_without_memory(task_record& t) noexcept;
+  HEDDLE_COLD task_record* pop_refused() noexcept;
+
+  moodycamel::ConcurrentQueue<task_record*, shared_queue_traits> queue_;
+  atomic<std::int64_t> count_{0};
+  spin_lock refused_lock_;
+  linked_work refused_;                   // under refused_lock_
+  atomic<std::size_t> refused_count_{0};  // written under it
+  simulation* const simulated_;
+  simulated_queue stand_in_;
+};
+
+// Who may touch what:
+//   ready_ forks_ movable_ slot_   owner and thieves, by their protocols      pinned_   anybody pushes, the owner takes
+//   local_ and the rest            the owner                                 counters  written by the owner, read by anybody
+class worker final : public loop {
+ public:
+  worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
+         std::uint64_t seed);
+  ~worker();
+
+  void start();
+  void join();
+
+  // executor
+  void schedule(task_record& t) noexcept override;
+  void ended(task_record& t) noexcept override;
+
+  /// From anybody: `item` runs on this loop.
+  void deliver(work item) noexcept;
+  /// The task goes behind all others that are ready here. Owner only.
+  void push_back(task_record& t) noexcept {
+    if (alone_ || t.is_pinned())
+      push_local(work(t));
+    else
+      push_ready(t);
+  }
+  /// Inboxes, timers and I/O come before the next step. Owner only.
+  void look_round() noexcept { steps_left_ = 1; }
+  /// Something was pushed here: wakes a loop to steal, if one sleeps and none searches. Owner only.
+  void look_for_sleepers() noexcept;
+  /// The running task `waiting` awaits `child`. Owner only.
+  awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
+  /// The first step of `t` runs here and now, under its own identity and context, on the creator's stack; the creator goes on when it
+  /// suspends. Owner only.
+  void run_first_step(task_record& t);
+  /// A task was made on this loop.
+  void count_created() noexcept { bump(created_); }
+  /// From now on this loop takes no new tasks and callbacks: the runtime ends. Owner only, like is_sealed().
+  void seal() noexcept { sealed_ = true; }
+  [[nodiscard]] bool is_sealed() const noexcept { return sealed_; }
+  /// Throws usage_error if the runtime has ended, as far as the caller can know.
+  void check_open(const char* what) const;
+  /// It waits in a callback for something that only comes from outside; nobody is to take it for hogged. Owner only.
+  void stands_still(bool yes) noexcept;
+  /// Its steps are looked at one by one: debug mode.
+  void watch(bool on) noexcept { watched_.store(on, relaxed); }
+  [[nodiscard]] bool is_watched() const noexcept { return watched_.load(relaxed); }
+  /// Callbacks that never got their turn. After the loop has ended.
+  void drop_leftovers() noexcept;
+  /// Makes it look at everything soon, if it sleeps. From anybody.
+  void wake() noexcept;
+  /// Wakes a loop to search if one sleeps and none searches: a look without a fence. Owner only.
+  void wake_if_wanted() noexcept;
+  /// A timer armed here from another thread, or by a rescuer, is earlier than what it sleeps for.
+  void timer_moved_up() noexcept { wake(); }
+
+  [[nodiscard]] timers& own_timers() noexcept { return timers_; }
+  [[nodiscard]] driver& own_driver() noexcept { return *driver_; }
+  [[nodiscard]] runtime_state& state() const noexcept { return *state_; }
+  [[nodiscard]] loop_stats stats() const noexcept;
+  [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
+  /// Read first, it makes all creations visible that came before the ends it counts: of these
+  /// tasks, and by these tasks.
+  [[nodiscard]] std::uint64_t finished() const noexcept {
+    return finished_.load(acquire);  // pairs with ended()
+  }
+  fork_state& forks() noexcept { return forks_; }
+
+ private:
+  void push_local(work item) noexcept {
+    if (!local_.try_push(item.bits())) [[unlikely]]
+      short_.push(item);
+  }
+  void push_ready(task_record& t) noexcept {
+    if (!ready_.try_push(&t)) [[unlikely]]
+      short_.push(work(t));
+  }
+  HEDDLE_COLD void take_what_was_short() noexcept;
+
+  /// Between two looks at loops that are hogged.
+  static constexpr duration watch_hogged_every = std::chrono::microseconds(250);
+  static constexpr unsigned watch_window = 16;  // so many others a look
+
+  enum class sleep_state : std::uint32_t { awake, parked, notified };
+
+  void main();
+  template <class Overtaken>
+  void take_turns(Overtaken overtaken);
+  // Policy, each on one screen: in worker.cpp what runs next, in search.cpp what is done when there is nothing.
+  [[nodiscard]] bool run_next();
+  void housekeep(bool idle);
+  enum class search_result { found, nothing, refused };
+  [[nodiscard]] search_result search();
+  [[nodiscard]] bool glance();
+  void park(bool searched);
+  // Mechanism.
+  void run_work(work item);
+  void run_task(task_record& t);
+  void run_strand(promise_base& strand);
+  void run_callback(callback& c);
+  void resume(task_record& t);
+  HEDDLE_COLD void resume_watched(task_record& t);
+  HEDDLE_COLD void run_watched(callback& c);
+  [[nodiscard]] bool drain_inboxes();
+  [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
+  [[nodiscard]] bool steal_what_is_private(promise_base*& strand) noexcept;
+  [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
+  [[nodiscard]] bool others_have_work() noexcept;
+  [[nodiscard]] bool more_to_find() noexcept;
+  void watch_others(time_point now, unsigned window);
+  [[nodiscard]] bool rescue_if_hogged(unsigned other, time_point now);
+  void stand_down() noexcept;
+  void wake(unsigned sleeper) noexcept;
+  void wake_searcher() noexcept;
+  [[nodiscard]] bool leave_alone(const worker& victim) noexcept;
+  [[nodiscard]] bool is_fresh(const worker& other) const noexcept;
+  void wake_to_watch() noexcept;
+  void send_pinned(task_record& t) noexcept;
+  void send_movable(task_record& t) noexcept;
+  [[nodiscard]] unsigned poll(duration limit);
+
+  runtime_state* state_;
+  random_source random_;
+  owned<driver> driver_;
+  timers timers_;
+
+  run_queue<task_record*> ready_;
+  fork_state forks_;
+  atomic<task_record*> slot_{nullptr};
+  shared_queue movable_;
+  inbox pinned_;
+  atomic<sleep_state> sleep_{sleep_state::awake};
+  atomic<bool> watched_{false};
+
+  // The owner's.
+  local_queue<std::uintptr_t> local_;
+  linked_work
+      short_;  // what local_ and ready_ could not grow for: comes into them as they get room
+  std::uint64_t steps_left_ = 1;  // before it looks at everything again
+  unsigned slot_streak_ = 0;
+  bool searching_ = false;
+  bool sealed_ = false;
+  bool inside_await_ = false;  // run_awaited or run_first_step is going on
+  bool alone_ = true;          // one loop: nobody steals
+  bool forks_first_ = true;
+  bool time_turn_ = false;      // the next strand begins a turn of forks
+  std::size_t queue_turn_ = 0;  // so many steps from the queues come before the next strand
+  unsigned spin_ = 0;
+  time_point last_poll_{};
+  time_point last_watch_{};
+  time_point quiet_since_{};
+  unsigned lone_skips_ = 0;    // so many lone pushes more wake nobody
+  unsigned lone_backoff_ = 0;  // how many it will be after the next wake-up in vain
+  std::size_t seen_more_ = 0;  // how much stood beside what was stolen last
+  bool left_alone_ = false;    // the last look at others left a lone task to its owner
+  struct seen {
+    std::uint64_t beat = 0;
+    std::uint64_t lone = run_queue<task_record*>::not_alone;  // of its ready_, as we saw it last
+    time_point since{};  // when it was last seen to move, or asleep
+    bool hogged = false;
+  };
+  std::vector<seen> neighbours_;
+  std::vector<unsigned> hogged_;  // of them
+  unsigned watch_next_ = 0;       // before the first of the next window
+
+  alignas(far_apart) atomic<std::uint64_t> beat_{0};  // so many steps it has run
+  atomic<std::uint64_t> stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0}, rescues_{0},
+      created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
+  atomic<std::int64_t> woke_at_{0};  // ns; 0: parked
+
+  std::thread thread_;
+  std::size_t virtual_thread_ = 0;  // instead, when it is simulated
+};
+
+/// The loop that `thread` is, from inside; nullptr: none.
+inline worker* worker_of(const thread_state& thread) noexcept {
+  return static_cast<worker*>(static_cast<loop*>(thread.loop));
+}
+/// The calling loop from inside, or nullptr on a foreign thread.
+HEDDLE_NOINLINE worker* this_worker() noexcept;
+
+}  // namespace heddle::detail

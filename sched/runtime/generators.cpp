@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/runtime/generators.h>
+
+#include <heddle/core/base/assert.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/runtime/runtime_state.h>
+
+#include <typeinfo>
+#include <vector>
+
+namespace heddle::detail {
+namespace {
+
+/// Resumes a generator that the awaiting task has claimed to close.
+class close_await {
+ public:
+  explicit close_await(generator_base& g) noexcept : generator_(&g) {}
+  static bool await_ready() noexcept { return false; }
+  template <heddle_promise P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> closer) noexcept {
+    generator_->enter_to_close(closer.promise(), closer);
+    return generator_->handle();
+  }
+  void await_resume() { generator_->check_closed(); }
+
+ private:
+  generator_base* generator_;
+};
+
+/// The body of the tasks that close what nobody else closes: nobody awaits them, so errors are reported.
+task<> close_and_report(generator_ref g) {
+  std::exception_ptr error;
+  try {
+    close_await closing(*g);
+    co_await closing;
+  } catch (const fatal_error&) { throw; } catch (...) {
+    error = std::current_exception();
+  }
+  g = {};
+  if (error && !is_cancellation(error))
+    this_runtime()->report(
+        {"an error in the cleanup of an async generator that was closed", error, {}});
+}
+
+constexpr const char* not_closed =
+    "an async generator was destroyed while it stood at a yield and no loop could close it: its "
+    "destructors ran, its cleanup did not";
+
+}  // namespace
+
+task<> close_generator(generator_ref g) {
+  if (!g->claim_to_close()) co_return;
+  close_await closing(*g);
+  co_await closing;
+}
+
+generator_chain::~generator_chain() {
+  while (auto g = pop()) {}
+}
+
+generator_ref generator_chain::pop() noexcept {
+  auto* g = first_;
+  if (g) first_ = g->next_;
+  return generator_ref(g);
+}
+
+void generator_chain::push_all(generator_base* list) noexcept {
+  while (list) {
+    auto* g = std::exchange(list, list->next_);
+    g->next_ = nullptr;
+    (first_ ? last_->next_ : first_) = g;
+    last_ = g;
+  }
+}
+
+namespace {
+
+/// Null: there is nothing to close. One for which there is no memory is reported, and its
+/// destructors run without its cleanup.
+task_handle<> begin_to_close(generator_ref g) {
+  if (!g->try_claim_to_close()) return {};
+  task_handle<> closer;
+  try {
+    closer = task_handle<>(&make_root(close_and_report(std::move(g))));
+  } catch (const std::bad_alloc&) {
+    this_runtime()->report(context_of(not_closed, std::current_exception()));
+    return {};
+  }
+  launch_closing(*closer.record(), false);
+  return closer;
+}
+
+}  // namespace
+
+// At the same time, as far as there is memory to remember the closers; without it, one after the
+// other.
+task<> close_generators(generator_chain all) {
+  std::vector<task_handle<>> closers;
+  while (auto g = all.pop()) {
+    auto closer = begin_to_close(std::move(g));
+    if (!closer.valid()) continue;
+    bool kept = true;
+    try {
+      closers.push_back(closer);
+    } catch (const std::bad_alloc&) { kept = false; }
+    if (!kept) co_await closer;
+  }
+  for (auto& c : closers) co_await c;
+}
+
+bool generator_base::enter_slow(generator_phase was, promise_base& caller) {
+  for (;;) {
+    switch (was) {
+      case generator_phase::ended: return false;
+      case generator_phase::running:
+        detail::throw_usage(
+            "next() of an async generator that a task is in already: one at a time");
+      case generator_phase::closing:
+        detail::throw_usage("next() of an async generator that is being closed");
+      case generator_phase::fresh:
+      case generator_phase::suspended: break;
+    }
+    if (phase_.compare_exchange_weak(was, generator_phase::running, acq_rel, acquire)) break;
+  }
+  if (was != generator_phase::fresh) return true;
+  auto* here = this_worker();
+  if (!here || here->state().id != caller.enclosing().runtime()) return true;
+  runtime_.store(here->state().serial, release);
+  list_ = static_cast<std::uint16_t>(here->index());
+  if (!here->state().generators.add(*this))
+    here->state().report(
+        {"an async generator began after the generators of its runtime were shut down: the runtime "
+         "will not close it",
+         nullptr,
+         {}});
+  return true;
+}
+
+bool generator_base::claim_to_close() {
+  auto was = phase_.load(acquire);
+  for (;;) {
+    auto to = generator_phase::closing;
+    switch (was) {
+      case generator_phase::ended: return false;
+      case generator_phase::running:
+      case generator_phase::closing:
+        detail::throw_usage("aclose() of an async generator that a task is in: one at a time");
+      case generator_phase::fresh: to = generator_phase::ended; break;
+      case generator_phase::suspended: break;
+    }
+    if (phase_.compare_exchange_weak(was, to, acq_rel, acquire))
+      return to == generator_phase::closing;
+  }
+}
+
+void generator_base::check_closed() {
+  if (yielded_) {
+    unlist();
+    phase_.store(generator_phase::ended, release);  // what it holds goes with its object
+    detail::throw_usage(
+        "an async generator ignored generator_exit: it yielded while it was being closed");
+  }
+  auto error = take_error();
+  if (error && *error.__cxa_exception_type() != typeid(generator_exit))
+    std::rethrow_exception(std::move(error));
+}
+
+void generator_base::unlist() noexcept {
+  const auto id = runtime_.load(acquire);
+  if (id == 0) return;
+  bool was_listed = false;
+  struct parcel {
+    generator_base* g;
+    bool* was_listed;
+  } p{this, &was_listed};
+  (void)with_runtime(
+      id,
+      [](runtime_state& s, void* argument) {
+        auto& p = *static_cast<parcel*>(argument);
+        *p.was_listed = s.generators.remove(*p.g);
+      },
+      &p);
+  if (was_listed) unref();  // never the last: who calls this has another
+}
+
+void generator_base::destroy() noexcept { handle().destroy(); }
+
+// Problem   A generator often holds the one that it reads from. To let go of it destroys its frame,
+//           or closes it on this stack, and so
+//           lets go of the next: a chain of 20,000 overflows the stack.
+// Rejected  To leave all of it to tasks of their own: the destructors of what a generator holds
+//           would not have run when its object's has.
+// Chosen    Below a few calls the rest is listed, and the outermost call goes through the list
+//           before it returns. So each is let go of
+//           once, in a bounded number of calls, and only the order among those far below changes.
+void generator_base::let_go() noexcept {
+  constexpr unsigned deepest = 16;
+  auto& role = static_cast<thread_role&>(this_thread());
+  if (role.generators_let_go >= deepest) {
+    later_ = nullptr;
+    (role.generators_first ? role.generators_last->later_ : role.generators_first) = this;
+    role.generators_last = this;
+    return;
+  }
+  ++role.generators_let_go;
+  let_go_now();
+  if (role.generators_let_go == 1)
+    while (auto* g = role.generators_first) {
+      role.generators_first = g->later_;
+      g->let_go_now();
+    }
+  --role.generators_let_go;
+}
+
+void generator_base::let_go_now() noexcept {
+  HEDDLE_ASSERT(phase_.load(acquire) != generator_phase::running,
+                "an async_generator was destroyed while a task was in its next()");
+  if (!try_claim_to_close()) return unref();  // not begun, ended, or in the hands of a closer
+  if (const auto id = runtime_.load(acquire); id != 0) {
+    auto* here = this_worker();
+    const auto close = [](runtime_state& s, void* argument) {
+      auto& g = *static_cast<generator_base**>(argument);
+      auto* worker_here = this_worker();
+      const bool inside = worker_here && &worker_here->state() == &s;
+      if (inside ? worker_here->is_sealed() : s.is_stopping()) return;
+      task_handle<> handle;
+      try {
+        g->ref();  // the closer's; without memory for it, it is dropped again
+        handle = task_handle<>(&make_root(close_and_report(generator_ref(g))));
+      } catch (const std::bad_alloc&) { return; }
+      std::exchange(g, nullptr)->unref();
+      auto& t = *handle.record();
+      if (inside)
+        launch_closing(t, true);
+      else
+        launch_closing_from_outside(s, t);
+    };
+    generator_base* mine = this;
+    if (here && here->state().serial == id)
+      close(here->state(), &mine);
+    else
+      (void)with_runtime(id, close, &mine);
+    if (!mine) return;
+    // The runtime ends, or memory is short. If its shutdown has not come to this one yet, it closes
+    // it.
+    phase_.store(generator_phase::suspended, release);
+    struct question {
+      generator_base* g;
+      bool listed;
+    } q{this, false};
+    (void)with_runtime(
+        id,
+        [](runtime_state& s, void* argument) {
+          auto& q = *static_cast<question*>(argument);
+          q.listed = s.generators.has(*q.g);
+        },
+        &q);
+    if (q.listed || !try_claim_to_close()) return unref();
+  }
+  report_to(runtime_.load(relaxed), context_of(not_closed));
+  unref();
+}
+
+bool generator_registry::add(generator_base& g) noexcept {
+  auto& l = lists_[g.list_ % count_];
+  std::lock_guard hold(l.lock);
+  if (l.shut) return false;
+  g.ref();
+  g.listed_ = true;
+  g.prev_ = nullptr;
+  g.next_ = l.first;
+  if (l.first) l.first->prev_ = &g;
+  l.first = &g;
+  return true;
+}
+
+bool generator_registry::remove(generator_base& g) noexcept {
+  auto& l = lists_[g.list_ % count_];
+  std::lock_guard hold(l.lock);
+  if (!g.listed_) return false;
+  g.listed_ = false;
+  (g.prev_ ? g.prev_->next_ : l.first) = g.next_;
+  if (g.next_) g.next_->prev_ = g.prev_;
+  return true;
+}
+
+bool generator_registry::has(generator_base& g) noexcept {
+  auto& l = lists_[g.list_ % count_];
+  std::lock_guard hold(l.lock);
+  return g.listed_;
+}
+
+generator_chain generator_registry::shut() noexcept {
+  generator_chain all;
+  for (unsigned i = 0; i < count_; ++i) {
+    auto& l = lists_[i];
+    generator_base* first;
+    {
+      std::lock_guard hold(l.lock);
+      l.shut = true;
+      first = std::exchange(l.first, nullptr);
+      for (auto* g = first; g; g = g->next_) g->listed_ = false;  // the links are ours now
+    }
+    all.push_all(first);
+  }
+  return all;
+}
+
+}  // namespace heddle::detail

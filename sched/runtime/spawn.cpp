@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sched/runtime/spawn.h>
+
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/runtime.h>
+#include <heddle/sched/runtime/runtime_state.h>
+
+#include <algorithm>
+
+namespace heddle {
+namespace detail {
+
+outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept {
+  if (is_cancellation(error)) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const cancelled_error& e) {
+      try {
+        if (!e.message().empty()) t.extra().set(&task_extra::message, e.message());
+      } catch (const std::bad_alloc&) {}  // it ends cancelled all the same, without its message
+    }
+    return outcome::cancelled;
+  }
+  try {
+    std::rethrow_exception(error);
+  } catch (const cancelled_error&) { return outcome::cancelled; } catch (const fatal_error&) {
+    t.mark_retrieved();
+    this_runtime()->fatal(error);
+  } catch (...) {}
+  return outcome::error;
+}
+
+void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept {
+  end_task(t, how, destroy_result);
+  static_cast<worker*>(static_cast<loop*>(t.home()))->ended(t);
+  // Destructors of the result may ask for the current task. Without any reference left it cannot be
+  // that one any more.
+  self_of_thread.current = nullptr;
+  t.unref();
+}
+
+namespace {
+void destroy_unstarted(task_record& t) noexcept {
+  const drops_unstarted silently;
+  promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
+  static_cast<root_end*>(p.end)->destroy(p);
+}
+}  // namespace
+
+void end_unstarted(task_record& t) noexcept {
+  destroy_unstarted(t);
+  t.starts_at(nullptr);
+  finish_root(t, outcome::cancelled, nullptr);
+}
+
+// Nobody will run it: destroys the frame; the record goes with the caller's handle.
+void discard_unlaunched(task_record& t) noexcept {
+  destroy_unstarted(t);
+  (void)t.state().cancel();
+  (void)t.state().finish(outcome::cancelled);
+  t.unref();
+}
+
+std::string never_began(task_record& t, const task_options& o) {
+  return describe_task(o.name.empty() ? t.name() : o.name, t.made()) +
+         ", was destroyed before its first step";
+}
+
+void apply_options(task_record& t, const task_options& o) {
+  if (!o.name.empty()) t.extra().set(&task_extra::name, o.name);
+  if (o.context)
+    t.extra().context.share(o.context->state());
+  else if (auto map = inherited_context())
+    t.extra().context.begin_with(std::move(map));
+}
+
+namespace {
+
+/// Nothing is set in the creator's context.
+bool gives_no_context(const thread_state& creator) noexcept {
+  if (creator.context) return !creator.context->begun();
+  if (!creator.current) return true;
+  auto* x = creator.current->root().extra_if_any();
+  return !x || !x->context.begun();
+}
+
+/// Nothing but a plain task: no name, and nothing set in the creator's context.
+bool is_plain(const task_options& o, const thread_state& creator) noexcept {
+  return o.name.empty() && !o.context && gives_no_context(creator);
+}
+
+void launch_as(const thread_state& creator, task_record& t, const task_options& o) {
+  auto* here = worker_of(creator);
+  auto* target = static_cast<worker*>(o.loop);
+  try {
+    if (target && &target->state() != &here->state())
+      throw_usage("create_task: the loop belongs to another runtime; " + never_began(t, o));
+    if (!is_plain(o, creator)) [[unlikely]]
+      apply_options(t, o);
+  } catch (...) {
+    discard_unlaunched(t);
+    throw;
+  }
+  t.at_home(here);
+  t.belongs_to(here->state().id);
+  here->count_created();
+  if (world* w = this_world()) [[unlikely]]
+    (void)w->number_of(t);
+  if (target) {
+    t.pin();
+    t.at_home(target);
+    if (target != here) {
+      target->deliver(work(t));
+      return;
+    }
+  }
+  if (o.eager) return here->run_first_step(t);
+  here->push_back(t);
+  here->look_for_sleepers();
+}
+
+HEDDLE_COLD void launch_by_factory(worker& here, task_record& t, const task_options& given) {
+  task_options o;
+  try {
+    o = given;
+    here.state().ask_task_factory(o);
+  } catch (...) {
+    discard_unlaunched(t);
+    throw;
+  }
+  launch_as(this_thread(), t, o);
+}
+
+}  // namespace
+
+void launch_closing(task_record& t, bool eager) noexcept {
+  auto* here = this_worker();
+  t.spare();
+  t.at_home(here);
+  t.belongs_to(here->state().id);
+  here->count_created();
+  if (eager) return here->run_first_step(t);
+  here->push_back(t);
+  here->look_for_sleepers();
+}
+
+void launch_closing_from_outside(runtime_state& s, task_record& t) {
+  t.spare();
+  t.at_home(s.workers.front().get());
+  t.belongs_to(s.id);
+  if (s.simulated) (void)s.simulated->number_of(t);
+  s.inject(t);
+}
+
+HEDDLE_COLD static void launch_without_options(task_record& t) { launch(t, task_options{}); }
+
+// The same as with options that say nothing, and by far the most frequent.
+void launch(task_record& t) {
+  const auto& creator = self_of_thread;
+  auto* here = worker_of(creator);
+  if (!here || here->is_sealed() || here->state().has_task_factory() || this_world() ||
+      !gives_no_context(creator)) [[unlikely]]
+    return launch_without_options(t);
+  t.at_home(here);
+  t.belongs_to(here->state().id);
+  here->count_created();
+  here->push_back(t);
+  here->look_for_sleepers();
+}
+
+void launch(task_record& t, const task_options& o) {
+  const auto& creator = this_thread();
+  auto* here = worker_of(creator);
+  if (!here || here->is_sealed()) [[unlikely]] {
+    discard_unlaunched(t);  // the caller holds the record
+    if (!here) throw no_running_loop();
+    throw_usage("create_task after the runtime has shut down: " + never_began(t, o));
+  }
+  if (here->state().has_task_factory()) [[unlikely]]
+    return launch_by_factory(*here, t, o);
+  launch_as(creator, t, o);
+}
+
+awaited_now run_awaited(task_record& waiting, task_record& child) noexcept {
+  auto* here = this_worker();
+  return here ? here->run_awaited(waiting, child) : awaited_now::elsewhere;
+}
+
+void tell_never_awaited(std::source_location made) noexcept {
+  auto* s = this_runtime();
+  if (!s || !s->debug()) return;
+  try {
+    error_context what;
+    what.message =
+        "a coroutine was never awaited, and never ran: " + std::string(made.function_name()) +
+        created_at(made);
+    what.made = made;
+    s->report(what);
+  } catch (const std::bad_alloc&) {}  // a warning less
+}
+
+namespace {
+/// What a record waits in that is on its way home: the loop that comes to it drops it, in place of
+/// a resumption.
+struct homecoming final : wait_base {
+  bool look_again() noexcept override {
+    task_record& t = *std::exchange(this_thread().current, nullptr);
+    t.unref();
+    return false;
+  }
+  const char* name() const noexcept override { return "its end"; }
+};
+constinit homecoming on_its_way_home;
+}  // namespace
+
+bool is_on_its_way_home(const task_record& t) noexcept { return t.wait() == &on_its_way_home; }
+
+// Nobody else has a reference, so all fields are the caller's: the record itself travels through
+// the loop's inbox, and no memory is needed.
+void drop_at_home(task_record& t) noexcept {
+  const auto* here = this_runtime();
+  const auto send = [](runtime_state& s, void* argument) {
+    auto& t = *static_cast<task_record*>(argument);
+    t.waits_in(&on_its_way_home);
+    t.resumes_at(nullptr);
+    t.looks_first();
+    s.workers.front()->deliver(work(t));
+  };
+  const bool sent = !(here && here->id == t.runtime()) && with_runtime_of(t, send, &t);
+  if (!sent) t.unref();
+}
+
+void throw_not_joinable(task_record& waiting, eventual& target) {
+  if (&target == &waiting.root()) throw_usage("a task cannot await itself: it would wait for ever");
+  throw_usage("co_await of " +
+              (target.what() == kind::task ? describe_task(static_cast<task_record&>(target))
+                                           : std::string("an object")) +
+              " of another runtime: pass its result through a future of this one");
+}
+
+void throw_target_cancelled(task_record& target, task_record* through) {
+  if (through) {
+    bool has_own = false;
+    if (auto* x = target.extra_if_any()) {
+      x->lock.lock();
+      has_own = !x->message.empty();
+      x->lock.unlock();
+    }
+    if (!has_own) throw_cancelled(*through);
+  }
+  throw_cancelled(target);
+}
+void throw_not_done(task_record&) {
+  throw invalid_state_error("the task has not ended: it has no result yet");
+}
+
+loop_name callback_loop(task_record& t) {
+  if (auto* w = this_worker()) return {w->state().serial, w->index()};
+  loop_name first{0, 0};
+  const auto name = [](runtime_state& s, void* to) {
+    static_cast<loop_name*>(to)->runtime = s.serial;
+  };
+  if (!with_runtime_of(t, name, &first))
+    throw_usage("add_done_callback: the runtime of the task has ended");
+  return first;
+}
+
+bool deliver_callback(loop_name where, callback& c) noexcept {
+  struct parcel {
+    unsigned index;
+    callback* c;
+  } p{where.index, &c};
+  return with_runtime(
+      where.runtime,
+      [](runtime_state& s, void* argument) {
+        auto& p = *static_cast<parcel*>(argument);
+        s.workers[p.index]->deliver(work(*p.c));
+      },
+      &p);
+}
+
+}  // namespace detail
+
+bool any_task::cancel(std::string_view message) const {
+  auto& t = at();
+  if (t.done()) {
+    t.mark_retrieved();
+    return false;
+  }
+  if (!message.empty()) t.extra().set(&detail::task_extra::message, std::string(message));
+  const bool took = detail::cancel_now(t);
+  if (!took) t.mark_retrieved();  // the caller has looked at it, as in asyncio
+  return took;
+}
+
+context any_task::get_context() const { return context(at().extra().context.shared()); }
+
+std::string any_task::get_name() const { return at().name(); }
+
+void any_task::set_name(std::string name) const {
+  at().extra().set(&detail::task_extra::name, std::move(name));
+}
+
+std::string any_task::state() const {
+  using detail::outcome;
+  using detail::task_state;
+  const auto w = at().state().load();
+  switch (detail::word::state(w)) {
+    case task_state::active: return "running or ready";
+    case task_state::leaf: return "waiting";
+    case task_state::forwarding:
+    case task_state::frozen: return "waiting for a task or future";
+    case task_state::kernel: return "waiting for the kernel";
+    case task_state::done: break;
+  }
+  switch (detail::word::result(w)) {
+    case outcome::cancelled: return "cancelled";
+    case outcome::error: return "failed";
+    default: return "done";
+  }
+}
+
+void any_task::throw_empty() { detail::throw_usage("use of an empty task handle"); }
+
+any_task current_task() noexcept {
+  auto* t = detail::this_thread().current;
+  if (!t) return {};
+  auto& root = t->root();
+  root.ref();
+  return any_task(&root);
+}
+
+namespace {
+std::vector<any_task> tasks_of(detail::runtime_state& s) {
+  std::vector<any_task> all;
+  detail::task_record::scan(
+      [&](detail::task_record& r) {
+        if (r.what() != detail::kind::task || r.done()) return;
+        r.ref();
+        any_task found(&r);
+        all.push_back(std::move(found));
+      },
+      s.id);
+  if (s.simulated)  // not by their places in memory, which no seed decides
+    std::sort(all.begin(), all.end(), [&s](const any_task& a, const any_task& b) {
+      return s.simulated->number_of(*a.record()) < s.simulated->number_of(*b.record());
+    });
+  return all;
+}
+}  // namespace
+
+std::vector<any_task> all_tasks() {
+  auto* s = detail::this_runtime();
+  if (!s) throw no_running_loop();
+  return tasks_of(*s);
+}
+
+std::vector<any_task> all_tasks(const runtime& r) {
+  return r.is_closed() ? std::vector<any_task>() : tasks_of(*r.state_);
+}
+
+}  // namespace heddle

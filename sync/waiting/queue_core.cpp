@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/sync/waiting/queue_core.h>
+
+#include <heddle/core/errors.h>
+
+#include <algorithm>
+#include <string>
+
+namespace heddle::detail {
+
+std::size_t queue_core::size() const noexcept {
+  const hold locked(*this);
+  return size_.load(relaxed);
+}
+
+bool queue_core::is_shut_down() const noexcept {
+  const hold locked(*this);
+  return shut_down_;
+}
+
+bool queue_core::all_done() const noexcept {
+  const hold locked(*this);
+  return unfinished_ == 0;
+}
+
+bool queue_core::turn::wait_among(wait_queue& others, std::uint64_t& tickets,
+                                  task_record& t) noexcept {
+  waiter* place = nullptr;
+  if (!has_waited()) {
+    ticket_ = ++tickets;
+    t.looks_first();
+  } else {
+    given = false;
+    place = others.first();
+    while (place && static_cast<turn*>(place)->ticket_ < ticket_) place = place->next;
+  }
+  return others.suspend(*this, t, place);
+}
+
+void queue_core::turn::rethrow() {
+  std::exception_ptr error = std::move(error_);
+  std::destroy_at(&error_);
+  std::rethrow_exception(std::move(error));
+}
+
+void queue_core::throw_reason(turn& w, side of) {
+  switch (w.how_) {
+    case turn::how::shut_down: throw_shut_down(of == side::getters ? "get" : "put");
+    case turn::how::turned_off: throw queue_shut_down();
+    case turn::how::failed: pass_on(of); w.rethrow();
+    case turn::how::open:
+    case turn::how::done: break;
+  }
+  if (w.given) pass_on(of);
+  throw_cancelled(*w.task);
+}
+
+bool queue_core::wait_join(waiter& w, task_record& t) noexcept {
+  const hold locked(*this);
+  return unfinished_ != 0 && joiners_.suspend(w, t);
+}
+
+void queue_core::leave(waiter& w, side of) noexcept {
+  const hold locked(*this);
+  if (w.linked) (of == side::getters ? getters_ : putters_).unlink(w);
+}
+
+void queue_core::leave_join(waiter& w) noexcept {
+  const hold locked(*this);
+  if (w.linked) joiners_.unlink(w);
+}
+
+void queue_core::pass_on(side of) noexcept {
+  task_record* t = nullptr;
+  {
+    const hold locked(*this);
+    if (of == side::getters) {
+      if (may_get() == get_result::done) t = wake(getters_);
+    } else {
+      if (may_put() == put_result::done) t = wake(putters_);
+    }
+  }
+  if (t) schedule(*t);
+}
+
+void queue_core::claim_joiners(work_list& todo) noexcept {
+  while (auto* t = wake(joiners_)) todo.schedule(*t);
+}
+
+void queue_core::throw_shut_down(const char* call) {
+  throw queue_shut_down(std::string(call) + ": the queue was shut down" + in_this_task());
+}
+
+void queue_core::close(std::size_t dropped, work_list& todo) noexcept {
+  shut_down_ = true;
+  size_.store(size_.load(relaxed) - dropped, relaxed);
+  unfinished_ -= std::min(unfinished_,
+                          dropped);  // task_done may have been called for some before they were got
+  while (auto* t = wake(getters_)) todo.schedule(*t);
+  while (auto* t = wake(putters_)) todo.schedule(*t);
+  if (unfinished_ == 0) claim_joiners(todo);
+}
+
+void queue_core::task_done() {
+  work_list todo;
+  bool too_often = false;
+  {
+    const hold locked(*this);
+    if (unfinished_ == 0)
+      too_often = true;
+    else if (--unfinished_ == 0)
+      claim_joiners(todo);
+  }
+  if (too_often) throw_bad_value("task_done was called more often than items were put");
+  todo.settle();
+}
+
+}  // namespace heddle::detail
