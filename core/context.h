@@ -2,9 +2,9 @@
 // Context variables: values that belong to a task and are handed down to what it starts (Python's contextvars).
 #pragma once
 
-#include <heddle/core/record/context_slot.h>
-#include <heddle/core/errors.h>
 #include <heddle/core/base/functional.h>
+#include <heddle/core/errors.h>
+#include <heddle/core/record/context_slot.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/errors.h>
 
-#include <heddle/core/record/task_record.h>
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/record/task_record.h>
 
 #include <cxxabi.h>
 

@@ -2,12 +2,12 @@
 // promise<T> sets; future<T> is awaited by any number of tasks, on any loop, and by threads.
 #pragma once
 
-#include <heddle/core/record/budget.h>
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/owned.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
-#include <heddle/core/base/functional.h>
 #include <heddle/core/memory/memory.h>
-#include <heddle/core/base/owned.h>
+#include <heddle/core/record/budget.h>
 #include <heddle/core/record/task_record.h>
 #include <heddle/core/record/wait.h>
 

@@ -3,9 +3,9 @@
 // runtime starts.
 #pragma once
 
-#include <heddle/core/record/context_slot.h>
-#include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/memory/frame_cache.h>
+#include <heddle/core/record/context_slot.h>
 #include <heddle/core/record/task_record.h>
 
 #include <cstdint>

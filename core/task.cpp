@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/task.h>
 
-#include <heddle/core/scheduler.h>
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/scheduler.h>
 
 namespace heddle::detail {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/io/resolve.h>
 #include <heddle/io/descriptors/socket.h>
+#include <heddle/io/resolve.h>
 #include <heddle/io/stream.h>
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/sched/sleep.h>

@@ -2,8 +2,8 @@
 #include <heddle/io/process.h>
 
 #include <heddle/core/scheduler.h>
-#include <heddle/io/reactor/reactor.h>
 #include <heddle/io/process/spawn_child.h>
+#include <heddle/io/reactor/reactor.h>
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/sched/gather.h>
 #include <heddle/sched/runtime.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/server.h>
 
+#include <heddle/io/descriptors/socket.h>
 #include <heddle/io/resolve.h>
 #include <heddle/io/servers/server_core.h>
-#include <heddle/io/descriptors/socket.h>
 #include <heddle/sched/runtime.h>
 
 #include <sys/socket.h>

@@ -6,9 +6,9 @@
 //   co_await s.serve_forever();
 #pragma once
 
-#include <heddle/core/checked.h>
 #include <heddle/core/base/functional.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/stream.h>
 

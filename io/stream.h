@@ -7,10 +7,10 @@
 //   std::string line = co_await c.reader.read_line();
 #pragma once
 
-#include <heddle/core/record/budget.h>
 #include <heddle/core/checked.h>
-#include <heddle/core/task.h>
+#include <heddle/core/record/budget.h>
 #include <heddle/core/record/wait.h>
+#include <heddle/core/task.h>
 #include <heddle/io/address.h>
 
 #include <cstddef>

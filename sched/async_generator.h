@@ -2,9 +2,9 @@
 // async_generator<T>: a coroutine that yields values one by one and may await between them.
 #pragma once
 
-#include <heddle/core/record/context_slot.h>
-#include <heddle/core/memory/memory.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/memory/memory.h>
+#include <heddle/core/record/context_slot.h>
 #include <heddle/core/task.h>
 
 #include <concepts>

@@ -2,8 +2,8 @@
 // create_task: gives a coroutine an identity and starts it; task_handle: that identity, with its result.
 #pragma once
 
-#include <heddle/core/record/budget.h>
 #include <heddle/core/base/functional.h>
+#include <heddle/core/record/budget.h>
 #include <heddle/core/record/wait.h>
 #include <heddle/sched/any_task.h>
 #include <heddle/sched/runtime/spawn.h>

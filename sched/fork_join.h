@@ -2,8 +2,8 @@
 // fork_join: parallel recursion, depth first. Protocol FORK is described in join_block.h.
 #pragma once
 
-#include <heddle/sched/runtime/body.h>
 #include <heddle/sched/loop/join_block.h>
+#include <heddle/sched/runtime/body.h>
 
 #include <new>
 #include <optional>

@@ -2,14 +2,14 @@
 // The public face of a loop.
 #pragma once
 
+#include <heddle/core/base/functional.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
-#include <heddle/core/base/functional.h>
 #include <heddle/core/memory/memory.h>
 #include <heddle/sched/loop/driver.h>
-#include <heddle/sched/runtime/handler.h>
 #include <heddle/sched/loop/timers.h>
 #include <heddle/sched/loop/work.h>
+#include <heddle/sched/runtime/handler.h>
 
 #include <tuple>
 #include <type_traits>

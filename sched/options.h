@@ -2,12 +2,12 @@
 // How a runtime is set up, and what it reports.
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/functional.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/future.h>
 #include <heddle/sched/any_task.h>
-#include <heddle/sched/loop/driver.h>
 #include <heddle/sched/loop.h>
+#include <heddle/sched/loop/driver.h>
 
 #include <cstdint>
 #include <exception>

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <heddle/core/checked.h>
-#include <heddle/sched/runtime/body.h>
 #include <heddle/sched/fork_join.h>
+#include <heddle/sched/runtime/body.h>
 
 #include <concepts>
 #include <cstddef>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime.h>
 
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/scheduler.h>
-#include <heddle/core/base/thread_state.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/timeout.h>
 

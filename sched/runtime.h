@@ -3,8 +3,8 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
-#include <heddle/core/future.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/future.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/options.h>
 #include <heddle/sched/to_thread.h>

@@ -4,8 +4,8 @@
 
 #include <heddle/core/base/functional.h>
 #include <heddle/core/record/wait.h>
-#include <heddle/sched/runtime/body.h>
 #include <heddle/sched/create_task.h>
+#include <heddle/sched/runtime/body.h>
 
 #include <concepts>
 #include <cstddef>

@@ -2,8 +2,8 @@
 // timeout, timeout_at: a scope with a deadline. wait_for builds on it.
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/functional.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/runtime/body.h>
 #include <heddle/sched/sleep.h>

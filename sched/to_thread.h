@@ -2,8 +2,8 @@
 // to_thread and to_arena: work that would hog a loop, done elsewhere.
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/functional.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/future.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/runtime/offload.h>

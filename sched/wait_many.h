@@ -2,8 +2,8 @@
 // wait: for the first, the first failure, or all of several tasks; none of them is cancelled.
 #pragma once
 
-#include <heddle/core/record/budget.h>
 #include <heddle/core/future.h>
+#include <heddle/core/record/budget.h>
 #include <heddle/core/record/wait.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/core/task.h>
 #include <heddle/core/record/wait.h>
+#include <heddle/core/task.h>
 #include <heddle/sync/waiting/leavers.h>
 
 #include <coroutine>

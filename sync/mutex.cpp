@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sync/mutex.h>
 
-#include <heddle/core/errors.h>
 #include <heddle/core/base/spin_lock.h>
+#include <heddle/core/errors.h>
 
 namespace heddle {
 

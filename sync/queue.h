@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/core/errors.h>
 #include <heddle/core/base/functional.h>
-#include <heddle/core/memory/memory.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/errors.h>
+#include <heddle/core/memory/memory.h>
 #include <heddle/sync/waiting/queue_core.h>
 
 #include <concepts>

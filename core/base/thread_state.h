@@ -2,8 +2,8 @@
 // What a thread keeps for itself.
 #pragma once
 
-#include <heddle/core/record/context_slot.h>
 #include <heddle/core/memory/frame_cache.h>
+#include <heddle/core/record/context_slot.h>
 #include <heddle/core/record/task_record.h>
 
 namespace heddle::detail {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/record/budget.h>
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/simulated/world.h>
 
 namespace heddle::detail {

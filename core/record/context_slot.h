@@ -2,9 +2,9 @@
 // What a context consists of: immutable maps that are shared, and the slots that say which one holds now.
 #pragma once
 
-#include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/base/owned.h>
 #include <heddle/core/base/spin_lock.h>
+#include <heddle/core/memory/frame_cache.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/record/task_record.h>
 
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
-#include <heddle/core/task.h>
-#include <heddle/core/base/thread_state.h>
 #include <heddle/core/simulated/world.h>
+#include <heddle/core/task.h>
 
 #include <cstddef>
 #include <memory>

@@ -2,10 +2,10 @@
 // The record of a task: its identity. 64 hot bytes, 96 in all, in memory that keeps its type for the life of the process.
 #pragma once
 
-#include <heddle/core/record/context_slot.h>
-#include <heddle/core/record/eventual.h>
 #include <heddle/core/memory/magazine.h>
 #include <heddle/core/memory/memory.h>
+#include <heddle/core/record/context_slot.h>
+#include <heddle/core/record/eventual.h>
 
 #include <bit>
 #include <exception>

@@ -13,8 +13,8 @@
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
-#include <heddle/core/task.h>
 #include <heddle/core/record/task_record.h>
+#include <heddle/core/task.h>
 
 namespace heddle::detail {
 

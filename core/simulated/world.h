@@ -5,8 +5,8 @@
 #pragma once
 
 #include <heddle/core/base/atomic.h>
-#include <heddle/core/clock.h>
 #include <heddle/core/base/config.h>
+#include <heddle/core/clock.h>
 
 #include <cstdint>
 

@@ -3,8 +3,8 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/files/file_threads.h>
-#include <heddle/io/http/message/engine.h>
 #include <heddle/io/http/files.h>
+#include <heddle/io/http/message/engine.h>
 
 #include <bit>
 #include <memory>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/core/checked.h>
-#include <heddle/core/clock.h>
 #include <heddle/core/base/functional.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/checked.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/parser.h>

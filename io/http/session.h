@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/message.h>
-#include <heddle/io/http/message/parser.h>
 #include <heddle/io/http/message/json_fwd.h>
+#include <heddle/io/http/message/parser.h>
 
 #include <cstddef>
 #include <optional>

@@ -4,8 +4,8 @@
 #include <heddle/core/errors.h>
 #include <heddle/io/reactor/reactor.h>
 #include <heddle/io/signals/signal_place.h>
-#include <heddle/sched/runtime/handler.h>
 #include <heddle/sched/loop.h>
+#include <heddle/sched/runtime/handler.h>
 
 #include <poll.h>
 

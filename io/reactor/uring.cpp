@@ -2,8 +2,8 @@
 #include <heddle/io/reactor/uring.h>
 
 #include <heddle/core/base/assert.h>
-#include <heddle/core/errors.h>
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/errors.h>
 
 #include <linux/membarrier.h>
 #include <sys/epoll.h>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
-#include <heddle/io/streams/buffer.h>
 #include <heddle/io/reactor/reactor.h>
+#include <heddle/io/streams/buffer.h>
 
 #include <liburing.h>
 

@@ -2,8 +2,8 @@
 // How a server takes its guests in: protocol GUEST, at the head of server_core.h.
 #include <heddle/io/servers/server_core.h>
 
-#include <heddle/io/reactor/reactor.h>
 #include <heddle/io/descriptors/socket.h>
+#include <heddle/io/reactor/reactor.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/servers/server_core.h>
 
-#include <heddle/io/reactor/reactor.h>
 #include <heddle/io/descriptors/socket.h>
+#include <heddle/io/reactor/reactor.h>
 #include <heddle/sched/create_task.h>
 
 #include <netinet/in.h>

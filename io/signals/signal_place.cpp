@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/signals/signal_place.h>
 
-#include <heddle/core/errors.h>
 #include <heddle/core/base/spin_lock.h>
+#include <heddle/core/errors.h>
 
 #include <pthread.h>
 #include <sys/eventfd.h>

@@ -7,14 +7,14 @@
 // is a filter (io/transport/filter.h). What stands here is what a stream is, whatever carries it.
 #pragma once
 
-#include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/wait.h>
 #include <heddle/io/address.h>
-#include <heddle/io/streams/buffer.h>
 #include <heddle/io/descriptors/fd.h>
 #include <heddle/io/reactor/reactor.h>
 #include <heddle/io/stream.h>
+#include <heddle/io/streams/buffer.h>
 #include <heddle/io/transport/transport.h>
 
 #include <cstdint>

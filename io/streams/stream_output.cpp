@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The sending half: the sender's role, the output queue, and the marks of drain().
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
-#include <heddle/core/base/thread_state.h>
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/io/transport/filter_place.h>
 

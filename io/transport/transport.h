@@ -18,8 +18,8 @@
 #include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/wait.h>
 #include <heddle/io/address.h>
-#include <heddle/io/streams/buffer.h>
 #include <heddle/io/reactor/source.h>
+#include <heddle/io/streams/buffer.h>
 
 #include <cstdint>
 #include <string_view>

@@ -2,8 +2,8 @@
 // What a loop knows of I/O: something it can wait in. The reactors of io implement it.
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/record/task_record.h>
 #include <heddle/sched/runtime/handler.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/loop/join_block.h>
 
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/scheduler.h>
-#include <heddle/core/base/thread_state.h>
 #include <heddle/sched/loop/fork_state.h>
 #include <heddle/sched/runtime/runtime_state.h>
 

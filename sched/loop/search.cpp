@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A loop without work of its own: it searches, it sleeps, it looks after loops that are hogged; and whom a loop with work wakes.
 #include <heddle/core/checked.h>
-#include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/loop/worker.h>
+#include <heddle/sched/runtime/runtime_state.h>
 
 #include <algorithm>
 #include <utility>

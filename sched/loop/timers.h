@@ -9,9 +9,9 @@
 // Promised  A node is fired exactly once or removed, never both: both happen under the lock.
 #pragma once
 
+#include <heddle/core/base/spin_lock.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/record/eventual.h>
-#include <heddle/core/base/spin_lock.h>
 
 #include <cstdint>
 #include <vector>

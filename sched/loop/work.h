@@ -2,8 +2,8 @@
 // What a loop runs: a task's next step or a callback.
 #pragma once
 
-#include <heddle/core/record/context_slot.h>
 #include <heddle/core/memory/frame_cache.h>
+#include <heddle/core/record/context_slot.h>
 #include <heddle/core/record/task_record.h>
 #include <heddle/sched/loop/timers.h>
 

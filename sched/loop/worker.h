@@ -3,16 +3,16 @@
 #pragma once
 
 #include <heddle/core/base/random.h>
+#include <heddle/sched/loop.h>
 #include <heddle/sched/loop/driver.h>
 #include <heddle/sched/loop/fork_state.h>
 #include <heddle/sched/loop/idle.h>
 #include <heddle/sched/loop/inbox.h>
-#include <heddle/sched/loop.h>
-#include <heddle/sched/options.h>
 #include <heddle/sched/loop/run_queue.h>
-#include <heddle/sched/simulation/simulation.h>
-#include <heddle/sched/runtime/spawn.h>
 #include <heddle/sched/loop/timers.h>
+#include <heddle/sched/options.h>
+#include <heddle/sched/runtime/spawn.h>
+#include <heddle/sched/simulation/simulation.h>
 
 #include <concurrentqueue/concurrentqueue.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/loop/work.h>
 #include <heddle/sched/loop/worker.h>
+#include <heddle/sched/runtime/runtime_state.h>
 
 #include <mutex>
 

@@ -2,8 +2,8 @@
 // What nobody retrieves, on its way to the exception handler. Not a public header.
 #pragma once
 
-#include <heddle/core/record/context_slot.h>
 #include <heddle/core/base/functional.h>
+#include <heddle/core/record/context_slot.h>
 #include <heddle/sched/options.h>
 #include <heddle/sched/simulation/simulation.h>
 

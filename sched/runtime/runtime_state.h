@@ -3,14 +3,14 @@
 #pragma once
 
 #include <heddle/core/context.h>
+#include <heddle/sched/loop/worker.h>
 #include <heddle/sched/runtime/generators.h>
 #include <heddle/sched/runtime/interrupt.h>
 #include <heddle/sched/runtime/reports.h>
 #include <heddle/sched/runtime/services.h>
-#include <heddle/sched/simulation/simulation.h>
 #include <heddle/sched/runtime/thread_pool.h>
 #include <heddle/sched/runtime/thread_signals.h>
-#include <heddle/sched/loop/worker.h>
+#include <heddle/sched/simulation/simulation.h>
 
 #include <condition_variable>
 #include <memory>

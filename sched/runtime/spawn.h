@@ -2,9 +2,9 @@
 // From a frame to a task: the record, the first queue entry, the end.
 #pragma once
 
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/context.h>
 #include <heddle/core/task.h>
-#include <heddle/core/base/thread_state.h>
 #include <heddle/sched/loop.h>
 
 #include <optional>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime/thread_pool.h>
 
+#include <heddle/core/base/spin_lock.h>
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
-#include <heddle/core/base/spin_lock.h>
-#include <heddle/core/base/thread_state.h>
-#include <heddle/sched/simulation/simulation.h>
 #include <heddle/sched/runtime/thread_signals.h>
+#include <heddle/sched/simulation/simulation.h>
 
 #include <oneapi/tbb/task_arena.h>
 #include <pthread.h>

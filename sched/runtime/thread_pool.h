@@ -2,8 +2,8 @@
 // The threads behind to_thread: made on demand, up to a cap; they end when idle for long. Not a public header.
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/functional.h>
+#include <heddle/core/clock.h>
 #include <heddle/sched/runtime/offload.h>
 
 #include <cstddef>

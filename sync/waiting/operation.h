@@ -3,8 +3,8 @@
 #pragma once
 
 #include <heddle/core/record/budget.h>
-#include <heddle/core/task.h>
 #include <heddle/core/record/wait.h>
+#include <heddle/core/task.h>
 
 #include <concepts>
 #include <coroutine>

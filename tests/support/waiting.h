@@ -2,8 +2,8 @@
 // What all tests share: waiting for what others do, writing down what happened, and fewer rounds under a sanitizer.
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/config.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>

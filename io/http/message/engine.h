@@ -4,10 +4,10 @@
 
 #include <heddle/core/base/atomic.h>
 #include <heddle/core/checked.h>
-#include <heddle/io/http/serving/routes.h>
-#include <heddle/io/http/server.h>
-#include <heddle/io/http/serving/watch.h>
 #include <heddle/io/http/message/writer.h>
+#include <heddle/io/http/server.h>
+#include <heddle/io/http/serving/routes.h>
+#include <heddle/io/http/serving/watch.h>
 #include <heddle/io/server.h>
 
 #include <algorithm>

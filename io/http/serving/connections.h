@@ -2,8 +2,8 @@
 // The connections that a session keeps between requests. Not a public header.
 #pragma once
 
-#include <heddle/core/clock.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/clock.h>
 #include <heddle/io/http/message/parser.h>
 #include <heddle/io/http/session.h>
 #include <heddle/io/stream.h>

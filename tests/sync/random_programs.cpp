@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Structured programs at random: forks, groups, gathers, time-outs, shields, generators, futures and locks in each other. For each, a
+// reference says when every part ends and how; support/random_reference.h.
+#include "support/random_run.h"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+TEST(RandomProgramRaces, EveryPartEndsWhenAndHowItShould) {
+  std::uint64_t judged = 0;
+  const auto count = simulated::seeds(100'000);
+  const auto found = heddle::testing::first_failing(1, count, [&](std::uint64_t number) {
+    if (random_program::try_program(number)) ++judged;
+  });
+  EXPECT_FALSE(found.has_value()) << simulated::told(found);
+  if (!found) { EXPECT_GT(judged, count / 2) << "too many programs are left open"; }
+}
+
+TEST(RandomProgramRaces, WhatCoincidesEndsAndNoRequestIsLeft) {
+  NO_SEED_FAILS(
+      heddle::testing::first_failing(1, simulated::seeds(100'000), &random_program::try_crowded));
+}
+
+}  // namespace
