@@ -11,7 +11,8 @@ namespace heddle {
 
 using std::chrono::nanoseconds;
 
-/// The library's monotonic clock, in nanoseconds. `now()` costs one clock_gettime (some 35 ns), less under a virtual source.
+/// The library's monotonic clock, in nanoseconds. `now()` costs one clock_gettime (some 35 ns),
+/// less under a virtual source.
 struct clock {
   using rep = std::int64_t;
   using period = std::nano;
@@ -50,7 +51,8 @@ class time_source {
   virtual time_point now() noexcept = 0;
 };
 
-/// Installs a source for the whole process (nullptr: the kernel's). Only between runs: not while a runtime lives.
+/// Installs a source for the whole process (nullptr: the kernel's). Only between runs: not while a
+/// runtime lives.
 void set_time_source(time_source* source) noexcept;
 
 }  // namespace detail

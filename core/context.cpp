@@ -56,8 +56,8 @@ void context_slot::share(counted_ptr<context_state> state) noexcept {
   shared_ = std::move(state);
 }
 
-// The slot whose map counts, as far as can be seen from here. What is shared is no task's slot, so it shares nothing in turn; and it stays for
-// as long as this slot.
+// The slot whose map counts, as far as can be seen from here. What is shared is no task's slot, so
+// it shares nothing in turn; and it stays for as long as this slot.
 context_slot& context_slot::target() noexcept {
   auto* state = target_.load(acquire);  // pairs with shared()
   return state ? state->slot : *this;
@@ -89,7 +89,8 @@ context_value_ref context_slot::find(std::uint64_t variable) noexcept {
   return value;
 }
 
-// The new map is made outside of the lock, from the one that is there; if another took its place meanwhile, again from that one.
+// The new map is made outside of the lock, from the one that is there; if another took its place
+// meanwhile, again from that one.
 context_value_ref context_slot::replace(std::uint64_t variable, context_value_ref value) {
   for (;;) {
     const auto before = copy();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Context variables: values that belong to a task and are handed down to what it starts (Python's contextvars).
+// Context variables: values that belong to a task and are handed down to what it starts (Python's
+// contextvars).
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -60,20 +61,23 @@ class context_token {
   bool used_ = false;
 };
 
-/// A variable whose value belongs to the current context: every task has its own, and begins with a copy of its creator's.
+/// A variable whose value belongs to the current context: every task has its own, and begins with a
+/// copy of its creator's.
 ///
 ///   inline h::context_var<std::string> request_id{"request id"};
 ///   ...
-///   request_id.set("17");            // seen here, and by every task, callback and to_thread call started from here on
-///   log(request_id.get());
+///   request_id.set("17"); // seen here, and by every task, callback and to_thread call started
+///   from here on log(request_id.get());
 ///
-/// What is set in a task is seen by nobody else: not by its creator, nor by the tasks that it started before. Callbacks (call_soon,
-/// add_done_callback) see what was set where they were given, and what they set ends with them. Strands of fork_join share their task's.
-/// Cost      get: a lock nobody contends, a search among the variables that are set, a copy of T (make it a shared_ptr if it is large). set: a copy
-///           of the map. A task that is created while nothing is set pays nothing, otherwise one increment and a block from the cache.
+/// What is set in a task is seen by nobody else: not by its creator, nor by the tasks that it
+/// started before. Callbacks (call_soon, add_done_callback) see what was set where they were given,
+/// and what they set ends with them. Strands of fork_join share their task's.
+/// Cost      get: a lock nobody contends, a search among the variables that are set, a copy of T
+///           (make it a shared_ptr if it is large). set: a copy of the map. A task that is created
+///           while nothing is set pays nothing, otherwise one increment and a block from the cache.
 /// Throws    usage_error when there is neither a value nor a default.
-/// Thread-safety: every function may be called from any task and thread; foreign threads have a context of their own each. Make it a
-/// global, or let it outlive those who use it.
+/// Thread-safety: every function may be called from any task and thread; foreign threads have a
+/// context of their own each. Make it a global, or let it outlive those who use it.
 template <class T>
 class context_var {
  public:
@@ -110,8 +114,8 @@ class context_var {
     auto old = slot->replace(number_, std::move(made));
     return context_token<T>(number_, identity, std::move(old));
   }
-  /// Takes back the set that `token` came from. Throws usage_error if it was taken back before, bad_value if the token is another
-  /// variable's or was made in another context.
+  /// Takes back the set that `token` came from. Throws usage_error if it was taken back before,
+  /// bad_value if the token is another variable's or was made in another context.
   void reset(context_token<T>& token) {
     const auto [slot, identity] = detail::context_to_change();
     detail::check_token(token.used_, token.variable_, number_,
@@ -136,13 +140,15 @@ class context_var {
   const std::uint64_t number_ = detail::next_context_number();
 };
 
-/// A context as an object: values of context variables that may be read, and given to several tasks, which then see each other's changes:
+/// A context as an object: values of context variables that may be read, and given to several
+/// tasks, which then see each other's changes:
 ///
 ///   auto shared = h::copy_context();
 ///   h::create_task({.context = shared}, writer);
 ///   h::create_task({.context = shared}, reader);
 ///
-/// A counted handle: copies refer to one context (`copy()` makes another). Thread-safety: may be used from any thread.
+/// A counted handle: copies refer to one context (`copy()` makes another). Thread-safety: may be
+/// used from any thread.
 class context {
  public:
   /// An empty one.
@@ -153,8 +159,8 @@ class context {
   [[nodiscard]] context copy() const {
     return context(detail::context_ref(new detail::context_state(state_->slot.copy())));
   }
-  /// Calls `f(args...)` with this as the current context: what it sets stays here. A task that `f` returns has not begun yet, and is not
-  /// covered: give the context to create_task.
+  /// Calls `f(args...)` with this as the current context: what it sets stays here. A task that `f`
+  /// returns has not begun yet, and is not covered: give the context to create_task.
   template <class F, class... Args>
   decltype(auto) run(F&& f, Args&&... args) const {
     const context kept = *this;

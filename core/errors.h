@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The errors of the library, named after asyncio's.
 //
-// Sorted by what the caller does. A bug in the caller (`usage_error`, `bad_value`, ...) and weather (`std::system_error`,
-// `timeout_error`) derive from std::exception. Cancellation and fatal errors do not, so that `catch (const std::exception&)`
-// lets them through: a handler of ordinary errors must not swallow the order to stop.
+// Sorted by what the caller does. A bug in the caller (`usage_error`, `bad_value`, ...) and weather
+// (`std::system_error`, `timeout_error`) derive from std::exception. Cancellation and fatal errors
+// do not, so that `catch (const std::exception&)` lets them through: a handler of ordinary errors
+// must not swallow the order to stop.
 #pragma once
 
 #include <heddle/core/base/config.h>
@@ -19,7 +20,8 @@
 
 namespace heddle {
 
-/// Thrown at a wait whose task was cancelled. Outside std::exception: catch it by name, and rethrow it.
+/// Thrown at a wait whose task was cancelled. Outside std::exception: catch it by name, and rethrow
+/// it.
 class cancelled_error {
  public:
   cancelled_error() = default;
@@ -34,7 +36,8 @@ class cancelled_error {
   std::string message_;
 };
 
-/// Leaves `run` at once, past every task group (asyncio's KeyboardInterrupt and SystemExit). Derive from it.
+/// Leaves `run` at once, past every task group (asyncio's KeyboardInterrupt and SystemExit). Derive
+/// from it.
 class fatal_error {
  public:
   explicit fatal_error(std::string message) : message_(std::move(message)) {}
@@ -158,28 +161,32 @@ bool is_cancellation(const std::exception_ptr& error) noexcept;
 /// The name of a type, for people.
 std::string type_name(const std::type_info& type);
 
-/// One line for people: the type's name and the message of any exception, cancellation and fatal errors included.
+/// One line for people: the type's name and the message of any exception, cancellation and fatal
+/// errors included.
 std::string describe(const std::exception_ptr& error);
 
-/// Throws std::system_error for `code` (an errno value) with the failing call, and the peer or path where there is one.
+/// Throws std::system_error for `code` (an errno value) with the failing call, and the peer or path
+/// where there is one.
 [[noreturn]] void throw_system_error(int code, const char* call, const std::string& about = {});
 
 namespace detail {
 
 class task_record;
 
-// How the errors of the library name a task: one way everywhere. The file is as the compiler was given it, so that a terminal or an
-// editor finds it.
+// How the errors of the library name a task: one way everywhere. The file is as the compiler was
+// given it, so that a terminal or an editor finds it.
 
 /// ", created at FILE:LINE", or nothing if the place is not known.
 std::string created_at(std::source_location made);
 /// "task 'NAME', created at FILE:LINE".
 std::string describe_task(const std::string& name, std::source_location made);
 std::string describe_task(task_record& t);
-/// " (in task 'NAME', created at FILE:LINE)" of the task whose code runs here; empty outside of tasks.
+/// " (in task 'NAME', created at FILE:LINE)" of the task whose code runs here; empty outside of
+/// tasks.
 std::string in_this_task();
 
-/// Throws usage_error, naming the task that made the mistake. Out of line: what throws stays small, and includers need no std::string.
+/// Throws usage_error, naming the task that made the mistake. Out of line: what throws stays small,
+/// and includers need no std::string.
 [[noreturn]] HEDDLE_COLD void throw_usage(const char* what);
 [[noreturn]] HEDDLE_COLD void throw_usage(const std::string& what);
 /// The same for bad_value.

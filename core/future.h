@@ -120,7 +120,8 @@ class future_base : public eventual {
   atomic<std::string*> message_{nullptr};
 };
 
-/// What the futures of a promise that is dropped unset end with: broken_promise, naming the task that dropped it.
+/// What the futures of a promise that is dropped unset end with: broken_promise, naming the task
+/// that dropped it.
 std::exception_ptr promise_dropped() noexcept;
 
 template <class T>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 // What core asks of a scheduler that it does not know: doors that sched opens when its first
 // runtime starts.
 #pragma once

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// task<T>: a lazy coroutine. `co_await some_task()` is a plain call: it runs under its caller's identity, by symmetric transfer.
+// task<T>: a lazy coroutine. `co_await some_task()` is a plain call: it runs under its caller's
+// identity, by symmetric transfer.
 #pragma once
 
 #include <heddle/core/errors.h>
@@ -23,7 +24,8 @@ namespace detail {
 
 struct promise_base;
 
-/// What happens when a frame ends that nobody awaits by a plain call: the root of a task, or a strand.
+/// What happens when a frame ends that nobody awaits by a plain call: the root of a task, or a
+/// strand.
 struct frame_end {
   /// Returns what runs next on this thread.
   std::coroutine_handle<> (*ended)(promise_base& frame) noexcept;
@@ -33,8 +35,9 @@ struct frame_end {
 
 /// The part of every promise that does not depend on the result. 24 bytes.
 //
-// A frame finds its task through record_: a pointer, or, in a strand that has no record of its own yet, the enclosing task's with bit 0
-// set. Frames called from a frame copy it, so no thread-local is asked on the way to a wait.
+// A frame finds its task through record_: a pointer, or, in a strand that has no record of its own
+// yet, the enclosing task's with bit 0 set. Frames called from a frame copy it, so no thread-local
+// is asked on the way to a wait.
 struct promise_base {
   std::coroutine_handle<> continuation;  // the frame that awaits this one; none for roots
   std::uintptr_t record =
@@ -82,8 +85,8 @@ struct promise_base {
   [[nodiscard]] std::coroutine_handle<> handle() noexcept {
     return std::coroutine_handle<promise_base>::from_promise(*this);
   }
-  /// The promise of any frame of the library. Promises are aligned to 16 bytes at most (see promise_result), so the part common to
-  /// all of them stands at one place in every frame.
+  /// The promise of any frame of the library. Promises are aligned to 16 bytes at most (see
+  /// promise_result), so the part common to all of them stands at one place in every frame.
   static promise_base& of(std::coroutine_handle<> h) noexcept {
     return std::coroutine_handle<promise_base>::from_address(h.address()).promise();
   }
@@ -226,16 +229,20 @@ class drops_unstarted {
   bool outside_;
 };
 
-/// A promise of this library: what every awaiter of the library asks for, since it finds its task through it.
+/// A promise of this library: what every awaiter of the library asks for, since it finds its task
+/// through it.
 template <class P>
 concept heddle_promise = std::derived_from<P, promise_base>;
 
 }  // namespace detail
 
-/// A coroutine that has not started. Awaiting it runs it inline, under the caller's task; `create_task` gives it an identity.
+/// A coroutine that has not started. Awaiting it runs it inline, under the caller's task;
+/// `create_task` gives it an identity.
 ///
-/// Move-only; starts when awaited, at most once. Destroying it unstarted destroys its frame and its arguments.
-/// Cost      one frame from the thread's cache (some 8 ns), no allocation after warm-up, no atomic operation.
+/// Move-only; starts when awaited, at most once. Destroying it unstarted destroys its frame and its
+/// arguments.
+/// Cost      one frame from the thread's cache (some 8 ns), no allocation after warm-up, no atomic
+///           operation.
 /// Throws    what the coroutine throws; `usage_error` if it is empty or was awaited before.
 /// Cancel    a plain call is no cancellation point; the waits inside it are.
 /// Thread-safety  one owner at a time.

@@ -86,12 +86,13 @@ connection_handler make_connection_handler(F&& f) {
 ///
 /// Each connection is a movable task of its own, made on the loop that accepted it. A handler that
 /// throws is reported through the runtime's exception handler ("unhandled exception in connection
-/// handler"), its connection is closed, and the server goes on. The same holds for a cancelled_error
-/// of another task that the handler awaited; a handler that was cancelled itself ends in silence.
-/// A connection that cannot be taken in (its task, its memory, its watch) is dropped and reported,
-/// and the next one is accepted. When the next one fails too, or when descriptors run out (EMFILE),
-/// accepting pauses for a second, which is reported; connections wait in the kernel meanwhile.
-/// Cancelling the accepting tasks themselves (they are in all_tasks()) closes the server.
+/// handler"), its connection is closed, and the server goes on. The same holds for a
+/// cancelled_error of another task that the handler awaited; a handler that was cancelled itself
+/// ends in silence. A connection that cannot be taken in (its task, its memory, its watch) is
+/// dropped and reported, and the next one is accepted. When the next one fails too, or when
+/// descriptors run out (EMFILE), accepting pauses for a second, which is reported; connections wait
+/// in the kernel meanwhile. Cancelling the accepting tasks themselves (they are in all_tasks())
+/// closes the server.
 /// Thread-safety  everything, from any loop of its runtime.
 class server {
  public:
@@ -104,18 +105,18 @@ class server {
   /// Throws usage_error when closed.
   void start_serving();
   [[nodiscard]] bool is_serving() const noexcept;
-  /// Serves until it is cancelled or closed. Then it closes, waits as wait_closed() does, and throws
-  /// cancelled_error, as asyncio does, also when close() was called elsewhere. Throws usage_error if
-  /// it runs already, or on a closed server.
+  /// Serves until it is cancelled or closed. Then it closes, waits as wait_closed() does, and
+  /// throws cancelled_error, as asyncio does, also when close() was called elsewhere. Throws
+  /// usage_error if it runs already, or on a closed server.
   [[nodiscard]] task<> serve_forever();
   /// Stops accepting; connections that live go on. Idempotent.
   void close();
-  /// Waits until it is closed, its last connection has ended, and its last handler has, so that what
-  /// handlers use may be destroyed afterwards. Called by a handler, it does not wait for handlers
-  /// that wait here too, itself among them.
+  /// Waits until it is closed, its last connection has ended, and its last handler has, so that
+  /// what handlers use may be destroyed afterwards. Called by a handler, it does not wait for
+  /// handlers that wait here too, itself among them.
   [[nodiscard]] task<> wait_closed();
-  /// Closes every connection, sending what is buffered. Handlers see the end of their connection and
-  /// are not cancelled; wait_closed() waits for them.
+  /// Closes every connection, sending what is buffered. Handlers see the end of their connection
+  /// and are not cancelled; wait_closed() waits for them.
   void close_clients();
   /// Resets every connection, dropping what is buffered. Handlers as above.
   void abort_clients();

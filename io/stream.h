@@ -136,10 +136,10 @@ inline constexpr std::size_t default_stream_limit = 64 * 1024;
 ///           `fill`; one frame for the others.
 /// Cancel    a cancelled read has consumed nothing: what came stays for the next one.
 /// Throws    usage_error when another task is reading; std::system_error when the connection broke,
-///           with the peer in the message, after all that came before it was read (asyncio throws at
-///           once, and leaves the bytes unread); the end of the stream is no error, but for those
-///           reads that were promised more. std::bad_alloc:
-///           nothing is lost, the next read goes on; or the stream has ended with ENOMEM.
+///           with the peer in the message, after all that came before it was read (asyncio throws
+///           at once, and leaves the bytes unread); the end of the stream is no error, but for
+///           those reads that were promised more. std::bad_alloc: nothing is lost, the next read
+///           goes on; or the stream has ended with ENOMEM.
 /// Thread-safety  any task on any loop, one at a time. It must outlive the tasks it returned.
 class stream_reader {
  public:

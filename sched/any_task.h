@@ -13,8 +13,9 @@
 
 namespace heddle {
 
-/// A counted reference to a task: its name, its state, a place to deliver a cancellation. It may outlive the task and its runtime.
-/// Copyable; dropping it neither cancels nor waits. Thread-safety: every function may be called from any thread.
+/// A counted reference to a task: its name, its state, a place to deliver a cancellation. It may
+/// outlive the task and its runtime. Copyable; dropping it neither cancels nor waits.
+/// Thread-safety: every function may be called from any thread.
 class any_task {
  public:
   any_task() noexcept = default;
@@ -39,18 +40,20 @@ class any_task {
   [[nodiscard]] bool done() const { return at().done(); }
   /// It has ended cancelled.
   [[nodiscard]] bool cancelled() const { return at().how_ended() == detail::outcome::cancelled; }
-  /// Asks it to stop: `cancelled_error` (with `message`) is thrown at its present or next wait. Never runs anything of the task here.
-  /// False: it had ended already.
+  /// Asks it to stop: `cancelled_error` (with `message`) is thrown at its present or next wait.
+  /// Never runs anything of the task here. False: it had ended already.
   bool cancel(std::string_view message = {}) const;
   /// How many cancellations were asked for and not taken back by uncancel().
   [[nodiscard]] unsigned cancelling() const { return detail::word::requests(at().state().load()); }
-  /// Takes one request back; at none a cancellation not yet delivered is withdrawn. Returns how many are left.
+  /// Takes one request back; at none a cancellation not yet delivered is withdrawn. Returns how
+  /// many are left.
   unsigned uncancel() const { return at().state().uncancel(); }
 
   /// The context that it runs in: what is set there is seen by both sides.
   [[nodiscard]] context get_context() const;
 
-  /// Given or default ("task-7"; defaults are unique and increasing in the order they are asked for).
+  /// Given or default ("task-7"; defaults are unique and increasing in the order they are asked
+  /// for).
   [[nodiscard]] std::string get_name() const;
   void set_name(std::string name) const;
   /// For people: "running or ready", "waiting in mutex", "done", "cancelled", "failed".
@@ -70,10 +73,11 @@ class any_task {
   detail::task_record* record_ = nullptr;
 };
 
-/// The task whose code runs now, or an invalid handle outside of tasks (in callbacks, on foreign threads).
+/// The task whose code runs now, or an invalid handle outside of tasks (in callbacks, on foreign
+/// threads).
 HEDDLE_NOINLINE any_task current_task() noexcept;
-/// All tasks of the calling loop's runtime that have not ended, the caller included. Cost: a look at every record there is.
-/// Throws no_running_loop.
+/// All tasks of the calling loop's runtime that have not ended, the caller included. Cost: a look
+/// at every record there is. Throws no_running_loop.
 std::vector<any_task> all_tasks();
 /// Those of `r`, from any thread, which may be none of its loops. They may end at any moment; none
 /// once `r` is closed.

@@ -24,7 +24,8 @@ completion_queue::~completion_queue() {
   delete[] nodes_;
 }
 
-// A firing that is under way holds the member's joiner lock, so it is over once the node was removed.
+// A firing that is under way holds the member's joiner lock, so it is over once the node was
+// removed.
 void completion_queue::close() noexcept {
   for (std::size_t i = 0; i < count_; ++i)
     if (nodes_[i].added) (void)nodes_[i].member->remove_joiner(nodes_[i]);

@@ -17,10 +17,11 @@ namespace detail {
 
 class next_wait;
 
-/// What has ended and was not handed out, and who waits for the next. Its owner takes its nodes out before it goes.
+/// What has ended and was not handed out, and who waits for the next. Its owner takes its nodes out
+/// before it goes.
 //
-// Everything but the members is guarded by waiting_'s lock. A waiter is there only while nothing is ready: what ends is handed to the
-// oldest; one that is cancelled after that gives it back.
+// Everything but the members is guarded by waiting_'s lock. A waiter is there only while nothing is
+// ready: what ends is handed to the oldest; one that is cancelled after that gives it back.
 class completion_queue {
  public:
   completion_queue(const std::vector<eventual*>& members, std::optional<duration> limit);
@@ -113,11 +114,14 @@ class [[nodiscard]] completions {
         new detail::completion_queue(kept.targets(), limit));
   }
 
-  /// `co_await c.next()`: the next that ends, or has ended, in the order of their ends; nothing after the last.
+  /// `co_await c.next()`: the next that ends, or has ended, in the order of their ends; nothing
+  /// after the last.
   ///
   /// Each yielded member is done: ask or await it for its result. Several tasks may ask in turn.
-  /// Throws    timeout_error once for each member that has not ended when the time is over; what ended before comes out first
-  /// Cancel    takes the task out of the queue; the members go on, and nothing is lost to whoever asks next
+  /// Throws    timeout_error once for each member that has not ended when the time is over; what
+  ///           ended before comes out first
+  /// Cancel    takes the task out of the queue; the members go on, and nothing is lost to whoever
+  ///           asks next
   [[nodiscard]] auto next() noexcept { return awaiter(*this); }
 
  private:
@@ -164,7 +168,8 @@ auto start_members(Range&& range, std::source_location made) {
 ///   auto all = h::as_completed(std::move(requests));
 ///   while (auto next = co_await all.next()) use(co_await *next);
 ///
-/// One given twice comes out once. `limit`, counted from this call, is for all of them together; std::nullopt or left out: none.
+/// One given twice comes out once. `limit`, counted from this call, is for all of them together;
+/// std::nullopt or left out: none.
 /// Cost      a block for the queue, an entry in the list of each member
 /// Throws    no_running_loop outside of a runtime, if tasks are to be started
 template <class Range, class D>

@@ -20,8 +20,9 @@ namespace heddle {
 template <class T>
 class async_generator;
 
-/// Thrown out of the `co_yield` at which a generator is closed, so that its cleanup runs. Outside std::exception, like cancelled_error: what
-/// catches it must let it go on, or return; a generator that yields again makes aclose() fail.
+/// Thrown out of the `co_yield` at which a generator is closed, so that its cleanup runs. Outside
+/// std::exception, like cancelled_error: what catches it must let it go on, or return; a generator
+/// that yields again makes aclose() fail.
 class generator_exit {
  public:
   [[nodiscard]] const char* what() const noexcept { return "the generator is closed"; }
@@ -30,18 +31,21 @@ class generator_exit {
 namespace detail {
 
 /// fresh      nobody has asked for a value           suspended  at a yield
-/// running    a task is in next()                    closing    a counted closer is in it, or about to be
+/// running a task is in next() closing a counted closer is in it, or about to be
 /// ended      by its end, by an error, or closed
 enum class generator_phase : std::uint8_t { fresh, suspended, running, closing, ended };
 
 /// The promise of a generator, but for its value.
 ///
-/// A generator is called like a task: its frame takes the record of whoever calls next(), so that what it awaits is awaited by that task,
-/// and is resumed by symmetric transfer. Between two values it belongs to nobody.
+/// A generator is called like a task: its frame takes the record of whoever calls next(), so that
+/// what it awaits is awaited by that task, and is resumed by symmetric transfer. Between two values
+/// it belongs to nobody.
 //
 // Who may touch what:
-//   phase_    anyone, atomically; whoever moves it to running or closing owns all below until it is moved on
-//   refs_     the handle's, a closer's, and the list's while it is listed; who drops the last destroys the frame
+//   phase_ anyone, atomically; whoever moves it to running or closing owns all below until it is
+//   moved on
+//   refs_ the handle's, a closer's, and the list's while it is listed; who drops the last destroys
+//   the frame
 //   prev_ next_ listed_   under the lock of its list (registry of the runtime, generators.h)
 class generator_base : public promise_base {
  public:
@@ -50,7 +54,8 @@ class generator_base : public promise_base {
     if (refs_.fetch_sub(1, acq_rel) == 1) destroy();
   }
 
-  /// Before it is resumed for a value. False: it has ended. Throws usage_error if a task is in it already.
+  /// Before it is resumed for a value. False: it has ended. Throws usage_error if a task is in it
+  /// already.
   [[nodiscard]] bool enter(promise_base& caller, std::coroutine_handle<> at) {
     auto was = generator_phase::suspended;
     if (!phase_.compare_exchange_strong(was, generator_phase::running, acq_rel,
@@ -64,7 +69,8 @@ class generator_base : public promise_base {
     exits_ = true;
     called_by(caller, at);
   }
-  /// Claims it for a closer. False: there is nothing to close (then a fresh one is ended). Throws usage_error if somebody is in it.
+  /// Claims it for a closer. False: there is nothing to close (then a fresh one is ended). Throws
+  /// usage_error if somebody is in it.
   [[nodiscard]] bool claim_to_close();
   /// The same for the library's own: false also if somebody is in it.
   [[nodiscard]] bool try_claim_to_close() noexcept {
@@ -242,20 +248,24 @@ task<> close_generator(generator_ref g);
 ///   auto gen = count(3);
 ///   while (auto* item = co_await gen.next()) use(*item);
 ///
-/// Its body runs inside next(), as part of the task that calls it: current task, context, cancellation and timeouts are the caller's. What
-/// is thrown, a cancellation too, ends it. A value lives until the next call; it may be moved from. async_generator<T&> yields references.
+/// Its body runs inside next(), as part of the task that calls it: current task, context,
+/// cancellation and timeouts are the caller's. What is thrown, a cancellation too, ends it. A value
+/// lives until the next call; it may be moved from. async_generator<T&> yields references.
 ///
-/// A generator that is left at a yield is closed by aclose(): generator_exit is thrown there, and its cleanup may await. So leave a loop like
-/// this, since a break closes nothing:
+/// A generator that is left at a yield is closed by aclose(): generator_exit is thrown there, and
+/// its cleanup may await. So leave a loop like this, since a break closes nothing:
 ///
 ///   while (auto* item = co_await gen.next())
 ///     if (enough(*item)) break;
 ///   co_await gen.aclose();
 ///
-/// Forgotten ones are closed all the same: one whose object is destroyed, at once by a task of its own (its destructors have run when the
-/// object's has, unless the cleanup awaits; what that throws is reported); one that is alive when its runtime ends, by the runtime, after
-/// all tasks have ended. Only where neither is possible any more are its destructors run without its cleanup, and that is reported.
-/// Cost      one frame; a value some 10 ns (a compare-exchange and two transfers). Throws usage_error for two tasks in it at once.
+/// Forgotten ones are closed all the same: one whose object is destroyed, at once by a task of its
+/// own (its destructors have run when the object's has, unless the cleanup awaits; what that throws
+/// is reported); one that is alive when its runtime ends, by the runtime, after all tasks have
+/// ended. Only where neither is possible any more are its destructors run without its cleanup, and
+/// that is reported.
+/// Cost      one frame; a value some 10 ns (a compare-exchange and two transfers). Throws
+///           usage_error for two tasks in it at once.
 /// Thread-safety: one task at a time, on any loop.
 template <class T>
 class [[nodiscard]] async_generator {
@@ -283,12 +293,13 @@ class [[nodiscard]] async_generator {
   /// It has come to its end, or was closed: next() yields nothing any more.
   [[nodiscard]] bool done() const { return at().has_ended(); }
 
-  /// Awaited: runs it to its next value and yields a pointer to that, or null at its end (and ever after).
-  /// Throws what its body throws, once; usage_error if a task is in it already.
+  /// Awaited: runs it to its next value and yields a pointer to that, or null at its end (and ever
+  /// after). Throws what its body throws, once; usage_error if a task is in it already.
   [[nodiscard]] detail::generator_next<T> next() { return detail::generator_next<T>(at()); }
-  /// Ends it where it stands, and awaits its cleanup. One that has not begun never runs; closing one that has ended does nothing.
-  /// Throws what the cleanup throws; usage_error if a task is in it, or if it yields instead of ending (it counts as ended then).
-  /// Cancel: reaches what the cleanup awaits.
+  /// Ends it where it stands, and awaits its cleanup. One that has not begun never runs; closing
+  /// one that has ended does nothing. Throws what the cleanup throws; usage_error if a task is in
+  /// it, or if it yields instead of ending (it counts as ended then). Cancel: reaches what the
+  /// cleanup awaits.
   [[nodiscard]] task<> aclose() {
     at().ref();
     return detail::close_generator(detail::generator_ref(&at()));
@@ -346,7 +357,8 @@ task<> for_each_of_kept(async_generator<T> generator, F f) {
 
 }  // namespace detail
 
-/// Calls `f(item)` for every value, one after the other; awaits it if it is a task. What `f` throws ends the loop, not the generator.
+/// Calls `f(item)` for every value, one after the other; awaits it if it is a task. What `f` throws
+/// ends the loop, not the generator.
 template <class T, class F>
   requires std::invocable<F&, std::remove_reference_t<T>&>
 [[nodiscard]] task<> for_each(async_generator<T>& generator, F f) {

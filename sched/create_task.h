@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// create_task: gives a coroutine an identity and starts it; task_handle: that identity, with its result.
+// create_task: gives a coroutine an identity and starts it; task_handle: that identity, with its
+// result.
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -20,14 +21,16 @@ class task_handle;
 
 namespace detail {
 
-/// Throws what asyncio throws for a wait that cannot be: a task that awaits itself, an object of another runtime.
+/// Throws what asyncio throws for a wait that cannot be: a task that awaits itself, an object of
+/// another runtime.
 [[noreturn]] HEDDLE_COLD void throw_not_joinable(task_record& waiting, eventual& target);
 inline void check_joinable(task_record& waiting, eventual& target) {
   if (&target == &waiting.root() ||
       (target.runtime() != waiting.runtime() && target.runtime() != 0)) [[unlikely]]
     throw_not_joinable(waiting, target);
 }
-/// The cancellation of `target`, seen by who awaits it: with the target's message, or else with that of the task that it came through.
+/// The cancellation of `target`, seen by who awaits it: with the target's message, or else with
+/// that of the task that it came through.
 [[noreturn]] void throw_target_cancelled(task_record& target, task_record* through = nullptr);
 [[noreturn]] void throw_not_done(task_record& target);
 
@@ -99,21 +102,27 @@ class handle_awaiter : public join_wait, private ready_await {
 
 }  // namespace detail
 
-/// A task with its result. Copyable, counted; dropping it detaches: the runtime owns started tasks. It may outlive task and runtime.
+/// A task with its result. Copyable, counted; dropping it detaches: the runtime owns started tasks.
+/// It may outlive task and runtime.
 ///
-/// `co_await handle` joins: yields a reference to the result, which lives in the task's record, to any number of tasks on any loop;
-/// `co_await std::move(handle)` moves the result out. Throws what the task threw; `cancelled_error` if it was cancelled.
-/// Cost      the await of a running task: 2 locked operations on the way in, 1 to be woken; of a done one: a load.
-/// Cancel    of the awaiting task goes to this task; the wait ends when this task ends, and not before.
+/// `co_await handle` joins: yields a reference to the result, which lives in the task's record, to
+/// any number of tasks on any loop; `co_await std::move(handle)` moves the result out. Throws what
+/// the task threw; `cancelled_error` if it was cancelled.
+/// Cost      the await of a running task: 2 locked operations on the way in, 1 to be woken; of a
+///           done one: a load.
+/// Cancel    of the awaiting task goes to this task; the wait ends when this task ends, and not
+///           before.
 template <class T>
 class task_handle : public any_task {
  public:
   using value_type = T;
   using any_task::any_task;
 
-  /// The result of a task that is done. Throws invalid_state_error before that, what the task threw, or cancelled_error.
+  /// The result of a task that is done. Throws invalid_state_error before that, what the task
+  /// threw, or cancelled_error.
   decltype(auto) result() const { return detail::result_access<T>::of(at()); }
-  /// The error of a task that is done, or null. Throws invalid_state_error before that; cancelled_error if it was cancelled.
+  /// The error of a task that is done, or null. Throws invalid_state_error before that;
+  /// cancelled_error if it was cancelled.
   [[nodiscard]] std::exception_ptr exception() const {
     switch (at().how_ended()) {
       case detail::outcome::value: return nullptr;
@@ -123,9 +132,10 @@ class task_handle : public any_task {
     }
   }
 
-  /// Calls `f(task_handle)` or `f()` on the loop of the caller (or, from a foreign thread, on one of the task's runtime) once the task is done;
-  /// never inside this call. Callbacks added on one loop run in the order they were added. The handle may take it back. Dropped unrun if
-  /// the runtime of that loop ends first; usage_error if it has ended.
+  /// Calls `f(task_handle)` or `f()` on the loop of the caller (or, from a foreign thread, on one
+  /// of the task's runtime) once the task is done; never inside this call. Callbacks added on one
+  /// loop run in the order they were added. The handle may take it back. Dropped unrun if the
+  /// runtime of that loop ends first; usage_error if it has ended.
   template <class F>
   callback_handle add_done_callback(F&& f) const;
 
@@ -151,7 +161,8 @@ struct loop_name {
   runtime_number runtime;
   unsigned index;
 };
-/// The loop that a done-callback added here belongs to: the caller's, else the task's. Throws usage_error if that runtime has ended.
+/// The loop that a done-callback added here belongs to: the caller's, else the task's. Throws
+/// usage_error if that runtime has ended.
 loop_name callback_loop(task_record& t);
 /// Puts a callback whose time has come into its loop's inbox, which takes over the reference.
 /// False: the runtime has ended, and the callback is the caller's to drop, with no lock held.
@@ -207,10 +218,13 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
   return handle;
 }
 
-/// Makes a task of `t` and starts it: it runs on some loop soon, at the earliest at the caller's next suspension if there is one loop.
+/// Makes a task of `t` and starts it: it runs on some loop soon, at the earliest at the caller's
+/// next suspension if there is one loop.
 /// Cost      a record from the thread's cache, one queue entry; no allocation after warm-up.
-/// Throws    no_running_loop outside a runtime, usage_error for an empty task; then `t`'s frame is destroyed unstarted.
-/// Cancel    none here. The task is not the caller's child: cancel it by its handle, or use a task group.
+/// Throws    no_running_loop outside a runtime, usage_error for an empty task; then `t`'s frame is
+///           destroyed unstarted.
+/// Cancel    none here. The task is not the caller's child: cancel it by its handle, or use a task
+///           group.
 /// Thread-safety  call it from a task or callback; from foreign threads use runtime::submit.
 template <class T>
 task_handle<T> create_task(task<T> t, const task_options& options,
@@ -221,8 +235,8 @@ task_handle<T> create_task(task<T> t, const task_options& options,
   return handle;
 }
 
-// An overload and not a default argument: g++ 12 miscompiles an aggregate temporary inside a co_await expression, and
-// `co_await create_task(f())` shall be safe.
+// An overload and not a default argument: g++ 12 miscompiles an aggregate temporary inside a
+// co_await expression, and `co_await create_task(f())` shall be safe.
 template <class T>
 task_handle<T> create_task(task<T> t, std::source_location made = std::source_location::current()) {
   auto& record = detail::make_root(std::move(t), made);
@@ -231,8 +245,9 @@ task_handle<T> create_task(task<T> t, std::source_location made = std::source_lo
   return handle;
 }
 
-/// The same for a callable and its arguments, which are kept (decayed, like std::thread's) for as long as the task lives: the way to give
-/// a lambda with captures to a task. Up to four arguments; behind more there is no room for the place of the call, which is then not known.
+/// The same for a callable and its arguments, which are kept (decayed, like std::thread's) for as
+/// long as the task lives: the way to give a lambda with captures to a task. Up to four arguments;
+/// behind more there is no room for the place of the call, which is then not known.
 template <class F, class A = detail::no_argument, class B = detail::no_argument,
           class C = detail::no_argument, class D = detail::no_argument>
   requires detail::makes_task_of<F, A, B, C, D>

@@ -8,7 +8,8 @@ void join_errors::see(const std::exception_ptr& e) noexcept {
   if (!first) first = e;
 }
 
-// A cancellation that is thrown here is the one that is due to the parent: it was delivered to the children, and now to the parent.
+// A cancellation that is thrown here is the one that is due to the parent: it was delivered to the
+// children, and now to the parent.
 void join_errors::raise(join_block& join) {
   join.over();
   if (first_) std::rethrow_exception(std::move(first_));

@@ -15,7 +15,8 @@
 namespace heddle {
 namespace detail {
 
-/// What a join throws: the first error in the order of the children, an ordinary one before a cancellation.
+/// What a join throws: the first error in the order of the children, an ordinary one before a
+/// cancellation.
 class join_errors {
  public:
   void see(const std::exception_ptr& e) noexcept;
@@ -165,17 +166,21 @@ void check_fork_child(const task<T>& t) {
 
 }  // namespace detail
 
-/// Runs the children in parallel and waits for all: `auto [a, b] = co_await fork_join(fib(n - 1), fib(n - 2));`
+/// Runs the children in parallel and waits for all: `auto [a, b] = co_await fork_join(fib(n - 1),
+/// fib(n - 2));`
 ///
-/// They are strands of the calling task, not tasks: `current_task()` is the enclosing one. The first runs at once, the others wait to be
-/// stolen by idle loops; what is not stolen runs here, depth first.
+/// They are strands of the calling task, not tasks: `current_task()` is the enclosing one. The
+/// first runs at once, the others wait to be stolen by idle loops; what is not stolen runs here,
+/// depth first.
 /// Yields    a tuple of the results (std::monostate for void); nothing if all are void.
-/// Cost      per child one frame and one locked operation at most; no allocation; a join nothing was stolen from does no atomic
-///           read-modify-write.
-/// Throws    the first failure in argument order, after all have ended. A failure skips siblings that have not started and cancels those
-///           that wait. usage_error if it is awaited a second time.
-/// Cancel    of the task, or by a time-out or task group that a strand is in: by every strand below that waits, at once, and by those that
-///           compute at their next fork (a plain load). Each is told once.
+/// Cost      per child one frame and one locked operation at most; no allocation; a join nothing
+///           was stolen from does no atomic read-modify-write.
+/// Throws    the first failure in argument order, after all have ended. A failure skips siblings
+///           that have not started and cancels those that wait. usage_error if it is awaited a
+///           second time.
+/// Cancel    of the task, or by a time-out or task group that a strand is in: by every strand below
+///           that waits, at once, and by those that compute at their next fork (a plain load). Each
+///           is told once.
 /// The parent resumes on the loop that ends the last child; a pinned one at home.
 template <class... Ts>
 [[nodiscard]] detail::fork_join_awaiter<Ts...> fork_join(task<Ts>... children) {

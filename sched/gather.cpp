@@ -28,7 +28,8 @@ void gather_state::add(std::size_t index, eventual& child) {
 }
 
 void gather_state::seal() {
-  // The count was one too many, so that children that end while others are added do not end it early.
+  // The count was one too many, so that children that end while others are added do not end it
+  // early.
   if (pending_.fetch_sub(1, acq_rel) != 1) return;
   work_list todo;
   end(outcome::value, todo);
@@ -66,10 +67,12 @@ void gather_state::end(outcome how, work_list& todo) noexcept {
   if (word_.claim() == on_wake::schedule) finish(*this, todo);
 }
 
-// A cancellation may come when all children have ended and this has not: then no child takes it, and it stands in our word as `must`. It
-// came through a task that awaits us and counts it as delivered, so it must not be lost: we end cancelled, whatever the children came to.
-// When all are to settle, one that children took stands there too (forward). Otherwise children that took it may fail, and then their
-// error stands; if all swallowed it, the gathering ends cancelled, as asyncio's does.
+// A cancellation may come when all children have ended and this has not: then no child takes it,
+// and it stands in our word as `must`. It came through a task that awaits us and counts it as
+// delivered, so it must not be lost: we end cancelled, whatever the children came to. When all are
+// to settle, one that children took stands there too (forward). Otherwise children that took it may
+// fail, and then their error stands; if all swallowed it, the gathering ends cancelled, as
+// asyncio's does.
 void gather_state::finish(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
   auto how = s.ends_as_.load(acquire);

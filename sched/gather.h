@@ -47,8 +47,9 @@ namespace detail {
 
 /// The join block of a gather: counted, since its children may outlive it when it fails early.
 ///
-/// As an eventual it is in a forwarding state all its life: cancelling it goes to its children, and it ends when they have made it end.
-/// Each child's node holds one reference until it fires, the gathering object another.
+/// As an eventual it is in a forwarding state all its life: cancelling it goes to its children, and
+/// it ends when they have made it end. Each child's node holds one reference until it fires, the
+/// gathering object another.
 class gather_state final : public eventual, public frame_cached {
  public:
   enum class mode : bool { first_error, settle_all };
@@ -56,7 +57,8 @@ class gather_state final : public eventual, public frame_cached {
   gather_state(mode m, std::size_t children, std::uint16_t runtime);
   ~gather_state() { delete[] nodes_; }
 
-  /// Adds child `index` (in order, each once); takes a reference to it. Throws bad_value for a child of another runtime.
+  /// Adds child `index` (in order, each once); takes a reference to it. Throws bad_value for a
+  /// child of another runtime.
   void add(std::size_t index, eventual& child);
   /// After all were added: none left means it is done at once.
   void seal();
@@ -120,7 +122,8 @@ class gather_once {
   bool awaited_ = false;
 };
 
-// What a gather takes: tasks (it starts them and owns their results), handles and futures (shared: results are copied).
+// What a gather takes: tasks (it starts them and owns their results), handles and futures (shared:
+// results are copied).
 template <class T>
 struct gather_child;
 template <class T>
@@ -205,7 +208,8 @@ class gather_wait : public join_wait {
 
 }  // namespace detail
 
-/// What gather returns: its children run already. Awaited like a future, once; it may be cancelled; dropping it detaches the children.
+/// What gather returns: its children run already. Awaited like a future, once; it may be cancelled;
+/// dropping it detaches the children.
 template <bool Settled, class... As>
 class [[nodiscard]] gathering {
   static constexpr bool all_void =
@@ -257,7 +261,8 @@ class [[nodiscard]] gathering {
   /// Cancels every child that has not ended. False if the gathering is done.
   bool cancel() { return detail::cancel_now(*state_); }
   [[nodiscard]] bool done() const noexcept { return state_->done(); }
-  /// It was cancelled before all children had ended, and none failed; a child that is cancelled by others is an error of the gathering.
+  /// It was cancelled before all children had ended, and none failed; a child that is cancelled by
+  /// others is an error of the gathering.
   [[nodiscard]] bool cancelled() const noexcept {
     return state_->how_ended() == detail::outcome::cancelled;
   }
@@ -344,16 +349,21 @@ class [[nodiscard]] gathering_range {
   detail::gather_once once_;
 };
 
-/// Starts the given tasks (each becomes a task of its own) and waits for all: `auto [a, b] = co_await gather(f(), g());`
+/// Starts the given tasks (each becomes a task of its own) and waits for all: `auto [a, b] =
+/// co_await gather(f(), g());`
 ///
-/// Takes tasks, handles and futures, mixed. The children run from this call on, in this order on one loop.
-/// Yields    a tuple in argument order (std::monostate for void); nothing if all are void. Results of tasks are moved, shared ones copied.
-/// Throws    the first error of any child, at once; the others run on and their errors are dropped. A cancelled child counts as an error.
-/// Cancel    of the awaiting task, or `cancel()`, goes to every child. When all have ended with values, cancelled_error is thrown all the
-///           same; the error of a child comes first.
+/// Takes tasks, handles and futures, mixed. The children run from this call on, in this order on
+/// one loop.
+/// Yields    a tuple in argument order (std::monostate for void); nothing if all are void. Results
+///           of tasks are moved, shared ones copied.
+/// Throws    the first error of any child, at once; the others run on and their errors are dropped.
+///           A cancelled child counts as an error.
+/// Cancel    of the awaiting task, or `cancel()`, goes to every child. When all have ended with
+///           values, cancelled_error is thrown all the same; the error of a child comes first.
 /// Cost      per child a task; one block for the join.
 //
-// Overloads, so that tasks know whose gather has created them: behind a parameter pack there can be no default argument.
+// Overloads, so that tasks know whose gather has created them: behind a parameter pack there can be
+// no default argument.
 template <detail::gatherable A>
 [[nodiscard]] auto gather(A a, std::source_location made = std::source_location::current()) {
   return gathering<false, A>(made, std::move(a));
@@ -378,8 +388,8 @@ template <detail::gatherable A>
                           std::source_location made = std::source_location::current()) {
   return gathering_range<false, A>(std::move(as), made);
 }
-/// asyncio's return_exceptions: waits for every child and yields what each came to. Cancelling it is not swallowed: once all children have
-/// ended it throws cancelled_error.
+/// asyncio's return_exceptions: waits for every child and yields what each came to. Cancelling it
+/// is not swallowed: once all children have ended it throws cancelled_error.
 template <detail::gatherable A>
 [[nodiscard]] auto gather_settled(A a,
                                   std::source_location made = std::source_location::current()) {

@@ -36,7 +36,8 @@ class callback_handle {
   ~callback_handle() {
     if (callback_) callback_->unref();
   }
-  /// It will not run, if it has not begun to; what it captured is released now, and its timer. From any thread; again is harmless.
+  /// It will not run, if it has not begun to; what it captured is released now, and its timer. From
+  /// any thread; again is harmless.
   void cancel() noexcept {
     if (callback_) (void)callback_->cancel();
   }
@@ -77,12 +78,14 @@ class bound_callback : public Base {
 
 }  // namespace detail
 
-/// One event loop: a thread that runs tasks and callbacks, one at a time. Reached by `current_loop()` or `runtime::loop(i)`.
-/// Thread-safety: all functions may be called from any thread.
+/// One event loop: a thread that runs tasks and callbacks, one at a time. Reached by
+/// `current_loop()` or `runtime::loop(i)`. Thread-safety: all functions may be called from any
+/// thread.
 class loop : public detail::executor {
  public:
-  /// Runs `f(args...)` on this loop as soon as it can; never inside this call. Callbacks from one thread run in the order given.
-  /// Throws usage_error once the runtime has shut down. What `f` throws is reported through the exception handler.
+  /// Runs `f(args...)` on this loop as soon as it can; never inside this call. Callbacks from one
+  /// thread run in the order given. Throws usage_error once the runtime has shut down. What `f`
+  /// throws is reported through the exception handler.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   callback_handle call_soon(F&& f, Args&&... args) {
@@ -107,18 +110,20 @@ class loop : public detail::executor {
             std::forward<F>(f), std::forward<Args>(args)...),
         when);
   }
-  /// Calls `f(args...)` on this loop, as a callback, whenever `descriptor` has something to read, or is at its end, until remove_reader:
-  /// again and again while that lasts. In place of the reader that it had, from whatever loop of the runtime; its writer stays.
-  /// Remove both before you close the descriptor. Cost: a poll() more than each call of `f`; for bytes use streams.
-  /// Throws    usage_error for the descriptor of a stream, or after shutdown; std::system_error for what cannot be polled, as a file.
+  /// Calls `f(args...)` on this loop, as a callback, whenever `descriptor` has something to read,
+  /// or is at its end, until remove_reader: again and again while that lasts. In place of the
+  /// reader that it had, from whatever loop of the runtime; its writer stays. Remove both before
+  /// you close the descriptor. Cost: a poll() more than each call of `f`; for bytes use streams.
+  /// Throws    usage_error for the descriptor of a stream, or after shutdown; std::system_error for
+  ///           what cannot be polled, as a file.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>&, std::decay_t<Args>&...>
   void add_reader(int descriptor, F&& f, Args&&... args) {
     subscribe(detail::occasion::readable, descriptor,
               detail::make_handler(std::forward<F>(f), std::forward<Args>(args)...));
   }
-  /// It is not called any more: nothing captured is kept, except by a call that is under way. False: there was none. Any loop of the
-  /// runtime removes what any other has added.
+  /// It is not called any more: nothing captured is kept, except by a call that is under way.
+  /// False: there was none. Any loop of the runtime removes what any other has added.
   bool remove_reader(int descriptor) { return unsubscribe(detail::occasion::readable, descriptor); }
   /// The same for room to write, and errors.
   template <class F, class... Args>
@@ -128,16 +133,19 @@ class loop : public detail::executor {
               detail::make_handler(std::forward<F>(f), std::forward<Args>(args)...));
   }
   bool remove_writer(int descriptor) { return unsubscribe(detail::occasion::writable, descriptor); }
-  /// Calls `f(args...)` on this loop, as a callback and not in the signal's context, for each signal `number` of the process, in place of the
-  /// handler that the runtime had. The kernel merges equal signals that come faster than they are fetched.
-  /// Throws    bad_value for what is no signal; usage_error for SIGKILL, SIGSTOP and what cannot be caught, or after shutdown.
+  /// Calls `f(args...)` on this loop, as a callback and not in the signal's context, for each
+  /// signal `number` of the process, in place of the handler that the runtime had. The kernel
+  /// merges equal signals that come faster than they are fetched.
+  /// Throws    bad_value for what is no signal; usage_error for SIGKILL, SIGSTOP and what cannot be
+  ///           caught, or after shutdown.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>&, std::decay_t<Args>&...>
   void add_signal_handler(int number, F&& f, Args&&... args) {
     subscribe(detail::occasion::signal, number,
               detail::make_handler(std::forward<F>(f), std::forward<Args>(args)...));
   }
-  /// The signal's action is again what it was before. False: there was no handler. The end of the runtime does the same. Throws bad_value.
+  /// The signal's action is again what it was before. False: there was no handler. The end of the
+  /// runtime does the same. Throws bad_value.
   bool remove_signal_handler(int number) { return unsubscribe(detail::occasion::signal, number); }
   /// The loop's clock, in nanoseconds.
   [[nodiscard]] time_point now() const noexcept { return clock::now(); }

@@ -20,7 +20,8 @@ namespace heddle {
 
 struct task_options;
 
-/// What an exception handler is told. The order of the fields is API: fields are appended, never reordered.
+/// What an exception handler is told. The order of the fields is API: fields are appended, never
+/// reordered.
 struct error_context {
   std::string message;            // what happened, for people
   std::exception_ptr error = {};  // may be null
@@ -36,9 +37,11 @@ struct error_context {
 
 /// Settings of a runtime. The order of the fields is API: fields are appended, never reordered.
 struct options {
-  /// How many loops (threads); 0: as many as processors this process may use (affinity mask and cgroup quota included). At most 256.
+  /// How many loops (threads); 0: as many as processors this process may use (affinity mask and
+  /// cgroup quota included). At most 256.
   unsigned loops = 0;
-  /// epoll, io_uring or the better of what the kernel allows. An explicit choice beats HEDDLE_REACTOR, which beats `automatic`.
+  /// epoll, io_uring or the better of what the kernel allows. An explicit choice beats
+  /// HEDDLE_REACTOR, which beats `automatic`.
   reactor_kind reactor = reactor_kind::automatic;
   /// Slow: warns of steps that take longer than `slow_callback`, of what was left open, and of
   /// coroutines that were made on a loop and destroyed without being awaited: once, with where the
@@ -55,13 +58,16 @@ struct options {
   std::uint64_t seed = 0;
   /// In debug mode a step of a task, or a callback, that takes longer is reported.
   any_duration slow_callback = std::chrono::milliseconds(100);
-  /// Called for every task before it is made, with the options it was asked for (name, context, loop, eager): it may look at them, change
-  /// them (`o.eager = true` is asyncio's eager_task_factory), or throw, which refuses the task. Runs in the thread that makes the task, on
-  /// several at once. In the main task of `run` and in what `submit` starts nobody is there to run the first step: `eager` is ignored.
+  /// Called for every task before it is made, with the options it was asked for (name, context,
+  /// loop, eager): it may look at them, change them (`o.eager = true` is asyncio's
+  /// eager_task_factory), or throw, which refuses the task. Runs in the thread that makes the task,
+  /// on several at once. In the main task of `run` and in what `submit` starts nobody is there to
+  /// run the first step: `eager` is ignored.
   std::function<void(task_options&)> task_factory = {};
 };
 
-/// What one loop did since it was started. Each has one writer; a reader sees each whole, not all of one instant.
+/// What one loop did since it was started. Each has one writer; a reader sees each whole, not all
+/// of one instant.
 struct loop_stats {
   unsigned id = 0;
   std::uint64_t run = 0;        // steps of tasks and callbacks

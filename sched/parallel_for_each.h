@@ -60,7 +60,8 @@ decltype(auto) element_at(I& i) {
     return *i;
 }
 
-/// The elements of a leaf, one after the other, from `i` on. What f yields is awaited if it can be, and else dropped.
+/// The elements of a leaf, one after the other, from `i` on. What f yields is awaited if it can be,
+/// and else dropped.
 template <class I, class F>
 task<> each_of_leaf(I i, std::uint64_t n, F& f) {
   using result = std::invoke_result_t<F&, decltype(element_at(i))>;
@@ -93,7 +94,8 @@ task<> for_each_of_stretch(stretch<I> all, std::uint64_t grain, F f) {
     co_await each_of_stretch(all, grain, f);
 }
 
-/// An element taken from a range that is read only once. (A class, since a vector of bool holds none.)
+/// An element taken from a range that is read only once. (A class, since a vector of bool holds
+/// none.)
 template <class T>
 struct taken {
   T value;
@@ -119,8 +121,9 @@ task<> each_of_batch(std::vector<taken<T>> given, F& f) {
 /// How many batches of a range of unknown length are under way at most: some for each loop.
 [[nodiscard]] std::size_t batches_at_once() noexcept;
 
-/// Takes a batch and forks: the batch runs here, the rest is there to be stolen, and whoever gets it takes the next batch. So the range is
-/// read by one strand at a time, and only as fast as somebody has time for it. The nesting ends after `batches`.
+/// Takes a batch and forks: the batch runs here, the rest is there to be stolen, and whoever gets
+/// it takes the next batch. So the range is read by one strand at a time, and only as fast as
+/// somebody has time for it. The nesting ends after `batches`.
 template <class I, class S, class F>
 task<> each_of_round(I& i, const S& last, std::uint64_t grain, std::size_t batches, F& f) {
   std::uint64_t n = 0;
@@ -183,17 +186,21 @@ To index_as(From i) {
 
 }  // namespace detail
 
-/// Calls `f` with each element of `range`, on all loops, and waits for all: the range is halved, by fork_join, until at most `grain` elements are
-/// left; those follow one another in a plain loop.
+/// Calls `f` with each element of `range`, on all loops, and waits for all: the range is halved, by
+/// fork_join, until at most `grain` elements are left; those follow one another in a plain loop.
 ///
 ///   co_await h::parallel_for_each(pixels, 4096, [&](pixel& p) { p = shade(p); });
-///   co_await h::parallel_for_each(urls, 1, [&](const std::string& u) -> h::task<> { co_await fetch(u); });
+///   co_await h::parallel_for_each(urls, 1, [&](const std::string& u) -> h::task<> { co_await
+///   fetch(u); });
 ///
-/// `f` is kept until the end and called by several threads at once, in no order across leaves. If it returns something that can be awaited,
-/// that is awaited before the next element of the leaf; what else it returns is dropped. A range given as an rvalue is kept too.
-/// A range that cannot be split (a list, an input range) is read in batches of `grain` by one strand at a time, while earlier batches run;
-/// four a loop are under way at most. From an input range elements are taken by value, and `f` may move from them.
-/// Grain     what takes some microseconds: then a leaf costs about 1 % more than its work, and 2 frames, and an element nothing.
+/// `f` is kept until the end and called by several threads at once, in no order across leaves. If
+/// it returns something that can be awaited, that is awaited before the next element of the leaf;
+/// what else it returns is dropped. A range given as an rvalue is kept too. A range that cannot be
+/// split (a list, an input range) is read in batches of `grain` by one strand at a time, while
+/// earlier batches run; four a loop are under way at most. From an input range elements are taken
+/// by value, and `f` may move from them.
+/// Grain     what takes some microseconds: then a leaf costs about 1 % more than its work, and 2
+///           frames, and an element nothing.
 /// Throws    usage_error for grain 0; bad_value for a negative index beside an unsigned one; what
 ///           `f` throws: the first failure in the order of the range, after all that had begun has
 ///           ended. The rest
@@ -206,7 +213,8 @@ template <class R, class F>
   detail::check_grain(grain);
   return detail::for_each_in<R>(std::forward<R>(range), grain, std::move(f));
 }
-/// The same from `first` to before `last`: iterators, whose elements outlive the call, or integers, of which `f` is given each.
+/// The same from `first` to before `last`: iterators, whose elements outlive the call, or integers,
+/// of which `f` is given each.
 template <class I, class S, class F>
   requires(std::integral<I> && std::integral<S>) || std::sentinel_for<S, I>
 [[nodiscard]] task<> parallel_for_each(I first, S last, std::size_t grain, F f) {

@@ -319,7 +319,8 @@ runtime_state::~runtime_state() {
   for (auto& w : workers) w->drop_leftovers();  // what a foreign thread posted while it ended
 }
 
-// The loops and what they share stay in memory until the runtime is destroyed, so that who still has a `loop&` is told, not killed.
+// The loops and what they share stay in memory until the runtime is destroyed, so that who still
+// has a `loop&` is told, not killed.
 void runtime_state::end() noexcept {
   bool mine;
   {
@@ -446,7 +447,8 @@ void runtime_state::inject(task_record& t) {
       w->wake();  // wakes those that are parked or about to: somebody will look
 }
 
-// Like everybody who awaits a task; what is fatal meanwhile is told to nobody, since the runtime ends.
+// Like everybody who awaits a task; what is fatal meanwhile is told to nobody, since the runtime
+// ends.
 void runtime_state::shut_generators() noexcept {
   auto all = generators.shut();
   if (all.empty()) return;
@@ -496,7 +498,8 @@ void runtime_state::round_ended() noexcept {
   }
 }
 
-// All that might have asked for its error has ended too; a handle that lives on elsewhere does not make the report wait.
+// All that might have asked for its error has ended too; a handle that lives on elsewhere does not
+// make the report wait.
 void runtime_state::report_failed(const any_task& task) noexcept {
   auto& t = *task.record();
   if (t.how_ended() != outcome::error || t.is_retrieved()) return;
@@ -512,7 +515,8 @@ void runtime_state::report_failed(const any_task& task) noexcept {
 }
 
 void runtime_state::cancel_everything() {
-  // In rounds, each over the tasks there are: a task is cancelled once, and what its cleanup starts lives until the round is over.
+  // In rounds, each over the tasks there are: a task is cancelled once, and what its cleanup starts
+  // lives until the round is over.
   unsigned looks = 0;
   for (;;) {
     std::vector<any_task> round;
@@ -557,7 +561,8 @@ void runtime_state::cancel_everything() {
     for (auto& t : those) (void)cancel_now(*t.record());
     if (round_left_.fetch_sub(1, acq_rel) != 1) {
       const auto over = [&] { return round_left_.load(acquire) == 0; };
-      // The mark and the end of a task are two words, so who ends it may miss the mark: look again now and then.
+      // The mark and the end of a task are two words, so who ends it may miss the mark: look again
+      // now and then.
       const auto look_again = [&] {
         for (auto& t : those)
           if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, acq_rel);
@@ -609,7 +614,8 @@ void runtime_state::let_pass_end(const run_wait& w) {
   wait(over, when_stuck::throws);
 }
 
-// A loop seals itself, by a callback: what it started before that is there for all to see, and it starts nothing after that.
+// A loop seals itself, by a callback: what it started before that is there for all to see, and it
+// starts nothing after that.
 struct runtime_state::sealing final : callback {
   sealing(runtime_state& s, worker& w) noexcept : state(&s), loop(&w) {}
   void invoke() override {
@@ -660,10 +666,12 @@ void runtime_state::leave() noexcept {
 caller::caller(runtime_state& s, const char* what) : state_(&s) { s.enter(what); }
 caller::~caller() { state_->leave(); }
 
-// Protocol STANDSTILL. stop() sends each loop a callback in which it stands still: so what was ready there has run before, and what that
-// added has not. A standstill has a number and is lifted by it, perhaps before its callbacks have had their turn: they then let the loop
-// pass. Nobody stands still while a task from outside has not ended, since some thread may wait for that: its starter counts it, then
-// looks whether they stand; who asks them to stand says so, then looks at the count (both seq_cst, so one sees the other).
+// Protocol STANDSTILL. stop() sends each loop a callback in which it stands still: so what was
+// ready there has run before, and what that added has not. A standstill has a number and is lifted
+// by it, perhaps before its callbacks have had their turn: they then let the loop pass. Nobody
+// stands still while a task from outside has not ended, since some thread may wait for that: its
+// starter counts it, then looks whether they stand; who asks them to stand says so, then looks at
+// the count (both seq_cst, so one sees the other).
 
 // Lock held. The number to post, or 0: they stand already, or may not.
 std::uint64_t runtime_state::ask_to_stand(bool runs_end) noexcept {

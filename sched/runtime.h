@@ -61,8 +61,8 @@ struct own_record {
   task_record& await_resume() const noexcept { return *record; }
 };
 
-/// The promise of a submitted task. When the task is cancelled before its first step nothing of it runs, and all that can tell the
-/// future is this object's end.
+/// The promise of a submitted task. When the task is cancelled before its first step nothing of it
+/// runs, and all that can tell the future is this object's end.
 template <class T>
 class submitted_promise {
  public:
@@ -131,29 +131,36 @@ class caller {
 
 }  // namespace detail
 
-/// The loops, their threads and all that belongs to them. They run from construction to destruction.
+/// The loops, their threads and all that belongs to them. They run from construction to
+/// destruction.
 ///
-/// `run` may be called any number of times, one after the other or from several threads; tasks that it leaves go on running until the
-/// runtime is closed. close(), which the destructor calls, is an orderly shutdown: nothing new is accepted, all tasks are cancelled and
-/// awaited (those made meanwhile too), to_thread jobs are waited for, the loops end. Destroy it from a foreign thread, not from a task of
-/// its own. After close() everything that would need a loop throws usage_error, also through a `loop&` got before.
+/// `run` may be called any number of times, one after the other or from several threads; tasks that
+/// it leaves go on running until the runtime is closed. close(), which the destructor calls, is an
+/// orderly shutdown: nothing new is accepted, all tasks are cancelled and awaited (those made
+/// meanwhile too), to_thread jobs are waited for, the loops end. Destroy it from a foreign thread,
+/// not from a task of its own. After close() everything that would need a loop throws usage_error,
+/// also through a `loop&` got before.
 ///
-/// A forked child has none of the loops, and its thread is none, even if it was one. It may have runtimes of its own, or exec; of those of its
-/// parent it must touch nothing, not even to destroy it: leave it by exec or _exit, never through `main`. (create_subprocess runs no code of
-/// ours in the child.)
+/// A forked child has none of the loops, and its thread is none, even if it was one. It may have
+/// runtimes of its own, or exec; of those of its parent it must touch nothing, not even to destroy
+/// it: leave it by exec or _exit, never through `main`. (create_subprocess runs no code of ours in
+/// the child.)
 class runtime {
  public:
-  /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot be made; usage_error inside a loop.
+  /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot
+  /// be made; usage_error inside a loop.
   explicit runtime(const options& o = {});
   runtime(const runtime&) = delete;
   ~runtime();
 
-  /// Runs `main` to its end and yields its result. All main tasks of a runtime share one context, which begins as a copy of that in which
-  /// the runtime was made: what one sets is there for the next. Blocks the calling thread, which must not be a loop's: usage_error.
-  /// Throws what `main` throws, or the first fatal_error of any task or callback; usage_error once closed.
+  /// Runs `main` to its end and yields its result. All main tasks of a runtime share one context,
+  /// which begins as a copy of that in which the runtime was made: what one sets is there for the
+  /// next. Blocks the calling thread, which must not be a loop's: usage_error. Throws what `main`
+  /// throws, or the first fatal_error of any task or callback; usage_error once closed.
   ///
-  /// Called in the main thread while SIGINT has its default action, it takes SIGINT for its time: the first one cancels `main`, and if
-  /// `main` then ends cancelled, interrupted_error is thrown; the second one leaves at once with it.
+  /// Called in the main thread while SIGINT has its default action, it takes SIGINT for its time:
+  /// the first one cancels `main`, and if `main` then ends cancelled, interrupted_error is thrown;
+  /// the second one leaves at once with it.
   template <class T>
   T run(task<T> main, std::source_location made = std::source_location::current()) {
     detail::check_foreign("run");
@@ -170,8 +177,9 @@ class runtime {
       return std::move(handle.result());
   }
 
-  /// The same for something that is under way: waits for `f` and yields its result, moved out if it cannot be copied. Throws bad_value for
-  /// a future of another runtime, and then waits for nothing.
+  /// The same for something that is under way: waits for `f` and yields its result, moved out if it
+  /// cannot be copied. Throws bad_value for a future of another runtime, and then waits for
+  /// nothing.
   template <class T>
   T run(future<T> f) {
     check_owner(f.state());
@@ -184,9 +192,10 @@ class runtime {
       return std::move(f.result());
   }
 
-  /// Starts `t` from any thread, in a copy of the caller's context; the future's `get()` blocks a foreign thread, `co_await` suspends a
-  /// task. Cancelling the future cancels the task; a task that was cancelled before it began cancels the future. What a task factory throws
-  /// is reported and comes out of the future. Throws usage_error after shutdown.
+  /// Starts `t` from any thread, in a copy of the caller's context; the future's `get()` blocks a
+  /// foreign thread, `co_await` suspends a task. Cancelling the future cancels the task; a task
+  /// that was cancelled before it began cancels the future. What a task factory throws is reported
+  /// and comes out of the future. Throws usage_error after shutdown.
   template <class T>
   future<T> submit(task<T> t, std::source_location made = std::source_location::current()) {
     promise<T> result;
@@ -223,21 +232,23 @@ class runtime {
                   std::source_location());
   }
 
-  /// Calls `f(args...)` on a thread of the pool behind to_thread, from any thread. Cancelling the future: a job that has not started never
-  /// runs. Throws usage_error once closed, and after shutdown_default_executor.
+  /// Calls `f(args...)` on a thread of the pool behind to_thread, from any thread. Cancelling the
+  /// future: a job that has not started never runs. Throws usage_error once closed, and after
+  /// shutdown_default_executor.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   auto run_in_executor(F&& f, Args&&... args) {
     return detail::submit_promised(&give, state_.get(), std::forward<F>(f),
                                    std::forward<Args>(args)...);
   }
-  /// Ends the pool behind to_thread: no new jobs; waits for those there are. Awaited by a task. False: they did not end within `limit`; a
-  /// warning goes to the exception handler, and what still runs is not waited for, by close() neither: it must not use what ends before it.
-  /// Throws bad_value for a NaN.
+  /// Ends the pool behind to_thread: no new jobs; waits for those there are. Awaited by a task.
+  /// False: they did not end within `limit`; a warning goes to the exception handler, and what
+  /// still runs is not waited for, by close() neither: it must not use what ends before it. Throws
+  /// bad_value for a NaN.
   [[nodiscard]] task<bool> shutdown_default_executor(any_duration limit = duration::max());
 
-  /// Blocks the calling thread until stop() is called; if it was called before, for one pass over what is ready. Throws a fatal error;
-  /// usage_error inside a loop and once closed.
+  /// Blocks the calling thread until stop() is called; if it was called before, for one pass over
+  /// what is ready. Throws a fatal error; usage_error inside a loop and once closed.
   void run_forever();
   /// Makes run_forever() return, or the next one if none runs. Each loop first runs what is ready
   /// there; then the loops stand still, timers and I/O included, until the next run, run_forever or
@@ -264,17 +275,20 @@ class runtime {
   [[nodiscard]] runtime_stats stats() const;
   /// "epoll" or "io_uring".
   [[nodiscard]] std::string reactor() const;
-  /// Why it is epoll although io_uring was tried first, a sentence for people; empty if there is nothing to say.
+  /// Why it is epoll although io_uring was tried first, a sentence for people; empty if there is
+  /// nothing to say.
   [[nodiscard]] const std::string& reactor_note() const noexcept;
   /// Replaces the exception handler; an empty one restores the default. From any thread. The former
   /// one still gets what was reported before, perhaps after this call.
   void set_exception_handler(std::function<void(const error_context&)> handler);
-  /// Replaces the task factory (options.task_factory); an empty one restores the default. From any thread.
+  /// Replaces the task factory (options.task_factory); an empty one restores the default. From any
+  /// thread.
   void set_task_factory(std::function<void(task_options&)> factory);
-  /// Closes all async generators that stand at a yield, as the end of the runtime does, and awaits that. Those that begin later are
-  /// reported, and not closed.
+  /// Closes all async generators that stand at a yield, as the end of the runtime does, and awaits
+  /// that. Those that begin later are reported, and not closed.
   [[nodiscard]] task<> shutdown_async_generators();
-  /// Hands an error to the exception handler, as the library does for those that nobody else can get.
+  /// Hands an error to the exception handler, as the library does for those that nobody else can
+  /// get.
   void report(const error_context& what) noexcept;
 
  private:

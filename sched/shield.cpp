@@ -14,7 +14,8 @@ shield_state::shield_state(eventual& inner) : inner_(&inner) {
   unref();
 }
 
-// Under the inner's joiner lock. It loses to a cancellation, which then finds the node fired and leaves its reference alone.
+// Under the inner's joiner lock. It loses to a cancellation, which then finds the node fired and
+// leaves its reference alone.
 void shield_state::fired(join_node& n, eventual& target, work_list& todo) noexcept {
   auto& s = *static_cast<node&>(n).owner;
   if (s.word_.settle_once(target.how_ended())) s.close_joiners(todo);
@@ -31,7 +32,8 @@ void shield_state::take_out() noexcept {
 }
 
 void shield_state::abandon() noexcept {
-  // Only the node's and the caller's are left: nobody will ever ask. It may be firing just now; then it keeps its reference.
+  // Only the node's and the caller's are left: nobody will ever ask. It may be firing just now;
+  // then it keeps its reference.
   if (refs_.load(acquire) == 2 && !done()) take_out();
   unref();
 }

@@ -14,10 +14,12 @@ namespace heddle {
 
 namespace detail {
 
-/// The outer side of a shield: ends when the inner does, or is cancelled, which the inner does not learn.
+/// The outer side of a shield: ends when the inner does, or is cancelled, which the inner does not
+/// learn.
 //
-// It is a future to whoever cancels or awaits it. Its node in the inner's joiners holds a reference until it fires or is taken out: by
-// a cancellation, or by the last handle, so that shields that were given up do not pile up on an inner that lives long.
+// It is a future to whoever cancels or awaits it. Its node in the inner's joiners holds a reference
+// until it fires or is taken out: by a cancellation, or by the last handle, so that shields that
+// were given up do not pile up on an inner that lives long.
 class shield_state final : public eventual, public frame_cached {
  public:
   /// With two references: the node's and the caller's.
@@ -108,11 +110,14 @@ inline constexpr bool is_owned_inner<own_task<T>> = true;
 
 }  // namespace detail
 
-/// What `shield` returns: awaited like a future, it yields what `Inner` does; cancelled, it leaves `Inner` alone. Copyable if `Inner` is.
+/// What `shield` returns: awaited like a future, it yields what `Inner` does; cancelled, it leaves
+/// `Inner` alone. Copyable if `Inner` is.
 ///
 /// Cost      one block from the thread's cache, one entry in the inner's list
-/// Cancel    of the awaiting task, or `cancel()`, ends the outer side alone, at once, for all who await it
-/// Throws    what the inner ended with; cancelled_error. An error of the inner that nobody gets is reported, once.
+/// Cancel    of the awaiting task, or `cancel()`, ends the outer side alone, at once, for all who
+///           await it
+/// Throws    what the inner ended with; cancelled_error. An error of the inner that nobody gets is
+///           reported, once.
 template <class Inner>
 class [[nodiscard]] shielded {
   template <bool Moves>
@@ -143,7 +148,8 @@ class [[nodiscard]] shielded {
   bool cancel() { return detail::cancel_now(*at().get()); }
   [[nodiscard]] bool done() const { return at()->done(); }
   [[nodiscard]] bool cancelled() const { return at()->how_ended() == detail::outcome::cancelled; }
-  /// The result of one that is done; what the inner threw, or cancelled_error. invalid_state_error before that.
+  /// The result of one that is done; what the inner threw, or cancelled_error. invalid_state_error
+  /// before that.
   decltype(auto) result() {
     if (!done()) throw invalid_state_error("the shield has not ended: it has no result yet");
     awaiter<false> ended(*this);
@@ -186,7 +192,8 @@ concept shieldable = is_task_handle<A> || is_future<A> || requires(A a) {
 
 }  // namespace detail
 
-/// Awaits `inner`, a handle, a future or a gathering, so that cancelling the awaiting task does not cancel it:
+/// Awaits `inner`, a handle, a future or a gathering, so that cancelling the awaiting task does not
+/// cancel it:
 ///
 ///   auto commit = h::create_task(write_it_down());
 ///   co_await h::shield(commit);     // a cancellation is thrown here, and write_it_down() goes on

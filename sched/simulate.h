@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Deterministic simulation: a whole program on one thread, under a virtual clock, every choice of the scheduler drawn from a seed.
+// Deterministic simulation: a whole program on one thread, under a virtual clock, every choice of
+// the scheduler drawn from a seed.
 //
 //   auto r = heddle::testing::simulate(42, {.loops = 3}, [] { return my_program(); });
 //
 //   auto found = heddle::testing::explore(1, 10'000, {.loops = 2}, [] { return my_race(); });
 //   if (found) std::cerr << "seed " << found->seed << ": " << found->what << "\n";
 //
-// The real scheduler runs, not a model of it: its loops are fibers, and the seed decides which of them goes on whenever one could overtake
-// another, whom a searcher robs, in what order equal timers of different loops fire, and when a ready task is made to stand back. A
-// sleep of an hour returns at once. A program in which nothing can ever happen again fails, and says who waits for what.
+// The real scheduler runs, not a model of it: its loops are fibers, and the seed decides which of
+// them goes on whenever one could overtake another, whom a searcher robs, in what order equal
+// timers of different loops fire, and when a ready task is made to stand back. A sleep of an hour
+// returns at once. A program in which nothing can ever happen again fails, and says who waits for
+// what.
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -24,11 +27,13 @@
 
 namespace heddle::testing {
 
-/// Nothing can ever happen again: no task is ready, no timer armed, no thread runs. The message lists who waits for what.
+/// Nothing can ever happen again: no task is ready, no timer armed, no thread runs. The message
+/// lists who waits for what.
 struct stuck_error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-/// It took more steps than simulation_limits.steps, which a program that only yields to itself does.
+/// It took more steps than simulation_limits.steps, which a program that only yields to itself
+/// does.
 struct livelock_error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -50,22 +55,26 @@ struct simulation_report {
   std::string trace;           // a line an event: time, thread, what, task; if it was asked for
 };
 
-/// Calls `program` on a virtual thread. Every runtime that it makes is simulated, on the same virtual clock, and its jobs for to_thread are
-/// virtual threads too. Returns when `program` and all virtual threads have ended.
+/// Calls `program` on a virtual thread. Every runtime that it makes is simulated, on the same
+/// virtual clock, and its jobs for to_thread are virtual threads too. Returns when `program` and
+/// all virtual threads have ended.
 ///
-/// The same seed, program and build make the same steps, as long as the program asks nobody else for time, chance or addresses.
-/// Throws what `program` throws; stuck_error, livelock_error: thrown where `program` waits (in run, or a future's get), so that the runtime is
-/// torn down in the ordinary way, by cancelling; if even that has no end, what was simulated is left as it stands, and its memory is
-/// lost. usage_error inside a simulation or a running loop.
-/// Thread-safety: several threads may each have a simulation of their own; real runtimes may run beside them. Cost: some 100 us for the runtime,
-/// and some 50 ns for each step.
-/// Not simulated: I/O (usage_error inside a simulated task), to_arena's own threads, and what the standard library blocks on: a mutex
-/// of the program's, held across a point at which another virtual thread runs and wants it too, blocks for ever.
+/// The same seed, program and build make the same steps, as long as the program asks nobody else
+/// for time, chance or addresses. Throws what `program` throws; stuck_error, livelock_error: thrown
+/// where `program` waits (in run, or a future's get), so that the runtime is torn down in the
+/// ordinary way, by cancelling; if even that has no end, what was simulated is left as it stands,
+/// and its memory is lost. usage_error inside a simulation or a running loop. Thread-safety:
+/// several threads may each have a simulation of their own; real runtimes may run beside them.
+/// Cost: some 100 us for the runtime, and some 50 ns for each step. Not simulated: I/O (usage_error
+/// inside a simulated task), to_arena's own threads, and what the standard library blocks on: a
+/// mutex of the program's, held across a point at which another virtual thread runs and wants it
+/// too, blocks for ever.
 simulation_report simulate_program(std::uint64_t seed, const std::function<void()>& program,
                                    const simulation_limits& limits = {});
 
-/// Runs `main`, a task or a callable that makes one, on a simulated runtime with these options, as heddle::run does.
-/// `options.loops`: 0 means 2; `options.threads`: 0 means 4; `options.reactor` is ignored. The rest as simulate_program.
+/// Runs `main`, a task or a callable that makes one, on a simulated runtime with these options, as
+/// heddle::run does. `options.loops`: 0 means 2; `options.threads`: 0 means 4; `options.reactor` is
+/// ignored. The rest as simulate_program.
 template <class Main>
   requires std::invocable<Main&>
 simulation_report simulate(std::uint64_t seed, const options& o, Main main,
@@ -107,7 +116,8 @@ std::optional<failing_seed> explore(std::uint64_t first, std::uint64_t count, co
       first, count, [&](std::uint64_t seed) { (void)simulate(seed, o, std::ref(main), limits); });
 }
 
-/// A foreign thread of a simulated program: for those that submit, cancel and set from outside. Inside a simulation only (usage_error).
+/// A foreign thread of a simulated program: for those that submit, cancel and set from outside.
+/// Inside a simulation only (usage_error).
 class virtual_thread {
  public:
   explicit virtual_thread(std::function<void()> f);
@@ -119,13 +129,13 @@ class virtual_thread {
   std::size_t thread_;
 };
 
-/// Another virtual thread may run here. For primitives and jobs of one's own; nothing outside of a simulation. The caller holds no lock that
-/// blocks a thread.
+/// Another virtual thread may run here. For primitives and jobs of one's own; nothing outside of a
+/// simulation. The caller holds no lock that blocks a thread.
 void overtaking_point() noexcept;
 /// A number below `bound` (not 0), drawn from the seed; outside of a simulation 0.
 std::uint32_t choose(std::uint32_t bound) noexcept;
-/// Blocks the calling virtual thread (a job of to_thread, a virtual_thread, the program's own) for `d` of virtual time; a real thread for real.
-/// Throws usage_error on a loop.
+/// Blocks the calling virtual thread (a job of to_thread, a virtual_thread, the program's own) for
+/// `d` of virtual time; a real thread for real. Throws usage_error on a loop.
 void block_for(any_duration d);
 
 }  // namespace heddle::testing

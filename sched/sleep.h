@@ -12,7 +12,8 @@
 namespace heddle {
 namespace detail {
 
-/// Arms `node` in the calling loop's timers. The lock is held by the caller through `timers_of_this_loop`.
+/// Arms `node` in the calling loop's timers. The lock is held by the caller through
+/// `timers_of_this_loop`.
 timers& timers_of_this_loop();
 
 class yield_awaiter : public wait_base {
@@ -55,8 +56,8 @@ class sleep_awaiter : public wait_base, public timer_node {
   static void fired(timer_node& node, work_list& todo) noexcept;
   bool suspend(task_record& t);
 
-  // 48 bytes in all, since a million sleepers have one each: the flags fill the node's last word, and the deadline stands where the
-  // sequence will stand once it is armed.
+  // 48 bytes in all, since a million sleepers have one each: the flags fill the node's last word,
+  // and the deadline stands where the sequence will stand once it is armed.
   bool yields_;
   bool refused_ = false;
   task_record* task_ = nullptr;
@@ -89,9 +90,10 @@ time_point deadline_after(std::chrono::duration<Rep, Period> d) {
 /// Cost: one queue entry and a resume, some 15 ns with one loop. Throws cancelled_error.
 [[nodiscard]] inline detail::yield_awaiter yield_now() noexcept { return {}; }
 
-/// Suspends the task for `d`: never shorter, later by what the loop is busy. Zero or negative: one yield, no timer. An infinite or very long
-/// `d` sleeps until it is cancelled. Cost: one timer, create and expire some 60 ns; 0 allocations.
-/// Cancel: removes the timer at once. Throws cancelled_error; bad_value for a NaN.
+/// Suspends the task for `d`: never shorter, later by what the loop is busy. Zero or negative: one
+/// yield, no timer. An infinite or very long `d` sleeps until it is cancelled. Cost: one timer,
+/// create and expire some 60 ns; 0 allocations. Cancel: removes the timer at once. Throws
+/// cancelled_error; bad_value for a NaN.
 template <class Rep, class Period>
 [[nodiscard]] detail::sleep_awaiter sleep(std::chrono::duration<Rep, Period> d) {
   const auto deadline = detail::deadline_after(d);

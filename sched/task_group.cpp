@@ -15,12 +15,15 @@ using detail::join_node;
 using detail::task_record;
 using detail::work_list;
 
-// Problem   A child ends on any loop while others fail, while a third task cancels the group and somebody from outside the task that runs
-//           the block; the block is left once, with the right error, and with the task's count of cancellations as outside made it.
-// Chosen    One lock decides the order: who sets aborting_ also cancels the parent, under it, if the body still runs (own_request_). The
-//           parent takes that request back when it leaves, and what is then above the count at its entry came from outside.
-// Promised  A child's node is fired exactly once; it is in one of the rings from its admission to its end. The group lives on until count_
-//           is 0: who works on it without the lock counts. leaving_ with count_ 0 is the end: nothing is admitted, nothing changes.
+// Problem   A child ends on any loop while others fail, while a third task cancels the group and
+//           somebody from outside the task that runs the block; the block is left once, with the
+//           right error, and with the task's count of cancellations as outside made it.
+// Chosen    One lock decides the order: who sets aborting_ also cancels the parent, under it, if
+//           the body still runs (own_request_). The parent takes that request back when it leaves,
+//           and what is then above the count at its entry came from outside.
+// Promised  A child's node is fired exactly once; it is in one of the rings from its admission to
+//           its end. The group lives on until count_ is 0: who works on it without the lock counts.
+//           leaving_ with count_ 0 is the end: nothing is admitted, nothing changes.
 
 /// A child's place in the group. Owned by the group's rings; given back when the child ends well.
 struct task_group::child final : join_node, detail::group_link, detail::frame_cached {
@@ -51,7 +54,8 @@ task_group::~task_group() {
   }
 }
 
-// It is in a ring and has its joiner before it is launched: it may end, and its group be cancelled, inside launch.
+// It is in a ring and has its joiner before it is launched: it may end, and its group be cancelled,
+// inside launch.
 void task_group::start(task_record& t, const task_options& options) {
   std::unique_ptr<child> fresh;
   try {
@@ -109,7 +113,8 @@ void task_group::let_go(work_list& todo) noexcept {
     if (auto* w = all_ended_.claim_first()) todo.schedule(*w->task);
 }
 
-// Lock held, by somebody who counts or is the parent; it is let go now and then, so that children that end do not spin for long.
+// Lock held, by somebody who counts or is the parent; it is let go now and then, so that children
+// that end do not spin for long.
 void task_group::abort(work_list& todo) noexcept {
   aborting_ = true;
   for (unsigned n = 1; !running_.alone(); ++n) {
@@ -127,8 +132,8 @@ void task_group::abort(work_list& todo) noexcept {
   (void)todo.cancel(*parent_);
 }
 
-// With one loop, what is ready runs before the siblings are cancelled: asyncio learns of the failure by a callback. The callback counts, so
-// that the group lives.
+// With one loop, what is ready runs before the siblings are cancelled: asyncio learns of the
+// failure by a callback. The callback counts, so that the group lives.
 struct task_group::later final : detail::callback_base {
   explicit later(task_group& g) noexcept : group(&g) {}
   void run() override {

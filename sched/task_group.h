@@ -48,12 +48,14 @@ struct group_link {
 
 /// Tasks that end before the block does: the group of `with_task_group`.
 ///
-/// The first child that fails cancels its siblings and the body; what failed leaves the block as an exception_group. With one loop the
-/// cancellation comes after what was ready by then, as a callback of asyncio's would: children that fail in the same turn are all kept.
-/// A child that ends cancelled is no failure. What a child yields is read from its handle.
-/// Cost      per child a task and 96 bytes from the thread's cache, which are given back when it ends; 2 locked operations
-///           to enter the group, 1 to leave it
-/// Thread-safety  create_task from any task of the runtime, cancel from any thread; entered by one task, once
+/// The first child that fails cancels its siblings and the body; what failed leaves the block as an
+/// exception_group. With one loop the cancellation comes after what was ready by then, as a
+/// callback of asyncio's would: children that fail in the same turn are all kept. A child that ends
+/// cancelled is no failure. What a child yields is read from its handle.
+/// Cost      per child a task and 96 bytes from the thread's cache, which are given back when it
+///           ends; 2 locked operations to enter the group, 1 to leave it
+/// Thread-safety  create_task from any task of the runtime, cancel from any thread; entered by one
+///                task, once
 class task_group {
  public:
   /// For a group that must exist before its block does: `with_task_group(group, body)`.
@@ -62,9 +64,10 @@ class task_group {
   task_group& operator=(const task_group&) = delete;
   ~task_group();
 
-  /// heddle::create_task, as a child of this group. From the body, from children, and after the body has ended as long as one child lives.
-  /// Throws    usage_error before the group is entered, when it is over, and once it is being cancelled; the task is then destroyed
-  ///           unstarted. What heddle::create_task throws.
+  /// heddle::create_task, as a child of this group. From the body, from children, and after the
+  /// body has ended as long as one child lives.
+  /// Throws    usage_error before the group is entered, when it is over, and once it is being
+  ///           cancelled; the task is then destroyed unstarted. What heddle::create_task throws.
   template <class T>
   task_handle<T> create_task(task<T> t, const task_options& options,
                              std::source_location made = std::source_location::current()) {
@@ -117,8 +120,9 @@ class task_group {
                        std::source_location());
   }
 
-  /// Cancels the children and the body; the block is then left without an error, unless one of them failed. Again, or after the end: nothing.
-  /// Before the block is entered: as soon as it is. From any thread.
+  /// Cancels the children and the body; the block is then left without an error, unless one of them
+  /// failed. Again, or after the end: nothing. Before the block is entered: as soon as it is. From
+  /// any thread.
   void cancel() noexcept;
 
  private:
@@ -133,7 +137,8 @@ class task_group {
   void abort(detail::work_list& todo) noexcept;
   [[nodiscard]] bool abort_later() noexcept;
 
-  // The lock of all_ended_ guards everything below; parent_ and requests_at_entry_ do not change once the group is entered.
+  // The lock of all_ended_ guards everything below; parent_ and requests_at_entry_ do not change
+  // once the group is entered.
   detail::wait_queue all_ended_;  // the parent, when it leaves
   detail::group_link running_;
   detail::group_link asked_;   // running, and asked to cancel
@@ -197,7 +202,8 @@ class exit_group final : private queue_waiter {
   task_group* group_;
 };
 
-/// A group of the block's own, or the user's: a parameter of the block, and so alive as long as its frame, not just until its end.
+/// A group of the block's own, or the user's: a parameter of the block, and so alive as long as its
+/// frame, not just until its end.
 class own_group {
  public:
   own_group() noexcept = default;
@@ -260,26 +266,31 @@ run_group(Holder holder, F body) {
 
 }  // namespace detail
 
-/// Runs `body`, which starts children in its group, and awaits them all: what was started in the block is over when it is left.
+/// Runs `body`, which starts children in its group, and awaits them all: what was started in the
+/// block is over when it is left.
 ///
 ///   int total = 0;                                             // safe: outside of the block
 ///   co_await h::with_task_group([&](h::task_group& g) -> h::task<> {
 ///     g.create_task(count, std::ref(total));
-///     // int here = 0; g.create_task(count, std::ref(here));   // unsafe: locals of the body die before the children end
-///     co_return;
+///     // int here = 0; g.create_task(count, std::ref(here)); // unsafe: locals of the body die
+///     before the children end co_return;
 ///   });
 ///
-/// `body` is a callable that returns a task, or a plain one; it is kept until the block is left, and runs in the caller's task.
-/// Yields    what `body` yields. cancelled_error if that was cut short by `cancel()` and there is a value to yield.
-/// Throws    exception_group, if a child or the body failed, with the errors in the order they came; the first fatal_error by itself.
-/// Cancel    of the task cancels the children, which are awaited; then cancelled_error, unless something failed: then that, and the
-///           cancellation is delivered at the next wait.
+/// `body` is a callable that returns a task, or a plain one; it is kept until the block is left,
+/// and runs in the caller's task.
+/// Yields    what `body` yields. cancelled_error if that was cut short by `cancel()` and there is a
+///           value to yield.
+/// Throws    exception_group, if a child or the body failed, with the errors in the order they
+///           came; the first fatal_error by itself.
+/// Cancel    of the task cancels the children, which are awaited; then cancelled_error, unless
+///           something failed: then that, and the cancellation is delivered at the next wait.
 template <class F>
   requires std::invocable<F&, task_group&>
 [[nodiscard]] auto with_task_group(F body) {
   return detail::run_group(detail::own_group(), std::move(body));
 }
-/// The same for a group of the caller's, which others may know already. usage_error if it was entered before.
+/// The same for a group of the caller's, which others may know already. usage_error if it was
+/// entered before.
 template <class F>
   requires std::invocable<F&, task_group&>
 [[nodiscard]] auto with_task_group(task_group& group, F body) {

@@ -10,20 +10,27 @@ namespace heddle {
 using detail::timers;
 using detail::work_list;
 
-// The word counts requests; who asked does not matter to it. So a scope remembers the count at its entry: when it leaves after it fired and,
-// with its own request taken back, the count is not above that, then its request was the only one and the cancellation was its own.
-// A cancellation that was pending at the entry came from outside and shall get out, so it is not in that count.
+// The word counts requests; who asked does not matter to it. So a scope remembers the count at its
+// entry: when it leaves after it fired and, with its own request taken back, the count is not above
+// that, then its request was the only one and the cancellation was its own. A cancellation that was
+// pending at the entry came from outside and shall get out, so it is not in that count.
 //
-// Protocol SCOPE. Blocks nest, and several of a task may be due before the task runs again: on one loop timers fire one by one, and with
-// several loops the task may run on between two of them, or the timers of one stand on another loop that is busy. The task gets one
-// cancellation for all. Then the block whose deadline came first shall throw, and of equal ones the outer.
-//   chain    each block knows the one around it. A strand begins with the blocks of what it was forked by. Only the task or strand itself
-//            enters and leaves, and what is around it stands still meanwhile, so the chain needs no lock.
-//   expire   under the timers' lock: count (expired_as_), `expired`, one cancellation. Whoever takes the lock afterwards sees all three.
-//   leave    by a cancellation: what is due but has not fired is fired now, by the one that leaves: the blocks around that are due no
-//            later than an expired one inside; and the block itself, if one around it has expired that was due no earlier.
-//            Then the own request is taken back. If what is left came from blocks around that are due later, this one throws, and the
-//            other requests are delivered at the next wait; if from others, the cancellation passes through.
+// Protocol SCOPE. Blocks nest, and several of a task may be due before the task runs again: on one
+// loop timers fire one by one, and with several loops the task may run on between two of them, or
+// the timers of one stand on another loop that is busy. The task gets one cancellation for all.
+// Then the block whose deadline came first shall throw, and of equal ones the outer.
+//   chain each block knows the one around it. A strand begins with the blocks of what it was forked
+//   by. Only the task or strand itself
+//            enters and leaves, and what is around it stands still meanwhile, so the chain needs no
+//            lock.
+//   expire under the timers' lock: count (expired_as_), `expired`, one cancellation. Whoever takes
+//   the lock afterwards sees all three.
+//   leave by a cancellation: what is due but has not fired is fired now, by the one that leaves:
+//   the blocks around that are due no
+//            later than an expired one inside; and the block itself, if one around it has expired
+//            that was due no earlier. Then the own request is taken back. If what is left came from
+//            blocks around that are due later, this one throws, and the other requests are
+//            delivered at the next wait; if from others, the cancellation passes through.
 // Cost of a leave by a cancellation: a step for each block around. No lock is common to all tasks.
 namespace {
 constinit detail::atomic<std::uint64_t> expired_count{0};
@@ -79,8 +86,8 @@ void timeout_scope::expire_now() noexcept {
   (void)detail::cancel_now(*task_);
 }
 
-// In place of its timer, and as that does it under the timers' lock: whoever takes the lock afterwards
-// sees a block that has expired, and never one that is neither armed nor expired.
+// In place of its timer, and as that does it under the timers' lock: whoever takes the lock
+// afterwards sees a block that has expired, and never one that is neither armed nor expired.
 void timeout_scope::expire_if_armed() noexcept {
   if (!armed_in) return;
   work_list todo;
@@ -131,7 +138,8 @@ bool timeout_scope::leave(bool cancelled) noexcept {
   const auto left = task_->state().uncancel(requests_at_entry_);
   if (left <= requests_at_entry_) return true;
   if (left - requests_at_entry_ > expired_after_this()) {
-    // The cancellation that passes through delivers the requests that came while the block was left.
+    // The cancellation that passes through delivers the requests that came while the block was
+    // left.
     if (cancelled) (void)task_->state().take_cancel();
     return false;
   }

@@ -18,8 +18,8 @@ namespace heddle {
 namespace detail {
 struct scope_access;
 
-/// How long a block may last: until `end`; or, counted from its entry, which then need not ask again whether the end is past, for as long
-/// as `end` is after the clock's zero.
+/// How long a block may last: until `end`; or, counted from its entry, which then need not ask
+/// again whether the end is past, for as long as `end` is after the clock's zero.
 struct time_limit {
   std::optional<time_point> end;
   bool from_entry = false;
@@ -30,9 +30,11 @@ struct time_limit {
 };
 }  // namespace detail
 
-/// The deadline of a block, seen from inside: the body of `timeout` may take a `timeout_scope&`. It belongs to the task that runs the block.
+/// The deadline of a block, seen from inside: the body of `timeout` may take a `timeout_scope&`. It
+/// belongs to the task that runs the block.
 ///
-/// Expiry cancels the task once; leaving the block takes that request back, so only the block is interrupted.
+/// Expiry cancels the task once; leaving the block takes that request back, so only the block is
+/// interrupted.
 class timeout_scope : private detail::timer_node, private detail::scope_link {
  public:
   timeout_scope(const timeout_scope&) = delete;
@@ -41,8 +43,9 @@ class timeout_scope : private detail::timer_node, private detail::scope_link {
   [[nodiscard]] std::optional<time_point> when() const noexcept { return deadline_; }
   /// The deadline passed while the block ran (asyncio: expired()).
   [[nodiscard]] bool expired() const noexcept { return expired_.load(detail::acquire); }
-  /// Moves the deadline; nullopt: none; the past: timeout_error at the next suspension. Throws usage_error before the block is entered, after it
-  /// was left, and once it expired. Only the task that runs the block may call it.
+  /// Moves the deadline; nullopt: none; the past: timeout_error at the next suspension. Throws
+  /// usage_error before the block is entered, after it was left, and once it expired. Only the task
+  /// that runs the block may call it.
   void reschedule(std::optional<time_point> deadline);
 
  private:
@@ -52,8 +55,9 @@ class timeout_scope : private detail::timer_node, private detail::scope_link {
   ~timeout_scope() = default;
 
   void enter(detail::task_record& t);
-  /// True: it expired and its request was the only one left: a cancelled_error becomes a timeout_error. `cancelled`: the body was left by a
-  /// cancelled_error. Again: false, and nothing happens.
+  /// True: it expired and its request was the only one left: a cancelled_error becomes a
+  /// timeout_error. `cancelled`: the body was left by a cancelled_error. Again: false, and nothing
+  /// happens.
   [[nodiscard]] bool leave(bool cancelled) noexcept;
   void arm(time_point deadline);
   void arm_ahead(time_point deadline);
@@ -68,7 +72,8 @@ class timeout_scope : private detail::timer_node, private detail::scope_link {
     return static_cast<timeout_scope*>(outer);
   }
   void bring_about_what_is_due(bool was_armed) noexcept;
-  /// Enclosing blocks that expired since this one was entered, and whose deadline came after this one's.
+  /// Enclosing blocks that expired since this one was entered, and whose deadline came after this
+  /// one's.
   [[nodiscard]] std::uint32_t expired_after_this() const noexcept;
   void note_expired() noexcept;
 
@@ -186,18 +191,21 @@ time_limit limit_of(const std::optional<std::chrono::duration<Rep, Period>>& d) 
 
 }  // namespace detail
 
-/// Runs `body` (a callable that returns a task, or a plain one; it may take a `timeout_scope&`) and yields its result; when `limit` passes first,
-/// the block is cancelled, awaited to its end, and timeout_error thrown. std::nullopt: no limit. It counts from the entry into the block, as
+/// Runs `body` (a callable that returns a task, or a plain one; it may take a `timeout_scope&`) and
+/// yields its result; when `limit` passes first, the block is cancelled, awaited to its end, and
+/// timeout_error thrown. std::nullopt: no limit. It counts from the entry into the block, as
 /// asyncio's wait_for counts, not from this call; for a limit that holds before that, timeout_at.
 ///
 ///   co_await h::timeout(2s, [&]() -> h::task<> { co_await handshake(); co_await login(); });
 ///
 /// `body` is kept until the block has ended. It runs in the caller's task.
-/// Cost      one timer, one frame; the first block of a task or strand makes its extra block, some 30 ns.
-/// Nested    of blocks that are due together the one whose deadline came first throws, of equal deadlines the outer one; the others let
-///           the cancellation through. Also where a fork_join lies between them.
-/// Throws    timeout_error; what the body throws (an error during expiry wins over timeout_error), or the move of its value; bad_value
-///           for a NaN.
+/// Cost      one timer, one frame; the first block of a task or strand makes its extra block, some
+///           30 ns.
+/// Nested    of blocks that are due together the one whose deadline came first throws, of equal
+///           deadlines the outer one; the others let the cancellation through. Also where a
+///           fork_join lies between them.
+/// Throws    timeout_error; what the body throws (an error during expiry wins over timeout_error),
+///           or the move of its value; bad_value for a NaN.
 /// Cancel    from outside passes through as cancelled_error.
 template <class D, class F>
 [[nodiscard]] auto timeout(D limit, F body) {

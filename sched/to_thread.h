@@ -100,8 +100,8 @@ class thread_pool;
 
 }  // namespace detail
 
-/// Threads of one's own for blocking calls (asyncio's ThreadPoolExecutor). They start on demand. It belongs to no runtime, and none shuts
-/// it down.
+/// Threads of one's own for blocking calls (asyncio's ThreadPoolExecutor). They start on demand. It
+/// belongs to no runtime, and none shuts it down.
 /// Thread-safety  from any thread; the destructor waits for all jobs.
 class thread_pool {
  public:
@@ -110,9 +110,10 @@ class thread_pool {
   thread_pool(const thread_pool&) = delete;
   ~thread_pool();
 
-  /// Calls `f(args...)` (kept, like std::thread's) on one of the threads. Any task of any runtime may await the future, and a thread get() it.
-  /// Cancelling the future: a job that has not started never runs; of one that runs the result is dropped.
-  /// Throws usage_error after shutdown; std::system_error if there can be no thread.
+  /// Calls `f(args...)` (kept, like std::thread's) on one of the threads. Any task of any runtime
+  /// may await the future, and a thread get() it. Cancelling the future: a job that has not started
+  /// never runs; of one that runs the result is dropped. Throws usage_error after shutdown;
+  /// std::system_error if there can be no thread.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   auto submit(F&& f, Args&&... args) {
@@ -153,8 +154,9 @@ template <class F, class... Args>
       pool, std::forward<F>(f), std::forward<Args>(args)...);
 }
 
-/// A future of the calling runtime chained with `source`, which may belong to another one or to none: it ends as `source` does (the value
-/// copied, or moved if it cannot be copied), and cancelling it cancels `source`.
+/// A future of the calling runtime chained with `source`, which may belong to another one or to
+/// none: it ends as `source` does (the value copied, or moved if it cannot be copied), and
+/// cancelling it cancels `source`.
 /// Cost  two done-callbacks, each a turn of a loop.   Throws usage_error for an empty future.
 template <class T>
 [[nodiscard]] future<T> wrap_future(future<T> source) {
@@ -185,14 +187,17 @@ template <class T>
   return wrapped;
 }
 
-/// Calls `f(args...)` on a thread of the runtime's pool and yields what it returns; the loops stay responsive. For blocking calls.
+/// Calls `f(args...)` on a thread of the runtime's pool and yields what it returns; the loops stay
+/// responsive. For blocking calls.
 ///
-/// `f` and `args` are kept (decayed) until the call has returned. The pool grows on demand up to options.threads; idle threads end.
-/// Cost      one block and two queue operations, some 2 us there and back while both sides still spin (20 us at most, and only as long as that
-///           pays); a wake-up each way, some 10 us, when the other side sleeps.
+/// `f` and `args` are kept (decayed) until the call has returned. The pool grows on demand up to
+/// options.threads; idle threads end.
+/// Cost      one block and two queue operations, some 2 us there and back while both sides still
+///           spin (20 us at most, and only as long as that pays); a wake-up each way, some 10 us,
+///           when the other side sleeps.
 /// Throws    what `f` throws; no_running_loop outside a runtime.
-/// Cancel    before `f` started: it never runs. Once it runs, the wait is abandoned at once; `f` runs on to its end alone and its result is
-///           discarded.
+/// Cancel    before `f` started: it never runs. Once it runs, the wait is abandoned at once; `f`
+///           runs on to its end alone and its result is discarded.
 template <class F, class... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 [[nodiscard]] auto to_thread(F&& f, Args&&... args) {
@@ -200,8 +205,9 @@ template <class F, class... Args>
   return detail::await_job(std::move(job), &detail::submit_to_pool);
 }
 
-/// Calls `f(args...)` inside the runtime's oneTBB task arena and yields what it returns: `f` may use every oneTBB algorithm.
-/// As to_thread in everything else. The arena has as many slots as the runtime has loops.
+/// Calls `f(args...)` inside the runtime's oneTBB task arena and yields what it returns: `f` may
+/// use every oneTBB algorithm. As to_thread in everything else. The arena has as many slots as the
+/// runtime has loops.
 template <class F, class... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 [[nodiscard]] auto to_arena(F&& f, Args&&... args) {

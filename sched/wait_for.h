@@ -41,18 +41,19 @@ concept copied_awaitable = std::copy_constructible<A> && other_awaitable<A&>;
 
 }  // namespace detail
 
-/// Awaits `inner` inline, for at most `limit` (std::nullopt: no limit): `auto v = co_await wait_for(fetch(), 2s);`
+/// Awaits `inner` inline, for at most `limit` (std::nullopt: no limit): `auto v = co_await
+/// wait_for(fetch(), 2s);`
 ///
-/// When the limit passes first, `inner` is cancelled, awaited to its end (its cleanup included), and timeout_error thrown. A limit of zero or
-/// less: timeout_error, and `inner` never starts.
+/// When the limit passes first, `inner` is cancelled, awaited to its end (its cleanup included),
+/// and timeout_error thrown. A limit of zero or less: timeout_error, and `inner` never starts.
 /// Throws    timeout_error; what `inner` throws. Cancel: passes on to `inner`.
 template <class T, class D>
 [[nodiscard]] task<T> wait_for(task<T> inner, D limit) {
   return detail::wait_for_task(std::move(inner), detail::limit_of(limit));
 }
-/// The same for a task of its own or a future, which is cancelled when the limit passes. One that is done yields at once, whatever the limit.
-/// Yields the result: moved for an rvalue, a reference (valid as long as any handle) for an lvalue,
-/// constant or not.
+/// The same for a task of its own or a future, which is cancelled when the limit passes. One that
+/// is done yields at once, whatever the limit. Yields the result: moved for an rvalue, a reference
+/// (valid as long as any handle) for an lvalue, constant or not.
 template <detail::shared_awaitable A, class D>
 [[nodiscard]] auto wait_for(A& shared, D limit) {
   return detail::run_with_deadline(detail::limit_of(limit),
@@ -67,8 +68,9 @@ template <detail::shared_awaitable A, class D>
       [kept = std::move(shared)]() mutable -> A&& { return std::move(kept); });
 }
 
-/// The same for whatever else is awaited. What can be moved (a gathering, a shield) is kept if it is an rvalue; anything else, such as an
-/// operation of a primitive, must live until the wait is over: `co_await wait_for(q.get(), 50ms)` does it.
+/// The same for whatever else is awaited. What can be moved (a gathering, a shield) is kept if it
+/// is an rvalue; anything else, such as an operation of a primitive, must live until the wait is
+/// over: `co_await wait_for(q.get(), 50ms)` does it.
 template <detail::other_awaitable A, class D>
   requires(!std::is_const_v<std::remove_reference_t<A>> ||
            !detail::copied_awaitable<std::remove_cvref_t<A>>)

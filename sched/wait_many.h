@@ -89,8 +89,9 @@ std::optional<duration> limit_from(const std::optional<std::chrono::duration<Rep
 
 /// One leaf wait on several ends. Its nodes are out of every list when it resumes.
 //
-// queue_ has at most one waiter, this; its lock guards left_ and enough_. A member's node fires under the member's joiner lock, the timer
-// under its loop's: removing them waits for a firing that is under way, so nobody touches this after detach().
+// queue_ has at most one waiter, this; its lock guards left_ and enough_. A member's node fires
+// under the member's joiner lock, the timer under its loop's: removing them waits for a firing that
+// is under way, so nobody touches this after detach().
 class many_wait final : private queue_waiter, private timer_node, private ready_await {
  public:
   /// Throws bad_value for no members and for a condition that there is not.
@@ -156,10 +157,12 @@ std::vector<range_member<Range>> members_of(Range&& range) {
 
 }  // namespace detail
 
-/// Waits for several handles, futures or shields: `auto [done, pending] = co_await wait(tasks, wait_until::first_completed, 2s);`
+/// Waits for several handles, futures or shields: `auto [done, pending] = co_await wait(tasks,
+/// wait_until::first_completed, 2s);`
 ///
-/// first_exception: until one has failed (being cancelled is no failure), or all have ended. When `limit` (any duration, or std::nullopt for
-/// none) passes before that, the wait returns with what is done by then; zero or less: at once. A member given twice counts once.
+/// first_exception: until one has failed (being cancelled is no failure), or all have ended. When
+/// `limit` (any duration, or std::nullopt for none) passes before that, the wait returns with what
+/// is done by then; zero or less: at once. A member given twice counts once.
 /// Cost      an entry in the list of each member, taken out again at the end
 /// Throws    bad_value for no members at all. Not what a member ended with: ask its handle.
 /// Cancel    of the awaiting task leaves the members alone.

@@ -14,8 +14,8 @@
 
 namespace heddle {
 
-/// Something that is entered and left: `enter()` and `exit(std::exception_ptr)` return tasks; exit's may yield a bool, true to swallow the
-/// error.
+/// Something that is entered and left: `enter()` and `exit(std::exception_ptr)` return tasks;
+/// exit's may yield a bool, true to swallow the error.
 template <class M>
 concept async_manager = requires(M& m, std::exception_ptr error) {
   requires detail::is_task<decltype(m.enter())>;
@@ -50,7 +50,8 @@ struct with_body<F, void> {
 template <class M, class F>
 using with_value = std::remove_cvref_t<typename body_value<
     typename with_body<F, entered_value<std::remove_reference_t<M>>>::result>::type>;
-/// What the whole yields: nothing where the body yields nothing; an optional where the error may have been swallowed.
+/// What the whole yields: nothing where the body yields nothing; an optional where the error may
+/// have been swallowed.
 template <class M, class F>
 using with_result =
     std::conditional_t<std::is_void_v<with_value<M, F>> || !may_swallow<std::remove_reference_t<M>>,
@@ -124,14 +125,18 @@ task<with_result<M, F>> with_manager(M manager, F body) {
 
 }  // namespace detail
 
-/// `async with`: awaits `manager.enter()`, calls `body` with what that yields (or with nothing), awaits the body if it can be awaited, and then
-/// `manager.exit(error)`, however the body ended: null, or what it threw, a cancellation included.
+/// `async with`: awaits `manager.enter()`, calls `body` with what that yields (or with nothing),
+/// awaits the body if it can be awaited, and then `manager.exit(error)`, however the body ended:
+/// null, or what it threw, a cancellation included.
 ///
 ///   co_await h::with(session, [&](connection& c) -> h::task<> { co_await c.send("hello"); });
 ///
-/// Yields what the body yields; if exit may swallow errors (it yields a bool), an optional of that, empty after it did.
-/// Throws    what the body throws, unless swallowed; what exit throws instead of that. If enter throws, the rest does not happen.
-/// Cancel    exit runs after a cancellation of the body as after an error, and may await; it is not protected from another one.
+/// Yields what the body yields; if exit may swallow errors (it yields a bool), an optional of that,
+/// empty after it did.
+/// Throws    what the body throws, unless swallowed; what exit throws instead of that. If enter
+///           throws, the rest does not happen.
+/// Cancel    exit runs after a cancellation of the body as after an error, and may await; it is not
+///           protected from another one.
 /// An lvalue manager is used where it is, an rvalue is kept until the end; so is the body.
 template <class M, class F>
   requires async_manager<std::remove_reference_t<M>>

@@ -37,8 +37,8 @@ class barrier {
   /// as new when all of these have; who came for the next round stays. Else: repairs an abort.
   void reset() noexcept;
   /// Who waits, also for the next round, and who comes later until reset(), gets
-  /// broken_barrier_error. Who was let go by a complete round is through: on several loops that task
-  /// may be at work already.
+  /// broken_barrier_error. Who was let go by a complete round is through: on several loops that
+  /// task may be at work already.
   void abort() noexcept;
 
   [[nodiscard]] std::size_t parties() const noexcept { return parties_; }

@@ -67,16 +67,16 @@ class mutex {
   [[nodiscard]] bool locked() const noexcept { return (state_.load(detail::relaxed) & held) != 0; }
 
  private:
-  // One word is the mutex and the lock of its queue. So a wait costs one locked operation here and one
-  // on the task's own word, and so does a hand-over.
+  // One word is the mutex and the lock of its queue. So a wait costs one locked operation here and
+  // one on the task's own word, and so does a hand-over.
   //
   //   free -> held       a compare-exchange: nobody holds it or waits
   //   held | contended   somebody waits
-  //   ... | busy         the queue is locked. Who set `busy`, in one step with learning what stood there,
+  //   ... | busy the queue is locked. Who set `busy`, in one step with learning what stood there,
   //                      stores what shall stand there next, and that is the last he touches of the
   //                      mutex. Nobody else changes the other bits meanwhile, but for an unlock(),
   //                      which may drop `contended`: the one who stores knows better
-  //   unlock             sets `busy` before it knows whether anybody waits. If nobody does it is the
+  //   unlock sets `busy` before it knows whether anybody waits. If nobody does it is the
   //                      whole unlock together with the store; else the queue is locked already
   //
   // Handed over, it stays held: nobody overtakes. `contended` without a waiter only makes one

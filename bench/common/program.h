@@ -25,8 +25,8 @@ struct settings {
   std::string shape = "sleep";  // memory only: what the tasks wait for
 };
 
-/// Reads --threads, --size, --repeat and --shape. `--help` and bad options end the process, the latter with
-/// a message and status 2.
+/// Reads --threads, --size, --repeat and --shape. `--help` and bad options end the process, the
+/// latter with a message and status 2.
 settings read_settings(int argc, char** argv, const identity& who, long default_size,
                        std::string_view size_means);
 

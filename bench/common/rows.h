@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Rows: operations of a peer whose time is wanted, one JSON line a sample. heddle's own are in micro/.
+// Rows: operations of a peer whose time is wanted, one JSON line a sample. heddle's own are in
+// micro/.
 #pragma once
 
 #include <functional>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Many tasks that only wait: what one suspended task costs in memory. They sleep, or wait for a queue
-// that is empty, a mutex that is held, or each for a future of its own, whose memory counts, too.
+// Many tasks that only wait: what one suspended task costs in memory. They sleep, or wait for a
+// queue that is empty, a mutex that is held, or each for a future of its own, whose memory counts,
+// too.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Atomics that cost virtual time (HEDDLE_ATOMIC_HEADER, core/base/atomic.h; machine.h). Outside of a
-// simulation they are the processor's.
+// Atomics that cost virtual time (HEDDLE_ATOMIC_HEADER, core/base/atomic.h; machine.h). Outside of
+// a simulation they are the processor's.
 #pragma once
 
 #include "model/counters.h"

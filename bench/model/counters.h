@@ -32,7 +32,8 @@ counts all_counts() noexcept;
 /// The same, by name, for JSON.
 extern const std::array<const char*, kinds> names_of_counts;
 
-/// Never inlined: a coroutine may resume on another thread, and must not keep its counters' address.
+/// Never inlined: a coroutine may resume on another thread, and must not keep its counters'
+/// address.
 [[gnu::noinline]] void count(counted what) noexcept;
 
 }  // namespace bench::model

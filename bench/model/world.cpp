@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// In place of sched/simulation/simulation.cpp: the same class, whose virtual threads run by their clocks
-// (machine.h) and not by chance. Who is earliest runs.
+// In place of sched/simulation/simulation.cpp: the same class, whose virtual threads run by their
+// clocks (machine.h) and not by chance. Who is earliest runs.
 #include <heddle/sched/simulation/simulation.h>
 
 #include <heddle/core/base/thread_state.h>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A broken invariant is a bug, not weather: the process ends at once, with the place and the values.
+// Internal to core; installed, since public headers need it.
+// A broken invariant is a bug, not weather: the process ends at once, with the place and the
+// values.
 #pragma once
 
 #include <heddle/core/base/config.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The seam for atomics. Every atomic of the library is a heddle::detail::atomic, so that the same code can be compiled over
-// counting or simulated atomics (define HEDDLE_ATOMIC_HEADER to a header that defines heddle::detail::atomic).
-// Orders stand on the operations; there are no free-standing fences (ThreadSanitizer does not see them, and clang's costs
-// twice a locked operation).
+// Internal to core; installed, since public headers need it.
+// The seam for atomics. Every atomic of the library is a heddle::detail::atomic, so that the same
+// code can be compiled over counting or simulated atomics (define HEDDLE_ATOMIC_HEADER to a header
+// that defines heddle::detail::atomic). Orders stand on the operations; there are no free-standing
+// fences (ThreadSanitizer does not see them, and clang's costs twice a locked operation).
 #pragma once
 
 #include <type_traits>
@@ -22,8 +23,9 @@ inline constexpr auto release = memory_order::release;
 inline constexpr auto acq_rel = memory_order::acq_rel;
 inline constexpr auto seq_cst = memory_order::seq_cst;
 
-/// The processor's atomic operations. As std::atomic, but for what the library has no use for: the orders are always named, there are no
-/// operators, no wait and no notify. Own code, since <atomic> alone is a tenth of what a program's compiler pays for the umbrella header.
+/// The processor's atomic operations. As std::atomic, but for what the library has no use for: the
+/// orders are always named, there are no operators, no wait and no notify. Own code, since <atomic>
+/// alone is a tenth of what a program's compiler pays for the umbrella header.
 template <class T>
 class plain_atomic {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8 &&
@@ -84,7 +86,8 @@ class plain_atomic {
   alignas(sizeof(T)) T value_{};
 };
 
-/// What a build that counts, or that charges for what it counts, cannot tell from the atomic operations alone.
+/// What a build that counts, or that charges for what it counts, cannot tell from the atomic
+/// operations alone.
 enum class happening { locked, sent, woke, stole, found_nothing, spun };
 
 }  // namespace heddle::detail
@@ -97,8 +100,9 @@ namespace heddle::detail {
 template <class T>
 using atomic = plain_atomic<T>;
 
-/// Nothing. Over simulated atomics: while one lives no other virtual thread overtakes the caller. Stands where the caller is alone for a
-/// reason that simulated threads do not share, since they share one thread's thread-locals and hold its std::mutex.
+/// Nothing. Over simulated atomics: while one lives no other virtual thread overtakes the caller.
+/// Stands where the caller is alone for a reason that simulated threads do not share, since they
+/// share one thread's thread-locals and hold its std::mutex.
 struct uninterrupted {
   uninterrupted() noexcept {}
   ~uninterrupted() {}

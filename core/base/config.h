@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 // Compiler and platform facts. The only place, with assert.h, that defines macros.
 #pragma once
 
@@ -29,7 +30,8 @@
 
 namespace heddle::detail {
 
-/// Two adjacent lines are fetched together on current x86 parts, so what different threads write stands two lines apart.
+/// Two adjacent lines are fetched together on current x86 parts, so what different threads write
+/// stands two lines apart.
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t far_apart = 128;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Calling and keeping callables, for less than <functional> costs a user's compiler: its searchers and hash maps are a tenth of what the
-// first program takes to compile (clang-19 -O2).
+// Internal to core; installed, since public headers need it.
+// Calling and keeping callables, for less than <functional> costs a user's compiler: its searchers
+// and hash maps are a tenth of what the first program takes to compile (clang-19 -O2).
 #pragma once
 
 #include <tuple>

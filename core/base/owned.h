@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -8,9 +9,9 @@
 
 namespace heddle::detail {
 
-/// One owner, deleted with it. What std::unique_ptr is, without the <ostream> and the dozen class templates behind each T that it costs
-/// who includes a public header: half a millisecond a type, of the second that a first program has. T may be incomplete but where it is
-/// deleted.
+/// One owner, deleted with it. What std::unique_ptr is, without the <ostream> and the dozen class
+/// templates behind each T that it costs who includes a public header: half a millisecond a type,
+/// of the second that a first program has. T may be incomplete but where it is deleted.
 template <class T>
 class owned {
  public:
@@ -52,8 +53,9 @@ class counted {
   mutable atomic<std::uint32_t> refs_{1};
 };
 
-/// A pointer to something that counts itself (ref, unref), as `counted` does. What std::shared_ptr is; T may be incomplete but where one is
-/// made, copied or dropped. Thread-safety as std::shared_ptr's.
+/// A pointer to something that counts itself (ref, unref), as `counted` does. What std::shared_ptr
+/// is; T may be incomplete but where one is made, copied or dropped. Thread-safety as
+/// std::shared_ptr's.
 template <class T>
 class counted_ptr {
  public:

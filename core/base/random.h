@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
+// Internal to core.
 #pragma once
 
 #include <cstdint>
 
 namespace heddle::detail {
 
-/// Scheduling choices (whom to steal from first) come from here and nowhere else, so that a seed decides them.
-/// splitmix64: small, fast, passes the usual statistical tests; not for secrets.
+/// Scheduling choices (whom to steal from first) come from here and nowhere else, so that a seed
+/// decides them. splitmix64: small, fast, passes the usual statistical tests; not for secrets.
 class random_source {
  public:
   explicit constexpr random_source(std::uint64_t seed) noexcept : state_(seed) {}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 // Names of runtimes, for what may outlive them.
 //
 // Problem   What outlives its runtime (a future, a callback, a task's record) must find nothing

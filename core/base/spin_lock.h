@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -52,7 +53,8 @@ class backoff {
   unsigned turns_ = 0;
 };
 
-/// A lock for sections of a few instructions in which nothing of the user's runs and nothing blocks.
+/// A lock for sections of a few instructions in which nothing of the user's runs and nothing
+/// blocks.
 /// Cost      1 locked operation to take, a plain store to release; 4 bytes.
 /// Ordering  unlock() (release) pairs with the lock() (acquire) that follows.
 /// Blocking  A holder may be preempted: a waiter spins, yields, and then sleeps between two looks
@@ -64,8 +66,9 @@ class spin_lock {
     if (held_.exchange(1, acquire) != 0) [[unlikely]]
       lock_slow();
   }
-  /// For what simulated programs share with each other and with real threads, and hold only where they are uninterrupted. Who holds it then
-  /// runs on another processor, so that no world need go on meanwhile, and its seed decides nothing.
+  /// For what simulated programs share with each other and with real threads, and hold only where
+  /// they are uninterrupted. Who holds it then runs on another processor, so that no world need go
+  /// on meanwhile, and its seed decides nothing.
   void lock_for_all_worlds() noexcept {
     noted(happening::locked);
     if (held_.exchange(1, acquire) != 0) [[unlikely]]

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 // What a thread keeps for itself.
 #pragma once
 
@@ -8,7 +9,8 @@
 
 namespace heddle::detail {
 
-/// What the thread does just now: all that changes hands when one OS thread plays several virtual ones (world.h).
+/// What the thread does just now: all that changes hands when one OS thread plays several virtual
+/// ones (world.h).
 struct thread_role {
   executor* loop = nullptr;             // the loop that this thread is, if it is one
   task_record* current = nullptr;       // the task whose code runs now, if any
@@ -29,7 +31,8 @@ struct thread_role {
   class generator_base* generators_last = nullptr;
 };
 
-/// One a thread, zero at its start and without a destructor: reaching it costs one thread-local load.
+/// One a thread, zero at its start and without a destructor: reaching it costs one thread-local
+/// load.
 struct thread_state : thread_role {
   constexpr explicit thread_state(frame_depot& depot) noexcept : frames(depot) {}
 
@@ -37,10 +40,12 @@ struct thread_state : thread_role {
   magazine<record_links> records;
 };
 
-/// The calling thread's state. Never inlined, see frame_allocate: no thread-local address may survive a suspension.
+/// The calling thread's state. Never inlined, see frame_allocate: no thread-local address may
+/// survive a suspension.
 HEDDLE_NOINLINE thread_state& this_thread() noexcept;
 
-/// The same without a call, for functions of the library's own sources that stand in no coroutine and are not inlined into one.
+/// The same without a call, for functions of the library's own sources that stand in no coroutine
+/// and are not inlined into one.
 extern constinit thread_local thread_state self_of_thread;
 
 /// Arranges that the caches of the calling thread are given back when it ends: after the
@@ -50,8 +55,9 @@ extern constinit thread_local thread_state self_of_thread;
 
 frame_depot& process_frames() noexcept;
 
-/// Before a fork, and after it on both sides: what all threads share to make frames and records is locked by nobody else meanwhile, so that
-/// a child, in which a thread that held it would never let it go, can run loops of its own.
+/// Before a fork, and after it on both sides: what all threads share to make frames and records is
+/// locked by nobody else meanwhile, so that a child, in which a thread that held it would never let
+/// it go, can run loops of its own.
 void hold_caches() noexcept;
 void let_go_caches() noexcept;
 

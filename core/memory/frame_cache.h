@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Memory for coroutine frames and other short-lived blocks: a free list per thread and size (protocol MAGAZINE, magazine.h).
+// Internal to core; installed, since public headers need it.
+// Memory for coroutine frames and other short-lived blocks: a free list per thread and size
+// (protocol MAGAZINE, magazine.h).
 //
 // Alignment  A frame with an alignas(64) local, or a callback with such a capture, needs a block at
 //            a multiple of 64. The compiler asks operator new for a size only. But the size of such
@@ -15,8 +17,9 @@
 
 namespace heddle::detail {
 
-/// What the frame caches of all threads share: batches on their way from where blocks are freed to where they are made, and the
-/// chunks that blocks are carved from. Chunks stay for the life of the process: the memory is bounded by the peak per size.
+/// What the frame caches of all threads share: batches on their way from where blocks are freed to
+/// where they are made, and the chunks that blocks are carved from. Chunks stay for the life of the
+/// process: the memory is bounded by the peak per size.
 class frame_depot {
  public:
   static constexpr std::size_t grain = 16;      // bytes between size classes
@@ -26,7 +29,8 @@ class frame_depot {
   enum immortal_tag { immortal };
 
   constexpr frame_depot() = default;
-  /// For the process-wide depot: chunks are never given back, not even at exit (frames may outlive static destruction).
+  /// For the process-wide depot: chunks are never given back, not even at exit (frames may outlive
+  /// static destruction).
   constexpr explicit frame_depot(immortal_tag) : immortal_(true) {}
   frame_depot(const frame_depot&) = delete;
   ~frame_depot();
@@ -66,13 +70,15 @@ class frame_depot {
   bool immortal_ = false;
 };
 
-/// One thread's cache over a depot. Only its owner calls it; blocks may be freed into any cache of the same depot.
+/// One thread's cache over a depot. Only its owner calls it; blocks may be freed into any cache of
+/// the same depot.
 class frame_cache {
  public:
   constexpr explicit frame_cache(frame_depot& depot) noexcept : depot_(&depot) {}
   frame_cache(const frame_cache&) = delete;
 
-  /// `bytes` is 1 or more and at most frame_depot::largest. Cost: a free-list pop. Throws std::bad_alloc.
+  /// `bytes` is 1 or more and at most frame_depot::largest. Cost: a free-list pop. Throws
+  /// std::bad_alloc.
   HEDDLE_INLINE void* allocate(std::size_t bytes) {
     return allocate_from(frame_depot::index_of(bytes));
   }
@@ -105,8 +111,8 @@ class frame_cache {
   magazine<raw_links> lists_[frame_depot::classes];
 };
 
-/// The calling thread's cache. Never inlined: a coroutine may resume on another thread, and an inlined access could keep the
-/// thread-local's address across the suspension.
+/// The calling thread's cache. Never inlined: a coroutine may resume on another thread, and an
+/// inlined access could keep the thread-local's address across the suspension.
 HEDDLE_NOINLINE void* frame_allocate_from(std::size_t index);
 HEDDLE_NOINLINE void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept;
 /// From the heap and back to it, aligned as every block of that size is.
@@ -116,9 +122,10 @@ void heap_free(void* block, std::size_t bytes) noexcept;
 HEDDLE_NOINLINE void* frame_allocate_any(std::size_t bytes);
 HEDDLE_NOINLINE void frame_free_any(void* block, std::size_t bytes) noexcept;
 
-/// Inline for the sake of their arithmetic alone: who allocates a frame knows its size when it is compiled. If the library was built with
-/// AddressSanitizer all of these are malloc and free, so that it sees every frame. That is the library's to say: what a program makes, the
-/// library may free, and a program with AddressSanitizer may use a library without.
+/// Inline for the sake of their arithmetic alone: who allocates a frame knows its size when it is
+/// compiled. If the library was built with AddressSanitizer all of these are malloc and free, so
+/// that it sees every frame. That is the library's to say: what a program makes, the library may
+/// free, and a program with AddressSanitizer may use a library without.
 HEDDLE_INLINE void* frame_allocate(std::size_t bytes) {
   if (HEDDLE_ASAN || bytes > frame_depot::largest) return frame_allocate_any(bytes);
   return frame_allocate_from(frame_depot::index_of(bytes));

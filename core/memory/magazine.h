@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Protocol MAGAZINE: blocks of one size, freed on any thread, without a lock on the fast path and without unbounded growth.
+// Internal to core; installed, since public headers need it.
+// Protocol MAGAZINE: blocks of one size, freed on any thread, without a lock on the fast path and
+// without unbounded growth.
 //
-// Problem   A frame is often freed on another loop than the one that made it (the task moved). A free list per thread alone grows
-//           without bound on the consumer's side; a shared list costs a locked operation each time.
-// Chosen    Each thread keeps at most two batches of free blocks (a magazine). When it has more, it gives one whole batch to the
-//           depot, under the depot's lock; when it has none, it takes one from there. So a block freed far away finds its way back at
-//           the price of one lock per batch, and what lies idle in a thread is bounded by two batches a size.
-// Promised  Memory is bounded by the peak of live blocks plus two batches per thread and size. Handing over a batch under the lock
-//           orders the block's old life before its new one.
+// Problem   A frame is often freed on another loop than the one that made it (the task moved). A
+//           free list per thread alone grows without bound on the consumer's side; a shared list
+//           costs a locked operation each time.
+// Chosen    Each thread keeps at most two batches of free blocks (a magazine). When it has more, it
+//           gives one whole batch to the depot, under the depot's lock; when it has none, it takes
+//           one from there. So a block freed far away finds its way back at the price of one lock
+//           per batch, and what lies idle in a thread is bounded by two batches a size.
+// Promised  Memory is bounded by the peak of live blocks plus two batches per thread and size.
+//           Handing over a batch under the lock orders the block's old life before its new one.
 #pragma once
 
 #include <heddle/core/base/config.h>
@@ -18,7 +22,8 @@
 
 namespace heddle::detail {
 
-/// Links a free block through its first two words. For blocks whose memory holds nothing while they are free.
+/// Links a free block through its first two words. For blocks whose memory holds nothing while they
+/// are free.
 struct raw_links {
   struct block {
     block* next;
@@ -72,7 +77,8 @@ class magazine_depot {
     return list;
   }
 
-  /// Around a fork: the child, which has none of the other threads, shall not find it locked by one of them.
+  /// Around a fork: the child, which has none of the other threads, shall not find it locked by one
+  /// of them.
   void hold() noexcept { lock_.lock(); }
   void let_go() noexcept { lock_.unlock(); }
 

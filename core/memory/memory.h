@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 // Making and destroying objects in place, for less than <memory> costs a user's compiler.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to core; installed, since public headers need it.
 // The budget: a task whose awaits are all ready never suspends. It would starve its loop, and no
 // cancellation would ever reach it. Operations that are ready ask here whether the task is to stand
 // back; if so the awaiter suspends, and its resume is a cancellation point.
@@ -16,20 +17,21 @@ namespace heddle::detail {
 /// several.
 /// Cost: a call and an increment; every 64th looks at the clock.
 HEDDLE_NOINLINE bool budget_spent() noexcept;
-/// The same for what fetches from the kernel, with one loop too: the kernel brings more as fast as a
-/// task takes it, so a task that only reads would never end its step.
+/// The same for what fetches from the kernel, with one loop too: the kernel brings more as fast as
+/// a task takes it, so a task that only reads would never end its step.
 HEDDLE_NOINLINE bool fetching_budget_spent() noexcept;
 /// Their every 64th look, at the clock. `fetches`: the loop may be the only one.
 HEDDLE_COLD bool step_took_long(struct thread_state& own, bool fetches) noexcept;
 
 /// Base of the awaiters whose operation may be ready: `return go_on();` in await_ready, and first
-/// thing in await_suspend `if (stands_back()) return stand_back(h, note);`, where `note(task)` makes
-/// the resume look for a cancellation.
+/// thing in await_suspend `if (stands_back()) return stand_back(h, note);`, where `note(task)`
+/// makes the resume look for a cancellation.
 ///
-/// Danger    The operation has succeeded, and then a cancellation is thrown in place of its result: a
-///           permit or an item would be lost.
+/// Danger    The operation has succeeded, and then a cancellation is thrown in place of its result:
+///           a permit or an item would be lost.
 /// Chosen    The awaiter gives back what it got, as after a hand-over that a cancellation overtook.
-///           Where giving back would change an order (a queue), it stands back first and takes then.
+///           Where giving back would change an order (a queue), it stands back first and takes
+///           then.
 class ready_await {
  protected:
   ready_await() = default;

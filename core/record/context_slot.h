@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a context consists of: immutable maps that are shared, and the slots that say which one holds now.
+// Internal to core; installed, since public headers need it.
+// What a context consists of: immutable maps that are shared, and the slots that say which one
+// holds now.
 #pragma once
 
 #include <heddle/core/base/owned.h>
@@ -28,13 +30,15 @@ class context_value : public frame_cached {
 };
 using context_value_ref = counted_ptr<context_value>;
 
-/// Which variables have which values. Never changes: a set makes another map, so that copying a context is one counted reference. Sorted
-/// by variable; a set copies it all, which for the dozen variables that a program has is one block and a dozen increments.
+/// Which variables have which values. Never changes: a set makes another map, so that copying a
+/// context is one counted reference. Sorted by variable; a set copies it all, which for the dozen
+/// variables that a program has is one block and a dozen increments.
 class context_map : public frame_cached {
  public:
   using ref_to = counted_ptr<context_map>;
 
-  /// `from` (may be null) with `variable` set to `value`, or without it if that is null. Throws std::bad_alloc.
+  /// `from` (may be null) with `variable` set to `value`, or without it if that is null. Throws
+  /// std::bad_alloc.
   static ref_to with(const context_map* from, std::uint64_t variable, context_value_ref value);
 
   [[nodiscard]] context_value_ref find(std::uint64_t variable) const noexcept;
@@ -61,10 +65,12 @@ using context_map_ref = context_map::ref_to;
 
 class context_state;
 
-/// Where a task, a callback or a thread keeps its context: a map of its own, or a context that it shares with others.
+/// Where a task, a callback or a thread keeps its context: a map of its own, or a context that it
+/// shares with others.
 ///
-/// Locked, although a task is one: its strands run at the same time, and so do tasks that were given one context. Under the lock nothing of
-/// the user's runs: values are counted out, and copied or destroyed outside.
+/// Locked, although a task is one: its strands run at the same time, and so do tasks that were
+/// given one context. Under the lock nothing of the user's runs: values are counted out, and copied
+/// or destroyed outside.
 class context_slot {
  public:
   constexpr context_slot() noexcept = default;
@@ -88,7 +94,8 @@ class context_slot {
   [[nodiscard]] context_value_ref find(std::uint64_t variable) noexcept;
   /// Sets (null: unsets) and returns what was before. Throws std::bad_alloc.
   context_value_ref replace(std::uint64_t variable, context_value_ref value);
-  /// The context as an object that others may share; from now on changes on either side are seen by both. Throws std::bad_alloc.
+  /// The context as an object that others may share; from now on changes on either side are seen by
+  /// both. Throws std::bad_alloc.
   [[nodiscard]] counted_ptr<context_state> shared();
   /// Names this context among all there ever were.
   [[nodiscard]] std::uint64_t identity() noexcept;
@@ -101,7 +108,8 @@ class context_slot {
   context_map_ref map_;                // under lock_
   counted_ptr<context_state> shared_;  // under lock_; once set it stays
   std::uint64_t identity_ = 0;         // under lock_; 0: nobody asked yet
-  // Looked at without the lock, and raised under it: something was set here (most never see that); the context that is shared.
+  // Looked at without the lock, and raised under it: something was set here (most never see that);
+  // the context that is shared.
   atomic<bool> begun_{false};
   atomic<context_state*> target_{nullptr};
 };
@@ -127,8 +135,9 @@ inline bool context_slot::begun() noexcept {
   return (state ? state->slot : *this).begun_.load(acquire);  // pairs with replace()
 }
 
-/// The slot that context variables are read from here: of the callback or `context::run` that is going on, else of the running task,
-/// else the thread's own. Null, unless `make`, if there is none: nothing is set. Throws std::bad_alloc if `make`.
+/// The slot that context variables are read from here: of the callback or `context::run` that is
+/// going on, else of the running task, else the thread's own. Null, unless `make`, if there is
+/// none: nothing is set. Throws std::bad_alloc if `make`.
 [[nodiscard]] HEDDLE_NOINLINE context_slot* current_context(bool make);
 /// The map that what is created here begins with; null if nothing is set.
 [[nodiscard]] HEDDLE_NOINLINE context_map_ref inherited_context() noexcept;

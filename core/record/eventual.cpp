@@ -88,7 +88,8 @@ bool work_list::owes(eventual& target, on_cancel owed) noexcept {
 void work_list::forward_self(task_record& t) noexcept { append(t); }
 
 namespace {
-// Tasks that await each other in a ring pass a cancellation round for ever, since nobody in it can take it. No honest chain is so long.
+// Tasks that await each other in a ring pass a cancellation round for ever, since nobody in it can
+// take it. No honest chain is so long.
 constexpr std::uint32_t longest_chain = 1u << 21;
 }  // namespace
 

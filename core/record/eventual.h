@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Whatever ends once (a task, a future, a gathering): its word, its references, and who waits for its end.
+// Internal to core; installed, since public headers need it.
+// Whatever ends once (a task, a future, a gathering): its word, its references, and who waits for
+// its end.
 //
 // Protocol JOIN.  joiners_ is a list head with two bits: locked, closed.
-//   add       take the lock bit; closed or done -> refuse; otherwise link; release             1 locked operation
+//   add take the lock bit; closed or done -> refuse; otherwise link; release 1 locked operation
 //   remove    take the lock bit; unlink if linked; release
-//   close     (the one who ended it) nobody there -> nothing to do; otherwise take the lock bit, fire each node in the order of
+//   close (the one who ended it) nobody there -> nothing to do; otherwise take the lock bit, fire
+//   each node in the order of
 //             adding, release as closed
-// Who finds nobody there makes the word done and then looks at the list; who adds takes the lock and then looks at the word; all four are seq_cst,
-// so in their one order the end sees the lock, or the adder sees the end.
-// A node is fired exactly once or removed, never both: both happen under the lock bit. Firing may take the lock of the block a node
-// belongs to (a gathering, a wait), so nobody takes a joiner lock while holding such a block's lock.
+// Who finds nobody there makes the word done and then looks at the list; who adds takes the lock
+// and then looks at the word; all four are seq_cst, so in their one order the end sees the lock, or
+// the adder sees the end. A node is fired exactly once or removed, never both: both happen under
+// the lock bit. Firing may take the lock of the block a node belongs to (a gathering, a wait), so
+// nobody takes a joiner lock while holding such a block's lock.
 #pragma once
 
 #include <heddle/core/base/assert.h>
@@ -48,13 +52,15 @@ struct eventual_ops {
   void (*drop)(eventual& self) noexcept;
   /// Gatherings: asks every target to cancel; true if one of them took it.
   bool (*forward)(eventual& self, work_list& todo) noexcept;
-  /// Gatherings: the end came while they were frozen; now it is the thawer's to bring about. Futures: one was cancelled and its joiners
-  /// were fired; what else its end brings about (no lock is held). May be null.
+  /// Gatherings: the end came while they were frozen; now it is the thawer's to bring about.
+  /// Futures: one was cancelled and its joiners were fired; what else its end brings about (no lock
+  /// is held). May be null.
   void (*finish)(eventual& self, work_list& todo) noexcept;
 };
 
 // word_     anyone, atomically                    ops_   the maker, before anybody else knows it
-// joiners_  protocol JOIN                         next_  whoever has the duty to schedule or settle it (or, when free, its cache)
+// joiners_ protocol JOIN next_ whoever has the duty to schedule or settle it (or, when free, its
+// cache)
 class eventual {
  public:
   eventual(const eventual&) = delete;
@@ -93,7 +99,8 @@ class eventual {
     return false;
   }
 
-  /// Links `node`, after `begin` (run under the joiner lock) has agreed. False: it is done, or `begin` refused.
+  /// Links `node`, after `begin` (run under the joiner lock) has agreed. False: it is done, or
+  /// `begin` refused.
   template <class Begin>
   [[nodiscard]] bool add_joiner(join_node& node, Begin&& begin) noexcept {
     auto* head = lock_joiners();
@@ -183,8 +190,9 @@ class eventual {
 
 static_assert(sizeof(eventual) == 40);
 
-/// What follows from cancelling and notifying, gathered under whatever lock and settled with none held: so there is no recursion and
-/// no lock order. Entries are linked through their next_; what each is owed is read off its word:
+/// What follows from cancelling and notifying, gathered under whatever lock and settled with none
+/// held: so there is no recursion and no lock order. Entries are linked through their next_; what
+/// each is owed is read off its word:
 ///   active with `interrupted`  its leaf wait is ours: leave the primitive, then schedule
 ///   active                     schedule
 ///   frozen                     forward to its targets, then thaw
@@ -199,7 +207,8 @@ class work_list {
   void schedule(task_record& t) noexcept;
   /// Notes what the cancellation of `target`'s word owes. False: it was done already.
   bool owes(eventual& target, on_cancel owed) noexcept;
-  /// Asks `target` to cancel and notes what that owes. False: it was done already. Legal under any lock.
+  /// Asks `target` to cancel and notes what that owes. False: it was done already. Legal under any
+  /// lock.
   bool cancel(eventual& target) noexcept;
   /// `node` has fired and is the caller's. settle() calls `then` with it, with no lock held, when
   /// all that was to be scheduled is scheduled. For the drop of a reference that may be the last

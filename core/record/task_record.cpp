@@ -13,8 +13,9 @@
 
 namespace heddle::detail {
 
-// Protocol SLAB. Records are carved from chunks that are never given back, so that a late look at a word, or a scan, always meets a
-// record; a word's generation tells whether it is still the same life. Free records travel by MAGAZINE.
+// Protocol SLAB. Records are carved from chunks that are never given back, so that a late look at a
+// word, or a scan, always meets a record; a word's generation tells whether it is still the same
+// life. Free records travel by MAGAZINE.
 struct record_slab {
   static constexpr std::uint32_t batch = 64;
   struct chunk {
@@ -88,7 +89,8 @@ task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uin
   return r;
 }
 
-// Without an extra block its second line is left alone, which another loop may have: make() writes there without having read it.
+// Without an extra block its second line is left alone, which another loop may have: make() writes
+// there without having read it.
 void task_record::recycle() noexcept {
   if ((flags_.load(relaxed) & has_extra) != 0) [[unlikely]] {
     delete extra_if_any();
@@ -132,31 +134,40 @@ std::string task_record::name() {
   return x.name;
 }
 
-// Protocol STRAND. A child of fork_join runs under the record of what forked it: its task, or a strand that has a record. When it really
-// suspends it needs a word of its own: it takes an unnamed record, rewrites the record pointers of its own frames (task.cpp), and is
-// listed, so that a cancellation reaches it. The list's lock is a leaf lock: inside it only words are changed.
+// Protocol STRAND. A child of fork_join runs under the record of what forked it: its task, or a
+// strand that has a record. When it really suspends it needs a word of its own: it takes an unnamed
+// record, rewrites the record pointers of its own frames (task.cpp), and is listed, so that a
+// cancellation reaches it. The list's lock is a leaf lock: inside it only words are changed.
 //
-// Problem   A cancellation of a task, or of a strand by a scope inside it, and the failure of a join must stop everything below.
-// Rejected  To tell every strand of the task and let each find out: a time-out would walk over all other strands. A list for each
-//           strand: locks that nest as deep as the forks.
-// Chosen    One list for each task, in which all that is below a strand stands directly behind it, with its depth. A strand enters
-//           directly behind the record that it ran under, and leaves when nothing is below it, so the order needs no search.
+// Problem   A cancellation of a task, or of a strand by a scope inside it, and the failure of a
+//           join must stop everything below.
+// Rejected  To tell every strand of the task and let each find out: a time-out would walk over all
+//           other strands. A list for each strand: locks that nest as deep as the forks.
+// Chosen    One list for each task, in which all that is below a strand stands directly behind it,
+//           with its depth. A strand enters directly behind the record that it ran under, and
+//           leaves when nothing is below it, so the order needs no search.
 // Promised  Each is told exactly once, and forks pay nothing but the load of their record's word.
 //
-// Exactly once. What was asked of a record before a strand below it was listed is standing in the record's word (must), and the strand
-// takes it over when it is listed; what is asked later finds it in the list. If both told it, the strand would be cancelled twice; if
-// neither did, the cancellation would be lost. So the two sides agree on an order:
-//   the strand      lock(list); link; set `strands` in the word it ran under; must -> cancel itself; unlock
-//   the canceller   one compare-exchange that fails if `strands` is set: it precedes the strand's set, which sees the must it made, and
-//                   it never looks at the list. Otherwise lock(list); cancel the record and each strand behind it; unlock: the strand
-//                   was listed before that, and saw none of it, or is listed after it, and sees all of it.
-// Only the task or strand itself clears its must, and only when it runs: then nothing is below it. A strand without a record that meets
-// must at a fork takes a record first, and so takes the cancellation over. Its siblings still find it.
-// A join that fails does the same: failed; one more `troubled` in the word that its parent runs under; lock(list); cancel the strands
-// inside; unlock. A strand that is listed later finds the failure and cancels itself. A strand that was told from above is marked, and
-// is not told again by joins that fail, since most fail because they were told too; a new cancellation tells it again.
-// A strand that meets trouble at a fork takes a record, whether the trouble is its own or not: it looks up the joins once, and forks
-// below it do not look at all. When the failed join is over its parent takes the trouble back.
+// Exactly once. What was asked of a record before a strand below it was listed is standing in the
+// record's word (must), and the strand takes it over when it is listed; what is asked later finds
+// it in the list. If both told it, the strand would be cancelled twice; if neither did, the
+// cancellation would be lost. So the two sides agree on an order:
+//   the strand lock(list); link; set `strands` in the word it ran under; must -> cancel itself;
+//   unlock
+//   the canceller one compare-exchange that fails if `strands` is set: it precedes the strand's
+//   set, which sees the must it made, and
+//                   it never looks at the list. Otherwise lock(list); cancel the record and each
+//                   strand behind it; unlock: the strand was listed before that, and saw none of
+//                   it, or is listed after it, and sees all of it.
+// Only the task or strand itself clears its must, and only when it runs: then nothing is below it.
+// A strand without a record that meets must at a fork takes a record first, and so takes the
+// cancellation over. Its siblings still find it. A join that fails does the same: failed; one more
+// `troubled` in the word that its parent runs under; lock(list); cancel the strands inside; unlock.
+// A strand that is listed later finds the failure and cancels itself. A strand that was told from
+// above is marked, and is not told again by joins that fail, since most fail because they were told
+// too; a new cancellation tells it again. A strand that meets trouble at a fork takes a record,
+// whether the trouble is its own or not: it looks up the joins once, and forks below it do not look
+// at all. When the failed join is over its parent takes the trouble back.
 task_record* task_record::make_strand(promise_base& first) {
   static constexpr eventual_ops ops{[](eventual& self) noexcept {
                                       auto& r = static_cast<task_record&>(self);
@@ -220,8 +231,8 @@ on_cancel task_record::cancel_with_strands(work_list& todo) noexcept {
   return owed;
 }
 
-// What is below a strand that is to be told was forked by it, and is inside the same join. What is below one that was told before is left
-// to that strand.
+// What is below a strand that is to be told was forked by it, and is inside the same join. What is
+// below one that was told before is left to that strand.
 void task_record::cancel_abandoned(work_list& todo, bool (*inside)(void* join)) noexcept {
   auto& shared = root().extra_if_any()->strands;
   shared.lock.lock();
@@ -290,7 +301,8 @@ void set_unretrieved_reporter(unretrieved_reporter f) noexcept {
   reporter.store(f, release);
 }  // pairs with report
 void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept {
-  // It lives once more: whoever is told may keep a handle. The last one drops it again, and then it is retrieved.
+  // It lives once more: whoever is told may keep a handle. The last one drops it again, and then it
+  // is retrieved.
   what.mark_retrieved();
   what.ref();
   if (auto* f = reporter.load(acquire)) f(what.runtime(), what, error);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The record of a task: its identity. 64 hot bytes, 96 in all, in memory that keeps its type for the life of the process.
+// Internal to core; installed, since public headers need it.
+// The record of a task: its identity. 64 hot bytes, 96 in all, in memory that keeps its type for
+// the life of the process.
 #pragma once
 
 #include <heddle/core/memory/magazine.h>
@@ -22,7 +24,8 @@ class task_record;
 /// Whoever can run tasks: a loop. core knows no more of the scheduler than this.
 class executor {
  public:
-  /// Makes `t`, which is active and the caller's to schedule, run again. From any thread; takes no lock that a caller may hold.
+  /// Makes `t`, which is active and the caller's to schedule, run again. From any thread; takes no
+  /// lock that a caller may hold.
   virtual void schedule(task_record& t) noexcept = 0;
   /// A task ended: the runtime's reference is dropped by the caller afterwards.
   virtual void ended(task_record& t) noexcept = 0;
@@ -34,12 +37,14 @@ class executor {
 /// What a suspended task waits in. Lives in its frame.
 class wait_base {
  public:
-  /// Leaf waits: lock(P); unlink if linked; unlock. Called by the canceller that claimed the wait, with no lock held.
+  /// Leaf waits: lock(P); unlink if linked; unlock. Called by the canceller that claimed the wait,
+  /// with no lock held.
   virtual void leave() noexcept {}
   /// Forwarding waits: what a cancellation goes to.
   virtual eventual* target() noexcept { return nullptr; }
-  /// Where task_record::looks_first() was said: called by the loop in place of the resumption, with the task active and current. True: it is
-  /// to be resumed. False: it waits again, and perhaps runs elsewhere by now; neither it nor its frame may be touched.
+  /// Where task_record::looks_first() was said: called by the loop in place of the resumption, with
+  /// the task active and current. True: it is to be resumed. False: it waits again, and perhaps
+  /// runs elsewhere by now; neither it nor its frame may be touched.
   virtual bool look_again() noexcept { return true; }
   /// For people: what kind of wait this is ("mutex", "sleep").
   virtual const char* name() const noexcept { return "wait"; }
@@ -48,13 +53,15 @@ class wait_base {
   ~wait_base() = default;
 };
 
-/// Names a kernel operation without a pointer: `slot` and `generation` of a table whose memory keeps its type.
+/// Names a kernel operation without a pointer: `slot` and `generation` of a table whose memory
+/// keeps its type.
 struct kernel_op {
   std::uint32_t slot = 0;
   std::uint32_t generation = 0;
 };
 
-/// All strands of a task that took a record of their own, those below a strand directly behind it (protocol STRAND, task_record.cpp).
+/// All strands of a task that took a record of their own, those below a strand directly behind it
+/// (protocol STRAND, task_record.cpp).
 struct strand_list {
   spin_lock lock;
   task_record* head = nullptr;
@@ -90,7 +97,8 @@ class alignas(32) task_record final : public eventual {
  public:
   static constexpr std::size_t inline_result = 24;
 
-  /// A fresh record (from the thread's cache), with `refs` references, of what was created at `made`. Throws std::bad_alloc.
+  /// A fresh record (from the thread's cache), with `refs` references, of what was created at
+  /// `made`. Throws std::bad_alloc.
   static task_record* make(kind what, const eventual_ops& ops, std::uint32_t refs,
                            std::source_location made = {});
   /// Gives the memory back. Only from ops.drop, after the result was destroyed.
@@ -105,7 +113,8 @@ class alignas(32) task_record final : public eventual {
     resume_ = reinterpret_cast<std::uintptr_t>(frame) | unstarted_tag;
   }
   [[nodiscard]] bool is_unstarted() const noexcept { return (resume_ & unstarted_tag) != 0; }
-  /// What it waits in shall look_again() before this wait ends. After suspending() and before the suspension.
+  /// What it waits in shall look_again() before this wait ends. After suspending() and before the
+  /// suspension.
   void looks_first() noexcept { resume_ |= looks_tag; }
   /// There is more to do than to resume it: it is unstarted, or its wait looks first.
   [[nodiscard]] bool needs_a_look() const noexcept {
@@ -143,7 +152,8 @@ class alignas(32) task_record final : public eventual {
     return (flags_.load(acquire) & (in_round | foreign)) != 0;
   }
 
-  /// It closes something on behalf of the runtime, which lets it finish: shutdown waits for it, but does not cancel it.
+  /// It closes something on behalf of the runtime, which lets it finish: shutdown waits for it, but
+  /// does not cancel it.
   void spare() noexcept { flags_.fetch_or(spared, relaxed); }
   [[nodiscard]] bool is_spared() const noexcept { return (flags_.load(relaxed) & spared) != 0; }
 
@@ -173,7 +183,8 @@ class alignas(32) task_record final : public eventual {
 
   void* storage() noexcept { return storage_; }
 
-  /// The unnamed record of the strand whose first frame is `first`, registered with its task. Throws std::bad_alloc.
+  /// The unnamed record of the strand whose first frame is `first`, registered with its task.
+  /// Throws std::bad_alloc.
   static task_record* make_strand(struct promise_base& first);
   /// The strand has ended: unregisters and drops it.
   void retire_strand() noexcept;
@@ -181,10 +192,12 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] task_record& root() noexcept {
     return kind_ == kind::strand ? *strand().root : *this;
   }
-  /// A task or strand that has strands below: cancels it and them (protocol STRAND). What it is owed itself is left to the caller.
+  /// A task or strand that has strands below: cancels it and them (protocol STRAND). What it is
+  /// owed itself is left to the caller.
   on_cancel cancel_with_strands(work_list& todo) noexcept;
-  /// A join below has failed: cancels the promoted strands below which are inside a failed join, as `inside` says of the join that a
-  /// strand reports to (it is called under the list's lock), but for those that were told to stop before.
+  /// A join below has failed: cancels the promoted strands below which are inside a failed join, as
+  /// `inside` says of the join that a strand reports to (it is called under the list's lock), but
+  /// for those that were told to stop before.
   void cancel_abandoned(work_list& todo, bool (*inside)(void* join)) noexcept;
   /// The join that a strand reports to. A strand has no joiners: that field holds it.
   [[nodiscard]] void* strand_join() const noexcept {
@@ -210,7 +223,8 @@ class alignas(32) task_record final : public eventual {
     task_record* next;
   };
   strand_part& strand() noexcept { return *std::launder(reinterpret_cast<strand_part*>(storage_)); }
-  /// 0 for a task, and for a strand one more than for what it was forked under. A strand keeps it where a task keeps its place.
+  /// 0 for a task, and for a strand one more than for what it was forked under. A strand keeps it
+  /// where a task keeps its place.
   [[nodiscard]] std::uintptr_t depth() const noexcept {
     return kind_ == kind::strand ? std::bit_cast<std::uintptr_t>(made()) / depth_unit : 0;
   }
@@ -234,8 +248,8 @@ class alignas(32) task_record final : public eventual {
   atomic<std::uintptr_t> wait_{0};
   atomic<executor*> home_{nullptr};
   // --- 64 bytes: what follows is cold ---
-  // The extra block; until there is one, tagged, where the task was created: a pointer to what the compiler laid down for that call.
-  // So every task knows its place, and none pays for it.
+  // The extra block; until there is one, tagged, where the task was created: a pointer to what the
+  // compiler laid down for that call. So every task knows its place, and none pays for it.
   atomic<std::uintptr_t> extra_{0};
   alignas(8) std::byte storage_[inline_result];
 };
@@ -246,7 +260,8 @@ static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t));
 /// Free records are linked through fields that no late looker reads.
 struct record_links {
   using block =
-      eventual;  // the type that next_ has: a reference to it under another name would break aliasing rules
+      // the type that next_ has: a reference to it under another name would break aliasing rules
+      eventual;
   static eventual*& next(eventual* r) noexcept { return r->next_; }
   static eventual* next_batch(eventual* r) noexcept {
     return reinterpret_cast<eventual*>(static_cast<task_record*>(r)->resume_);
@@ -256,7 +271,8 @@ struct record_links {
   }
 };
 
-/// Where results are kept: in the record when they are small and move without throwing, else in a block of their own.
+/// Where results are kept: in the record when they are small and move without throwing, else in a
+/// block of their own.
 template <class T>
 struct result_slot {
   static constexpr bool fits = sizeof(T) <= task_record::inline_result && alignof(T) <= 8 &&
@@ -289,8 +305,9 @@ inline std::exception_ptr& error_in(void* storage) noexcept {
 /// Schedules on the task's loop or, for movable tasks, the caller's.
 inline void schedule(task_record& t) noexcept { t.home()->schedule(t); }
 
-/// Ends a task: the result (or error) is already in its storage. `how` is what the body did; a pending cancellation overrides a
-/// value. Fires the joiners. The caller then drops the runtime's reference.
+/// Ends a task: the result (or error) is already in its storage. `how` is what the body did; a
+/// pending cancellation overrides a value. Fires the joiners. The caller then drops the runtime's
+/// reference.
 inline outcome end_task(task_record& t, outcome how,
                         void (*destroy_result)(void*) noexcept) noexcept {
   const outcome stands = t.state().finish(how);
@@ -304,11 +321,13 @@ inline outcome end_task(task_record& t, outcome how,
 /// Throws the cancellation that was just taken from `t`, with its message.
 [[noreturn]] HEDDLE_COLD void throw_cancelled(task_record& t);
 
-/// Called through a door that io opens: asks the kernel to give up an operation of a runtime that may be gone by now.
+/// Called through a door that io opens: asks the kernel to give up an operation of a runtime that
+/// may be gone by now.
 using kernel_canceller = void (*)(std::uint16_t runtime, kernel_op op) noexcept;
 void set_kernel_canceller(kernel_canceller f) noexcept;
 void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept;
-/// What becomes of an error that nobody retrieved, found when the last reference is dropped. The reporter may take references.
+/// What becomes of an error that nobody retrieved, found when the last reference is dropped. The
+/// reporter may take references.
 using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,
                                       const std::exception_ptr& error) noexcept;
 void set_unretrieved_reporter(unretrieved_reporter f) noexcept;

@@ -28,8 +28,9 @@ bool join_wait::suspend(task_record& t) noexcept {
   t.waits_in(this);
   bool forward = false;
   work_list todo;
-  // Under the target's joiner lock: the word first, then the link. A cancellation that is due goes on to the target, and we still
-  // wait: the word is frozen, which keeps us from being resumed until we have forwarded it ourselves.
+  // Under the target's joiner lock: the word first, then the link. A cancellation that is due goes
+  // on to the target, and we still wait: the word is frozen, which keeps us from being resumed
+  // until we have forwarded it ourselves.
   const bool linked = target_->add_joiner(*this, [&] {
     forward = !t.state().begin_forwarding();
     return true;

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
-// Protocol WAIT: one way to suspend, one way to wake. Every primitive waits through a wait_queue; every await of something that ends
-// (a task, a future, a gathering) through join_wait. The states and transitions are in word.h, the checked model in the design notes:
+// Internal to core; installed, since public headers need it.
+// Protocol WAIT: one way to suspend, one way to wake. Every primitive waits through a wait_queue;
+// every await of something that ends (a task, a future, a gathering) through join_wait. The states
+// and transitions are in word.h, the checked model in the design notes:
 //
-//   suspend    lock(P); available? take it, go on.  Otherwise the word: active -> leaf (a cancellation due: unlock, throw); link; unlock.
-//              From here on neither frame, nor node, nor primitive may be touched: somebody may have resumed us.
-//   notify     lock(P); pop until one is claimed (leaf -> active); give; unlock; schedule.  After the unlock, because the primitive may
+//   suspend lock(P); available? take it, go on. Otherwise the word: active -> leaf (a cancellation
+//   due: unlock, throw); link; unlock.
+//              From here on neither frame, nor node, nor primitive may be touched: somebody may
+//              have resumed us.
+//   notify lock(P); pop until one is claimed (leaf -> active); give; unlock; schedule. After the
+//   unlock, because the primitive may
 //              live in the waiter's frame.  A node lost to a canceller is popped and left to him.
-//   cancel     one compare-exchange claims the wait; then lock(P); unlink if linked; unlock; schedule.
-//   resume     a load. If a cancellation claimed the wait or came after the hand-over: give back what was given, throw.
+//   cancel one compare-exchange claims the wait; then lock(P); unlink if linked; unlock; schedule.
+//   resume a load. If a cancellation claimed the wait or came after the hand-over: give back what
+//   was given, throw.
 //
-// While a node is linked and P is locked its task cannot run on: a claimer must take P's lock before it schedules. So there is no ABA.
+// While a node is linked and P is locked its task cannot run on: a claimer must take P's lock
+// before it schedules. So there is no ABA.
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
@@ -18,7 +25,8 @@
 
 namespace heddle::detail {
 
-/// A leaf wait in a wait_list. Part of an awaiter, in the waiting frame; its class knows how to leave.
+/// A leaf wait in a wait_list. Part of an awaiter, in the waiting frame; its class knows how to
+/// leave.
 class waiter : public wait_base {
  public:
   waiter() = default;
@@ -47,7 +55,8 @@ class wait_list {
   [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
   [[nodiscard]] waiter* first() const noexcept { return head_; }
 
-  /// Suspends `t` in `w`, last or before `place`; false: a cancellation was due, w.refused is set and nothing is linked.
+  /// Suspends `t` in `w`, last or before `place`; false: a cancellation was due, w.refused is set
+  /// and nothing is linked.
   [[nodiscard]] bool suspend(waiter& w, task_record& t, waiter* place = nullptr) noexcept {
     w.task = &t;
     t.waits_in(&w);
@@ -58,7 +67,8 @@ class wait_list {
     link_before(w, place);
     return true;
   }
-  /// The oldest waiter that could be claimed, unlinked and now the caller's to schedule; or nullptr.
+  /// The oldest waiter that could be claimed, unlinked and now the caller's to schedule; or
+  /// nullptr.
   [[nodiscard]] waiter* claim_first() noexcept {
     while (waiter* w = head_) {
       unlink(*w);
@@ -96,7 +106,8 @@ class wait_list {
 class wait_queue : public wait_list {
  public:
   wait_queue() = default;
-  /// Takes the lock, so that a primitive may be destroyed by whom it has just let go on, while the waker's call still leaves it.
+  /// Takes the lock, so that a primitive may be destroyed by whom it has just let go on, while the
+  /// waker's call still leaves it.
   ~wait_queue() {
     lock_.lock();
     assert_empty();
@@ -123,8 +134,9 @@ class queue_waiter : public waiter {
   ~queue_waiter() = default;
 };
 
-/// Waiting for the end of `target` such that cancelling goes to the target: the waiter stays suspended until it ends.
-/// Base of the awaiters of handles, futures and gatherings. The awaiter holds a reference to the target.
+/// Waiting for the end of `target` such that cancelling goes to the target: the waiter stays
+/// suspended until it ends. Base of the awaiters of handles, futures and gatherings. The awaiter
+/// holds a reference to the target.
 class join_wait : public wait_base, public join_node {
  public:
   explicit join_wait(eventual& target) noexcept : join_node(&fired), target_(&target) {}
@@ -136,7 +148,8 @@ class join_wait : public wait_base, public join_node {
   [[nodiscard]] bool ready() const noexcept { return target_->done(); }
   /// False: it is done already, do not suspend.
   [[nodiscard]] bool suspend(task_record& t) noexcept;
-  /// It has ended, and `t` goes on without waiting for it: a cancellation that came meanwhile is thrown at the resume.
+  /// It has ended, and `t` goes on without waiting for it: a cancellation that came meanwhile is
+  /// thrown at the resume.
   void ended_meanwhile(task_record& t) noexcept { task_ = &t; }
   /// After the resume: throws the caller's own cancellation if one is due.
   void check_cancel() {
@@ -160,7 +173,8 @@ class join_wait : public wait_base, public join_node {
   task_record* task_ = nullptr;
 };
 
-/// The end of every leaf wait: true if what was waited for is to be given back and a cancellation thrown.
+/// The end of every leaf wait: true if what was waited for is to be given back and a cancellation
+/// thrown.
 [[nodiscard]] inline bool cancelled_at_resume(const waiter& w) noexcept {
   return w.refused || (w.task && w.task->state().take_cancel());
 }

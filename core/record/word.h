@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT
-// The word: what is true of a task (or future, or gathering) that several threads may change at once, and the named transitions
-// between its states. Protocol WAIT (wait.h) is built from these and nothing else.
+// Internal to core; installed, since public headers need it.
+// The word: what is true of a task (or future, or gathering) that several threads may change at
+// once, and the named transitions between its states. Protocol WAIT (wait.h) is built from these
+// and nothing else.
 //
 //   bits 0-2   state      active, leaf, forwarding, frozen, kernel, done
-//   bit  3     must       a cancellation not yet delivered; withdrawn when uncancel() brings requests to 0
+//   bit 3 must a cancellation not yet delivered; withdrawn when uncancel() brings requests to 0
 //   bit  4     interrupted  a cancellation claimed a live wait: always delivered, never withdrawn
 //   bit  5     notified   what a frozen waiter waits for has ended meanwhile
 //   bit  6     again      another cancellation came while the word was frozen
-//   bit  8     strands    promoted strands below this task or strand exist (sticky): a cancellation goes to them too
+//   bit 8 strands promoted strands below this task or strand exist (sticky): a cancellation goes to
+//   them too
 //   bits 9-10  outcome    of a done word: value, error, cancelled
-//   bits 11-15 troubled   how many joins below have failed and are not over: forks below look further; stays once it is full
+//   bits 11-15 troubled how many joins below have failed and are not over: forks below look
+//   further; stays once it is full
 //   bits 16-31 requests   cancellations asked for (asyncio's cancelling()); saturates
 //   bits 32-63 generation of the memory: tells a late looker that the record was reused
 //
-// A word starts `active`: a task that has not started differs only in a flag of its record, because a cancellation does the same
-// to both (must), and its first step looks at must before the body runs. That saves one locked operation a task.
+// A word starts `active`: a task that has not started differs only in a flag of its record, because
+// a cancellation does the same to both (must), and its first step looks at must before the body
+// runs. That saves one locked operation a task.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -89,9 +94,10 @@ constexpr bool done(std::uint64_t w) noexcept { return state(w) == task_state::d
 
 }  // namespace word
 
-/// The word with its transitions. Each is one compare-exchange (retried when another bit changed meanwhile).
-/// Orders: every successful transition is acq_rel. The pairs that matter: a waiter's begin_* releases its node and frame to the
-/// claimer's claim/cancel (acquire), whose later schedule() releases what it wrote to the frame to the loop that resumes it.
+/// The word with its transitions. Each is one compare-exchange (retried when another bit changed
+/// meanwhile). Orders: every successful transition is acq_rel. The pairs that matter: a waiter's
+/// begin_* releases its node and frame to the claimer's claim/cancel (acquire), whose later
+/// schedule() releases what it wrote to the frame to the loop that resumes it.
 class task_word {
  public:
   [[nodiscard]] std::uint64_t load() const noexcept {
@@ -114,10 +120,12 @@ class task_word {
   on_cancel cancel() noexcept;
   /// The same unless one of `flags` is set: then false, and nothing has changed.
   [[nodiscard]] bool cancel_unless(std::uint64_t flags, on_cancel& owed) noexcept;
-  /// Lowers requests; at `floor` or less an undelivered `must` is withdrawn. Returns what is left. A scope that takes its own request
-  /// back gives the count that it was entered with: nobody else asked since.
+  /// Lowers requests; at `floor` or less an undelivered `must` is withdrawn. Returns what is left.
+  /// A scope that takes its own request back gives the count that it was entered with: nobody else
+  /// asked since.
   std::uint32_t uncancel(std::uint32_t floor = 0) noexcept;
-  /// For scopes: the requests whose cancellation has been delivered. One that is not yet shall still count as coming from outside.
+  /// For scopes: the requests whose cancellation has been delivered. One that is not yet shall
+  /// still count as coming from outside.
   [[nodiscard]] std::uint32_t requests_delivered() const noexcept {
     const auto w = load();
     const auto n = word::requests(w);
@@ -130,9 +138,11 @@ class task_word {
   [[nodiscard]] bool begin_leaf() noexcept { return begin(task_state::leaf); }
   /// active -> kernel; likewise.
   [[nodiscard]] bool begin_kernel() noexcept { return begin(task_state::kernel); }
-  /// active -> forwarding, or -> frozen with must cleared: then false, and the caller settles itself once it is linked.
+  /// active -> forwarding, or -> frozen with must cleared: then false, and the caller settles
+  /// itself once it is linked.
   [[nodiscard]] bool begin_forwarding() noexcept;
-  /// Takes a cancellation that is due at this resumption: clears must and interrupted. A load when there is none.
+  /// Takes a cancellation that is due at this resumption: clears must and interrupted. A load when
+  /// there is none.
   [[nodiscard]] bool take_cancel() noexcept {
     return (bits_.load(relaxed) & (word::must | word::interrupted)) != 0 && take_cancel_slow();
   }
@@ -148,15 +158,16 @@ class task_word {
 
   void begin_round() noexcept { bits_.fetch_and(~word::again, acq_rel); }
   on_thaw thaw() noexcept;
-  /// frozen -> active, interrupted: a forwarding wait that can never end is claimed like a leaf wait. Its node is out of the list.
+  /// frozen -> active, interrupted: a forwarding wait that can never end is claimed like a leaf
+  /// wait. Its node is out of the list.
   void break_off() noexcept;
 
   // --- the end ---
 
   /// active -> done. A pending must turns a value into cancelled. Returns the outcome that stands.
   outcome finish(outcome how) noexcept;
-  /// For gatherings: the same, but a pending must turns an error into cancelled too. Nobody took that cancellation, so it is thrown where
-  /// the gathering is awaited.
+  /// For gatherings: the same, but a pending must turns an error into cancelled too. Nobody took
+  /// that cancellation, so it is thrown where the gathering is awaited.
   outcome finish_forwarding(outcome how) noexcept;
   /// For futures: active -> done, once. False: it was done already.
   [[nodiscard]] bool settle_once(outcome how) noexcept;

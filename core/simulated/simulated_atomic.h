@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Atomics for a build of the library in which, in a simulated program, another virtual thread may run before every atomic operation
-// (HEDDLE_ATOMIC_HEADER, core/base/atomic.h). Outside of a simulation they are the processor's. Not installed.
+// Internal to core.
+// Atomics for a build of the library in which, in a simulated program, another virtual thread may
+// run before every atomic operation (HEDDLE_ATOMIC_HEADER, core/base/atomic.h). Outside of a
+// simulation they are the processor's. Not installed.
 //
-// Memory orders. All virtual threads of a simulation are fibers of one thread, so that each operation sees all that came before, whatever its
-// order: a simulation tries every interleaving, and none of the reorderings that a weaker order would allow. An order that is too weak is
-// found by ThreadSanitizer and by the stresses on real threads, not here. The orders are passed on all the same, and not made seq_cst:
-// outside of a simulation the same build runs on real threads (the tests' own, to_thread's), under ThreadSanitizer too, and there a stronger
-// order would hide the race. Relaxed operations are points of overtaking like the others, since another thread may run before them.
+// Memory orders. All virtual threads of a simulation are fibers of one thread, so that each
+// operation sees all that came before, whatever its order: a simulation tries every interleaving,
+// and none of the reorderings that a weaker order would allow. An order that is too weak is found
+// by ThreadSanitizer and by the stresses on real threads, not here. The orders are passed on all
+// the same, and not made seq_cst: outside of a simulation the same build runs on real threads (the
+// tests' own, to_thread's), under ThreadSanitizer too, and there a stronger order would hide the
+// race. Relaxed operations are points of overtaking like the others, since another thread may run
+// before them.
 #pragma once
 
 namespace heddle::detail {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The seam for threads and time: what a simulated program runs on instead of the machine. One OS thread plays all threads of the
-// program, one after the other; wherever the library waits, spins, asks for the time, or could be overtaken by another thread at a point
-// that matters, it asks the world, if there is one. Outside of a simulation each question is one load of a word that nobody writes.
+// Internal to core; installed, since public headers need it.
+// The seam for threads and time: what a simulated program runs on instead of the machine. One OS
+// thread plays all threads of the program, one after the other; wherever the library waits, spins,
+// asks for the time, or could be overtaken by another thread at a point that matters, it asks the
+// world, if there is one. Outside of a simulation each question is one load of a word that nobody
+// writes.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -24,15 +27,16 @@ enum class when_stuck {
 class world {
  public:
   virtual time_point now() noexcept = 0;
-  /// Another virtual thread may run here, for as long as it likes. The caller holds no lock of the machine's (std::mutex); a spin lock is
-  /// allowed, since who waits for one passes.
+  /// Another virtual thread may run here, for as long as it likes. The caller holds no lock of the
+  /// machine's (std::mutex); a spin lock is allowed, since who waits for one passes.
   virtual void point() noexcept = 0;
-  /// The same, before an atomic operation, in a build over simulated atomics. True: a compare-exchange may fail for no reason here.
+  /// The same, before an atomic operation, in a build over simulated atomics. True: a
+  /// compare-exchange may fail for no reason here.
   virtual bool atomic_point() noexcept = 0;
   /// The caller can do nothing until another one has done something: the others run first.
   virtual void pass() noexcept = 0;
-  /// Blocks the calling virtual thread until `ready(argument)`, which is looked at whenever the world looks for somebody to run, or until
-  /// `deadline`: then false.
+  /// Blocks the calling virtual thread until `ready(argument)`, which is looked at whenever the
+  /// world looks for somebody to run, or until `deadline`: then false.
   virtual bool block(bool (*ready)(void*), void* argument, time_point deadline,
                      when_stuck then) = 0;
   /// A step that awaits what is ready: is it to stand back for others, as if it had taken long?
@@ -44,10 +48,12 @@ class world {
   ~world() = default;
 };
 
-/// How many worlds there are in the process. Not detail::atomic, since simulated atomics ask for the world themselves.
+/// How many worlds there are in the process. Not detail::atomic, since simulated atomics ask for
+/// the world themselves.
 inline constinit plain_atomic<std::uint32_t> worlds{0};
 
-/// The world whose virtual thread the caller is, or nullptr. Never inlined, like all thread-local access.
+/// The world whose virtual thread the caller is, or nullptr. Never inlined, like all thread-local
+/// access.
 HEDDLE_NOINLINE world* world_of_this_thread() noexcept;
 void set_world_of_this_thread(world* w) noexcept;
 

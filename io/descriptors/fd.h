@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // An owned file descriptor, and the only door from errno.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // Sockets as the library makes them: non-blocking, closed on exec.
 #pragma once
 

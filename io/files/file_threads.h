@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // Threads for files, apart from those of to_thread. Not a public header.
 #pragma once
 
@@ -16,7 +17,8 @@ inline constexpr unsigned most_file_threads = 16;
 void submit_to_files(offload_job& j);
 
 /// Calls `f(args...)`, which may block on a disk, and yields what it returns. Jobs of to_thread and
-/// names that are looked up do not delay it, nor does it delay them. As to_thread in everything else.
+/// names that are looked up do not delay it, nor does it delay them. As to_thread in everything
+/// else.
 template <class F, class... Args>
 [[nodiscard]] auto on_file_thread(F&& f, Args&&... args) {
   auto job = make_job(std::forward<F>(f), std::forward<Args>(args)...);

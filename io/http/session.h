@@ -87,7 +87,8 @@ class session {
   session& operator=(session&&) noexcept;
   ~session();
 
-  // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside a co_await expression.
+  // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside a
+  // co_await expression.
   [[nodiscard]] task<client_response> get(std::string url);
   [[nodiscard]] task<client_response> get(std::string url, request_options options);
   [[nodiscard]] task<client_response> head(std::string url);

@@ -23,8 +23,8 @@ struct url {
   std::string target;      // never empty: "/" at least
 
   /// Throws bad_value, which names the text and what is wrong with it. User names and
-  /// passwords in URLs are refused (RFC 9110, 4.2.4), and never shown: "***" stands for all that may
-  /// be one.
+  /// passwords in URLs are refused (RFC 9110, 4.2.4), and never shown: "***" stands for all that
+  /// may be one.
   static url parse(std::string_view text);
 
   /// `host`, or `host:port` unless the port is the scheme's own: what the Host field carries.

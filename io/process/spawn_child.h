@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // From a command to a child: posix_spawn and what must be right around it.
 #pragma once
 

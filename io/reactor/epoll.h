@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 #pragma once
 
 #include <heddle/io/descriptors/fd.h>

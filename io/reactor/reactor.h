@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // What the two reactors have in common: watched sources, and the reactor of the calling loop.
 #pragma once
 
@@ -47,8 +48,8 @@ class reactor : public driver {
   /// Who best moves the bytes of a source of this reactor: the reactor of the calling loop if that
   /// is a loop of the same runtime, else this.
   [[nodiscard]] virtual reactor& nearest() noexcept { return *this; }
-  /// Acts on what the kernel has told by now and poll() has yet to see, from any loop. False: another
-  /// thread is at it, and may not be through.
+  /// Acts on what the kernel has told by now and poll() has yet to see, from any loop. False:
+  /// another thread is at it, and may not be through.
   [[nodiscard]] virtual bool collect() noexcept { return true; }
 
   void subscribe(occasion when, int number, loop& home, driver& watcher,

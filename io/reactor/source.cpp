@@ -27,7 +27,8 @@ struct source_table {
 constinit source_table table{};
 constinit atomic<bool> generations_ignored{false};
 
-/// A forked child may have loops of its own: it shall not find the table locked by a thread that it does not have.
+/// A forked child may have loops of its own: it shall not find the table locked by a thread that it
+/// does not have.
 void care_for_forks() {
   static const int once = ::pthread_atfork([] { table.lock.lock(); }, [] { table.lock.unlock(); },
                                            [] { table.lock.unlock(); });

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // A descriptor that a reactor watches, and who waits for it.
 //
 // Problem   An event is fetched on one thread while another closes or hands on the socket it

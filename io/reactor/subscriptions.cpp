@@ -59,8 +59,9 @@ bool post(loop& home, F&& f) noexcept {
 /// tells edges, so after each call the descriptor is asked again.
 //
 // Protocol AGAIN. A side is `posted` from the decision to call its handler until it has been called
-// and the descriptor has been asked. An edge that comes meanwhile changes nothing: the asking, under
-// the same lock as the end of `posted`, sees what it tells of; one that comes later posts anew.
+// and the descriptor has been asked. An edge that comes meanwhile changes nothing: the asking,
+// under the same lock as the end of `posted`, sees what it tells of; one that comes later posts
+// anew.
 class descriptor_watch final : public counted_owner {
  public:
   descriptor_watch(int descriptor, driver& watcher)

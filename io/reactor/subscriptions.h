@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // Who is called when a descriptor is ready or a signal came: add_reader, add_writer,
 // add_signal_handler of a runtime's loops.
 #pragma once

@@ -28,8 +28,8 @@ constinit atomic<bool> caps_forbidden{false};
 
 long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0); }
 
-// liburing maps and unmaps by system calls of its own, which ThreadSanitizer does not see: that the memory of a ring that is gone
-// was given to the next one is said here.
+// liburing maps and unmaps by system calls of its own, which ThreadSanitizer does not see: that the
+// memory of a ring that is gone was given to the next one is said here.
 constinit atomic<unsigned> rings_ended{0};
 
 void end_ring(io_uring& ring) noexcept {
@@ -77,8 +77,8 @@ uring_reactor::uring_reactor()
 }
 
 // The tasks are gone, but closed connections may still be sending what they were given, and the
-// kernel may hold on to their memory: all of it is called off and awaited. No loop is there any more,
-// so this thread submits, whichever it is.
+// kernel may hold on to their memory: all of it is called off and awaited. No loop is there any
+// more, so this thread submits, whichever it is.
 uring_reactor::~uring_reactor() {
   ending_.store(true, release);  // pairs with the looks of uring_completions.cpp
   end_subscriptions();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
@@ -33,20 +34,21 @@ inline constexpr std::size_t most_unread = 256 * 1024;
 ///
 /// Protocol OWED. The kernel cancels what a thread has submitted when that thread ends, and a
 /// submission takes along the entries of everybody. So loops alone submit, since they live as long
-/// as the ring. Any other thread marks the operation in its source, puts the source into the list of
-/// the owed, and rings the bell; the owner submits before its next wait, or a rescuer does. The same
-/// list takes what a loop cannot submit because the kernel has no room, so nobody spins for room.
-/// Cost: a foreign thread's operation begins when the loop comes round.
-/// What the kernel cancels although nobody asked for it is armed again.
+/// as the ring. Any other thread marks the operation in its source, puts the source into the list
+/// of the owed, and rings the bell; the owner submits before its next wait, or a rescuer does. The
+/// same list takes what a loop cannot submit because the kernel has no room, so nobody spins for
+/// room. Cost: a foreign thread's operation begins when the loop comes round. What the kernel
+/// cancels although nobody asked for it is armed again.
 ///
 /// Protocol WITHDRAW. An entry names its descriptor by number, and whoever ends a watch may close
 /// the descriptor at once. So unwatch() turns what was not submitted yet into operations that do
 /// nothing. An entry that the owner is just handing to the kernel is awaited: the owner is inside a
 /// system call and needs no lock of ours until the entry is taken.
 ///
-/// Protocol CAP. A multishot receive cannot be stopped while its peer floods it: a cancellation does
-/// not find a receive that waits to be continued. So each is told to end after most_unread bytes. A
-/// kernel before 6.17 refuses that; there each receive takes one buffer, for one entry more a message.
+/// Protocol CAP. A multishot receive cannot be stopped while its peer floods it: a cancellation
+/// does not find a receive that waits to be continued. So each is told to end after most_unread
+/// bytes. A kernel before 6.17 refuses that; there each receive takes one buffer, for one entry
+/// more a message.
 //
 // Locks, in this order:
 //   reap_    one thread at a time takes completions and acts on them, so that the pieces of a

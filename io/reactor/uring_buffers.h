@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
@@ -52,7 +53,8 @@ class uring_buffers final : public buffer_lender {
   lent_chunk chunks_[count];
 };
 
-/// A copy of `chunk` in memory of its own; `chunk` goes back. nullptr: no memory, `chunk` is as it was.
+/// A copy of `chunk` in memory of its own; `chunk` goes back. nullptr: no memory, `chunk` is as it
+/// was.
 [[nodiscard]] lent_chunk* move_out(lent_chunk& chunk) noexcept;
 
 }  // namespace heddle::detail

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The errors of name resolution, as a category of their own. Not in the umbrella header: few compare codes, and <system_error> costs.
+// Internal to io; installed, since public headers need it.
+// The errors of name resolution, as a category of their own. Not in the umbrella header: few
+// compare codes, and <system_error> costs.
 #pragma once
 
 #include <system_error>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // Looks names up for a runtime, on threads of its own. Not a public header.
 #pragma once
 

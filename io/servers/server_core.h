@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // What a server is inside: its listeners, its connections, and the tasks that serve them. Not a
 // public header.
 #pragma once

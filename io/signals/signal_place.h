@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // Signals of the process, seen by who asks for them. Below signal_set and loop::add_signal_handler.
 #pragma once
 

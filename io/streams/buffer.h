@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // Memory for received bytes: taken when bytes come, given back when they are consumed.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // What the two halves of a connection share. Counted: one reference for the reader, one for the
 // writer, one for the transport, that is for the open connection, so that what was written is sent
 // after both halves are gone.

@@ -19,8 +19,9 @@ bool heavy_fence() noexcept {
 }
 
 bool heavy_fence_available() noexcept {
-  // For all threads, those of the future too; a forked child inherits it. Not remembered here: the first call may take milliseconds, during
-  // which a fork would leave the child a lock that nobody opens, and those that follow take no time.
+  // For all threads, those of the future too; a forked child inherits it. Not remembered here: the
+  // first call may take milliseconds, during which a fork would leave the child a lock that nobody
+  // opens, and those that follow take no time.
   return ask(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 

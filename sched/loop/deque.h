@@ -1,34 +1,45 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // The fork deque: its owner pushes and pops at the bottom, thieves take at the top.
 //
 // Protocol SPLIT.
-//   Problem   Owner and thief may be after the same item, so that in Chase and Lev's deque every pop of the owner's has to be seen by all
-//             thieves before it looks at them: a locked operation a pop, 9 ns and an empty store buffer, where a fork is worth 15 ns.
-//   Rejected  Private deques that a thief has to ask for work: who computes for long answers nobody. Signals that interrupt such an owner:
+//   Problem Owner and thief may be after the same item, so that in Chase and Lev's deque every pop
+//   of the owner's has to be seen by all
+//             thieves before it looks at them: a locked operation a pop, 9 ns and an empty store
+//             buffer, where a fork is worth 15 ns.
+//   Rejected Private deques that a thief has to ask for work: who computes for long answers nobody.
+//   Signals that interrupt such an owner:
 //             a handler would run inside the user's code.
 //   Chosen    Two parts, one above the other:
 //
 //               [top_, split_)      public    Chase and Lev's deque, with split_ as its bottom
 //               [split_, bottom_)   private   a plain stack: thieves do not touch it
 //
-//             The owner publishes the older half of what is private whenever it forks and finds nothing public, or all of it while loops
-//             sleep; so what is stolen is old, that is large, and what the owner pops is young and costs no locked operation. What it
-//             pushed before it went on to compute for long is published in its stead, by expose().
+//             The owner publishes the older half of what is private whenever it forks and finds
+//             nothing public, or all of it while loops sleep; so what is stolen is old, that is
+//             large, and what the owner pops is young and costs no locked operation. What it pushed
+//             before it went on to compute for long is published in its stead, by expose().
 //
-//   steal     top_ is read (seq_cst) before split_ (seq_cst); pop_public: split_ is lowered (seq_cst) before top_ is read (seq_cst). Of an
-//             owner and a thief after the same last item one sees the other, and then both compete for top_ by compare-exchange.
-//             (Chase and Lev 2005, in the C11 form of Le, Pop, Cohen and Zappa Nardelli 2013, their fences folded into seq_cst operations.)
+//   steal top_ is read (seq_cst) before split_ (seq_cst); pop_public: split_ is lowered (seq_cst)
+//   before top_ is read (seq_cst). Of an
+//             owner and a thief after the same last item one sees the other, and then both compete
+//             for top_ by compare-exchange. (Chase and Lev 2005, in the C11 form of Le, Pop, Cohen
+//             and Zappa Nardelli 2013, their fences folded into seq_cst operations.)
 //   publish   slots, then split_ (release), which pairs with the thief's read of split_.
-//   expose    A thief that finds nothing public sets exposing_, passes the heavy fence (asymmetric_fence.h) and waits until busy_ is down.
-//             Every step of the owner's that lowers bottom_ or writes split_ writes first (bottom_, or busy_) and looks at exposing_ after
-//             that. So behind the fence there are two kinds of steps: those that have written, which the thief sees, and those that will
-//             see exposing_, take back what they wrote and wait. A push of that moment only adds above what the thief reads. The thief then
-//             raises split_ to bottom_ and goes on as any thief.
+//   expose A thief that finds nothing public sets exposing_, passes the heavy fence
+//   (asymmetric_fence.h) and waits until busy_ is down.
+//             Every step of the owner's that lowers bottom_ or writes split_ writes first (bottom_,
+//             or busy_) and looks at exposing_ after that. So behind the fence there are two kinds
+//             of steps: those that have written, which the thief sees, and those that will see
+//             exposing_, take back what they wrote and wait. A push of that moment only adds above
+//             what the thief reads. The thief then raises split_ to bottom_ and goes on as any
+//             thief.
 //   grow      as in run_queue.h: old buffers are retired, not freed.
 //
-//   Where the kernel has no heavy fence all is published at once and nothing becomes private again: this is Chase and Lev's deque. The same
-//   from when a fence that was there is refused (a process may take system calls from itself): the thief says so in unfenced_, and takes
-//   what is private for nothing at all until the owner has heard it.
+//   Where the kernel has no heavy fence all is published at once and nothing becomes private again:
+//   this is Chase and Lev's deque. The same from when a fence that was there is refused (a process
+//   may take system calls from itself): the thief says so in unfenced_, and takes what is private
+//   for nothing at all until the owner has heard it.
 #pragma once
 
 #include <heddle/core/base/assert.h>
@@ -118,8 +129,9 @@ class deque {
       return d_->top_.compare_exchange_strong(t, t + 1, seq_cst, relaxed) ? steal_result::got
                                                                           : steal_result::lost;
     }
-    /// Publishes all in the owner's stead, if nothing is public. Costs a system call that interrupts all processors on which the process
-    /// runs, some microseconds: for who would go to sleep otherwise. False: there is nothing, or somebody is at it.
+    /// Publishes all in the owner's stead, if nothing is public. Costs a system call that
+    /// interrupts all processors on which the process runs, some microseconds: for who would go to
+    /// sleep otherwise. False: there is nothing, or somebody is at it.
     bool expose() noexcept { return d_->expose(); }
     [[nodiscard]] bool looks_empty() const noexcept {
       const auto t = d_->top_.load(seq_cst);
@@ -255,7 +267,8 @@ void deque<T>::publish(bool all) noexcept {
   leave(s);
 }
 
-// Half of what is public becomes private again, so that a locked operation serves more than one pop; unless nobody could expose it.
+// Half of what is public becomes private again, so that a locked operation serves more than one
+// pop; unless nobody could expose it.
 template <class T>
 T deque<T>::pop_public() noexcept {
   if (top_.load(relaxed) >= bottom_.load(relaxed)) return T{};

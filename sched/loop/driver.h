@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched; installed, since public headers need it.
 // What a loop knows of I/O: something it can wait in. The reactors of io implement it.
 #pragma once
 
@@ -26,23 +27,27 @@ class driver {
  public:
   virtual ~driver() = default;
 
-  /// Dispatches what is ready, having waited at most `limit` for something to be (zero: does not wait; duration::max(): for ever).
-  /// Tasks that become ready are given to schedule(). Returns how many I/O events there were, wake-ups not counted.
+  /// Dispatches what is ready, having waited at most `limit` for something to be (zero: does not
+  /// wait; duration::max(): for ever). Tasks that become ready are given to schedule(). Returns how
+  /// many I/O events there were, wake-ups not counted.
   virtual unsigned poll(duration limit) = 0;
 
-  /// Makes the owner's present or next waiting poll() return at once. From any thread, also a foreign one. Costs a system call: callers
-  /// call it only when the owner is parked or about to park.
+  /// Makes the owner's present or next waiting poll() return at once. From any thread, also a
+  /// foreign one. Costs a system call: callers call it only when the owner is parked or about to
+  /// park.
   virtual void wake() noexcept = 0;
 
-  /// The owner is hogged by a task that does not return: dispatch what is ready here, from the calling thread (another loop's), without
-  /// waiting. Movable tasks go to the caller's loop, pinned ones wait for their own. Concurrent with the owner coming back at any time.
+  /// The owner is hogged by a task that does not return: dispatch what is ready here, from the
+  /// calling thread (another loop's), without waiting. Movable tasks go to the caller's loop,
+  /// pinned ones wait for their own. Concurrent with the owner coming back at any time.
   virtual unsigned rescue() noexcept = 0;
 
   /// For people and for io itself: "epoll" or "io_uring".
   [[nodiscard]] virtual const char* name() const noexcept = 0;
 
-  /// Calls `what`, as a callback of `home` whose driver `watcher` is, each time `number` (a descriptor, or a signal) is ready; takes the place
-  /// of who was called before. The driver of a runtime's first loop keeps these for all of its loops, and drops them when it ends. From any
+  /// Calls `what`, as a callback of `home` whose driver `watcher` is, each time `number` (a
+  /// descriptor, or a signal) is ready; takes the place of who was called before. The driver of a
+  /// runtime's first loop keeps these for all of its loops, and drops them when it ends. From any
   /// thread. Throws usage_error, bad_value, std::system_error.
   virtual void subscribe(occasion when, int number, loop& home, driver& watcher,
                          counted_ptr<handler> what);
@@ -50,17 +55,21 @@ class driver {
   virtual bool unsubscribe(occasion when, int number);
 };
 
-/// Defined by io: makes the reactor of loop `index`. `kind` is never automatic (choose_reactor has decided). Throws std::system_error.
+/// Defined by io: makes the reactor of loop `index`. `kind` is never automatic (choose_reactor has
+/// decided). Throws std::system_error.
 owned<driver> make_driver(reactor_kind kind, unsigned index);
-/// Defined by io: turns a wish (option, then HEDDLE_REACTOR, then a probe) into epoll or uring. An explicit uring that the kernel forbids
-/// throws std::system_error with a message that says so and what to do; automatic falls back to epoll and `note` says why.
+/// Defined by io: turns a wish (option, then HEDDLE_REACTOR, then a probe) into epoll or uring. An
+/// explicit uring that the kernel forbids throws std::system_error with a message that says so and
+/// what to do; automatic falls back to epoll and `note` says why.
 reactor_kind choose_reactor(reactor_kind wish, std::string& note);
 
-/// The driver of the loop that this thread is. Throws no_running_loop elsewhere. Never inlined: no thread-local survives a suspension.
+/// The driver of the loop that this thread is. Throws no_running_loop elsewhere. Never inlined: no
+/// thread-local survives a suspension.
 HEDDLE_NOINLINE driver& current_driver();
 /// The driver of loop `index` of the runtime of the calling loop.
 HEDDLE_NOINLINE driver& driver_of(unsigned index);
-/// Calls `f` with loop `index`'s driver of runtime `runtime`, if that runtime still lives; keeps it alive meanwhile. From any thread.
+/// Calls `f` with loop `index`'s driver of runtime `runtime`, if that runtime still lives; keeps it
+/// alive meanwhile. From any thread.
 void with_driver(runtime_number runtime, unsigned index, void (*f)(driver&, void*),
                  void* argument) noexcept;
 /// The index of the loop that this thread is; throws no_running_loop elsewhere.

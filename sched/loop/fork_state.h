@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // The part of a loop that fork_join touches.
 #pragma once
 
@@ -22,9 +23,10 @@ struct fork_state {
   const atomic<std::uint32_t>* hungry = nullptr;  // not 0: loops sleep that could steal
   bool turn_over = false;  // the budget is spent: the loop looks at timers and I/O first
 
-  /// A turn took so long. Forks are counted, since a look at the clock costs more than one, but what is promised is time: with a
-  /// microsecond of work in each, a fixed number of 2048 kept timers waiting for 2 ms. A turn that was interrupted by the system makes the
-  /// next ones too short, which the doubling soon repairs.
+  /// A turn took so long. Forks are counted, since a look at the clock costs more than one, but
+  /// what is promised is time: with a microsecond of work in each, a fixed number of 2048 kept
+  /// timers waiting for 2 ms. A turn that was interrupted by the system makes the next ones too
+  /// short, which the doubling soon repairs.
   void adapt(duration took) noexcept;
 };
 

@@ -24,7 +24,8 @@ bool idle_set::unpark(unsigned loop) noexcept {
   return false;
 }
 
-// A loop that has been taken is counted a moment longer than its bit is there, and may be asleep again: then it is counted twice.
+// A loop that has been taken is counted a moment longer than its bit is there, and may be asleep
+// again: then it is counted twice.
 bool idle_set::all_parked() const noexcept {
   if (parked_count_.load(seq_cst) < loops_) return false;
   unsigned n = 0;
@@ -58,9 +59,11 @@ unsigned idle_set::take(unsigned near) noexcept {
   return nobody;
 }
 
-// The place of a searcher is taken before the sleeper is, so that of all who look at this moment one wakes somebody. Who looks meanwhile relies
-// on it; so when there was no sleeper to be had, and it has given the place back, it looks for one again: who fell asleep before that relied
-// on a sender who relied on it. Who was refused as a searcher meanwhile looks for itself unless somebody searches when it is asleep (worker::park).
+// The place of a searcher is taken before the sleeper is, so that of all who look at this moment
+// one wakes somebody. Who looks meanwhile relies on it; so when there was no sleeper to be had, and
+// it has given the place back, it looks for one again: who fell asleep before that relied on a
+// sender who relied on it. Who was refused as a searcher meanwhile looks for itself unless somebody
+// searches when it is asleep (worker::park).
 unsigned idle_set::take_for_search(unsigned near) noexcept {
   for (;;) {
     std::uint32_t none = 0;
@@ -77,8 +80,9 @@ idle_set::woken idle_set::stop_searching_and_pass_on(std::size_t more, unsigned 
   const unsigned others = searching_.load(relaxed) - 1;
   const unsigned asleep = parked_count_.load(relaxed);
   const unsigned awake = loops_ - asleep;
-  // Who is woken is awake: with k more of them, others + k <= (awake + k) / 2. And of those that sleep a quarter at a time, so that the last few,
-  // who as a rule have just fallen asleep for want of work, are woken one by one.
+  // Who is woken is awake: with k more of them, others + k <= (awake + k) / 2. And of those that
+  // sleep a quarter at a time, so that the last few, who as a rule have just fallen asleep for want
+  // of work, are woken one by one.
   const bool tree = more != 0 && 2 * others < awake && 4 * others < asleep;
   woken taken;
   if (asleep != 0 && (others == 0 || tree)) taken.first = take(near);  // in the caller's place

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // What other threads and loops send to a loop.
 //
-// Protocol INBOX. Many producers, one consumer, and the order of pushing is kept, across producers too: a stack that is pushed by
-// compare-exchange and taken whole by exchange, then turned round. The push is the one read-modify-write beside it; being seq_cst it
-// is also the fence of the sleep protocol (idle.h): the consumer announces its sleep before it looks here a second time.
+// Protocol INBOX. Many producers, one consumer, and the order of pushing is kept, across producers
+// too: a stack that is pushed by compare-exchange and taken whole by exchange, then turned round.
+// The push is the one read-modify-write beside it; being seq_cst it is also the fence of the sleep
+// protocol (idle.h): the consumer announces its sleep before it looks here a second time.
 #pragma once
 
 #include <heddle/core/base/atomic.h>

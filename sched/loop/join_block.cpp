@@ -33,13 +33,15 @@ HEDDLE_NOINLINE void wake_thief() noexcept {
   if (auto* here = this_worker()) here->wake_if_wanted();
 }
 
-/// What comes after the fork when it is not simply the first child: others want work, or the turn is over.
+/// What comes after the fork when it is not simply the first child: others want work, or the turn
+/// is over.
 HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
                                               promise_base& first) noexcept {
   const bool hungry = f.hungry->load(relaxed) != 0;
   const bool over = --f.budget == 0;
   if (over) {
-    // All children go through the deque, counted; the loop looks at timers and I/O and at what is ready and then pops the first.
+    // All children go through the deque, counted; the loop looks at timers and I/O and at what is
+    // ready and then pops the first.
     f.budget = f.per_turn;
     f.turn_over = true;
     j.pending.fetch_add(
@@ -85,7 +87,8 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
     for (std::size_t i = 0; i < children; ++i) promise_in(frames[i]).end = &not_run;
     throw_cancelled(waiting.enclosing());
   }
-  // For all of them, since the first goes there too when the turn is over, and then nothing may fail.
+  // For all of them, since the first goes there too when the turn is over, and then nothing may
+  // fail.
   f.strands.make_room(static_cast<std::int64_t>(children));
   return start_now(f, where, waiting, frames, children);
 }
@@ -211,7 +214,8 @@ void join_block::child_failed(promise_base& child) noexcept {
   auto expected = join_state::sound;
   if (!j.state.compare_exchange_strong(expected, join_state::failed, acq_rel, relaxed)) return;
   task_record& around = j.parent->enclosing();
-  // Without strands nobody is told: what is listed later sees the trouble, since both change one word.
+  // Without strands nobody is told: what is listed later sees the trouble, since both change one
+  // word.
   if ((around.state().add_trouble() & word::strands) == 0) return;
   work_list todo;
   around.cancel_abandoned(todo,

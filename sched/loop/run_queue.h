@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // The run queue of a loop that others may steal from: FIFO, bounded by memory only.
 //
-// Protocol RUN-QUEUE.  head_ counts what was taken, tail_ what was put; both only grow, so a compare-exchange on head_ cannot be fooled.
+// Protocol RUN-QUEUE. head_ counts what was taken, tail_ what was put; both only grow, so a
+// compare-exchange on head_ cannot be fooled.
 //   push   owner: slot, then tail_ (release)             pairs with the thief's acquire of tail_
 //   pop    owner: compare-exchange head_ by one
-//   steal  thief: tail_ (acquire), ring_ (acquire), copies half of what it saw, then compare-exchanges head_ by as many; if that
-//          succeeds nobody took them meanwhile, and the owner cannot have overwritten them: it overwrites a slot only when it sees
-//          head_ past it.
-//   grow   owner: copies the live part to a ring twice as large, publishes it before the next tail_. The old ring keeps its contents and
-//          is retired, not freed: a thief may still read there what it will (or will not) win by its compare-exchange.
-// It never spills into a shared queue: that breaks the order of one loop and starves what was spilled.
+//   steal thief: tail_ (acquire), ring_ (acquire), copies half of what it saw, then
+//   compare-exchanges head_ by as many; if that
+//          succeeds nobody took them meanwhile, and the owner cannot have overwritten them: it
+//          overwrites a slot only when it sees head_ past it.
+//   grow owner: copies the live part to a ring twice as large, publishes it before the next tail_.
+//   The old ring keeps its contents and
+//          is retired, not freed: a thief may still read there what it will (or will not) win by
+//          its compare-exchange.
+// It never spills into a shared queue: that breaks the order of one loop and starves what was
+// spilled.
 #pragma once
 
 #include <heddle/core/base/assert.h>
@@ -70,9 +76,9 @@ class run_queue {
     head_seen_ = h + 1;
     return true;
   }
-  /// A thief: takes half (rounded up, at most `most`) of `*this`; the first is returned through `first`, the rest pushed to `into`, which
-  /// is the thief's own queue. Never more than that has room for: what was taken must not be lost
-  /// for lack of memory.
+  /// A thief: takes half (rounded up, at most `most`) of `*this`; the first is returned through
+  /// `first`, the rest pushed to `into`, which is the thief's own queue. Never more than that has
+  /// room for: what was taken must not be lost for lack of memory.
   steal_result steal_half(run_queue& into, T& first, std::size_t most = 128) noexcept {
     constexpr std::size_t at_once = 128;
     T copied[at_once];
@@ -101,7 +107,8 @@ class run_queue {
     return t > h ? static_cast<std::size_t>(t - h) : 0;
   }
   static constexpr std::uint64_t not_alone = ~std::uint64_t{0};
-  /// Anybody. The number of the entry that stands alone; not_alone if there is none or more than one.
+  /// Anybody. The number of the entry that stands alone; not_alone if there is none or more than
+  /// one.
   [[nodiscard]] std::uint64_t lone() const noexcept {
     const auto h = head_.load(acquire);
     return tail_.load(acquire) - h == 1 ? h : not_alone;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A loop without work of its own: it searches, it sleeps, it looks after loops that are hogged; and whom a loop with work wakes.
+// A loop without work of its own: it searches, it sleeps, it looks after loops that are hogged; and
+// whom a loop with work wakes.
 #include <heddle/core/checked.h>
 #include <heddle/sched/loop/worker.h>
 #include <heddle/sched/runtime/runtime_state.h>
@@ -76,9 +77,10 @@ worker::search_result worker::search() {
   return found ? search_result::found : search_result::nothing;
 }
 
-// While nobody sleeps nobody need know who searches: there is nobody to be woken, or not. So the first look is not counted, and all loops
-// that steal from each other do not wait for each other at the line of that count. Somebody may have fallen asleep meanwhile, and at his second
-// look what was stolen was on its way: so who has found something looks again, like one who pushes.
+// While nobody sleeps nobody need know who searches: there is nobody to be woken, or not. So the
+// first look is not counted, and all loops that steal from each other do not wait for each other at
+// the line of that count. Somebody may have fallen asleep meanwhile, and at his second look what
+// was stolen was on its way: so who has found something looks again, like one who pushes.
 bool worker::glance() {
   const auto n = narrow<unsigned>(state_->workers.size());
   const unsigned first = random_.below(n);
@@ -99,16 +101,17 @@ bool worker::glance() {
   return false;
 }
 
-// `searched`: nobody else does it for us, so the second look covers what could be stolen too. Who was refused leaves that to the searchers: the
-// last of them looks again before it sleeps.
+// `searched`: nobody else does it for us, so the second look covers what could be stolen too. Who
+// was refused leaves that to the searchers: the last of them looks again before it sleeps.
 void worker::park(bool searched) {
   auto& s = *state_;
   const bool alone = s.workers.size() == 1;
   if (!alone && anything_for_us(searched)) return;  // the announcement would be taken back at once
   sleep_.store(sleep_state::parked, seq_cst);       // LOOK-TWICE: announced ...
   if (!alone) s.idle.park(index());
-  // Who was refused was so by a searcher; or by a sender that took a searcher's place, found nobody asleep, and gives it back without a look. If
-  // that is still there now it sees us asleep when it does.
+  // Who was refused was so by a searcher; or by a sender that took a searcher's place, found nobody
+  // asleep, and gives it back without a look. If that is still there now it sees us asleep when it
+  // does.
   if (!anything_for_us(searched ||
                        (!alone && !s.idle.anybody_searches()))) {  // ... then looked again
     auto t = now();
@@ -137,7 +140,8 @@ void worker::park(bool searched) {
     if (watches) s.watchers.fetch_sub(1, seq_cst);
     const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
     if (was_woken) bump(woken_);
-    // What another thread sent would have come within a spin: next time. Not so for I/O, which a spin does not see.
+    // What another thread sent would have come within a spin: next time. Not so for I/O, which a
+    // spin does not see.
     if (was_woken && events == 0 && t - parked_at < spin_would_do) spin_ = most_spins;
     if (!alone) {
       searching_ = s.idle.unpark(index());
@@ -187,7 +191,8 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   return false;
 }
 
-// A loop that forks publishes by itself, sooner than we get here. Who has something private to this moment computes for long.
+// A loop that forks publishes by itself, sooner than we get here. Who has something private to this
+// moment computes for long.
 bool worker::steal_what_is_private(promise_base*& strand) noexcept {
   for (auto& w : state_->workers) {
     deque<promise_base*>::thief thief(w->forks_.strands);
@@ -211,8 +216,9 @@ bool worker::anything_for_us(bool elsewhere) noexcept {
   return elsewhere && others_have_work();
 }
 
-// A task that is alone in its queue is most often run by its loop a moment later: who created it is about to await it. So a thief leaves it
-// there at the first look, and takes it if it still stands there at the next one, a microsecond later.
+// A task that is alone in its queue is most often run by its loop a moment later: who created it is
+// about to await it. So a thief leaves it there at the first look, and takes it if it still stands
+// there at the next one, a microsecond later.
 bool worker::leave_alone(const worker& victim) noexcept {
   auto& known = neighbours_[victim.index()];
   const auto lone = victim.ready_.lone();
@@ -227,8 +233,9 @@ bool worker::is_fresh(const worker& other) const noexcept {
   return lone != run_queue<task_record*>::not_alone && lone != neighbours_[other.index()].lone;
 }
 
-// Asked by the last searcher, when it goes on with what came to it. If that is one task, as a rule the answer of a thread or of a peer, nobody
-// need be woken for it. The looks are seq_cst and come after the count: who pushed before, and woke nobody since we searched, is seen.
+// Asked by the last searcher, when it goes on with what came to it. If that is one task, as a rule
+// the answer of a thread or of a peer, nobody need be woken for it. The looks are seq_cst and come
+// after the count: who pushed before, and woke nobody since we searched, is seen.
 bool worker::more_to_find() noexcept {
   return local_.size() + ready_.size() + forks_.strands.size() > 1 || !movable_.empty() ||
          !state_->injection.empty() || others_have_work();
@@ -246,7 +253,8 @@ bool worker::others_have_work() noexcept {
 
 // ----------------------------------------------------------------- wake-ups
 
-// It counts as a searcher, but there is work of its own: while it ran that nobody else would be woken, or allowed, to search.
+// It counts as a searcher, but there is work of its own: while it ran that nobody else would be
+// woken, or allowed, to search.
 void worker::stand_down() noexcept {
   if (slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() &&
       forks_.strands.looks_empty())
@@ -266,8 +274,8 @@ void worker::wake_if_wanted() noexcept {
   if (state_->idle.wants_waking()) wake_searcher();
 }
 
-// For a task that is alone there is mostly no need (leave_alone), so wake-ups that were in vain are followed by fewer. A task that its loop does
-// not come to is then found by a watcher.
+// For a task that is alone there is mostly no need (leave_alone), so wake-ups that were in vain are
+// followed by fewer. A task that its loop does not come to is then found by a watcher.
 void worker::look_for_sleepers() noexcept {
   if (!state_->idle.wants_waking() || ready_.looks_empty()) return;
   if (ready_.lone() != run_queue<task_record*>::not_alone) {
@@ -301,13 +309,16 @@ void worker::stands_still(bool yes) noexcept {
 
 // ------------------------------------------------------------------- watch
 
-// A loop whose heartbeat stands for watch_every, and that is not parked, is hogged by what it runs. Its queued tasks are stolen as ever; here
-// its timers are expired, its I/O collected, and the task in its slot taken.
+// A loop whose heartbeat stands for watch_every, and that is not parked, is hogged by what it runs.
+// Its queued tasks are stolen as ever; here its timers are expired, its I/O collected, and the task
+// in its slot taken.
 //
-// Each look at another loop moves its line here, so a look covers `window` of them, the next ones round the ring, and those that were hogged
-// last time. With so many loops more each loop looks at all others every look, four times a millisecond. Of 128 it sees each every 2 ms, and
-// the second sight tells: as soon as a parked watcher would, who naps for 2 ms and looks at all. However many others are hogged, one that is
-// not, or a watcher, sees them all: nobody depends on a neighbour of his.
+// Each look at another loop moves its line here, so a look covers `window` of them, the next ones
+// round the ring, and those that were hogged last time. With so many loops more each loop looks at
+// all others every look, four times a millisecond. Of 128 it sees each every 2 ms, and the second
+// sight tells: as soon as a parked watcher would, who naps for 2 ms and looks at all. However many
+// others are hogged, one that is not, or a watcher, sees them all: nobody depends on a neighbour of
+// his.
 void worker::watch_others(time_point t, unsigned window) {
   last_watch_ = t;
   std::erase_if(hogged_, [&](unsigned i) { return !rescue_if_hogged(i, t); });

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched; installed, since public headers need it.
 // The timers of one loop: a 4-ary heap under a spin lock.
 //
-// Problem   Expire in order of deadline, then of arming; create and cancel cheap with a million live; cancel from any thread; let another
-//           loop expire them while this one is hogged; never wake for nothing.
-// Rejected  A hierarchical wheel: its cascades wake an idle process for nothing, and order within a tick has to be made by sorting.
-// Chosen    A heap of (deadline, node); the node knows its place, so cancelling is a removal. A new timer is usually late, so it stays
-//           near the end and costs one or two compares; four children share a cache line.
+// Problem   Expire in order of deadline, then of arming; create and cancel cheap with a million
+//           live; cancel from any thread; let another loop expire them while this one is hogged;
+//           never wake for nothing.
+// Rejected  A hierarchical wheel: its cascades wake an idle process for nothing, and order within a
+//           tick has to be made by sorting.
+// Chosen    A heap of (deadline, node); the node knows its place, so cancelling is a removal. A new
+//           timer is usually late, so it stays near the end and costs one or two compares; four
+//           children share a cache line.
 // Promised  A node is fired exactly once or removed, never both: both happen under the lock.
 #pragma once
 
@@ -48,16 +52,18 @@ class timers {
   void make_room();
   /// Lock held. True: it is now the first. Throws std::bad_alloc (before anything changed).
   bool arm(timer_node& node, time_point deadline);
-  /// Lock held. What was armed is the first, and the owner of these timers may be about to sleep: to be called before one looks whether he
-  /// does (LOOK-TWICE, idle.h).
+  /// Lock held. What was armed is the first, and the owner of these timers may be about to sleep:
+  /// to be called before one looks whether he does (LOOK-TWICE, idle.h).
   void announce() noexcept { first_.store(first_.load(relaxed), seq_cst); }
   /// Lock held. True: it was armed and will not fire.
   bool disarm(timer_node& node) noexcept;
 
-  /// Fires what is due at `now`, one after the other, and settles what follows from each before the next: so that tasks and callbacks are
-  /// queued in the order of their deadlines. Returns how many. Takes the lock only if something is due. From any thread.
+  /// Fires what is due at `now`, one after the other, and settles what follows from each before the
+  /// next: so that tasks and callbacks are queued in the order of their deadlines. Returns how
+  /// many. Takes the lock only if something is due. From any thread.
   unsigned expire(time_point now) noexcept;
-  /// The first deadline; time_point::max() if there is none. A hint for others, exact for the owner.
+  /// The first deadline; time_point::max() if there is none. A hint for others, exact for the
+  /// owner.
   [[nodiscard]] time_point first() const noexcept {
     return time_point(duration(first_.load(seq_cst)));
   }

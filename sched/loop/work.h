@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched; installed, since public headers need it.
 // What a loop runs: a task's next step or a callback.
 #pragma once
 
@@ -45,9 +46,11 @@ class work {
   std::uintptr_t bits_ = 0;
 };
 
-/// A callback on its way to a loop. Counted: the queue (or timer, or task) holds one reference, the handle another.
+/// A callback on its way to a loop. Counted: the queue (or timer, or task) holds one reference, the
+/// handle another.
 //
-// state_  queued -> running -> done, or queued -> cancelled, by compare-exchange: a callback runs or is cancelled, never both. One that waits for
+// state_ queued -> running -> done, or queued -> cancelled, by compare-exchange: a callback runs or
+// is cancelled, never both. One that waits for
 //         its time becomes cancelled by a store, under the timers' lock.
 class callback : public frame_cached {
  public:
@@ -80,11 +83,14 @@ class callback : public frame_cached {
   virtual void invoke() = 0;
   /// Releases what was captured: after it ran, or when it is cancelled.
   virtual void release() noexcept = 0;
-  /// True: it was waiting for its time, does not any more, is cancelled, and the caller has the reference of what it waited in.
+  /// True: it was waiting for its time, does not any more, is cancelled, and the caller has the
+  /// reference of what it waited in.
   virtual bool cancel_timer() noexcept { return false; }
-  /// It has been cancelled. True: it was waiting for the end of a task, does not any more, and the caller has the reference.
+  /// It has been cancelled. True: it was waiting for the end of a task, does not any more, and the
+  /// caller has the reference.
   virtual bool disarm() noexcept { return false; }
-  /// While it waits under a lock that whoever would run it takes: what an exchange decides elsewhere is decided already.
+  /// While it waits under a lock that whoever would run it takes: what an exchange decides
+  /// elsewhere is decided already.
   void cancelled_alone() noexcept { state_.store(state::cancelled, relaxed); }
 
  private:
@@ -93,7 +99,8 @@ class callback : public frame_cached {
   atomic<state> state_{state::queued};
 };
 
-/// One that waits for its time first. While it does its timer holds the reference that the queue has afterwards.
+/// One that waits for its time first. While it does its timer holds the reference that the queue
+/// has afterwards.
 class timed_callback : public callback, public timer_node {
  public:
   timed_callback() noexcept : timer_node(&fired) {}

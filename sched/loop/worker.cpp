@@ -40,7 +40,8 @@ void report_slow(runtime_state& s, const any_task& task, const callback_handle& 
   throw_usage(std::string(what) + " on a closed runtime");
 }
 
-// False: that was its step. A task that was cancelled before its first one ends; one that was told to look may have to wait again.
+// False: that was its step. A task that was cancelled before its first one ends; one that was told
+// to look may have to wait again.
 bool goes_on(task_record& t) noexcept {
   if (!t.is_unstarted()) return t.wait()->look_again();
   if ((t.state().peek() & word::must) == 0) [[likely]]
@@ -139,7 +140,8 @@ void worker::take_turns(Overtaken overtaken) {
     overtaken();
     if (run_next()) continue;
     overtaken();
-    // It counts as a searcher from here on: what is sent to it now it finds itself, and nobody else is woken for it.
+    // It counts as a searcher from here on: what is sent to it now it finds itself, and nobody else
+    // is woken for it.
     if (!alone_ && !searching_ && state_->idle.parked() != 0)
       searching_ = state_->idle.try_search();
     housekeep(true);
@@ -204,7 +206,8 @@ void worker::housekeep(bool idle) {
     (void)poll(duration::zero());
   timers_.expire(t);
   if (forks_paused) {
-    // One pass over what is ready, and then the forks go on. One task a turn is not enough: 64 ready ones waited for 64 turns, 3 ms.
+    // One pass over what is ready, and then the forks go on. One task a turn is not enough: 64
+    // ready ones waited for 64 turns, 3 ms.
     time_turn_ = true;
     if (queue_turn_ == 0) queue_turn_ = std::min(local_.size() + ready_.size(), queue_turn);
   }
@@ -236,12 +239,15 @@ void worker::run_task(task_record& t) {
   self.current = nullptr;  // `t` may be gone, or run elsewhere
 }
 
-// If `child` is all that is ready here, it would run next, after a suspension that nobody else sees. So it takes its step now, on the stack of
-// the one who awaits it; and if it ends in that step, nobody had to wait: no link, no claim, no way through the queue.
-//   order   that of the loop. With one loop, or for a pinned task, what was queued meanwhile comes before `waiting` goes on, as in asyncio.
-//   bounds  one deep, and never below code that has not ended its own step (who creates an eager task); and every so often it goes
+// If `child` is all that is ready here, it would run next, after a suspension that nobody else
+// sees. So it takes its step now, on the stack of the one who awaits it; and if it ends in that
+// step, nobody had to wait: no link, no claim, no way through the queue.
+//   order that of the loop. With one loop, or for a pinned task, what was queued meanwhile comes
+//   before `waiting` goes on, as in asyncio. bounds one deep, and never below code that has not
+//   ended its own step (who creates an eager task); and every so often it goes
 //           through the loop, which serves timers and I/O.
-//   cancel  of `waiting` during the step finds it active: `must`, which goes to `child` if it is then waited for, or else is thrown at
+//   cancel of `waiting` during the step finds it active: `must`, which goes to `child` if it is
+//   then waited for, or else is thrown at
 //           the resume.
 awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
   auto& self = this_thread();
@@ -259,7 +265,8 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
   inside_await_ = false;
   self.current = &waiting;
   if (!child.done()) return awaited_now::elsewhere;
-  // What `child` woke last stands in the slot. `waiting` goes on in its place, and others may take it.
+  // What `child` woke last stands in the slot. `waiting` goes on in its place, and others may take
+  // it.
   if (slot_.load(relaxed) != nullptr) {
     if (task_record* woken = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
       push_ready(*woken);
@@ -394,7 +401,8 @@ void worker::schedule(task_record& t) noexcept {
       here->push_local(work(t));
       return;
     }
-    if (self.current) {  // woken by a task that runs: it is next, what it displaces goes to the queue
+    // woken by a task that runs: it is next, what it displaces goes to the queue
+    if (self.current) {
       if (here->slot_.load(relaxed) == nullptr) {  // only the owner fills it
         here->slot_.store(&t, release);            // pairs with a rescuer's exchange
         return;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // A loop from inside. Not a public header.
 #pragma once
 
@@ -57,10 +58,12 @@ struct shared_queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
   static void free(void* block) { ::operator delete(block); }
 };
 
-/// A queue that many push to and many take from: moodycamel's, with the count that its contract asks for beside it.
+/// A queue that many push to and many take from: moodycamel's, with the count that its contract
+/// asks for beside it.
 ///
-/// Its contract is FIFO per producer only, and a dequeue may miss an element whose enqueue does not happen before it. The count is raised
-/// (seq_cst) after the enqueue, so who reads a count above 0 has the enqueues it counts behind it; it is also the fence of LOOK-TWICE.
+/// Its contract is FIFO per producer only, and a dequeue may miss an element whose enqueue does not
+/// happen before it. The count is raised (seq_cst) after the enqueue, so who reads a count above 0
+/// has the enqueues it counts behind it; it is also the fence of LOOK-TWICE.
 ///
 /// Its enqueue answers false when memory is short. A task that was refused would never run again;
 /// so it goes to a list that needs none, which is taken first. Order among such tasks and the
@@ -119,8 +122,9 @@ class shared_queue {
 };
 
 // Who may touch what:
-//   ready_ forks_ movable_ slot_   owner and thieves, by their protocols      pinned_   anybody pushes, the owner takes
-//   local_ and the rest            the owner                                 counters  written by the owner, read by anybody
+//   ready_ forks_ movable_ slot_ owner and thieves, by their protocols pinned_ anybody pushes, the
+//   owner takes
+//   local_ and the rest the owner counters written by the owner, read by anybody
 class worker final : public loop {
  public:
   worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
@@ -149,17 +153,19 @@ class worker final : public loop {
   void look_for_sleepers() noexcept;
   /// The running task `waiting` awaits `child`. Owner only.
   awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
-  /// The first step of `t` runs here and now, under its own identity and context, on the creator's stack; the creator goes on when it
-  /// suspends. Owner only.
+  /// The first step of `t` runs here and now, under its own identity and context, on the creator's
+  /// stack; the creator goes on when it suspends. Owner only.
   void run_first_step(task_record& t);
   /// A task was made on this loop.
   void count_created() noexcept { bump(created_); }
-  /// From now on this loop takes no new tasks and callbacks: the runtime ends. Owner only, like is_sealed().
+  /// From now on this loop takes no new tasks and callbacks: the runtime ends. Owner only, like
+  /// is_sealed().
   void seal() noexcept { sealed_ = true; }
   [[nodiscard]] bool is_sealed() const noexcept { return sealed_; }
   /// Throws usage_error if the runtime has ended, as far as the caller can know.
   void check_open(const char* what) const;
-  /// It waits in a callback for something that only comes from outside; nobody is to take it for hogged. Owner only.
+  /// It waits in a callback for something that only comes from outside; nobody is to take it for
+  /// hogged. Owner only.
   void stands_still(bool yes) noexcept;
   /// Its steps are looked at one by one: debug mode.
   void watch(bool on) noexcept { watched_.store(on, relaxed); }
@@ -205,7 +211,8 @@ class worker final : public loop {
   void main();
   template <class Overtaken>
   void take_turns(Overtaken overtaken);
-  // Policy, each on one screen: in worker.cpp what runs next, in search.cpp what is done when there is nothing.
+  // Policy, each on one screen: in worker.cpp what runs next, in search.cpp what is done when there
+  // is nothing.
   [[nodiscard]] bool run_next();
   void housekeep(bool idle);
   enum class search_result { found, nothing, refused };

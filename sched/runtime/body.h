@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The bodies of scopes: callables that return a task, or something else that is awaited, or are plain ones.
+// Internal to sched; installed, since public headers need it.
+// The bodies of scopes: callables that return a task, or something else that is awaited, or are
+// plain ones.
 #pragma once
 
 #include <concepts>
@@ -56,8 +58,9 @@ class awaiter_reference {
   A& of_;
 };
 
-/// `co_await in_place<R>(r)` is `co_await std::forward<R>(r)` with r, a local of type R, awaited where it stands: of what a call
-/// yields by reference g++ 12 makes a copy, which the awaiters of primitives do not have.
+/// `co_await in_place<R>(r)` is `co_await std::forward<R>(r)` with r, a local of type R, awaited
+/// where it stands: of what a call yields by reference g++ 12 makes a copy, which the awaiters of
+/// primitives do not have.
 template <class R>
 auto in_place(std::remove_reference_t<R>& r) {
   if constexpr (requires { std::forward<R>(r).operator co_await(); })

@@ -7,7 +7,8 @@
 
 namespace heddle::detail {
 
-// What was captured may own the handle that we are called through, so a reference is held until it is released.
+// What was captured may own the handle that we are called through, so a reference is held until it
+// is released.
 bool callback::cancel() noexcept {
   if (cancel_timer()) {
     release();

@@ -27,7 +27,8 @@ class close_await {
   generator_base* generator_;
 };
 
-/// The body of the tasks that close what nobody else closes: nobody awaits them, so errors are reported.
+/// The body of the tasks that close what nobody else closes: nobody awaits them, so errors are
+/// reported.
 task<> close_and_report(generator_ref g) {
   std::exception_ptr error;
   try {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The generators of a runtime that have begun and not ended, so that its shutdown can close them. Not a public header.
+// Internal to sched.
+// The generators of a runtime that have begun and not ended, so that its shutdown can close them.
+// Not a public header.
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
@@ -31,7 +33,8 @@ class generator_chain {
   generator_base* last_ = nullptr;
 };
 
-/// A list a loop, so that generators that begin and end on different loops do not meet. A listed generator is counted by its list.
+/// A list a loop, so that generators that begin and end on different loops do not meet. A listed
+/// generator is counted by its list.
 class generator_registry {
  public:
   explicit generator_registry(unsigned lists)
@@ -56,7 +59,8 @@ class generator_registry {
   unsigned count_;
 };
 
-/// Closes all of these, which nobody else will, at the same time, and reports what their cleanups throw.
+/// Closes all of these, which nobody else will, at the same time, and reports what their cleanups
+/// throw.
 task<> close_generators(generator_chain all);
 
 }  // namespace heddle::detail

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched; installed, since public headers need it.
 // A callable that is called again and again: for a descriptor or a signal.
 #pragma once
 

@@ -44,8 +44,9 @@ long futex(const void* word, int operation, std::uint32_t value,
 
 void bell::sleep(std::uint32_t seen) noexcept {
   if constexpr (HEDDLE_TSAN) {
-    // ThreadSanitizer keeps a handler back until its thread calls something that it knows, which a bare system call is not: the thread that
-    // signals are left to would sleep on, and no handler would ever run.
+    // ThreadSanitizer keeps a handler back until its thread calls something that it knows, which a
+    // bare system call is not: the thread that signals are left to would sleep on, and no handler
+    // would ever run.
     const timespec slice{0, 10'000'000};
     (void)futex(&rings_, FUTEX_WAIT_PRIVATE, seen, &slice);
     ::usleep(1);

@@ -74,8 +74,8 @@ void submit_to_pool(offload_job& j) {
   }
 }
 
-// The job goes through a pool thread, which enters the arena as its master: so the algorithm has that thread and oneTBB's workers, and
-// the loops have none of it.
+// The job goes through a pool thread, which enters the arena as its master: so the algorithm has
+// that thread and oneTBB's workers, and the loops have none of it.
 void submit_to_arena(offload_job& j) {
   j.in_arena = true;
   submit_to_pool(j);

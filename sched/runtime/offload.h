@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched; installed, since public headers need it.
 // A job given to a thread: what to_thread and to_arena share.
 #pragma once
 
@@ -13,11 +14,13 @@
 
 namespace heddle::detail {
 
-/// A heap block with a word of its own. Counted: one reference for the task that waits, one for the thread once it was given to one.
+/// A heap block with a word of its own. Counted: one reference for the task that waits, one for the
+/// thread once it was given to one.
 //
-// Protocol JOB.  state_: queued -> running -> done, or queued -> cancelled, by compare-exchange. Cancelled before it starts, it never
-// runs; once it runs, the wait is abandoned, its arguments stay alive until it returns and its result is discarded. The waiting task is in
-// a leaf wait on `done`; the job notifies under the wait queue's lock.
+// Protocol JOB. state_: queued -> running -> done, or queued -> cancelled, by compare-exchange.
+// Cancelled before it starts, it never runs; once it runs, the wait is abandoned, its arguments
+// stay alive until it returns and its result is discarded. The waiting task is in a leaf wait on
+// `done`; the job notifies under the wait queue's lock.
 class offload_job : public frame_cached {
  public:
   virtual ~offload_job() = default;
@@ -26,8 +29,9 @@ class offload_job : public frame_cached {
   void unref() noexcept {
     if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
-  /// On the thread: runs it, unless it was cancelled, and drops the thread's reference. The task that waits for it, if there is one, is the
-  /// caller's to schedule: a pool thread says first that it is free again, or the task's next job would be another thread's.
+  /// On the thread: runs it, unless it was cancelled, and drops the thread's reference. The task
+  /// that waits for it, if there is one, is the caller's to schedule: a pool thread says first that
+  /// it is free again, or the task's next job would be another thread's.
   [[nodiscard]] task_record* execute() noexcept;
   /// The same when it cannot be run: it ends with `error`.
   [[nodiscard]] task_record* refuse(std::exception_ptr error) noexcept;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // What nobody retrieves, on its way to the exception handler. Not a public header.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // A runtime from inside: its loops and what they share. Not a public header.
 #pragma once
 
@@ -29,7 +30,8 @@ class runtime_state {
   // --- errors ---
   void report(const error_context& what) noexcept;
   void set_handler(std::function<void(const error_context&)> handler);
-  /// Something that leaves run at once: the first one is kept, and who waits for the main task is woken.
+  /// Something that leaves run at once: the first one is kept, and who waits for the main task is
+  /// woken.
   void fatal(std::exception_ptr error) noexcept;
   /// The one that came after the first `told` were told to a waiter, or null. It is told now.
   [[nodiscard]] std::exception_ptr fatal_since(std::uint64_t told);
@@ -42,8 +44,9 @@ class runtime_state {
   void ask_task_factory(task_options& o);
 
   // --- entering from foreign threads ---
-  /// While one lives the runtime is not torn down. A foreign thread holds one from before its push to after its wake-up: the task it
-  /// pushed may run, end, and be the last, before the wake-up is made.
+  /// While one lives the runtime is not torn down. A foreign thread holds one from before its push
+  /// to after its wake-up: the task it pushed may run, end, and be the last, before the wake-up is
+  /// made.
   class guest {
    public:
     explicit guest(runtime_state& s) noexcept : s_(&s) { s.guests.fetch_add(1, seq_cst); }
@@ -107,7 +110,8 @@ class runtime_state {
   void stop() noexcept;
   /// From a loop: it stands still until standstill `number` is lifted.
   void stand(worker& w, std::uint64_t number) noexcept;
-  /// A task from outside is about to be started. Somebody may wait for it, so the loops do not stand still before ended_from_outside().
+  /// A task from outside is about to be started. Somebody may wait for it, so the loops do not
+  /// stand still before ended_from_outside().
   void starts_from_outside() noexcept {
     from_outside_.fetch_add(1, seq_cst);
     if (standing_still_.load(seq_cst)) go_on();  // pairs with ask_to_stand()
@@ -153,7 +157,8 @@ class runtime_state {
   void prepare_seals();
   void seal_loops() noexcept;
   void shut_generators() noexcept;
-  /// Blocks a foreign thread until `done()`, which is called under wait_lock_, after some notify_all().
+  /// Blocks a foreign thread until `done()`, which is called under wait_lock_, after some
+  /// notify_all().
   template <class Done>
   void wait(Done done, when_stuck then) {
     if (world* w = this_world()) {
@@ -184,8 +189,9 @@ class runtime_state {
   std::exception_ptr fatal_;       // under wait_lock_: the latest
   std::uint64_t fatals_ = 0;       // under wait_lock_: how many came
   std::uint64_t fatals_told_ = 0;  // under wait_lock_: so many were told to some waiter
-  // Under wait_lock_: a stop() met no run_forever. One from outside is for the next run_forever, which makes a pass; one by a callback or
-  // task of ours ended the pass that was going on, and the next run_forever finds it done.
+  // Under wait_lock_: a stop() met no run_forever. One from outside is for the next run_forever,
+  // which makes a pass; one by a callback or task of ours ended the pass that was going on, and the
+  // next run_forever finds it done.
   enum class early_stop { none, outside, inside } early_stop_ = early_stop::none;
   std::uint64_t stops_ = 0;      // under wait_lock_
   std::uint64_t run_stops_ = 0;  // under wait_lock_: those of them that ended what was in run
@@ -195,7 +201,8 @@ class runtime_state {
   bool closing_ = false;         // under wait_lock_
   bool ending_ = false;          // under wait_lock_: some thread is in end()
   std::thread::id ender_;        // under wait_lock_: which
-  // Standstills are numbered. A loop stands still in a callback (so after all that was ready there) until its number is lifted.
+  // Standstills are numbered. A loop stands still in a callback (so after all that was ready there)
+  // until its number is lifted.
   std::uint64_t standstills_ = 0;       // under wait_lock_
   std::uint64_t lifted_ = 0;            // under wait_lock_
   std::size_t standing_ = 0;            // under wait_lock_: loops that stand in the latest one
@@ -208,7 +215,8 @@ class runtime_state {
   atomic<std::size_t> unsealed_{0};
 };
 
-/// Runtimes by number, for those who may come late: calls `f` with it while it is kept alive; false if it is gone.
+/// Runtimes by number, for those who may come late: calls `f` with it while it is kept alive; false
+/// if it is gone.
 bool with_runtime(runtime_number number, void (*f)(runtime_state&, void*), void* argument) noexcept;
 /// The same for the runtime of a task, which may have ended.
 bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // What rooms above keep for a runtime, such as threads of their own: made when it is first asked
 // for, ended with the runtime. Not a public header.
 #pragma once

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched; installed, since public headers need it.
 // From a frame to a task: the record, the first queue entry, the end.
 #pragma once
 
@@ -17,7 +18,8 @@ namespace heddle {
 struct task_options {
   /// For people; empty: a default name.
   std::string name = {};
-  /// Pins the task to this loop: it runs nowhere else, and nothing else of that loop runs between its awaits. nullptr: movable.
+  /// Pins the task to this loop: it runs nowhere else, and nothing else of that loop runs between
+  /// its awaits. nullptr: movable.
   class loop* loop = nullptr;
   /// The context it runs in, shared with whoever else has it; nullopt: a copy of the creator's.
   std::optional<class context> context = std::nullopt;
@@ -32,7 +34,8 @@ struct root_end : frame_end {
   void (*destroy)(promise_base& frame) noexcept;
 };
 
-/// What a failing end makes of an error: cancelled (its message kept), fatal (reported to the runtime), or an ordinary one.
+/// What a failing end makes of an error: cancelled (its message kept), fatal (reported to the
+/// runtime), or an ordinary one.
 outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept;
 /// The last steps of every task, after its result is stored and its frame destroyed.
 void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept;
@@ -46,14 +49,18 @@ enum class [[nodiscard]] awaited_now {
 };
 /// `waiting`, the running task, awaits `child`: see worker::run_awaited.
 awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
-/// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime shuts down from outside.
+/// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime
+/// shuts down from outside.
 void launch(task_record& t, const task_options& o);
 void launch(task_record& t);
-/// Starts a task of the library's own that closes something: no task factory sees it, and shutdown lets it finish. Eager, or queued.
+/// Starts a task of the library's own that closes something: no task factory sees it, and shutdown
+/// lets it finish. Eager, or queued.
 void launch_closing(task_record& t, bool eager) noexcept;
-/// The same from a thread that is none of its loops. The runtime must not be able to end before this returns.
+/// The same from a thread that is none of its loops. The runtime must not be able to end before
+/// this returns.
 void launch_closing_from_outside(class runtime_state& s, task_record& t);
-/// For people: that `t`, which was refused, was destroyed before its first step, with its name and where it was created.
+/// For people: that `t`, which was refused, was destroyed before its first step, with its name and
+/// where it was created.
 std::string never_began(task_record& t, const task_options& o);
 /// A new task that could not be launched: its body never runs.
 void discard_unlaunched(task_record& t) noexcept;
@@ -122,7 +129,8 @@ struct root {
   static constexpr eventual_ops ops{&drop, nullptr, nullptr};
 };
 
-/// Gives `child` a record, with two references: the runtime's and the caller's. Not yet in any queue. `made`: whose call made it.
+/// Gives `child` a record, with two references: the runtime's and the caller's. Not yet in any
+/// queue. `made`: whose call made it.
 template <class T>
 task_record& make_root(task<T>&& child, std::source_location made = {}) {
   if (!child.valid())
@@ -150,14 +158,17 @@ concept task_function =
 
 // A callable and its arguments, and after them the place of the call.
 //
-// Problem   `create_task(f, a, b)` is to remember where it stands: a default argument std::source_location::current(). Behind a parameter
-//           pack there can be none.
-// Rejected  An overload for each number of arguments: six times as many candidates for each of four verbs, and all of them in the
-//           compiler's answer to a call that fits none. A pack from a class's deduction guide: the verbs would be classes.
-// Chosen    Four parameters that may be left out, and one overload with a pack for what has more arguments: that one knows no place.
+// Problem   `create_task(f, a, b)` is to remember where it stands: a default argument
+//           std::source_location::current(). Behind a parameter pack there can be none.
+// Rejected  An overload for each number of arguments: six times as many candidates for each of four
+//           verbs, and all of them in the compiler's answer to a call that fits none. A pack from a
+//           class's deduction guide: the verbs would be classes.
+// Chosen    Four parameters that may be left out, and one overload with a pack for what has more
+//           arguments: that one knows no place.
 
-/// Stands for an argument that was left out. An object and no temporary: g++ 12 miscompiles temporaries of default arguments in
-/// co_await expressions. Nothing converts to it, so that `{}` is not taken for it.
+/// Stands for an argument that was left out. An object and no temporary: g++ 12 miscompiles
+/// temporaries of default arguments in co_await expressions. Nothing converts to it, so that `{}`
+/// is not taken for it.
 class left_out {
  public:
   explicit constexpr left_out(int) noexcept {}

@@ -109,7 +109,8 @@ struct thread_pool::parts {
   std::condition_variable left_work;
   std::once_flag arena_made;
   std::optional<tbb::task_arena> arena;
-  // When it is simulated: jobs for which there is no virtual thread yet, and how many of these there are.
+  // When it is simulated: jobs for which there is no virtual thread yet, and how many of these
+  // there are.
   std::deque<offload_job*> waiting;
   unsigned running = 0;
 };
@@ -121,7 +122,8 @@ thread_pool::thread_pool(unsigned most, unsigned arena_slots, duration idle)
 
 thread_pool::~thread_pool() { (void)shutdown(); }
 
-// A virtual thread for each job, as many as there may be threads; one that ends a job takes the next.
+// A virtual thread for each job, as many as there may be threads; one that ends a job takes the
+// next.
 void thread_pool::submit_simulated(offload_job& j) {
   auto& p = *parts_;
   if (p.closed.load(relaxed)) throw_closed();
@@ -240,8 +242,8 @@ task_record* thread_pool::parts::run(offload_job& j) noexcept {
   try {
     std::call_once(arena_made, [&] { arena.emplace(saturated<int>(arena_slots)); });
   } catch (...) { return j.refuse(std::current_exception()); }
-  // The arena may hand the call to a thread of its own and wait for it. That orders the two threads, but inside libtbb, which
-  // ThreadSanitizer does not see: so it is said once more here.
+  // The arena may hand the call to a thread of its own and wait for it. That orders the two
+  // threads, but inside libtbb, which ThreadSanitizer does not see: so it is said once more here.
   atomic<unsigned> turn{0};
   task_record* waits = nullptr;
   turn.store(1, release);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The threads behind to_thread: made on demand, up to a cap; they end when idle for long. Not a public header.
+// Internal to sched.
+// The threads behind to_thread: made on demand, up to a cap; they end when idle for long. Not a
+// public header.
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -14,16 +16,21 @@ namespace heddle::detail {
 
 class simulation;
 
-// Protocol POOL.  A thread runs a job, looks for one, or sleeps. `looking` counts those that look: who spins, who was woken and is on its
-// way, who was started. Everything that decides happens under one spin lock:
-//   submit   puts the job into the queue (FIFO); if nobody looks, one is sent: the sleeper that slept last, or a new thread, if the cap allows
-//   take     whoever takes a job counts no more; if more is queued and nobody looks, one is sent, before the job is run
+// Protocol POOL. A thread runs a job, looks for one, or sleeps. `looking` counts those that look:
+// who spins, who was woken and is on its way, who was started. Everything that decides happens
+// under one spin lock:
+//   submit puts the job into the queue (FIFO); if nobody looks, one is sent: the sleeper that slept
+//   last, or a new thread, if the cap allows
+//   take whoever takes a job counts no more; if more is queued and nobody looks, one is sent,
+//   before the job is run
 //   sleep    the queue is empty; no more counted, and among the sleepers
-// So while jobs are queued somebody looks, or all threads that may be run jobs: no job waits behind one that blocks. And 64 jobs at once wake
-// threads one after the other, as long as those that are awake do not keep up, and not 64 times at once.
-// A thread that ends a job counts as looking before the waiting task hears of it: so a task that gives one job after the other always has the
-// same thread, in its spin. At most one spins, for 20 us, as long as that has paid lately; a process in which nothing happens uses no CPU.
-// A thread that has slept for long takes itself off the sleepers: nothing was promised to it.
+// So while jobs are queued somebody looks, or all threads that may be run jobs: no job waits behind
+// one that blocks. And 64 jobs at once wake threads one after the other, as long as those that are
+// awake do not keep up, and not 64 times at once. A thread that ends a job counts as looking before
+// the waiting task hears of it: so a task that gives one job after the other always has the same
+// thread, in its spin. At most one spins, for 20 us, as long as that has paid lately; a process in
+// which nothing happens uses no CPU. A thread that has slept for long takes itself off the
+// sleepers: nothing was promised to it.
 class thread_pool {
  public:
   /// At most `most` threads; the arena of to_arena jobs has `arena_slots` slots. A thread ends when
@@ -31,11 +38,13 @@ class thread_pool {
   thread_pool(unsigned most, unsigned arena_slots, duration idle = std::chrono::seconds(10));
   ~thread_pool();
 
-  /// Runs `j` on some thread and takes over its thread's reference. Throws usage_error after shutdown, std::system_error if the first thread
-  /// cannot be made; then the reference is still the caller's.
+  /// Runs `j` on some thread and takes over its thread's reference. Throws usage_error after
+  /// shutdown, std::system_error if the first thread cannot be made; then the reference is still
+  /// the caller's.
   void submit(offload_job& j);
-  /// No new jobs; waits for all that were given, at most until `limit`. Again is harmless. False: some did not end in time; their threads
-  /// are on their own from now on, and a later shutdown does not wait for them.
+  /// No new jobs; waits for all that were given, at most until `limit`. Again is harmless. False:
+  /// some did not end in time; their threads are on their own from now on, and a later shutdown
+  /// does not wait for them.
   bool shutdown(time_point limit = time_point::max()) noexcept;
   /// The same by a thread of its own, which then calls `done`.
   void shutdown_beside(time_point limit, std::function<void(bool)> done);

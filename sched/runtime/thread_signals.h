@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // Which signals the threads of loops and pools take. Not a public header.
 #pragma once
 

@@ -31,7 +31,8 @@ namespace {
 constexpr std::size_t stack_bytes = HEDDLE_ASAN || HEDDLE_TSAN ? 1u << 20 : 1u << 18;
 constexpr std::size_t most_kept = 64;
 
-/// Stacks that were used and may be used again: making one costs three system calls and its page faults.
+/// Stacks that were used and may be used again: making one costs three system calls and its page
+/// faults.
 struct stack_store {
   std::vector<void*> free;
   ~stack_store() {
@@ -73,8 +74,8 @@ stack_store& store() {
 
 #if defined(__x86_64__) && defined(__linux__)
 
-// What a call preserves: rbx, rbp, r12-r15 and the stack pointer. (The control words of the floating-point units are preserved by calls too,
-// but nobody in here changes them.)
+// What a call preserves: rbx, rbp, r12-r15 and the stack pointer. (The control words of the
+// floating-point units are preserved by calls too, but nobody in here changes them.)
 extern "C" void heddle_switch_stack(void** save, void* load) noexcept;
 asm(R"(
 .text

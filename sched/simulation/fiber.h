@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+// Internal to sched.
 // A stack of its own, run on the calling thread and switched to by hand. Not a public header.
 //
-// What a thread keeps for itself and would be wrong after a switch goes with the stack: the callee-saved registers, the runtime's list of
-// exceptions that are being handled, and what the sanitizers want to know.
+// What a thread keeps for itself and would be wrong after a switch goes with the stack: the
+// callee-saved registers, the runtime's list of exceptions that are being handled, and what the
+// sanitizers want to know.
 #pragma once
 
 #include <heddle/core/base/config.h>
@@ -16,8 +18,8 @@ class fiber {
  public:
   /// The calling thread's own stack.
   fiber();
-  /// A fresh stack, from the calling thread's store of them; the first switch to it calls `entry(argument)`, which must never return: it
-  /// leaves by a last switch. Throws std::bad_alloc.
+  /// A fresh stack, from the calling thread's store of them; the first switch to it calls
+  /// `entry(argument)`, which must never return: it leaves by a last switch. Throws std::bad_alloc.
   fiber(void (*entry)(void*), void* argument);
   fiber(const fiber&) = delete;
   /// Must not be the one that runs.

@@ -80,7 +80,8 @@ simulation::simulation(std::uint64_t seed, std::uint64_t most_steps, bool trace)
       more_steps_(most_steps),
       traces_(trace),
       now_(dawn) {
-  // Some races want many switches, some want one loop to get far ahead of another: the seed decides that too.
+  // Some races want many switches, some want one loop to get far ahead of another: the seed decides
+  // that too.
   constexpr std::uint32_t habits[] = {1, 1, 2, 2, 4, 8, 32, 128};
   stays_ = habits[random_.below(8)];
   stays_in_atomics_ = 4 * habits[random_.below(8)];
@@ -225,7 +226,8 @@ void simulation::switch_to(std::size_t next) noexcept {
     to.stack->resume(*from.stack);
 }
 
-/// Runs others than the caller, who is blocked, ended, or passes. Comes back when the caller is chosen again.
+/// Runs others than the caller, who is blocked, ended, or passes. Comes back when the caller is
+/// chosen again.
 void simulation::run_another(bool passes) noexcept {
   ++steps_;
   if (steps_ > most_steps_ && !give_up(false)) return;
@@ -289,8 +291,8 @@ bool simulation::block(bool (*ready)(void*), void* argument, time_point deadline
 
 // --------------------------------------------------------------- giving up
 
-/// The first time it throws in the main thread, which then tears the program down by cancelling it. If that cannot be, or there is still no
-/// end, all is left as it stands.
+/// The first time it throws in the main thread, which then tears the program down by cancelling it.
+/// If that cannot be, or there is still no end, all is left as it stands.
 bool simulation::give_up(bool stuck) noexcept {
   auto& main = *threads_.front();
   if (!told_ && !main.ended && main.ready && main.then == when_stuck::throws) {

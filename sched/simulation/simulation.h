@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
-// The world of a simulated program: virtual threads, virtual time, and chance from a seed. Not a public header; simulate.h is.
+// Internal to sched.
+// The world of a simulated program: virtual threads, virtual time, and chance from a seed. Not a
+// public header; simulate.h is.
 //
-// Problem   A race that shows once in a million runs shows never under a debugger. Tests that sleep to provoke it are slow and lie.
-// Rejected  A second, simple scheduler for tests: it would test itself. Real threads made to take turns: a switch costs 10 us, and the machine
-//           still decides when they block.
-// Chosen    The real scheduler, whose loops are fibers on one OS thread. Where the library blocks, spins, asks for the time, or could be
-//           overtaken at a point that matters (world.h), it asks the simulation, which draws from the seed who runs next. Compiled over
-//           simulated atomics (core/base/atomic.h), every atomic operation is such a point.
-// Promised  The same seed, options, program and build make the same steps. Time passes only when nobody can run, or a little with each step.
-// Today     Sequentially consistent: who runs sees all that was written. Weaker orders are the business of a model checker.
+// Problem   A race that shows once in a million runs shows never under a debugger. Tests that sleep
+//           to provoke it are slow and lie.
+// Rejected  A second, simple scheduler for tests: it would test itself. Real threads made to take
+//           turns: a switch costs 10 us, and the machine still decides when they block.
+// Chosen    The real scheduler, whose loops are fibers on one OS thread. Where the library blocks,
+//           spins, asks for the time, or could be overtaken at a point that matters (world.h), it
+//           asks the simulation, which draws from the seed who runs next. Compiled over simulated
+//           atomics (core/base/atomic.h), every atomic operation is such a point.
+// Promised  The same seed, options, program and build make the same steps. Time passes only when
+//           nobody can run, or a little with each step.
+// Today     Sequentially consistent: who runs sees all that was written. Weaker orders are the
+//           business of a model checker.
 #pragma once
 
 #include <heddle/core/base/random.h>
@@ -30,16 +36,18 @@ namespace heddle::detail {
 
 class simulation final : public world {
  public:
-  /// Gives up (stuck_error, livelock_error) after `most_steps`. `trace`: keeps a line for each event.
+  /// Gives up (stuck_error, livelock_error) after `most_steps`. `trace`: keeps a line for each
+  /// event.
   simulation(std::uint64_t seed, std::uint64_t most_steps, bool trace);
   ~simulation();
 
   /// The one whose virtual thread the caller is, or nullptr.
   static simulation* here() noexcept { return static_cast<simulation*>(this_world()); }
 
-  /// Calls `main` on the first virtual thread, and returns when all virtual threads have ended; from outside, once. Throws what `main` throws,
-  /// or why the program was given up. False of `ended()`: it could not even be torn down, and its threads' stacks lie in this object,
-  /// which must not be destroyed.
+  /// Calls `main` on the first virtual thread, and returns when all virtual threads have ended;
+  /// from outside, once. Throws what `main` throws, or why the program was given up. False of
+  /// `ended()`: it could not even be torn down, and its threads' stacks lie in this object, which
+  /// must not be destroyed.
   void run(const std::function<void()>& main);
   [[nodiscard]] bool ended() const noexcept { return !abandoned_; }
 
@@ -136,7 +144,8 @@ class simulation final : public world {
   std::uint64_t last_number_ = 0;
 };
 
-/// Stands in for a queue that many push to and many take from: FIFO for each producer, and chance decides whose oldest comes next.
+/// Stands in for a queue that many push to and many take from: FIFO for each producer, and chance
+/// decides whose oldest comes next.
 class simulated_queue {
  public:
   void push(simulation& s, task_record& t) { items_.push_back({s.running_thread(), &t}); }

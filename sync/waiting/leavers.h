@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sync; installed, since public headers need it.
 // Those that a primitive has let go and that have not run on yet. Not a public header.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sync; installed, since public headers need it.
 // The awaiter of the primitives that hand over what is waited for: one leaf wait in one wait_queue.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sync; installed, since public headers need it.
 // The part of a queue that does not depend on what it holds: who waits, and for what. Compiled
 // once.
 #pragma once
@@ -21,10 +22,11 @@ namespace heddle::detail {
 //
 //   put    adds the item; claims the getter that waits longest, if any: woken
 //   look   a woken getter takes an item; if others were faster it waits again, in the place it had
-//          (tickets). The loop calls it in place of the resumption (wait_base::look_again), so that the
-//          coroutine goes on when it has what it waited for, and the awaiter is all that waits
+//          (tickets). The loop calls it in place of the resumption (wait_base::look_again), so that
+//          the coroutine goes on when it has what it waited for, and the awaiter is all that waits
 //   budget one whose step took too long stands back before it takes, and looks at its next turn
-//   cancel a getter that was woken and then cancelled passes the wake on, if there is still an item.
+//   cancel a getter that was woken and then cancelled passes the wake on, if there is still an
+//   item.
 //          What comes after a look that found an item is thrown at the next wait
 //
 // A getter is linked only when the buffer is empty, under the lock. So with items and linked
@@ -101,10 +103,12 @@ class queue_core {
     size_.store(size_.load(relaxed) - 1, relaxed);
     return wake(putters_);
   }
-  /// `call`: what was asked of a queue that had been shut down before. The error names the task that asked.
+  /// `call`: what was asked of a queue that had been shut down before. The error names the task
+  /// that asked.
   //
-  // Who waits in the queue when it is shut down gets a plain queue_shut_down: that is how consumers end, and no mistake, so it is to cost
-  // them no text. One that comes back for more after its last item is told at length, once: the text is a fraction of what throwing costs.
+  // Who waits in the queue when it is shut down gets a plain queue_shut_down: that is how consumers
+  // end, and no mistake, so it is to cost them no text. One that comes back for more after its last
+  // item is told at length, once: the text is a fraction of what throwing costs.
   [[noreturn]] HEDDLE_COLD static void throw_shut_down(const char* call);
   /// All who wait look again; `dropped` items count as done.
   void close(std::size_t dropped, work_list& todo) noexcept;

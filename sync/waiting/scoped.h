@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to sync; installed, since public headers need it.
 #pragma once
 
 #include <utility>

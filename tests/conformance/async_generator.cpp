@@ -347,7 +347,8 @@ TEST_P(AGEN, AGEN_09_OneThatIsDestroyedAtAYieldIsClosedByTheRuntime) {
 }
 
 TEST_P(AGEN, AGEN_09_WhereNobodyCanCloseItItsDestructorsRunAndThatIsReported) {
-  // Begun in the shutdown of generators, so that the runtime does not know it, and destroyed after the runtime.
+  // Begun in the shutdown of generators, so that the runtime does not know it, and destroyed after
+  // the runtime.
   journal log;
   h::async_generator<int> late, early;
   run(

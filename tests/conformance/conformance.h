@@ -9,9 +9,10 @@
 //     });
 //   }
 //
-// Each runs at 1, 2 and 8 loops. What holds only when everything runs on one loop ([ST] in the catalogue) is asked for under
-// `if (one_loop())`, the weaker promise otherwise. What is asked is counted, so that a case that asks nothing is noticed: use HOLDS,
-// EQUAL, THROWS and ENDS_AS here, and not EXPECT_*.
+// Each runs at 1, 2 and 8 loops. What holds only when everything runs on one loop ([ST] in the
+// catalogue) is asked for under `if (one_loop())`, the weaker promise otherwise. What is asked is
+// counted, so that a case that asks nothing is noticed: use HOLDS, EQUAL, THROWS and ENDS_AS here,
+// and not EXPECT_*.
 #pragma once
 
 #include <heddle/core/future.h>
@@ -77,7 +78,8 @@ struct error_f : std::runtime_error {
   error_f() : std::runtime_error("F") {}
 };
 
-/// What an error is called in the catalogue: "Cancelled", "Timeout", "E", "F", "Usage", "BadValue", "InvalidState", "Group{E,F}", ...; "none" for null.
+/// What an error is called in the catalogue: "Cancelled", "Timeout", "E", "F", "Usage", "BadValue",
+/// "InvalidState", "Group{E,F}", ...; "none" for null.
 std::string name_of(const std::exception_ptr& error);
 
 /// Base of the groups: the parameter is the number of loops.
@@ -87,7 +89,8 @@ class cases : public testing::TestWithParam<unsigned> {
   [[nodiscard]] static unsigned loops() { return GetParam() % 100; }
   [[nodiscard]] static bool one_loop() { return loops() == 1; }
 
-  /// Runs `body(args...)`, a task, to its end on a runtime of its own. Reports are gathered in `reports`; other options by changing `options`.
+  /// Runs `body(args...)`, a task, to its end on a runtime of its own. Reports are gathered in
+  /// `reports`; other options by changing `options`.
   template <class F, class... Args>
   auto run(F body, Args&&... args) {
     return h::run(body(std::forward<Args>(args)...), with());
@@ -132,7 +135,8 @@ class cases : public testing::TestWithParam<unsigned> {
   INSTANTIATE_TEST_SUITE_P(Loops, group, ::testing::Values(1u, 2u, 8u), \
                            [](const auto& p) { return std::to_string(p.param); })
 
-/// Awaits it and tells how it ended: "value", or the name of the error (name_of), with ": message" behind Cancelled if there is one.
+/// Awaits it and tells how it ended: "value", or the name of the error (name_of), with ": message"
+/// behind Cancelled if there is one.
 template <class A>
 h::task<std::string> ending(A awaitable) {
   std::exception_ptr error;

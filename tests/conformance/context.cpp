@@ -45,7 +45,8 @@ TEST_P(CTX, CTX_01_ParentAndChildSeeOnlyTheirOwnChangesAfterTheCreation) {
     co_await child;
     EQUAL(number.get(), 3);
     EQUAL(word.get(), "after");
-    // A child made before anything is set in its creator stays empty; one made now begins with what is set now.
+    // A child made before anything is set in its creator stays empty; one made now begins with what
+    // is set now.
     auto late = h::create_task([]() -> h::task<int> { co_return number.get(); });
     EQUAL(co_await late, 3);
   });

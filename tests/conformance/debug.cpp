@@ -125,7 +125,8 @@ TEST_P(DBG, DBG_03_TheArgumentBeatsTheEnvironmentAndTheSetterActsAtOnce) {
   EQUAL(slow_too, 0);
 }
 
-// A runtime's destructor is its close, so there is nothing to warn of where one is destroyed; what it held is given back.
+// A runtime's destructor is its close, so there is nothing to warn of where one is destroyed; what
+// it held is given back.
 TEST_P(DBG, DBG_06_WhatIsDestroyedUnclosedIsToldOnceAndFreed) {
   options.debug = true;
   run([]() -> h::task<> { co_return; });  // what is opened once for all is open now

@@ -35,7 +35,8 @@ TEST_P(EVT, EVT_01_SetLetsAllGoInTheOrderOfTheirWaiting) {
     for (auto& t : all) co_await t;
     EQUAL(order, 4);
     if (strict) {
-      // The late one stood in the queue of the loop before the others were put there, and did not wait at all.
+      // The late one stood in the queue of the loop before the others were put there, and did not
+      // wait at all.
       EQUAL(place[3], 1);
       for (int i = 0; i < 3; ++i) EQUAL(place[i], i + 2);
     }
@@ -89,7 +90,8 @@ TEST_P(EVT, EVT_04_ACancelledWaiterLeavesAndTheEventIsAsItWas) {
   });
 }
 
-// Rounds by the thousand beside each other: the setter and the waiters go through them as fast as they can, and meet somewhere.
+// Rounds by the thousand beside each other: the setter and the waiters go through them as fast as
+// they can, and meet somewhere.
 TEST_P(EVT, EVT_05_NobodySleepsOnASetEvent) {
   run([]() -> h::task<> {
     constexpr std::size_t block = 10'000;

@@ -30,7 +30,8 @@ namespace conformance {
 using support::fill_up;
 using support::swallow;
 
-/// How much of something a case does: `usual`, or with HEDDLE_SIZE=full (tools/nightly) as much as the catalogue says.
+/// How much of something a case does: `usual`, or with HEDDLE_SIZE=full (tools/nightly) as much as
+/// the catalogue says.
 inline std::size_t sized(std::size_t usual, std::size_t full) {
   const char* asked = std::getenv("HEDDLE_SIZE");
   return asked && std::string_view(asked) == "full" ? full : usual;

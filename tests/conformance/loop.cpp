@@ -123,7 +123,8 @@ TEST_P(LOOP, LOOP_05_StoppedBeforeItRunsForeverItMakesOnePass) {
     l.call_later(1h, [&] { log.add("never"); });
     EQUAL(log.joined(), "");
     rt.stop();
-    rt.run_forever();  // returns although nothing stops it any more, and does not wait for the timer
+    // returns although nothing stops it any more, and does not wait for the timer
+    rt.run_forever();
     EQUAL(log.joined(), "ready");
     rt.stop();
     rt.run_forever();

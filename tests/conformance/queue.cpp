@@ -144,7 +144,8 @@ TEST_P(Q, Q_09_TwoItemsReachTheTwoReadersThatWereNotCancelled) {
     q.put_nowait(2);
     readers[0].cancel();
     (void)co_await ending(readers[0]);
-    // On several loops it may have been faster, and then cancelled all the same, between its take and its end.
+    // On several loops it may have been faster, and then cancelled all the same, between its take
+    // and its end.
     if (took[0]) q.put_nowait(3);
     EQUAL(co_await ending(readers[1]), "value");
     EQUAL(co_await ending(readers[2]), "value");

@@ -275,8 +275,9 @@ TEST_P(RDR, RDR_21_TheEndIsReachedWhenAllWasRead) {
   });
 }
 
-// Bytes are received when somebody reads: there is no transport that fills a buffer of twice the limit meanwhile. What the marks
-// promise is the same: a peer that is not read from is held up, after a bounded number of bytes, and goes on when they are read.
+// Bytes are received when somebody reads: there is no transport that fills a buffer of twice the
+// limit meanwhile. What the marks promise is the same: a peer that is not read from is held up,
+// after a bounded number of bytes, and goes on when they are read.
 TEST_P(RDR, RDR_22_APeerThatIsNotReadFromIsHeldUp) {
   run([]() -> h::task<> {
     constexpr std::size_t limit = 1000;

@@ -106,7 +106,8 @@ template <class H>
 concept can_be_set = requires(H t) { t.set_result(1); } || requires(H t) { t.set_value(1); } ||
                      requires(H t) { t.set_exception(std::exception_ptr()); };
 
-// Only its body ends a task: a handle has no way to, which the compiler says before anybody has to throw.
+// Only its body ends a task: a handle has no way to, which the compiler says before anybody has to
+// throw.
 TEST_P(TASK, TASK_04_NobodyElseCanSetItsResult) {
   run([]() -> h::task<> {
     HOLDS(!can_be_set<h::task_handle<int>>);
@@ -346,7 +347,8 @@ TEST_P(TASK, TASK_17_EveryOneOfAMillionRunsOnceAndMoreThanOneLoopTakesPart) {
         for (auto& t : all) co_await t;
         EQUAL(std::count_if(runs.begin(), runs.end(), [](auto& r) { return r != 1; }), 0);
         if (!one_loop()) {
-          // Two that wait for each other without giving their loops up: only two loops can run them.
+          // Two that wait for each other without giving their loops up: only two loops can run
+          // them.
           std::atomic<int> left{2};
           auto meet = [](std::atomic<int>& left) -> h::task<unsigned> {
             --left;

@@ -357,7 +357,8 @@ TEST_P(TMO, TMO_21_MovingItAtTheWrongTimeAndEnteringTwice) {
     });
     EQUAL(co_await ending(std::move(expires)), "Timeout");
     HOLDS(refused);
-    // A scope is made by entering its block, so that there is none before; the block's task is entered once.
+    // A scope is made by entering its block, so that there is none before; the block's task is
+    // entered once.
     int entered = 0;
     h::timeout_scope* left = nullptr;
     auto once = h::timeout(1h, [&](h::timeout_scope& scope) -> h::task<> {

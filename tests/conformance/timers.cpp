@@ -170,7 +170,8 @@ TEST_P(TIME, TIME_11_ASleeperOfABusyLoopWakesElsewhereOrAtItsNextPass) {
       auto pinned = h::create_task({.loop = &r.loop(0)}, sleeper, std::ref(woke));
       co_await until_waiting(movable);
       co_await until_waiting(pinned);
-      // The loop where they sleep is kept busy: with others there, until the movable one has woken without it.
+      // The loop where they sleep is kept busy: with others there, until the movable one has woken
+      // without it.
       auto hog = h::create_task(
           {.loop = &r.loop(0)},
           [](std::atomic<int>& n, h::task_handle<> m, bool o) -> h::task<> {

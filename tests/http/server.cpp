@@ -404,7 +404,8 @@ TEST_P(HttpServer, TakesNoAnswerBackWhenItStopsAtOnce) {
   });
 }
 
-// It waits 200 ms for a first request. A machine that takes longer to get through this proves nothing, and tries again.
+// It waits 200 ms for a first request. A machine that takes longer to get through this proves
+// nothing, and tries again.
 h::task<bool> stops_on_a_new_connection() {
   site s;
   co_await s.start();

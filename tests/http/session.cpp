@@ -30,8 +30,8 @@ std::string local(std::uint16_t port, std::string_view path) {
   return "http://127.0.0.1:" + std::to_string(port) + std::string(path);
 }
 
-/// A server that answers whatever comes with the same bytes, and counts. Its connections may outlive
-/// it.
+/// A server that answers whatever comes with the same bytes, and counts. Its connections may
+/// outlive it.
 class parrot {
  public:
   explicit parrot(std::string text, int answers_each = 1000) : learnt(new known) {

@@ -83,7 +83,8 @@ std::uint64_t misdelivered_under_fire() {
   for (int life = 0; life < 20'000; ++life) {
     auto& s = io_source::claim(7, none, nullptr);
     const auto before = s.edges();
-    // Now and then the others surely run here, however few processors there are and however slow a sanitizer is.
+    // Now and then the others surely run here, however few processors there are and however slow a
+    // sanitizer is.
     if (life % 64 == 0)
       std::this_thread::yield();
     else

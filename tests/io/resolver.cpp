@@ -26,8 +26,8 @@
 
 namespace {
 
-/// Names that end in ".dead" are not answered before the gate is open, and then with an error; those
-/// in ".live" are 127.0.0.1. Both are counted.
+/// Names that end in ".dead" are not answered before the gate is open, and then with an error;
+/// those in ".live" are 127.0.0.1. Both are counted.
 struct name_server {
   std::mutex lock;
   std::condition_variable changed;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One bad guest must not close the house: what fails while a server accepts, and who is awaited when
-// it ends.
+// One bad guest must not close the house: what fails while a server accepts, and who is awaited
+// when it ends.
 #include "io/runtime.h"
 
 #include <heddle/sync/event.h>

@@ -240,7 +240,8 @@ TEST_P(Callbacks, AnotherThreadMayCancelOneThatHasNotStarted) {
   EXPECT_FALSE(ran);
 }
 
-// Against each other: the loop that fires, a callback and two threads that cancel, and at times the end of the runtime.
+// Against each other: the loop that fires, a callback and two threads that cancel, and at times the
+// end of the runtime.
 TEST_P(Callbacks, ATimedOneRunsOrIsCancelledOnceWhoeverCancelsItWhen) {
   constexpr int each = 64;
   for (int round = 0; round < support::rounds(100); ++round) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What is cancelled reaches everything below: strands below a strand, time-outs inside of others, children of a gather. The programs are
-// simulated, with a virtual clock: a wait for a thousand hours is over as soon as nothing else is to be done, and is seen as such.
+// What is cancelled reaches everything below: strands below a strand, time-outs inside of others,
+// children of a gather. The programs are simulated, with a virtual clock: a wait for a thousand
+// hours is over as soon as nothing else is to be done, and is seen as such.
 #include "support/simulated.h"
 
 #include <heddle/sched/create_task.h>
@@ -24,7 +25,8 @@ using simulated::require;
 
 constexpr std::uint64_t some = 40;
 
-/// Runs `main` at 1, 2 and 8 loops with some seeds each; it has to end within `limit` of virtual time.
+/// Runs `main` at 1, 2 and 8 loops with some seeds each; it has to end within `limit` of virtual
+/// time.
 template <class Main>
 void at_all_loops(h::duration limit, Main main) {
   for (const unsigned loops : {1u, 2u, 8u}) {
@@ -43,7 +45,8 @@ struct tally {
   std::atomic<int> told_again{0};
 };
 
-/// Waits for ever, and then cleans up, which is a wait too: one cancellation must end the first wait alone.
+/// Waits for ever, and then cleans up, which is a wait too: one cancellation must end the first
+/// wait alone.
 h::task<> sleeper(tally& n) {
   ++n.begun;
   try {

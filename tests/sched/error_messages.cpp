@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Errors that teach: each names the task that made the mistake, and the source line where that task was created.
+// Errors that teach: each names the task that made the mistake, and the source line where that task
+// was created.
 #include <heddle/core/errors.h>
 #include <heddle/core/future.h>
 #include <heddle/sched/as_completed.h>
@@ -41,7 +42,8 @@ bool says(const std::string& message, const std::string& what) {
     EXPECT_TRUE(says(heard, at(line))) << heard << ": " << line;                        \
   } while (false)
 
-/// Runs `mistake` as a task "the culprit"; the message of the `Error` that comes out of it, and where it was created.
+/// Runs `mistake` as a task "the culprit"; the message of the `Error` that comes out of it, and
+/// where it was created.
 struct caught {
   std::string message;
   int line = 0;

@@ -92,7 +92,8 @@ TEST_P(Gather, TheFirstErrorIsThrownAtOnceAndTheOthersRunOn) {
   seen.install(o);
   h::run(
       []() -> h::task<> {
-        // The second fails and the slow one ends only when they are told to: after the gather has thrown.
+        // The second fails and the slow one ends only when they are told to: after the gather has
+        // thrown.
         h::promise<> may_fail, may_end;
         auto slow = h::create_task(
             [](h::future<> gate) -> h::task<int> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Structured waiting while everything is cancelled, ends and runs out of time at once, from other loops and foreign threads. Each stress runs over
-// the real thing, which must hold, and over one with a planted fault, which the same check must notice.
+// Structured waiting while everything is cancelled, ends and runs out of time at once, from other
+// loops and foreign threads. Each stress runs over the real thing, which must hold, and over one
+// with a planted fault, which the same check must notice.
 #include <heddle/core/base/random.h>
 #include <heddle/sched/as_completed.h>
 #include <heddle/sched/shield.h>
@@ -141,7 +142,8 @@ h::task<> crowd_child(crowd<Group>& c, std::uint64_t seed, int depth) {
   if (error) std::rethrow_exception(error);
 }
 
-/// Every child is over when the block is left; what failed is in the group; the parent's count is what outside made it.
+/// Every child is over when the block is left; what failed is in the group; the parent's count is
+/// what outside made it.
 template <class Group>
 h::task<bool> crowds_end(std::uint64_t seed) {
   random_source random(seed);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LOOK-TWICE (support/sleepers.h) with others running between any two of its atomic operations, as a seed draws it.
+// LOOK-TWICE (support/sleepers.h) with others running between any two of its atomic operations, as
+// a seed draws it.
 #include "support/simulated.h"
 #include "support/sleepers.h"
 
@@ -32,7 +33,8 @@ struct virtual_threads {
   static void yield() { heddle::detail::world_of_this_thread()->pass(); }
 };
 
-/// The first of `seeds` seeds with which something is lost, or the set counts wrongly when all sleep.
+/// The first of `seeds` seeds with which something is lost, or the set counts wrongly when all
+/// sleep.
 template <class Policy>
 std::optional<t::failing_seed> loses_one(unsigned loops, std::uint64_t seeds) {
   return t::first_failing(1, seeds, [&](std::uint64_t seed) {

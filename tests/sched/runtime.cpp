@@ -637,7 +637,8 @@ TEST(HoggedLoop, DelaysNeitherSleepsNorQueueNorSlotOfOthers) {
                   note));
             woken.set_value();  // into the slot
             hogging = true;
-            // Hogs the loop until all of them have ended without it; a time limit only for the case that they never do.
+            // Hogs the loop until all of them have ended without it; a time limit only for the case
+            // that they never do.
             while (ended < 41 &&
                    h::clock::now().time_since_epoch().count() - began < 20'000'000'000) {}
             EXPECT_EQ(ended, 41);
@@ -679,7 +680,8 @@ TEST(HoggedLoop, OneOfManyIsNoticedToo) {
   }());
 }
 
-// The other loop is busy all the time with short steps: it looks four times a millisecond, and never sleeps.
+// The other loop is busy all the time with short steps: it looks four times a millisecond, and
+// never sleeps.
 TEST(HoggedLoop, IsNoticedByOneThatNeverSleeps) {
   h::options o;
   o.loops = 2;
@@ -716,8 +718,8 @@ TEST(HoggedLoop, IsNoticedByOneThatNeverSleeps) {
   }(rt));
 }
 
-/// Voluntary context switches of all threads of heddle in this process: each stands for a wake-up. (A sanitizer has a thread of its
-/// own, which wakes ten times a second.)
+/// Voluntary context switches of all threads of heddle in this process: each stands for a wake-up.
+/// (A sanitizer has a thread of its own, which wakes ten times a second.)
 std::uint64_t wake_ups() {
   std::uint64_t sum = 0;
   for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -748,7 +750,8 @@ TEST_P(Statistics, AnIdleRuntimeDoesNotWakeUp) {
     for (const auto& l : rt.stats().loops) n += l.parked;
     return n;
   };
-  // The watch lingers for some 20 ms: wait for a while in which nobody parked anew, then look at a whole one.
+  // The watch lingers for some 20 ms: wait for a while in which nobody parked anew, then look at a
+  // whole one.
   auto before = parked();
   for (int i = 0; i < 100; ++i) {
     std::this_thread::sleep_for(60ms);

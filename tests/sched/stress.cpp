@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The structures and protocols of the scheduler under several threads. Each stress is a template: it runs once over the real thing, which
-// must hold, and once over one with a planted fault, which the same check must notice; otherwise the check is worth nothing. The faults
-// give the processor up where they are wrong, so that they show soon.
+// The structures and protocols of the scheduler under several threads. Each stress is a template:
+// it runs once over the real thing, which must hold, and once over one with a planted fault, which
+// the same check must notice; otherwise the check is worth nothing. The faults give the processor
+// up where they are wrong, so that they show soon.
 #include <heddle/core/base/random.h>
 #include <heddle/core/record/wait.h>
 #include <heddle/sched/loop/deque.h>
@@ -342,8 +343,8 @@ struct forgets_to_wake {
   static constexpr bool wakes = false;
 };
 
-/// One sleeper with an inbox, several senders, as worker::park and worker::wake do it. False: a letter was lost, came twice or out of its
-/// sender's order, or lay there while its receiver slept.
+/// One sleeper with an inbox, several senders, as worker::park and worker::wake do it. False: a
+/// letter was lost, came twice or out of its sender's order, or lay there while its receiver slept.
 template <class Inbox, class Protocol>
 bool letters_arrive(unsigned senders, int each) {
   Inbox box;
@@ -586,7 +587,8 @@ class permits {
   bool lost_ = false;
 };
 
-/// Tasks take and give back a permit each while others cancel them. In the end all permits must be free.
+/// Tasks take and give back a permit each while others cancel them. In the end all permits must be
+/// free.
 template <class Policy>
 h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
   permits<Policy> pool;
@@ -607,8 +609,9 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
           }
         },
         std::ref(pool)));
-  // Each brings a permit of its own and cancels some in the same breath: so that one who was just given it is met also where the loops
-  // take turns on one processor, and who was given something runs next.
+  // Each brings a permit of its own and cancels some in the same breath: so that one who was just
+  // given it is met also where the loops take turns on one processor, and who was given something
+  // runs next.
   constexpr int brought = 4;
   for (int c = 0; c < brought; ++c)
     cancellers.push_back(h::create_task(
@@ -628,8 +631,9 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
         },
         std::ref(pool), std::ref(takers), seed * 10 + static_cast<std::uint64_t>(c)));
   for (auto& c : cancellers) co_await c;
-  // With a permit lost for good the takers left over wait for ever: so they are cancelled then. All of them wait, at two looks between
-  // which nobody took one: who is given one is awake at the second look, or has taken it.
+  // With a permit lost for good the takers left over wait for ever: so they are cancelled then. All
+  // of them wait, at two looks between which nobody took one: who is given one is awake at the
+  // second look, or has taken it.
   for (int same = 0, taken = -1; same < 2;) {
     bool ended = true, all_wait = true;
     const int now = pool.taken;
@@ -664,7 +668,8 @@ TEST_P(StressAtLoops, APermitThatIsNotGivenBackIsNoticed) {
 }
 
 TEST(PlantedFault, APermitGivenToOneThatIsLostIsNoticed) {
-  // A canceller that stops between its claim and its unlinking: by hand, since the gap is a few instructions wide.
+  // A canceller that stops between its claim and its unlinking: by hand, since the gap is a few
+  // instructions wide.
   support::run_on_one([]() -> h::task<> {
     const auto count_free = [](auto& pool) -> h::task<int> {
       auto t = h::create_task([](auto* pool) -> h::task<> { co_await pool->take(); }, &pool);

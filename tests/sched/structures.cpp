@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The structures of a loop, each alone and in one thread. What several threads do to them is in sched_stress_*.cpp.
+// The structures of a loop, each alone and in one thread. What several threads do to them is in
+// sched_stress_*.cpp.
 #include <heddle/sched/loop/deque.h>
 #include <heddle/sched/loop/idle.h>
 #include <heddle/sched/loop/inbox.h>

@@ -680,7 +680,8 @@ TEST_P(Tasks, ADoneCallbackThatWasTakenBackLeavesNothingWithItsTask) {
     auto t = h::create_task([](h::future<> f) -> h::task<> { co_await f; }, gate.get_future());
     std::set<const void*> seen;
     for (int i = 0; i < 10'000; ++i) t.add_done_callback(placed(seen)).cancel();
-    // The same memory again and again, though the task lives; AddressSanitizer gives none out again so soon.
+    // The same memory again and again, though the task lives; AddressSanitizer gives none out again
+    // so soon.
     if (!HEDDLE_ASAN) { EXPECT_LT(seen.size(), 1000u); }
     gate.set_value();
     co_await t;
@@ -820,7 +821,8 @@ TEST(TasksOnSeveralLoops, MoreThanOneLoopTakesPart) {
   h::runtime rt(o);
   rt.run([](h::runtime& rt) -> h::task<> {
     std::atomic<int> left{2};
-    // Two tasks that each wait, without giving the loop up, for the other to run: only two loops can do that.
+    // Two tasks that each wait, without giving the loop up, for the other to run: only two loops
+    // can do that.
     auto meet = [](std::atomic<int>& left) -> h::task<> {
       --left;
       while (left != 0) std::this_thread::yield();

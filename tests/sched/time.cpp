@@ -45,7 +45,8 @@ TEST_P(Time, ASleepIsNeverShorterAndYieldsItsResult) {
 
 TEST(TimeOrder, SleepersWakeInTheOrderOfTheirDeadlines) {
   journal log;
-  // On a virtual clock: on a real one a thread held for a millisecond between two calls turns the deadlines round.
+  // On a virtual clock: on a real one a thread held for a millisecond between two calls turns the
+  // deadlines round.
   h::testing::simulate(1, support::one_loop(), [&log]() -> h::task<> {
     std::vector<h::task_handle<>> all;
     for (int ms : {3, 1, 2, 1})

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Structured programs at random: what nests in what, how long each part lasts, and how it takes a cancellation.
+// Structured programs at random: what nests in what, how long each part lasts, and how it takes a
+// cancellation.
 //
-// A program is a tree. Its leaves wait; its inner nodes are the verbs that start, limit, join and cancel what is below them. Equal
-// numbers make equal programs. support/random_reference.h says what a program has to do, support/random_run.h runs it on heddle.
+// A program is a tree. Its leaves wait; its inner nodes are the verbs that start, limit, join and
+// cancel what is below them. Equal numbers make equal programs. support/random_reference.h says
+// what a program has to do, support/random_run.h runs it on heddle.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +77,8 @@ class dice {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return static_cast<std::uint32_t>(((z ^ (z >> 31)) >> 32) * bound >> 32);
   }
-  /// A time that no other is likely to equal: from 10 s to 3 years, so that a few microseconds of work do not matter.
+  /// A time that no other is likely to equal: from 10 s to 3 years, so that a few microseconds of
+  /// work do not matter.
   moment lasts() noexcept {
     return 10 * second + (static_cast<moment>(below(100'000'000)) * second) + below(1'000'000'000);
   }
@@ -84,7 +87,8 @@ class dice {
   std::uint64_t state_;
 };
 
-/// Makes a program of some ten nodes. `crowded`: everything happens within a few milliseconds, much of it at the same moment.
+/// Makes a program of some ten nodes. `crowded`: everything happens within a few milliseconds, much
+/// of it at the same moment.
 class generator {
  public:
   explicit generator(std::uint64_t seed, bool crowded = false) : dice_(seed), crowded_(crowded) {}
@@ -103,7 +107,8 @@ class generator {
  private:
   std::unique_ptr<node> fresh(verb v) {
     auto n = std::make_unique<node>();
-    // What swallows the one cancellation of a group may then wait for ever, and does in asyncio as well.
+    // What swallows the one cancellation of a group may then wait for ever, and does in asyncio as
+    // well.
     n->what = crowded_ && v == verb::swallows ? verb::nap : v;
     n->id = next_id_++;
     n->flavour = dice_.below(1u << 16);

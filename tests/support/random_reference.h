@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What a random program has to do: when each part ends, and how.
 //
-// The moments of a program are far from each other, so its course does not depend on the schedule. The reference computes it by recursion:
-// what a part does follows from when it begins and from the moments at which what is around it cancels it. Where one child decides about
-// its siblings (a failure cancels them) it looks first what each would do alone; the first decision is then known, and
-// those that are still there get that cancellation as well.
+// The moments of a program are far from each other, so its course does not depend on the schedule.
+// The reference computes it by recursion: what a part does follows from when it begins and from the
+// moments at which what is around it cancels it. Where one child decides about its siblings (a
+// failure cancels them) it looks first what each would do alone; the first decision is then known,
+// and those that are still there get that cancellation as well.
 #pragma once
 
 #include "support/random_program.h"
@@ -47,7 +48,8 @@ class reference {
 
   [[nodiscard]] ending end() const noexcept { return end_; }
   [[nodiscard]] const course& of(int id) const { return courses_[static_cast<std::size_t>(id)]; }
-  /// Two things happen so close to each other that the schedule decides; or the promise leaves open what happens.
+  /// Two things happen so close to each other that the schedule decides; or the promise leaves open
+  /// what happens.
   [[nodiscard]] bool is_open() const noexcept { return open_; }
 
  private:
@@ -125,7 +127,8 @@ class reference {
     return {begin, how::value};
   }
 
-  // The first failure, a cancelled child included, cancels those that are still there; the join waits for all.
+  // The first failure, a cancelled child included, cancels those that are still there; the join
+  // waits for all.
   ending fork(const node& n, moment begin, const moments& cancels) {
     const auto known = abandoned_.size();
     moment failed = never;
@@ -156,7 +159,8 @@ class reference {
     }
     all.was = error != how::value ? error : cancelled ? how::cancelled : how::value;
     if (failed < all.at) abandoned_.push_back({true, failed, all});
-    // Cancelled, and no child says so: whether the join throws or the next wait does is not promised.
+    // Cancelled, and no child says so: whether the join throws or the next wait does is not
+    // promised.
     if (any_within(cancels, begin, all.at) && all.was != how::cancelled) open_ = true;
     return all;
   }
@@ -227,7 +231,8 @@ class reference {
     const auto e = run(body, begin, with(cancels, deadline));
     if (e.was != how::cancelled) return e;
     if (!any_within(cancels, begin, e.at)) return {e.at, how::timed_out};
-    // An enclosing limit that passes during the clean-up: the first due throws. Anybody else's cancellation gets out.
+    // An enclosing limit that passes during the clean-up: the first due throws. Anybody else's
+    // cancellation gets out.
     if (any_within(cancels, deadline, e.at)) open_ = true;
     return {e.at, how::cancelled};
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs a random program (support/random_program.h) on heddle, and compares its course with that of the reference.
+// Runs a random program (support/random_program.h) on heddle, and compares its course with that of
+// the reference.
 #pragma once
 
 #include "support/random_program.h"
@@ -103,7 +104,8 @@ class performance {
     for (std::size_t id = 0; id < courses_.size(); ++id) {
       const auto& right = expected.of(static_cast<int>(id));
       const auto& got = courses_[id];
-      // What was left behind, a shielded task or one of a gather that failed, is cancelled when the runtime ends.
+      // What was left behind, a shielded task or one of a gather that failed, is cancelled when the
+      // runtime ends.
       if (!right.ran || right.end.at >= end.at) continue;
       const auto name = "part " + std::to_string(id);
       if (!got.ran) differs(name + " did not run");
@@ -151,7 +153,8 @@ class performance {
     }
   }
 
-  /// What was left behind is cancelled, again and again: a part that swallows the one cancellation of the runtime's end may then wait for ever.
+  /// What was left behind is cancelled, again and again: a part that swallows the one cancellation
+  /// of the runtime's end may then wait for ever.
   static h::task<> clear_up() {
     for (int rounds = 0; rounds < 24; ++rounds) {
       const auto self = h::current_task();
@@ -358,8 +361,8 @@ void simulate(std::uint64_t number, const program& p, Judge judge) {
   judge(*run);
 }
 
-/// Runs program `number` under the schedule of the same number. False: the promises leave open what it does, and only its end is looked
-/// at. Throws where it does otherwise than it should.
+/// Runs program `number` under the schedule of the same number. False: the promises leave open what
+/// it does, and only its end is looked at. Throws where it does otherwise than it should.
 inline bool try_program(std::uint64_t number) {
   const program p = generator(number).make();
   const reference expected(p);
@@ -370,7 +373,8 @@ inline bool try_program(std::uint64_t number) {
   return !expected.is_open();
 }
 
-/// The same for a crowded program, of which no reference says what it does: what began has ended, and no request is lost.
+/// The same for a crowded program, of which no reference says what it does: what began has ended,
+/// and no request is lost.
 inline void try_crowded(std::uint64_t number) {
   const program p = generator(number, true).make();
   simulate(number, p, [](const performance&) {});

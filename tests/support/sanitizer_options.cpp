@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The sanitizers' settings, compiled in, so that a test run by hand behaves as under ctest.
 
-// Debian's symbolizer carries its version in its name, so the sanitizers do not find it by themselves.
+// Debian's symbolizer carries its version in its name, so the sanitizers do not find it by
+// themselves.
 #define HEDDLE_SYMBOLIZER "external_symbolizer_path=/usr/lib/llvm-19/bin/llvm-symbolizer"
 
 extern "C" const char* __asan_default_options() {
@@ -10,8 +11,9 @@ extern "C" const char* __asan_default_options() {
 
 extern "C" const char* __ubsan_default_options() { return "print_stacktrace=1:" HEDDLE_SYMBOLIZER; }
 
-// An exception object is freed by libstdc++, which is not instrumented: its count of the std::exception_ptrs that share the object is an
-// atomic that ThreadSanitizer does not see, so it takes the last release for a race with the reads before the others.
+// An exception object is freed by libstdc++, which is not instrumented: its count of the
+// std::exception_ptrs that share the object is an atomic that ThreadSanitizer does not see, so it
+// takes the last release for a race with the reads before the others.
 extern "C" const char* __tsan_default_suppressions() {
   return "race:std::runtime_error::~runtime_error\nrace:std::logic_error::~logic_error\n"
          "race:std::__exception_ptr::exception_ptr::_M_release\n";

@@ -13,13 +13,15 @@
 
 namespace simulated {
 
-/// So many seeds, or as many as HEDDLE_SEEDS asks for (tools/nightly does); fewer where a step costs ten times as much.
+/// So many seeds, or as many as HEDDLE_SEEDS asks for (tools/nightly does); fewer where a step
+/// costs ten times as much.
 inline std::uint64_t seeds(std::uint64_t n) {
   if (const char* asked = std::getenv("HEDDLE_SEEDS")) n = std::strtoull(asked, nullptr, 10);
   return HEDDLE_ASAN || HEDDLE_TSAN ? n / 20 : n;
 }
 
-/// A condition that holds whatever the schedule; what it throws ends the simulation, whose seed is then known.
+/// A condition that holds whatever the schedule; what it throws ends the simulation, whose seed is
+/// then known.
 inline void require(bool holds, const char* what) {
   if (!holds) throw std::logic_error(what);
 }

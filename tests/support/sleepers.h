@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The protocol LOOK-TWICE of idle.h, in the steps that search.cpp takes, over the real idle_set: whatever is sent while loops search, give up
-// and fall asleep is taken. Under real threads in sched/idle_stress.cpp, in every order of its atomic operations that a seed draws in
-// sched/idle_simulate.cpp; with a planted fault in one step or another, an item must be found that lies there while everybody sleeps.
+// The protocol LOOK-TWICE of idle.h, in the steps that search.cpp takes, over the real idle_set:
+// whatever is sent while loops search, give up and fall asleep is taken. Under real threads in
+// sched/idle_stress.cpp, in every order of its atomic operations that a seed draws in
+// sched/idle_simulate.cpp; with a planted fault in one step or another, an item must be found that
+// lies there while everybody sleeps.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -32,7 +34,8 @@ struct looks_once : looks_twice {
 struct trusts_the_other_searchers : looks_twice {
   static constexpr bool shared = false;
 };
-/// One that was refused as a searcher leaves what was sent to those who search, whether or not there still are any when it is asleep.
+/// One that was refused as a searcher leaves what was sent to those who search, whether or not
+/// there still are any when it is asleep.
 struct trusts_a_refusal : looks_twice {
   static constexpr bool doubts = false;
 };
@@ -82,7 +85,8 @@ class dormitory {
     typename World::bell bell;
   };
 
-  // What is sent is counted by a seq_cst read-modify-write and the sender looks afterwards, as in worker::send_pinned and send_movable.
+  // What is sent is counted by a seq_cst read-modify-write and the sender looks afterwards, as in
+  // worker::send_pinned and send_movable.
   void send_one(std::uint32_t where) {
     sent_.fetch_add(1, seq_cst);
     if (where < all_.size()) {
@@ -170,8 +174,9 @@ class dormitory {
     taken_.fetch_add(1, seq_cst);
   }
 
-  /// Nobody is awake, and no bell is on its way to anybody: nothing changes any more unless somebody sends. Read in this order, since one who
-  /// is woken lowers `blocked` first and `rung` last.
+  /// Nobody is awake, and no bell is on its way to anybody: nothing changes any more unless
+  /// somebody sends. Read in this order, since one who is woken lowers `blocked` first and `rung`
+  /// last.
   [[nodiscard]] bool all_sleep() const {
     const auto before = awakenings_.load(seq_cst);
     for (auto& s : all_)

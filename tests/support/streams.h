@@ -26,8 +26,8 @@ inline heddle::task<std::size_t> swallow(heddle::stream_reader& r) {
 inline heddle::task<std::size_t> fill_up(heddle::stream_writer& w) {
   const std::string block(256 * 1024, 'f');
   std::size_t written = 0;
-  // The kernel takes no more when what is pending stays the same for a long time: two hundred looks, since the thread that writes, or
-  // the peer's end in the kernel, may be held for a while.
+  // The kernel takes no more when what is pending stays the same for a long time: two hundred
+  // looks, since the thread that writes, or the peer's end in the kernel, may be held for a while.
   for (int same = 0; same < 200;) {
     if (w.buffered() < 4 * block.size()) {
       w.write(block);

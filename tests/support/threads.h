@@ -21,8 +21,9 @@ class gate {
   std::atomic<bool> open_{false};
 };
 
-/// Waits in a foreign thread, at most half a minute or so; says whether it came. It sleeps between looks, since a foreign thread has no loop
-/// to yield to, and what it waits for is done by threads that want the processor.
+/// Waits in a foreign thread, at most half a minute or so; says whether it came. It sleeps between
+/// looks, since a foreign thread has no loop to yield to, and what it waits for is done by threads
+/// that want the processor.
 template <class F>
 bool comes(F condition) {
   for (int i = 0; i < 300'000 && !condition(); ++i)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What all tests share: waiting for what others do, writing down what happened, and fewer rounds under a sanitizer.
+// What all tests share: waiting for what others do, writing down what happened, and fewer rounds
+// under a sanitizer.
 #pragma once
 
 #include <heddle/core/base/config.h>

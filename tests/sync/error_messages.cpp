@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Errors that teach: who uses a primitive wrongly is named, with the source line where the task was created.
+// Errors that teach: who uses a primitive wrongly is named, with the source line where the task was
+// created.
 #include "sync/support.h"
 
 #include <heddle/sync/condition.h>
@@ -18,7 +19,8 @@ bool says(const std::string& message, const std::string& what) {
   return message.find(what) != std::string::npos;
 }
 
-/// Runs `mistake` as a task "the culprit": its `Error` says `what`, and names the task and the line of its creation.
+/// Runs `mistake` as a task "the culprit": its `Error` says `what`, and names the task and the line
+/// of its creation.
 template <class Error, class F>
 void expect_blame(const std::string& what, F mistake) {
   std::string message;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Structured programs at random: forks, groups, gathers, time-outs, shields, generators, futures and locks in each other. For each, a
-// reference says when every part ends and how; support/random_reference.h.
+// Structured programs at random: forks, groups, gathers, time-outs, shields, generators, futures
+// and locks in each other. For each, a reference says when every part ends and how;
+// support/random_reference.h.
 #include "support/random_run.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The primitives under simulation: cancelling against waking, ten thousand seeds each; and faults that must be found.
+// The primitives under simulation: cancelling against waking, ten thousand seeds each; and faults
+// that must be found.
 #include "support/simulated.h"
 
 #include <heddle/core/base/thread_state.h>
@@ -64,7 +65,8 @@ h::task<> enter(Mutex& m, shared_counter& c) {
   m.unlock();
 }
 
-/// A mutex on core's wait queue. `forgets`: one who is cancelled after the lock was handed to him keeps it for ever.
+/// A mutex on core's wait queue. `forgets`: one who is cancelled after the lock was handed to him
+/// keeps it for ever.
 template <bool forgets>
 class small_mutex {
   struct locking {
@@ -186,7 +188,8 @@ TEST(PlantedFaults, AMutexThatForgetsACancelledWaiterIsFound) {
 
 // ------------------------------------------------------------------- queue
 
-/// A queue whose getters are woken to look. `drops`: one who is cancelled after he was woken tells nobody.
+/// A queue whose getters are woken to look. `drops`: one who is cancelled after he was woken tells
+/// nobody.
 template <bool drops>
 class small_queue {
   struct looking final : d::queue_waiter {

@@ -339,8 +339,9 @@ class forgetful_latch {
   simple_event<false> open_;
 };
 
-/// Tasks and a foreign thread count down while those who wait are cancelled. Nobody goes on before the last count; then everybody does, and
-/// the latch may go although the last one who counted has not left it.
+/// Tasks and a foreign thread count down while those who wait are cancelled. Nobody goes on before
+/// the last count; then everybody does, and the latch may go although the last one who counted has
+/// not left it.
 template <class Latch>
 h::task<verdict> check_latch(std::uint64_t seed, h::duration patience) {
   constexpr int tasks = 4;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // What works inside http::server: what its connections share. Not a public header.
 #pragma once
 

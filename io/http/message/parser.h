@@ -184,8 +184,8 @@ class request_parser : public detail::parser_core {
 
 /// Takes responses from a byte stream, one at a time, for a client. Interim responses (1xx, but not
 /// 101) are skipped, as many as limits::interim_answers says. Folded fields are unfolded (RFC 9112,
-/// 5.2), unless they tell where the body ends. Refused besides: any transfer coding but chunked, and
-/// what exceeds the limits.
+/// 5.2), unless they tell where the body ends. Refused besides: any transfer coding but chunked,
+/// and what exceeds the limits.
 class response_parser : public detail::parser_core {
  public:
   explicit response_parser(const limits& l = {}) noexcept;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // The connections that a session keeps between requests. Not a public header.
 #pragma once
 

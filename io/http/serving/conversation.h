@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // One connection of http::server: what it has read, answered and not sent yet. Not a public header.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // Handlers by path and method. Not a public header.
 #pragma once
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Internal to io.
 // The watch over the connections of one server: their deadlines, and whether clients are still
 // there. Not a public header.
 //
