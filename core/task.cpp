@@ -23,7 +23,8 @@ drops_unstarted::~drops_unstarted() { this_thread().drops_unstarted = outside_; 
 
 void drop_never_awaited(promise_base& frame) noexcept {
   if (!this_thread().drops_unstarted)
-    tell_never_awaited(std::bit_cast<std::source_location>(frame.record));
+    tell_never_awaited(
+        std::bit_cast<std::source_location>(frame.record - promise_base::unawaited_tag));
   const drops_unstarted silently;
   frame.handle().destroy();
 }

@@ -40,11 +40,12 @@ struct frame_end {
 // is asked on the way to a wait.
 struct promise_base {
   std::coroutine_handle<> continuation;  // the frame that awaits this one; none for roots
-  std::uintptr_t record =
-      0;  // until it is awaited or given away: where it stands (std::source_location)
+  // Until it is awaited or given away: where it stands (std::source_location), with unawaited_tag.
+  std::uintptr_t record = 0;
   frame_end* end = nullptr;  // nullptr: a plain call
 
   static constexpr std::uintptr_t strand_tag = 1;
+  static constexpr std::uintptr_t unawaited_tag = 2;
 
   static void* operator new(std::size_t bytes) { return frame_allocate(bytes); }
   static void operator delete(void* frame, std::size_t bytes) noexcept { frame_free(frame, bytes); }
@@ -262,7 +263,7 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
     }
     return *this;
   }
-  ~task() { drop(); }
+  HEDDLE_INLINE ~task() { drop(); }
 
   /// False: moved from, or default-constructed.
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(frame_); }
@@ -298,12 +299,11 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
     T await_resume() { return child.promise().result.take(); }
   };
 
-  // Who looks whether it was awaited pays a load and a branch.
-  void drop() noexcept {
+  // A test of one bit, which an awaited task no longer has.
+  HEDDLE_INLINE void drop() noexcept {
     if (!frame_) return;
-    auto& p = frame_.promise();
-    if (!p.continuation && !p.end) [[unlikely]]
-      detail::drop_never_awaited(p);
+    if (frame_.promise().record & detail::promise_base::unawaited_tag) [[unlikely]]
+      detail::drop_never_awaited(frame_.promise());
     else
       frame_.destroy();
   }
@@ -322,16 +322,16 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
 namespace detail {
 template <class T>
 task<T> task_promise<T>::get_return_object(std::source_location made) noexcept {
-  record = std::bit_cast<std::uintptr_t>(made);
+  record = std::bit_cast<std::uintptr_t>(made) + unawaited_tag;
   return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 template <class T>
 task<T&> task_promise<T&>::get_return_object(std::source_location made) noexcept {
-  record = std::bit_cast<std::uintptr_t>(made);
+  record = std::bit_cast<std::uintptr_t>(made) + unawaited_tag;
   return task<T&>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 inline task<void> task_promise<void>::get_return_object(std::source_location made) noexcept {
-  record = std::bit_cast<std::uintptr_t>(made);
+  record = std::bit_cast<std::uintptr_t>(made) + unawaited_tag;
   return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 

@@ -56,6 +56,7 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
   // The last reference to a dropped gather holds the results of the other children. Their
   // destructors are the user's, so none of them runs under the joiner lock of the child that ends
   // here.
+  if (unref_unless_last()) return;
   todo.afterwards(n, [](join_node& fired) noexcept { static_cast<node&>(fired).owner->unref(); });
 }
 
@@ -107,9 +108,8 @@ std::uint16_t runtime_number_here() {
 
 void throw_gather_cancelled() { throw cancelled_error(); }
 
-void gather_once::check() {
-  if (std::exchange(awaited_, true))
-    throw_usage("co_await of a gathering that was awaited before: its results were moved out");
+void gather_once::refuse() {
+  throw_usage("co_await of a gathering that was awaited before: its results were moved out");
 }
 
 }  // namespace heddle::detail

@@ -116,9 +116,14 @@ std::uint16_t runtime_number_here();
 /// A gathering moves results out when it is awaited: so that is done once.
 class gather_once {
  public:
-  void check();
+  void check() {
+    if (std::exchange(awaited_, true)) [[unlikely]]
+      refuse();
+  }
 
  private:
+  [[noreturn]] HEDDLE_COLD static void refuse();
+
   bool awaited_ = false;
 };
 

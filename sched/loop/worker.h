@@ -141,7 +141,7 @@ class worker final : public loop {
   /// From anybody: `item` runs on this loop.
   void deliver(work item) noexcept;
   /// The task goes behind all others that are ready here. Owner only.
-  void push_back(task_record& t) noexcept {
+  HEDDLE_INLINE void push_back(task_record& t) noexcept {
     if (alone_ || t.is_pinned())
       push_local(work(t));
     else
@@ -192,11 +192,11 @@ class worker final : public loop {
   fork_state& forks() noexcept { return forks_; }
 
  private:
-  void push_local(work item) noexcept {
+  HEDDLE_INLINE void push_local(work item) noexcept {
     if (!local_.try_push(item.bits())) [[unlikely]]
       short_.push(item);
   }
-  void push_ready(task_record& t) noexcept {
+  HEDDLE_INLINE void push_ready(task_record& t) noexcept {
     if (!ready_.try_push(&t)) [[unlikely]]
       short_.push(work(t));
   }
