@@ -9,7 +9,7 @@
 #include <heddle/sched/loop/driver.h>
 #include <heddle/sched/loop/timers.h>
 #include <heddle/sched/loop/work.h>
-#include <heddle/sched/runtime/handler.h>
+#include <heddle/sched/loop/handler.h>
 
 #include <tuple>
 #include <type_traits>

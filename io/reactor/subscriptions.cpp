@@ -5,7 +5,7 @@
 #include <heddle/io/reactor/reactor.h>
 #include <heddle/io/signals/signal_place.h>
 #include <heddle/sched/loop.h>
-#include <heddle/sched/runtime/handler.h>
+#include <heddle/sched/loop/handler.h>
 
 #include <poll.h>
 

@@ -6,7 +6,7 @@
 #include <heddle/core/base/owned.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/record/task_record.h>
-#include <heddle/sched/runtime/handler.h>
+#include <heddle/sched/loop/handler.h>
 
 #include <string>
 

@@ -7,6 +7,7 @@
 #include <heddle/sched/loop/worker.h>
 #include <heddle/sched/runtime/generators.h>
 #include <heddle/sched/runtime/interrupt.h>
+#include <heddle/sched/runtime/registry.h>
 #include <heddle/sched/runtime/reports.h>
 #include <heddle/sched/runtime/services.h>
 #include <heddle/sched/runtime/thread_pool.h>
@@ -215,22 +216,12 @@ class runtime_state {
   atomic<std::size_t> unsealed_{0};
 };
 
-/// Runtimes by number, for those who may come late: calls `f` with it while it is kept alive; false
-/// if it is gone.
-bool with_runtime(runtime_number number, void (*f)(runtime_state&, void*), void* argument) noexcept;
-/// The same for the runtime of a task, which may have ended.
-bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),
-                     void* argument) noexcept;
-
 /// What a report says, where nothing may throw. When memory is too short for `message` the report
 /// says "out of memory", and has the error.
 [[nodiscard]] error_context context_of(const char* message, std::exception_ptr error = {}) noexcept;
 
 /// Reports to the exception handler of runtime `number`; a line on stderr if that is gone.
 void report_to(runtime_number number, const error_context& what) noexcept;
-
-/// As if `n` more runtimes had been made and had ended: for tests of numbers that come round.
-void skip_runtime_numbers(std::uint32_t n) noexcept;
 
 /// The runtime of the calling loop, or nullptr.
 HEDDLE_NOINLINE runtime_state* this_runtime() noexcept;
