@@ -46,6 +46,7 @@
 #include <heddle/core/base/atomic.h>
 #include <heddle/core/base/spin_lock.h>
 #include <heddle/sched/loop/asymmetric_fence.h>
+#include <heddle/sched/loop/policy.h>
 #include <heddle/sched/loop/steal_result.h>
 
 #include <cstddef>
@@ -312,9 +313,9 @@ bool deque<T>::expose() noexcept {
   if (heavy_fence()) {  // pairs with pop() and enter()
     // The owner's sections are a few instructions long; but it may have been preempted in one.
     unsigned looks = 0;
-    while (busy_.load(acquire) != 0 && ++looks < 1000) cpu_relax();
+    while (busy_.load(acquire) != 0 && ++looks < policy::looks_at_a_busy_owner) cpu_relax();
     const auto b = bottom_.load(acquire);  // pairs with push()
-    any = looks < 1000 && b > split_.load(relaxed);
+    any = looks < policy::looks_at_a_busy_owner && b > split_.load(relaxed);
     if (any) split_.store(b, release);  // pairs with steal()
   } else {
     unfenced_.store(true, relaxed);

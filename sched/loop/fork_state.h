@@ -6,19 +6,15 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/loop/deque.h>
+#include <heddle/sched/loop/policy.h>
 
 namespace heddle::detail {
 
 extern template class deque<promise_base*>;
 
 struct fork_state {
-  /// So long, and control goes back to the loop, that timers, I/O and what is ready get their turn.
-  static constexpr duration turn = std::chrono::microseconds(50);
-  /// That many of the smallest forks.
-  static constexpr std::uint32_t most_per_turn = 2048;
-
   deque<promise_base*> strands;
-  std::uint32_t per_turn = 64;  // forks; follows how long turns take (adapt)
+  std::uint32_t per_turn = policy::first_forks_a_turn;  // follows how long turns take (adapt)
   std::uint32_t budget = per_turn;
   const atomic<std::uint32_t>* hungry = nullptr;  // not 0: loops sleep that could steal
   bool turn_over = false;  // the budget is spent: the loop looks at timers and I/O first

@@ -20,6 +20,7 @@
 
 #include <heddle/core/base/assert.h>
 #include <heddle/core/base/atomic.h>
+#include <heddle/sched/loop/policy.h>
 #include <heddle/sched/loop/steal_result.h>
 
 #include <cstddef>
@@ -79,8 +80,9 @@ class run_queue {
   /// A thief: takes half (rounded up, at most `most`) of `*this`; the first is returned through
   /// `first`, the rest pushed to `into`, which is the thief's own queue. Never more than that has
   /// room for: what was taken must not be lost for lack of memory.
-  steal_result steal_half(run_queue& into, T& first, std::size_t most = 128) noexcept {
-    constexpr std::size_t at_once = 128;
+  steal_result steal_half(run_queue& into, T& first,
+                          std::size_t most = policy::most_stolen) noexcept {
+    constexpr std::size_t at_once = policy::most_stolen;
     T copied[at_once];
     auto h = head_.load(acquire);
     const auto t = tail_.load(acquire);  // pairs with push()

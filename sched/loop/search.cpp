@@ -2,6 +2,7 @@
 // A loop without work of its own: it searches, it sleeps, it looks after loops that are hogged; and
 // whom a loop with work wakes.
 #include <heddle/core/checked.h>
+#include <heddle/sched/loop/policy.h>
 #include <heddle/sched/loop/worker.h>
 #include <heddle/sched/runtime/runtime_state.h>
 
@@ -9,22 +10,8 @@
 #include <utility>
 
 namespace heddle::detail {
-namespace {
 
-constexpr duration watch_every = std::chrono::milliseconds(1);
-constexpr duration watcher_naps = std::chrono::milliseconds(2);
-constexpr duration watch_lingers = std::chrono::milliseconds(20);
-constexpr unsigned most_watchers =
-    2;  // parked loops that nap; two, so that one may leave without waking another
-constexpr unsigned most_spins =
-    12;  // rounds of searching before parking, when that has paid lately: some 15 us
-constexpr duration spin_would_do = std::chrono::microseconds(30);
-constexpr unsigned lone_looks = 3;          // rounds more for what was left to its owner
-constexpr unsigned most_lone_skips = 1023;  // lone pushes that wake nobody, when that was in vain
-constexpr unsigned most_glances = 16;       // at others, before it counts as a searcher
-constexpr std::size_t tasks_for_one = 16;   // as many are worth one more wake-up
-
-}  // namespace
+using namespace policy;
 
 // ------------------------------------------------------------------ policy
 
@@ -37,7 +24,7 @@ worker::search_result worker::search() {
       if (spin_ < 2) return search_result::refused;
       spin_ /= 2;  // as after a search in vain: others search now, and we look at nothing of theirs
       noted(happening::spun);
-      for (int i = 0; i < 64; ++i) cpu_relax();
+      for (unsigned i = 0; i < pauses_of_the_refused; ++i) cpu_relax();
       return search_result::found;
     }
     searching_ = true;
@@ -59,7 +46,7 @@ worker::search_result worker::search() {
     if (!found && left_alone_ && round == last && more != 0) --more, ++last;
     if (!found && round < last) {
       noted(happening::spun);
-      for (int i = 0; i < 16; ++i) cpu_relax();
+      for (unsigned i = 0; i < pauses_between_rounds; ++i) cpu_relax();
     }
   }
   if (!found) found = steal_what_is_private(strand);

@@ -3,6 +3,7 @@
 
 #include <heddle/core/base/thread_state.h>
 #include <heddle/sched/loop/join_block.h>
+#include <heddle/sched/loop/policy.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/runtime/spawn.h>
 
@@ -12,12 +13,10 @@
 #include <string>
 
 namespace heddle::detail {
-namespace {
 
-constexpr std::uint64_t fair_every = 61;  // steps between looks at inboxes, timers and the reactor
-constexpr duration poll_every = std::chrono::microseconds(50);
-constexpr std::size_t queue_turn = 256;  // steps from the queues between two turns of forks
-constexpr unsigned slot_cap = 16;        // how often in a row the slot may jump the queue
+using namespace policy;
+
+namespace {
 
 void report_slow(runtime_state& s, const any_task& task, const callback_handle& callback,
                  const std::string& what, duration took) noexcept {
@@ -370,13 +369,13 @@ bool worker::drain_inboxes() {
     any = true;
   }
   // A bounded number at a time: what waits behind can be taken by others.
-  for (int i = 0; i < 64; ++i) {
+  for (unsigned i = 0; i < inbox_batch; ++i) {
     task_record* t = movable_.pop();
     if (!t) break;
     push_back(*t);
     any = true;
   }
-  for (int i = 0; i < 16; ++i) {
+  for (unsigned i = 0; i < injection_batch; ++i) {
     task_record* t = state_->injection.pop();
     if (!t) break;
     push_back(*t);

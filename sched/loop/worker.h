@@ -1,6 +1,29 @@
 // SPDX-License-Identifier: MIT
 // Internal to sched.
 // A loop from inside. Not a public header.
+//
+// What runs next is decided in the places of this list and nowhere else. They stand in the order in
+// which a task comes to them. Their numbers stand in policy.h.
+//   launch (spawn.h)            a new task goes to the end of its creator's queue, or to its loop
+//   worker::schedule            which queue of which loop a task enters that became ready
+//   worker::send_movable        a movable task from a foreign thread: which loop is woken for it
+//   reschedule, give_way        a task that hands the processor over goes to the end of its queue
+//   step_took_long (budget.h)   when a task that never waits has to do so
+//   worker::run_first_step      an eager task runs within create_task
+//   worker::run_awaited         an awaited child that would come next runs within the await
+//   join_block                  protocol FORK: which child follows a fork, or the end of a child
+//   worker::take_turns          a loop's round: a step, else a look, else a search, else sleep
+//   worker::run_next            in which order the loop serves its own queues
+//   worker::housekeep           when inboxes, reactor and timers come between two steps
+//   worker::drain_inboxes       how much is taken out of the inboxes at once
+//   timers::expire              which timer is next: the earliest, of equal ones that armed first
+//   worker::search, glance      which loops a loop without work looks at, and for how long
+//   worker::steal_from          what a thief takes: a strand, half of the run queue, or an inbox's
+//   worker::leave_alone         which task a thief leaves to its loop at the first look
+//   worker::look_for_sleepers   whether a push wakes a sleeping loop
+//   idle_set                    LOOK-TWICE and TREE: which sleepers are woken, and how many
+//   worker::park                how long a loop without work sleeps
+//   worker::rescue_if_hogged    what is taken from a loop that is hogged
 #pragma once
 
 #include <heddle/core/base/random.h>
@@ -201,10 +224,6 @@ class worker final : public loop {
       short_.push(work(t));
   }
   HEDDLE_COLD void take_what_was_short() noexcept;
-
-  /// Between two looks at loops that are hogged.
-  static constexpr duration watch_hogged_every = std::chrono::microseconds(250);
-  static constexpr unsigned watch_window = 16;  // so many others a look
 
   enum class sleep_state : std::uint32_t { awake, parked, notified };
 
