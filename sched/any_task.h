@@ -79,8 +79,5 @@ HEDDLE_NOINLINE any_task current_task() noexcept;
 /// All tasks of the calling loop's runtime that have not ended, the caller included. Cost: a look
 /// at every record there is. Throws no_running_loop.
 std::vector<any_task> all_tasks();
-/// Those of `r`, from any thread, which may be none of its loops. They may end at any moment; none
-/// once `r` is closed.
-std::vector<any_task> all_tasks(const class runtime& r);
 
 }  // namespace heddle

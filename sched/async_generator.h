@@ -6,6 +6,7 @@
 #include <heddle/core/memory/memory.h>
 #include <heddle/core/record/context_slot.h>
 #include <heddle/core/task.h>
+#include <heddle/sched/runtime/generator_registry.h>
 
 #include <concepts>
 #include <coroutine>
@@ -44,16 +45,9 @@ enum class generator_phase : std::uint8_t { fresh, suspended, running, closing, 
 // Who may touch what:
 //   phase_ anyone, atomically; whoever moves it to running or closing owns all below until it is
 //   moved on
-//   refs_ the handle's, a closer's, and the list's while it is listed; who drops the last destroys
-//   the frame
-//   prev_ next_ listed_   under the lock of its list (registry of the runtime, generators.h)
-class generator_base : public promise_base {
+//   what listed_generator says of the rest (generator_registry.h)
+class generator_base : public listed_generator {
  public:
-  void ref() noexcept { refs_.fetch_add(1, relaxed); }
-  void unref() noexcept {
-    if (refs_.fetch_sub(1, acq_rel) == 1) destroy();
-  }
-
   /// Before it is resumed for a value. False: it has ended. Throws usage_error if a task is in it
   /// already.
   [[nodiscard]] bool enter(promise_base& caller, std::coroutine_handle<> at) {
@@ -122,9 +116,6 @@ class generator_base : public promise_base {
   ~generator_base() = default;
 
  private:
-  friend class generator_registry;
-  friend class generator_chain;
-
   void called_by(promise_base& caller, std::coroutine_handle<> at) noexcept {
     continuation = at;
     record = caller.record;
@@ -138,19 +129,13 @@ class generator_base : public promise_base {
   }
   HEDDLE_COLD bool enter_slow(generator_phase was, promise_base& caller);
   void unlist() noexcept;
-  void destroy() noexcept;
   void let_go_now() noexcept;
 
   atomic<generator_phase> phase_{generator_phase::fresh};
   bool exits_ = false;
   bool yielded_ = false;
-  bool listed_ = false;
   atomic<runtime_number> runtime_{0};  // 0: not listed
-  std::uint16_t list_ = 0;
-  atomic<std::uint32_t> refs_{1};
-  generator_base* prev_ = nullptr;
-  generator_base* next_ = nullptr;
-  generator_base* later_ = nullptr;  // of the thread that lets it go: see let_go()
+  generator_base* later_ = nullptr;    // of the thread that lets it go: see let_go()
   std::exception_ptr error_;
 };
 
@@ -234,6 +219,9 @@ class generator_next {
 
 /// Closes what aclose() was called for.
 task<> close_generator(generator_ref g);
+/// Closes all of these, which nobody else will, at the same time, and reports what their cleanups
+/// throw.
+task<> close_generators(generator_chain all);
 
 }  // namespace detail
 

@@ -7,10 +7,13 @@
 #include <heddle/core/errors.h>
 #include <heddle/core/memory/memory.h>
 #include <heddle/sched/loop/driver.h>
+#include <heddle/sched/loop/handler.h>
 #include <heddle/sched/loop/timers.h>
 #include <heddle/sched/loop/work.h>
-#include <heddle/sched/loop/handler.h>
+#include <heddle/sched/runtime/timed_callback.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -158,13 +161,35 @@ class loop : public detail::executor {
   ~loop() = default;
 
  private:
-  callback_handle post(detail::callback* c);
-  callback_handle post_at(detail::timed_callback* c, time_point when);
-  void subscribe(detail::occasion when, int number, detail::counted_ptr<detail::handler> what);
-  bool unsubscribe(detail::occasion when, int number);
+  // By the loop behind this face (loop/worker.h).
+  virtual callback_handle post(detail::callback* c) = 0;
+  virtual callback_handle post_at(detail::timed_callback* c, time_point when) = 0;
+  virtual void subscribe(detail::occasion when, int number,
+                         detail::counted_ptr<detail::handler> what) = 0;
+  virtual bool unsubscribe(detail::occasion when, int number) = 0;
 
   runtime* owner_;
   unsigned index_;
+};
+
+/// What one loop did since it was started. Each has one writer; a reader sees each whole, not all
+/// of one instant.
+struct loop_stats {
+  unsigned id = 0;
+  std::uint64_t run = 0;        // steps of tasks and callbacks
+  std::uint64_t stolen = 0;     // tasks and strands taken from other loops
+  std::uint64_t parked = 0;     // times it went to sleep
+  std::uint64_t woken = 0;      // times another thread woke it
+  std::uint64_t polls = 0;      // looks at the reactor
+  std::uint64_t io_events = 0;  // events found there
+  std::uint64_t rescues = 0;    // looks at other loops' reactors and timers while they were hogged
+  std::uint64_t created = 0;    // tasks made here
+  std::uint64_t finished = 0;   // tasks ended here
+  std::uint64_t busy_ns = 0;    // time not spent parked
+  std::size_t queue = 0;        // tasks ready to run
+  std::size_t forks = 0;        // strands ready to run
+  std::size_t inbox = 0;        // 1 if something waits there
+  std::size_t timers = 0;       // timers armed
 };
 
 /// The loop that runs the caller. Throws no_running_loop outside of tasks and callbacks.

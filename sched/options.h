@@ -66,26 +66,6 @@ struct options {
   std::function<void(task_options&)> task_factory = {};
 };
 
-/// What one loop did since it was started. Each has one writer; a reader sees each whole, not all
-/// of one instant.
-struct loop_stats {
-  unsigned id = 0;
-  std::uint64_t run = 0;        // steps of tasks and callbacks
-  std::uint64_t stolen = 0;     // tasks and strands taken from other loops
-  std::uint64_t parked = 0;     // times it went to sleep
-  std::uint64_t woken = 0;      // times another thread woke it
-  std::uint64_t polls = 0;      // looks at the reactor
-  std::uint64_t io_events = 0;  // events found there
-  std::uint64_t rescues = 0;    // looks at other loops' reactors and timers while they were hogged
-  std::uint64_t created = 0;    // tasks made here
-  std::uint64_t finished = 0;   // tasks ended here
-  std::uint64_t busy_ns = 0;    // time not spent parked
-  std::size_t queue = 0;        // tasks ready to run
-  std::size_t forks = 0;        // strands ready to run
-  std::size_t inbox = 0;        // 1 if something waits there
-  std::size_t timers = 0;       // timers armed
-};
-
 struct runtime_stats {
   std::vector<loop_stats> loops;
   std::uint64_t tasks = 0;  // created and not ended

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime.h>
 
-#include <heddle/core/base/thread_state.h>
+#include <heddle/core/base/assert.h>
 #include <heddle/core/checked.h>
-#include <heddle/core/scheduler.h>
+#include <heddle/sched/async_generator.h>
+#include <heddle/sched/runtime/doors.h>
+#include <heddle/sched/runtime/interrupt.h>
+#include <heddle/sched/runtime/introspect.h>
+#include <heddle/sched/runtime/main_waiter.h>
 #include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/sched/runtime/shutdown.h>
 
 #include <memory>
 #include <string>
@@ -13,8 +18,8 @@
 namespace heddle {
 namespace detail {
 
-caller::caller(runtime_state& s, const char* what) : state_(&s) { s.enter(what); }
-caller::~caller() { state_->leave(); }
+caller::caller(runtime_state& s, const char* what) : state_(&s) { s.standstill.enter(what); }
+caller::~caller() { state_->standstill.leave(); }
 
 void check_foreign(const char* what) {
   if (this_worker())
@@ -22,37 +27,26 @@ void check_foreign(const char* what) {
                 " inside a running loop: a loop's thread must not block; co_await instead");
 }
 
-void reschedule(task_record& t) noexcept {
-  auto* here = worker_of(self_of_thread);
-  if (t.is_pinned() && t.home() != here)
-    schedule(t);
-  else
-    here->push_back(t);
-}
-
-void give_way(task_record& t) noexcept {
-  worker_of(self_of_thread)->look_round();
-  reschedule(t);
-}
-
 }  // namespace detail
 
 runtime::runtime(const options& o) {
   detail::check_foreign("a runtime");
+  detail::open_doors();
   state_.reset(new detail::runtime_state(*this, o));
 }
 
 runtime::~runtime() {
   HEDDLE_ASSERT(detail::this_runtime() != state_.get(),
                 "a runtime was destroyed by one of its own tasks");
-  HEDDLE_ASSERT(state_->waits_for_caller() == nullptr,
+  HEDDLE_ASSERT(detail::waits_for_caller(*state_) == nullptr,
                 "a runtime was destroyed by what its own end waits for: a call of its exception "
                 "handler, or a job of its to_thread");
+  detail::end_runtime(*state_);
 }
 
 void runtime::close() {
   detail::check_foreign("close");
-  state_->close();
+  detail::close_runtime(*state_);
 }
 
 void runtime::give(void* state, detail::offload_job& j) {
@@ -118,7 +112,7 @@ std::exception_ptr runtime::refused_by_factory(task_options& o) noexcept {
 
 void runtime::launch_foreign(detail::task_record& t, const task_options& o, bool somebody_waits) {
   auto& s = *state_;
-  detail::runtime_state::guest inside(s);
+  detail::loop_group::guest inside(s);
   try {
     if (s.is_stopping())
       detail::throw_usage("run or submit on a closed runtime: " + detail::never_began(t, o));
@@ -130,12 +124,12 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o, bool
     detail::discard_unlaunched(t);
     throw;
   }
-  t.at_home(s.workers.front().get());
+  t.at_home(s.workers.front());
   t.belongs_to(s.id);
   if (s.simulated) (void)s.simulated->number_of(t);
   if (somebody_waits) {
     t.mark_foreign();
-    s.starts_from_outside();
+    s.standstill.starts_from_outside();
   }
   if (!o.loop) return s.inject(t);
   s.foreign_created.fetch_add(1, detail::acq_rel);
@@ -146,7 +140,7 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o, bool
 }
 
 void runtime::run_foreign(detail::task_record& t, const task_options& o) {
-  const detail::interrupt_watch interrupts(state_->changed, state_->simulated == nullptr);
+  const detail::interrupt_watch interrupts(state_->waits.its_bell(), state_->simulated == nullptr);
   detail::main_waiter waiter(
       *state_);  // while it waits the loops go on; when stop() ends that, the task is as others are
   launch_foreign(t, o, false);
@@ -159,7 +153,7 @@ void runtime::run_foreign(detail::task_record& t, const task_options& o) {
 }
 
 void runtime::wait_foreign(detail::future_base& f) {
-  const detail::interrupt_watch interrupts(state_->changed, state_->simulated == nullptr);
+  const detail::interrupt_watch interrupts(state_->waits.its_bell(), state_->simulated == nullptr);
   detail::main_waiter waiter(*state_);
   waiter.wait(f, interrupts);
   if (waiter.interrupted() && f.how_ended() == detail::outcome::cancelled)
@@ -168,10 +162,11 @@ void runtime::wait_foreign(detail::future_base& f) {
 
 void runtime::run_forever() {
   detail::check_foreign("run_forever");
-  state_->run_forever();
+  const detail::caller inside(*state_, "run_forever");
+  state_->standstill.run_forever();
 }
 
-void runtime::stop() noexcept { state_->stop(); }
+void runtime::stop() noexcept { state_->standstill.stop(); }
 
 unsigned runtime::loop_count() const noexcept {
   return detail::narrow<unsigned>(state_->workers.size());
@@ -187,7 +182,7 @@ class loop& runtime::loop(unsigned i) const {
 
 runtime_stats runtime::stats() const {
   runtime_stats all;
-  for (auto& w : state_->workers) all.loops.push_back(w->stats());
+  for (const auto* w : state_->workers) all.loops.push_back(w->stats());
   all.tasks = state_->live_tasks();
   all.reactor = state_->workers.front()->own_driver().name();
   return all;
@@ -206,6 +201,10 @@ task<> runtime::shutdown_async_generators() {
 }
 
 void runtime::report(const error_context& what) noexcept { state_->report(what); }
+
+std::vector<any_task> all_tasks(const runtime& r) {
+  return r.is_closed() ? std::vector<any_task>() : detail::living_tasks<any_task>(r.state_->id);
+}
 
 runtime& current_runtime() {
   auto* s = detail::this_runtime();

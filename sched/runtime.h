@@ -12,29 +12,7 @@
 namespace heddle {
 
 namespace detail {
-class interrupt_watch;
 class runtime_state;
-
-/// Holds a foreign thread until its main task ends, or something fatal happens.
-class main_waiter : public join_node {
- public:
-  explicit main_waiter(runtime_state& s);
-  ~main_waiter();
-  /// Returns when `target` is done; throws the fatal error, if one came first; usage_error if
-  /// stop() did. The first SIGINT that `interrupts` counts meanwhile cancels `target`, the second
-  /// is a fatal error.
-  void wait(eventual& target, const interrupt_watch& interrupts);
-  /// An interrupt has cancelled it, before it was done.
-  [[nodiscard]] bool interrupted() const noexcept { return interrupted_; }
-
- private:
-  static void fired(join_node& node, eventual&, work_list&) noexcept;
-  runtime_state* state_;
-  std::uint64_t told_;
-  std::uint64_t stops_;
-  atomic<bool> ended_{false};
-  bool interrupted_ = false;
-};
 
 /// While a submitted task runs: its future's cancellation goes to it.
 class cancel_link : public join_node {
@@ -308,6 +286,10 @@ class runtime {
 
 /// The runtime of the calling loop. Throws no_running_loop elsewhere.
 runtime& current_runtime();
+
+/// The tasks of `r` that have not ended, from any thread, which may be none of its loops. They may
+/// end at any moment; none once `r` is closed. Cost: a look at every record there is.
+std::vector<any_task> all_tasks(const runtime& r);
 
 /// Runs `main` on a runtime of its own, shuts that down (cancelling what is left), and yields the
 /// result: asyncio.run. Throws what `main` throws; usage_error inside a running loop, and when

@@ -17,26 +17,15 @@
 #include <heddle/core/base/functional.h>
 #include <heddle/sched/options.h>
 #include <heddle/sched/runtime.h>
+#include <heddle/sched/simulation/errors.h>
 
 #include <cstdint>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 
 namespace heddle::testing {
-
-/// Nothing can ever happen again: no task is ready, no timer armed, no thread runs. The message
-/// lists who waits for what.
-struct stuck_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-/// It took more steps than simulation_limits.steps, which a program that only yields to itself
-/// does.
-struct livelock_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /// How far a simulation goes. The order of the fields is API.
 struct simulation_limits {

@@ -98,6 +98,10 @@ future<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> submit_prom
 
 class thread_pool;
 
+/// Gives a job to the pool, or the arena, of the calling loop's runtime. Throws no_running_loop.
+void submit_to_pool(offload_job& j);
+void submit_to_arena(offload_job& j);
+
 }  // namespace detail
 
 /// Threads of one's own for blocking calls (asyncio's ThreadPoolExecutor). They start on demand. It

@@ -5,6 +5,7 @@
 
 #include <heddle/io/reactor/source.h>
 #include <heddle/sched/loop/driver.h>
+#include <heddle/sched/runtime/drivers.h>
 
 #include <cstddef>
 #include <memory>

@@ -63,19 +63,5 @@ owned<driver> make_driver(reactor_kind kind, unsigned index);
 /// what to do; automatic falls back to epoll and `note` says why.
 reactor_kind choose_reactor(reactor_kind wish, std::string& note);
 
-/// The driver of the loop that this thread is. Throws no_running_loop elsewhere. Never inlined: no
-/// thread-local survives a suspension.
-HEDDLE_NOINLINE driver& current_driver();
-/// The driver of loop `index` of the runtime of the calling loop.
-HEDDLE_NOINLINE driver& driver_of(unsigned index);
-/// Calls `f` with loop `index`'s driver of runtime `runtime`, if that runtime still lives; keeps it
-/// alive meanwhile. From any thread.
-void with_driver(runtime_number runtime, unsigned index, void (*f)(driver&, void*),
-                 void* argument) noexcept;
-/// The index of the loop that this thread is; throws no_running_loop elsewhere.
-HEDDLE_NOINLINE unsigned current_loop_index();
-/// A task that hands the processor over: goes to the end of the run queue.
-void reschedule(task_record& t) noexcept;
-
 }  // namespace detail
 }  // namespace heddle

@@ -5,7 +5,6 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/scheduler.h>
 #include <heddle/sched/loop/fork_state.h>
-#include <heddle/sched/runtime/runtime_state.h>
 
 namespace heddle::detail {
 
@@ -17,10 +16,6 @@ HEDDLE_INLINE fork_state& forks_here() noexcept {
 }
 HEDDLE_INLINE promise_base& promise_in(void* frame) noexcept {
   return promise_base::of(std::coroutine_handle<>::from_address(frame));
-}
-
-HEDDLE_NOINLINE void wake_thief() noexcept {
-  if (auto* here = this_worker()) here->wake_if_wanted();
 }
 
 /// What comes after the fork when it is not simply the first child: others want work, or the turn
@@ -39,7 +34,7 @@ HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
     f.strands.push(&first);  // from here on the parent may be resumed elsewhere
   }
   if (hungry || f.strands.wants_publishing()) f.strands.publish(hungry);
-  if (hungry) wake_thief();
+  if (hungry) f.wake_thief(*f.owner);
   return over ? std::noop_coroutine() : first.handle();
 }
 

@@ -13,9 +13,9 @@ namespace heddle::detail::policy {
 
 // ----------------------------------------------------- fairness within a loop
 
-/// Steps between two looks of a busy loop at its inboxes, its timers and its reactor. Without a look
-/// what comes from outside would starve. A look reads the clock, which takes as long as two or three
-/// short steps. The number is that of Go's scheduler and Tokio's.
+/// Steps between two looks of a busy loop at its inboxes, its timers and its reactor. Without a
+/// look what comes from outside would starve. A look reads the clock, which takes as long as two or
+/// three short steps. The number is that of Go's scheduler and Tokio's.
 inline constexpr std::uint64_t fair_every = 61;
 
 /// Time between two looks of a busy loop at its reactor. A look is a system call of some 400 ns,

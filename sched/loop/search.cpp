@@ -2,9 +2,9 @@
 // A loop without work of its own: it searches, it sleeps, it looks after loops that are hogged; and
 // whom a loop with work wakes.
 #include <heddle/core/checked.h>
+#include <heddle/sched/loop/group.h>
 #include <heddle/sched/loop/policy.h>
 #include <heddle/sched/loop/worker.h>
-#include <heddle/sched/runtime/runtime_state.h>
 
 #include <algorithm>
 #include <utility>
@@ -181,9 +181,9 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
 // A loop that forks publishes by itself, sooner than we get here. Who has something private to this
 // moment computes for long.
 bool worker::steal_what_is_private(promise_base*& strand) noexcept {
-  for (auto& w : state_->workers) {
+  for (worker* w : state_->workers) {
     deque<promise_base*>::thief thief(w->forks_.strands);
-    if (w.get() == this || !thief.looks_private() || !thief.expose()) continue;
+    if (w == this || !thief.looks_private() || !thief.expose()) continue;
     if (thief.steal(strand) == steal_result::got) {
       bump(stolen_);
       seen_more_ = thief.size();
@@ -229,8 +229,8 @@ bool worker::more_to_find() noexcept {
 }
 
 bool worker::others_have_work() noexcept {
-  for (auto& w : state_->workers) {
-    if (w.get() == this) continue;
+  for (worker* w : state_->workers) {
+    if (w == this) continue;
     if ((!w->ready_.looks_empty_again() && !is_fresh(*w)) ||
         !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())
       return true;

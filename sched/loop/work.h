@@ -6,7 +6,6 @@
 #include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/context_slot.h>
 #include <heddle/core/record/task_record.h>
-#include <heddle/sched/loop/timers.h>
 
 #include <cstdint>
 #include <typeinfo>
@@ -14,7 +13,6 @@
 namespace heddle::detail {
 
 class callback;
-class worker;
 
 /// A tagged pointer; as small as what it points to.
 class work {
@@ -97,26 +95,6 @@ class callback : public frame_cached {
   enum class state : std::uint8_t { queued, running, done, cancelled };
   atomic<std::uint32_t> refs_{1};
   atomic<state> state_{state::queued};
-};
-
-/// One that waits for its time first. While it does its timer holds the reference that the queue
-/// has afterwards.
-class timed_callback : public callback, public timer_node {
- public:
-  timed_callback() noexcept : timer_node(&fired) {}
-
-  /// Throws std::bad_alloc, before anything changed.
-  void arm(worker& w, time_point when);
-
- private:
-  bool arm_locked(worker& w, time_point when);
-  static void fired(timer_node& node, work_list& todo) noexcept;
-  bool cancel_timer() noexcept override;
-  bool cancel_armed() noexcept;
-
-  worker* worker_ = nullptr;  // alive while armed_
-  atomic<bool> armed_{false};
-  runtime_number runtime_ = 0;
 };
 
 inline work work::next() const noexcept {

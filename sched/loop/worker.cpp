@@ -4,8 +4,7 @@
 #include <heddle/core/base/thread_state.h>
 #include <heddle/sched/loop/join_block.h>
 #include <heddle/sched/loop/policy.h>
-#include <heddle/sched/runtime/runtime_state.h>
-#include <heddle/sched/runtime/spawn.h>
+#include <heddle/sched/loop/task_end.h>
 
 #include <pthread.h>
 
@@ -17,23 +16,6 @@ namespace heddle::detail {
 using namespace policy;
 
 namespace {
-
-void report_slow(runtime_state& s, const any_task& task, const callback_handle& callback,
-                 const std::string& what, duration took) noexcept {
-  try {
-    error_context context;
-    if (task.valid()) {
-      context.task = task.get_name();
-      context.made = task.record()->made();
-    }
-    context.origin = task;
-    context.callback = callback;
-    context.took = took;
-    context.message = "slow: " + what + " took " + std::to_string(took.count() / 1000 / 1e6) +
-                      " s, and nothing else ran on its loop meanwhile";
-    s.report(context);
-  } catch (const std::bad_alloc&) {}  // a warning less
-}
 
 [[noreturn]] HEDDLE_COLD void throw_closed(const char* what) {
   throw_usage(std::string(what) + " on a closed runtime");
@@ -51,28 +33,15 @@ bool goes_on(task_record& t) noexcept {
 
 }  // namespace
 
-worker::worker(runtime& facade, runtime_state& state, unsigned index, owned<driver> d,
+worker::worker(runtime& facade, loop_group& group, unsigned index, owned<driver> d,
                std::uint64_t seed)
     : loop(facade, index),
-      state_(&state),
+      state_(&group),
       random_(seed),
       driver_(std::move(d)),
-      movable_(state.simulated) {}
+      movable_(group.simulated) {}
 
 worker::~worker() = default;
-
-void shared_queue::push_without_memory(task_record& t) noexcept {
-  const std::lock_guard hold(refused_lock_);
-  refused_.push(work(t));
-  refused_count_.store(refused_.size(), relaxed);
-}
-
-task_record* shared_queue::pop_refused() noexcept {
-  const std::lock_guard hold(refused_lock_);
-  const work item = refused_.pop();
-  refused_count_.store(refused_.size(), relaxed);
-  return item ? &item.as_task() : nullptr;
-}
 
 // As many as were there: one that finds no room again goes back to the end.
 void worker::take_what_was_short() noexcept {
@@ -99,6 +68,8 @@ void worker::start() {
                                                                       : sharing::all);
   static const atomic<std::uint32_t> nobody_is_hungry{0};
   forks_.hungry = alone_ ? &nobody_is_hungry : &state_->idle.wanted();
+  forks_.owner = this;
+  forks_.wake_thief = [](worker& w) noexcept { w.wake_if_wanted(); };
   if (auto* s = state_->simulated) {
     virtual_thread_ = s->start("loop " + std::to_string(index()), [this] { main(); });
     return;
@@ -150,7 +121,7 @@ void worker::take_turns(Overtaken overtaken) {
     const auto looked = search();
     overtaken();
     if (looked == search_result::found) continue;
-    if (state_->loops_end.load(acquire)) break;  // pairs with ~runtime_state
+    if (state_->loops_end.load(acquire)) break;  // pairs with end_runtime()
     park(looked == search_result::nothing);
   }
 }
@@ -300,22 +271,20 @@ void worker::resume(task_record& t) {
 void worker::resume_watched(task_record& t) {
   auto& root = t.root();
   root.ref();
-  const any_task task(&root);  // keeps it for the report
+  const counted_ptr<task_record> kept(&root);  // for the report
   const auto began = now();
   std::coroutine_handle<>::from_address(t.frame()).resume();
   const auto took = now() - began;
-  if (took > state_->opts.slow_callback) report_slow(*state_, task, {}, "a step of a task", took);
+  if (took > state_->slow_after) state_->step_was_slow(root, took);
 }
 
 void worker::run_watched(callback& c) {
   c.ref();
-  const callback_handle handle(&c);
-  const auto name = type_name(c.function_type());
+  const callback_handle kept(&c);  // for the report
   const auto began = now();
   c.run();
   const auto took = now() - began;
-  if (took > state_->opts.slow_callback)
-    report_slow(*state_, {}, handle, "the callback " + name, took);
+  if (took > state_->slow_after) state_->callback_was_slow(c, took);
 }
 
 void worker::run_strand(promise_base& strand) {
@@ -343,12 +312,7 @@ void worker::run_callback(callback& c) {
       run_watched(c);
     else
       c.run();
-  } catch (const fatal_error&) { state_->fatal(std::current_exception()); } catch (...) {
-    c.ref();
-    auto what = context_of("exception in a callback", std::current_exception());
-    what.callback = callback_handle(&c);
-    state_->report(what);
-  }
+  } catch (...) { state_->callback_threw(c, std::current_exception()); }
   c.unref();
 }
 
@@ -416,7 +380,7 @@ void worker::schedule(task_record& t) noexcept {
     here->look_for_sleepers();
     return;
   }
-  runtime_state::guest inside(*state_);
+  loop_group::guest inside(*state_);
   if (t.is_pinned())
     send_pinned(t);
   else
@@ -441,13 +405,13 @@ void worker::deliver(work item) noexcept {
     push_local(item);
     return;
   }
-  runtime_state::guest inside(*state_);
+  loop_group::guest inside(*state_);
   pinned_.push(item);
   wake();
 }
 
 void worker::check_open(const char* what) const {
-  if (state_->loops_end.load(acquire) ||  // pairs with ~runtime_state
+  if (state_->loops_end.load(acquire) ||  // pairs with end_runtime()
       (self_of_thread.loop == static_cast<const loop*>(this) && sealed_)) [[unlikely]]
     throw_closed(what);
 }
@@ -469,11 +433,10 @@ void worker::drop_leftovers() noexcept {
 }
 
 void worker::ended(task_record& t) noexcept {
-  bump_release(this_worker()->finished_);  // pairs with finished(): runtime_state::live_tasks()
+  bump_release(this_worker()->finished_);  // pairs with finished()
   if (!t.is_missed()) [[likely]]
     return;
-  if (t.is_in_round() && t.leave_round()) state_->round_ended();
-  if (t.is_foreign()) state_->ended_from_outside();
+  state_->awaited_end(t);
 }
 
 loop_stats worker::stats() const noexcept {

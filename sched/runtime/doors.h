@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to sched.
-// The doors that core leaves to a scheduler (core/scheduler.h, task_record.h). Not a public header.
+// The doors that core leaves to a scheduler: posting a callback (core/scheduler.h), and telling of
+// an error that nobody retrieved (task_record.h). Not a public header.
 #pragma once
 
 namespace heddle::detail {

@@ -1,58 +1,70 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/sched/any_task.h>
-#include <heddle/sched/runtime.h>
-#include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/sched/runtime/introspect.h>
 
-#include <algorithm>
+#include <heddle/core/errors.h>
 
-namespace heddle {
+namespace heddle::detail {
 
-std::string any_task::state() const {
-  using detail::outcome;
-  using detail::task_state;
-  const auto w = at().state().load();
-  switch (detail::word::state(w)) {
+const char* state_of(const task_record& t) noexcept {
+  const auto w = t.state().load();
+  switch (word::state(w)) {
     case task_state::active: return "running or ready";
     case task_state::leaf: return "waiting";
     case task_state::forwarding:
     case task_state::frozen: return "waiting for a task or future";
-    case task_state::kernel: return "waiting for the kernel";
-    case task_state::done: break;
+    default: break;
   }
-  switch (detail::word::result(w)) {
+  switch (word::result(w)) {
     case outcome::cancelled: return "cancelled";
     case outcome::error: return "failed";
     default: return "done";
   }
 }
 
-namespace {
-std::vector<any_task> tasks_of(detail::runtime_state& s) {
-  std::vector<any_task> all;
-  detail::task_record::scan(
-      [&](detail::task_record& r) {
-        if (r.what() != detail::kind::task || r.done()) return;
-        r.ref();
-        any_task found(&r);
-        all.push_back(std::move(found));
-      },
-      s.id);
-  if (s.simulated)  // not by their places in memory, which no seed decides
-    std::sort(all.begin(), all.end(), [&s](const any_task& a, const any_task& b) {
-      return s.simulated->number_of(*a.record()) < s.simulated->number_of(*b.record());
-    });
-  return all;
-}
-}  // namespace
-
-std::vector<any_task> all_tasks() {
-  auto* s = detail::this_runtime();
-  if (!s) throw no_running_loop();
-  return tasks_of(*s);
+std::string number_and_name(world& w, const task_record& t) {
+  std::string text = "task " + std::to_string(w.number_of(t));
+  if (auto* x = t.extra_if_any(); x && !x->name.empty()) text += " \"" + x->name + "\"";
+  return text;
 }
 
-std::vector<any_task> all_tasks(const runtime& r) {
-  return r.is_closed() ? std::vector<any_task>() : tasks_of(*r.state_);
+std::string wait_of(world& w, task_record& t) {
+  switch (word::state(t.state().load())) {
+    case task_state::leaf: return std::string("waits in ") + t.wait()->name();
+    case task_state::forwarding:
+    case task_state::frozen: {
+      eventual* target = t.wait()->target();
+      if (!target) return std::string("waits in ") + t.wait()->name();
+      switch (target->what()) {
+        case kind::task: return "awaits " + number_and_name(w, static_cast<task_record&>(*target));
+        case kind::future: return "awaits a future";
+        case kind::gathering: return "awaits a gather";
+        default: return "awaits a strand";
+      }
+    }
+    case task_state::active:
+      return "is ready or running, or waits for strands (if it stands in no queue, its wake-up was "
+             "lost)";
+    default: return "has ended";
+  }
 }
 
-}  // namespace heddle
+std::string who_waits_for_what(world& w, bool (*knows)(const world& w, const task_record& t)) {
+  std::vector<std::pair<std::uint64_t, std::string>> lines;
+  task_record::scan([&](task_record& r) {
+    if (r.done() || (r.what() != kind::task && r.what() != kind::strand)) return;
+    task_record& root = r.root();
+    if (!knows(w, root)) return;
+    std::string line = number_and_name(w, root) + " " + wait_of(w, r);
+    if (r.what() == kind::strand)
+      line = "a strand of " + line;
+    else
+      line += created_at(r.made());
+    lines.emplace_back(w.number_of(root), std::move(line));
+  });
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  for (auto& [number, line] : lines) text += "\n  " + line;
+  return text;
+}
+
+}  // namespace heddle::detail

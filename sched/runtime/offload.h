@@ -111,8 +111,4 @@ class bound_job final : public offload_job {
   promise_result<result_type> result_;
 };
 
-/// Gives a job to the pool, or the arena, of the calling loop's runtime. Throws no_running_loop.
-void submit_to_pool(offload_job& j);
-void submit_to_arena(offload_job& j);
-
 }  // namespace heddle::detail

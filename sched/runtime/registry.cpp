@@ -2,7 +2,7 @@
 #include <heddle/sched/runtime/registry.h>
 
 #include <heddle/core/base/thread_state.h>
-#include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/core/errors.h>
 
 #include <pthread.h>
 
@@ -14,12 +14,10 @@
 namespace heddle::detail {
 namespace {
 
-// Runtimes by short number (core/base/runtime_number.h).
-std::mutex registry_lock;
-std::map<std::uint16_t, runtime_state*>& registry() {
-  static auto* all =
-      new std::map<std::uint16_t,
-                   runtime_state*>;  // immortal: handles may outlive static destruction
+std::mutex registry_lock;  // guards all below
+std::map<std::uint16_t, loop_group*>& registry() {
+  // Immortal: handles may outlive static destruction.
+  static auto* all = new std::map<std::uint16_t, loop_group*>;
   return *all;
 }
 runtime_number last_number = 0;
@@ -31,29 +29,25 @@ runtime_number next_number() noexcept {
   return last_number;
 }
 
-}  // namespace
-
-void register_runtime(runtime_state& s) {
-  std::lock_guard hold(registry_lock);
-  auto& all = registry();
-  if (all.size() == most_runtimes)
-    throw_usage("more than " + std::to_string(most_runtimes) + " runtimes live at once");
-  do s.serial = next_number();
-  while (all.count(short_number(s.serial)) != 0);
-  s.id = short_number(s.serial);
-  all.emplace(s.id, &s);
+/// The one thread of a forked child may have been a loop. It is none any more, and takes SIGPIPE
+/// again.
+void be_no_loop() {
+  auto& self = this_thread();
+  if (!self.loop) return;
+  self.loop = nullptr;
+  self.forks = nullptr;
+  self.current = nullptr;
+  self.runtime = 0;
+  self.forced_yields = false;
+  sigset_t broken_pipe;
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  pthread_sigmask(SIG_UNBLOCK, &broken_pipe, nullptr);
 }
 
-void unregister_runtime(runtime_state& s) noexcept {
-  // Before the short number can be given again: no record has it any more.
-  task_record::scan([](task_record& r) { r.belongs_to(ended_runtime); }, s.id);
-  std::lock_guard hold(registry_lock);
-  registry().erase(s.id);
-}
-
-/// A forked child has the memory of the loops, but not their threads: nothing of them is known
-/// there, and what all runtimes share is locked by none of them. Its one thread may have been a
-/// loop: then it ends to be one, and takes SIGPIPE again.
+/// A forked child has the memory of the loops, but not their threads. So it knows of no runtime.
+/// And the locks that all runtimes share are taken over the fork, or one that another thread held
+/// would never be let go of in the child.
 void forget_loops_in_children() {
   static const int once = ::pthread_atfork(
       [] {
@@ -68,64 +62,63 @@ void forget_loops_in_children() {
         let_go_caches();
         registry().clear();
         registry_lock.unlock();
-        auto& self = this_thread();
-        if (!self.loop) return;
-        self.loop = nullptr;
-        self.forks = nullptr;
-        self.current = nullptr;
-        self.runtime = 0;
-        self.forced_yields = false;
-        sigset_t broken_pipe;
-        sigemptyset(&broken_pipe);
-        sigaddset(&broken_pipe, SIGPIPE);
-        pthread_sigmask(SIG_UNBLOCK, &broken_pipe, nullptr);
+        be_no_loop();
       });
   (void)once;
 }
 
-namespace {
-/// `find` is called under the registry's lock; what it finds is kept alive until `f` has returned.
+/// `find` is called under the registry's lock. What it finds is kept alive until `f` has returned.
 template <class Find>
-bool with_found(Find find, void (*f)(runtime_state&, void*), void* argument) noexcept {
-  runtime_state* s;
+bool with_found(Find find, void (*f)(loop_group&, void*), void* argument) noexcept {
+  loop_group* g;
   {
     const uninterrupted alone;
     std::lock_guard hold(registry_lock);
-    s = find();
-    if (!s) return false;
-    s->guests.fetch_add(1, seq_cst);  // keeps it alive from here on
+    g = find();
+    if (!g) return false;
+    g->guests.fetch_add(1, seq_cst);  // keeps it alive from here on
   }
-  f(*s, argument);
-  s->guests.fetch_sub(1, seq_cst);
+  f(*g, argument);
+  g->guests.fetch_sub(1, seq_cst);
   return true;
 }
 
-runtime_state* living(std::uint16_t id) {
+loop_group* living(std::uint16_t id) {
   auto at = registry().find(id);
   return at == registry().end() ? nullptr : at->second;
 }
+
 }  // namespace
 
-bool with_runtime(runtime_number number, void (*f)(runtime_state&, void*),
-                  void* argument) noexcept {
-  if (auto* s = this_runtime(); s && s->serial == number) {
-    f(*s, argument);
-    return true;
-  }
+void register_runtime(loop_group& g) {
+  forget_loops_in_children();
+  std::lock_guard hold(registry_lock);
+  auto& all = registry();
+  if (all.size() == most_runtimes)
+    throw_usage("more than " + std::to_string(most_runtimes) + " runtimes live at once");
+  do g.serial = next_number();
+  while (all.count(short_number(g.serial)) != 0);
+  g.id = short_number(g.serial);
+  all.emplace(g.id, &g);
+}
+
+void unregister_runtime(loop_group& g) noexcept {
+  // Before the short number can be given again: no record has it any more.
+  task_record::scan([](task_record& r) { r.belongs_to(ended_runtime); }, g.id);
+  std::lock_guard hold(registry_lock);
+  registry().erase(g.id);
+}
+
+bool with_loops(runtime_number number, void (*f)(loop_group&, void*), void* argument) noexcept {
   return with_found(
       [&] {
-        auto* s = living(short_number(number));
-        return s && s->serial == number ? s : nullptr;
+        auto* g = living(short_number(number));
+        return g && g->serial == number ? g : nullptr;
       },
       f, argument);
 }
 
-bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),
-                     void* argument) noexcept {
-  if (auto* s = this_runtime(); s && s->id == t.runtime()) {
-    f(*s, argument);
-    return true;
-  }
+bool with_loops_of(const task_record& t, void (*f)(loop_group&, void*), void* argument) noexcept {
   // Read under the lock: a runtime marks the records that outlive it before it leaves the registry.
   return with_found([&] { return living(t.runtime()); }, f, argument);
 }

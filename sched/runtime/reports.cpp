@@ -10,6 +10,17 @@
 
 namespace heddle::detail {
 
+error_context context_of(const char* message, std::exception_ptr error) noexcept {
+  error_context what;
+  what.error = std::move(error);
+  try {
+    what.message = message;
+  } catch (const std::bad_alloc&) {
+    what.message = "out of memory";  // fits into the string itself
+  }
+  return what;
+}
+
 void report_on_stderr(const error_context& what) noexcept {
   try {
     std::string text = "heddle: " + what.message;

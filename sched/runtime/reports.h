@@ -56,6 +56,10 @@ class report_queue {
   std::thread::id teller_;
 };
 
+/// What a report says, where nothing may throw. When memory is too short for `message` the report
+/// says "out of memory", and has the error.
+[[nodiscard]] error_context context_of(const char* message, std::exception_ptr error = {}) noexcept;
+
 /// A line for people: where there is no handler.
 void report_on_stderr(const error_context& what) noexcept;
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime/runtime_state.h>
 
-#include <heddle/core/base/thread_state.h>
+#include <heddle/core/base/assert.h>
 #include <heddle/core/checked.h>
-#include <heddle/sched/runtime/doors.h>
 #include <heddle/sched/runtime/registry.h>
 
 #include <sched.h>
@@ -63,56 +62,91 @@ bool debug_wanted(const options& o) {
 
 }  // namespace
 
-error_context context_of(const char* message, std::exception_ptr error) noexcept {
-  error_context what;
-  what.error = std::move(error);
-  try {
-    what.message = message;
-  } catch (const std::bad_alloc&) {
-    what.message = "out of memory";
-  }  // fits into the string itself
-  return what;
-}
-
 runtime_state* this_runtime() noexcept {
   auto* w = this_worker();
-  return w ? &w->state() : nullptr;
+  return w ? &state_of(*w) : nullptr;
 }
 
-runtime_state::runtime_state(runtime& f, const options& wish)
-    : facade(f),
-      simulated(simulation::here()),
+namespace {
+
+/// A call that the registry makes with the loops, and which wants their runtime.
+struct typed_call {
+  void (*f)(runtime_state&, void*);
+  void* argument;
+  static void made(loop_group& g, void* self) {
+    const auto& call = *static_cast<typed_call*>(self);
+    call.f(static_cast<runtime_state&>(g), call.argument);
+  }
+};
+
+}  // namespace
+
+bool with_runtime(runtime_number number, void (*f)(runtime_state&, void*),
+                  void* argument) noexcept {
+  if (auto* s = this_runtime(); s && s->serial == number) {
+    f(*s, argument);
+    return true;
+  }
+  typed_call call{f, argument};
+  return with_loops(number, &typed_call::made, &call);
+}
+
+bool with_runtime_of(const task_record& t, void (*f)(runtime_state&, void*),
+                     void* argument) noexcept {
+  if (auto* s = this_runtime(); s && s->id == t.runtime()) {
+    f(*s, argument);
+    return true;
+  }
+  typed_call call{f, argument};
+  return with_loops_of(t, &typed_call::made, &call);
+}
+
+void report_to(runtime_number number, const error_context& what) noexcept {
+  const error_context* told = &what;
+  const bool there = with_runtime(
+      number, [](runtime_state& s, void* c) { s.report(**static_cast<const error_context**>(c)); },
+      &told);
+  if (!there) report_on_stderr(what);
+}
+
+runtime_state::runtime_state(runtime& face, const options& wish)
+    : loop_group(simulation::here(), loops_wanted(wish), wish.slow_callback.get()),
+      facade(face),
       opts(wish),
       reactor(simulated ? reactor_kind::automatic : choose_reactor(wish.reactor, reactor_note)),
-      idle(loops_wanted(wish)),
+      reports(simulated, wish.exception_handler),
       pool(threads_wanted(wish), loops_wanted(wish)),
       generators(loops_wanted(wish)),
-      main_context(copy_context()),
-      reports_(simulated, wish.exception_handler) {
+      main_context(copy_context()) {
   set_task_factory(wish.task_factory);
-  open_doors();
-  forget_loops_in_children();
   register_runtime(*this);
-  const unsigned n = loops_wanted(wish);
   try {
-    for (unsigned i = 0; i < n; ++i)
-      workers.push_back(std::make_unique<worker>(
-          facade, *this, i, simulated ? simulated->make_driver() : make_driver(reactor, i),
-          (opts.seed + 1) * 1000003 + i));
-    prepare_seals();
+    make_loops(loops_wanted(wish));
+    seals.prepare(*this, waits);
     set_debug(debug_wanted(wish));
-    for (auto& w : workers) w->start();
+    for (worker* w : workers) w->start();
   } catch (...) {
     loops_end.store(true, seq_cst);
-    for (auto& w : workers) w->wake(), w->join();
+    for (worker* w : workers) w->wake(), w->join();
     unregister_runtime(*this);
     throw;
   }
 }
 
+void runtime_state::make_loops(unsigned n) {
+  own_workers.reserve(n);
+  workers.reserve(n);
+  for (unsigned i = 0; i < n; ++i) {
+    auto d = simulated ? simulated->make_driver() : make_driver(reactor, i);
+    own_workers.push_back(
+        std::make_unique<worker>(facade, *this, i, std::move(d), (opts.seed + 1) * 1000003 + i));
+    workers.push_back(own_workers.back().get());
+  }
+}
+
 runtime_state::~runtime_state() {
-  end();
-  for (auto& w : workers) w->drop_leftovers();  // what a foreign thread posted while it ended
+  HEDDLE_ASSERT(is_closed(), "a runtime goes that was not ended");
+  for (worker* w : workers) w->drop_leftovers();  // what a foreign thread posted while it ended
 }
 
 void runtime_state::report(const error_context& told) noexcept {
@@ -126,12 +160,12 @@ void runtime_state::report(const error_context& told) noexcept {
   if (!what.loop && this_runtime() == this) what.loop = this_worker();
   if (!what.loop && what.origin.valid() && what.origin.record()->runtime() == id)
     what.loop = static_cast<worker*>(what.origin.record()->home());
-  if (!what.loop) what.loop = workers.front().get();
-  reports_.report(std::move(what));
+  if (!what.loop) what.loop = workers.front();
+  reports.report(std::move(what));
 }
 
 void runtime_state::set_handler(std::function<void(const error_context&)> handler) {
-  reports_.set_handler(std::move(handler));
+  reports.set_handler(std::move(handler));
 }
 
 void runtime_state::set_task_factory(std::function<void(task_options&)> factory) {
@@ -158,20 +192,80 @@ void runtime_state::inject(task_record& t) {
   if (sleeper != idle_set::nobody)
     workers[sleeper]->wake();
   else
-    for (auto& w : workers)
+    for (worker* w : workers)
       w->wake();  // wakes those that are parked or about to: somebody will look
 }
 
-void runtime_state::wake_waiters() noexcept {
-  const uninterrupted alone;
-  std::lock_guard hold(wait_lock_);
-  waiters_.notify_all();
-  changed.ring();
+std::uint64_t runtime_state::live_tasks() const noexcept {
+  // Ends first: a task that ends between the two sums is counted as alive, never the other way.
+  // finished() acquires, so whoever counts an end also counts what the ended task had created;
+  // otherwise shutdown could find nobody while a child lives.
+  std::uint64_t finished = 0;
+  for (const worker* w : workers) finished += w->finished();
+  std::uint64_t created = foreign_created.load(acquire);
+  for (const worker* w : workers) created += w->created();
+  return created - finished;
 }
 
 void runtime_state::set_debug(bool on) noexcept {
   debug_.store(on, relaxed);
-  for (auto& w : workers) w->watch(on);
+  for (worker* w : workers) w->watch(on);
+}
+
+// -------------------------------------------------- what its loops tell it
+
+namespace {
+
+/// The beginning of a warning, and its end.
+std::string slow_message(const std::string& what, duration took) {
+  return "slow: " + what + " took " + std::to_string(took.count() / 1000 / 1e6) +
+         " s, and nothing else ran on its loop meanwhile";
+}
+
+}  // namespace
+
+void runtime_state::step_was_slow(task_record& t, duration took) noexcept {
+  try {
+    error_context what;
+    t.ref();
+    what.origin = any_task(&t);
+    what.task = t.name();
+    what.made = t.made();
+    what.took = took;
+    what.message = slow_message("a step of a task", took);
+    report(what);
+  } catch (const std::bad_alloc&) {}  // a warning less
+}
+
+void runtime_state::callback_was_slow(callback& c, duration took) noexcept {
+  try {
+    error_context what;
+    c.ref();
+    what.callback = callback_handle(&c);
+    what.took = took;
+    what.message = slow_message("the callback " + type_name(c.function_type()), took);
+    report(what);
+  } catch (const std::bad_alloc&) {}  // a warning less
+}
+
+void runtime_state::callback_threw(callback& c, std::exception_ptr error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const fatal_error&) { return fatal.came(std::move(error)); } catch (...) {
+  }
+  auto what = context_of("exception in a callback", std::move(error));
+  c.ref();
+  what.callback = callback_handle(&c);
+  report(what);
+}
+
+void runtime_state::awaited_end(task_record& t) noexcept {
+  if (t.is_in_round() && t.leave_round() &&
+      ending.round_left.fetch_sub(1, acq_rel) == 1) {  // pairs with cancel_everything()
+    std::lock_guard hold(waits.lock());
+    waits.look_again();
+  }
+  if (t.is_foreign()) standstill.ended_from_outside();
 }
 
 }  // namespace heddle::detail

@@ -1,127 +1,65 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/core/base/thread_state.h>
-#include <heddle/core/checked.h>
+#include <heddle/sched/runtime/shutdown.h>
+
+#include <heddle/core/base/spin_lock.h>
+#include <heddle/core/errors.h>
+#include <heddle/sched/async_generator.h>
 #include <heddle/sched/create_task.h>
-#include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/sched/runtime/registry.h>
 
 #include <algorithm>
-#include <memory>
+#include <mutex>
+#include <new>
 #include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace heddle::detail {
+namespace {
 
-// The loops and what they share stay in memory until the runtime is destroyed, so that who still
-// has a `loop&` is told, not killed.
-void runtime_state::end() noexcept {
-  bool mine;
-  {
-    const uninterrupted alone;
-    std::lock_guard hold(wait_lock_);
-    mine = !std::exchange(ending_, true);
-    if (mine) ender_ = std::this_thread::get_id();
-    closing_ = true;
-    lifted_ = ~std::uint64_t{0};  // nobody stands still any more
-    standing_still_.store(false, seq_cst);
-    waiters_.notify_all();
+// -------------------------------------------------------------------- rounds
+
+// Tasks are cancelled in rounds, each over the tasks that there are. A task is cancelled once, and
+// what its cleanup starts lives until the round is over.
+
+/// The tasks of one round. Without memory for all of them it is as many as it has places for.
+class task_round {
+ public:
+  explicit task_round(runtime_state& s) {
+    task_record::scan([this](task_record& r) noexcept { take(r); }, s.id);
+    if (s.simulated)  // not by their places in memory, which no seed decides
+      std::sort(tasks().begin(), tasks().end(), [&s](const any_task& a, const any_task& b) {
+        return s.simulated->number_of(*a.record()) < s.simulated->number_of(*b.record());
+      });
   }
-  if (!mine) return wait([&] { return is_closed(); }, when_stuck::abandoned);
-  stopping.store(true, seq_cst);
-  for (backoff wait; guests.load(seq_cst) != 0; wait.pause()) {
-  }  // who saw it false has pushed by then
-  cancel_everything();
-  shut_generators();
-  cancel_everything();  // what their cleanup has started
-  (void)pool.shutdown();
-  services.end();
-  seal_loops();
-  cancel_everything();  // what a late callback or job may have started
-  loops_end.store(true, seq_cst);
-  for (auto& w : workers) w->wake();
-  for (auto& w : workers) w->join();
-  unregister_runtime(*this);
-  for (backoff wait; guests.load(seq_cst) != 0;)
-    wait.pause();  // a foreign thread is between its push and its wake-up
-  for (auto& w : workers) w->drop_leftovers();
-  closed_.store(true, release);  // pairs with is_closed()
-  wake_waiters();
-}
-
-void runtime_state::close() {
-  if (const char* inside = waits_for_caller())
-    throw_usage(std::string("close of a runtime inside ") + inside +
-                ": it would wait for the caller itself");
-  {
-    std::lock_guard hold(wait_lock_);
-    if (callers_ != 0)
-      throw_usage("close of a runtime while a thread is in its run or run_forever");
-    closing_ = true;
+  [[nodiscard]] std::span<any_task> tasks() noexcept {
+    return many_.empty() ? std::span(few_, few_count_) : std::span(many_);
   }
-  end();
-}
 
-const char* runtime_state::waits_for_caller() const noexcept {
-  if (is_closed()) return nullptr;
-  if (reports_.is_telling_here()) return "a call of its exception handler";
-  if (pool.is_in_own_job()) return "a job of its own to_thread";
-  if (simulated) return nullptr;  // its threads are one
-  std::lock_guard hold(wait_lock_);
-  return ending_ && ender_ == std::this_thread::get_id() ? "its own end" : nullptr;
-}
-
-// Like everybody who awaits a task; what is fatal meanwhile is told to nobody, since the runtime
-// ends.
-void runtime_state::shut_generators() noexcept {
-  auto all = generators.shut();
-  if (all.empty()) return;
-  struct ending final : join_node {
-    explicit ending(runtime_state& s) noexcept : join_node(&fired), state(&s) {}
-    static void fired(join_node& node, eventual&, work_list&) noexcept {
-      auto& self = static_cast<ending&>(node);
-      std::lock_guard hold(self.state->wait_lock_);
-      self.ended = true;
-      self.state->waiters_.notify_all();
+ private:
+  void take(task_record& r) noexcept {
+    if (full_ || r.what() != kind::task || r.done() || r.is_in_round() || r.is_spared()) return;
+    r.ref();
+    any_task found(&r);
+    try {
+      many_.push_back(found);
+    } catch (const std::bad_alloc&) {
+      full_ = !many_.empty() || few_count_ == std::size(few_);
+      if (!full_) few_[few_count_++] = std::move(found);
     }
-    runtime_state* state;
-    bool ended = false;  // under wait_lock_
-  };
-  task_handle<> handle;
-  try {
-    handle = task_handle<>(&make_root(close_generators(std::move(all))));
-  } catch (const std::bad_alloc&) {  // they are gone, and their cleanups did not run
-    report(context_of("no memory to close the async generators of a runtime that ends",
-                      std::current_exception()));
-    return;
   }
-  auto& t = *handle.record();
-  ending end(*this);
-  (void)t.add_joiner(end);
-  launch_closing_from_outside(*this, t);
-  wait([&] { return end.ended; }, when_stuck::abandoned);
-  (void)t.remove_joiner(
-      end);  // nobody touches it after that: firing and removing take the same lock
-}
 
-std::uint64_t runtime_state::live_tasks() const noexcept {
-  // Ends first: a task that ends between the two sums is counted as alive, never the other way.
-  // finished() acquires, so whoever counts an end also counts what the ended task had created;
-  // otherwise shutdown could find nobody while a child lives.
-  std::uint64_t finished = 0;
-  for (auto& w : workers) finished += w->finished();
-  std::uint64_t created = foreign_created.load(acquire);
-  for (auto& w : workers) created += w->created();
-  return created - finished;
-}
+  std::vector<any_task> many_;
+  any_task few_[16];
+  std::size_t few_count_ = 0;
+  bool full_ = false;
+};
 
-void runtime_state::round_ended() noexcept {
-  if (round_left_.fetch_sub(1, acq_rel) == 1) {  // pairs with cancel_everything()
-    std::lock_guard hold(wait_lock_);
-    waiters_.notify_all();
-  }
-}
-
-// All that might have asked for its error has ended too; a handle that lives on elsewhere does not
-// make the report wait.
-void runtime_state::report_failed(const any_task& task) noexcept {
+/// All that might have asked for its error has ended too. A handle that lives on elsewhere does not
+/// make the report wait.
+void report_failed(runtime_state& s, const any_task& task) noexcept {
   auto& t = *task.record();
   if (t.how_ended() != outcome::error || t.is_retrieved()) return;
   t.mark_retrieved();
@@ -132,103 +70,153 @@ void runtime_state::report_failed(const any_task& task) noexcept {
   try {
     what.task = t.name();
   } catch (const std::bad_alloc&) {}  // a report without the name
-  report(what);
+  s.report(what);
 }
 
-void runtime_state::cancel_everything() {
-  // In rounds, each over the tasks there are: a task is cancelled once, and what its cleanup starts
-  // lives until the round is over.
+void cancel_round(runtime_state& s, std::span<any_task> tasks) noexcept {
+  auto& left = s.ending.round_left;
+  for (auto& t : tasks) {
+    left.fetch_add(1, relaxed);
+    t.record()->put_in_round();
+    // It may have ended before it was marked, and then no loop counts it down.
+    if (t.record()->done() && t.record()->leave_round()) left.fetch_sub(1, relaxed);
+  }
+  for (auto& t : tasks) (void)cancel_now(*t.record());
+}
+
+/// The caller's own count has been taken off.
+void wait_for_round(runtime_state& s, std::span<any_task> tasks) noexcept {
+  auto& left = s.ending.round_left;
+  const auto over = [&] { return left.load(acquire) == 0; };  // pairs with awaited_end()
+  // The mark and the end of a task are two words, so the loop that ends it may miss the mark. The
+  // round looks again now and then.
+  const auto look_again = [&] {
+    for (auto& t : tasks)
+      if (t.record()->done() && t.record()->leave_round()) left.fetch_sub(1, acq_rel);
+    return over();
+  };
+  if (s.simulated) {
+    block_until(*s.simulated, time_point::max(), look_again, when_stuck::abandoned);
+    return;
+  }
+  while (!s.waits.wait_for(std::chrono::milliseconds(20), over)) (void)look_again();
+}
+
+void cancel_everything(runtime_state& s) noexcept {
   unsigned looks = 0;
   for (;;) {
-    std::vector<any_task> round;
-    any_task few[16];  // when there is no memory at all a round is as many as these
-    std::size_t few_count = 0;
-    bool full = false;
-    round_left_.store(1, relaxed);  // so that it does not reach 0 while we count
-    task_record::scan(
-        [&](task_record& r) noexcept {
-          if (full || r.what() != kind::task || r.done() || r.is_in_round() || r.is_spared())
-            return;
-          r.ref();
-          any_task found(&r);
-          try {
-            round.push_back(found);
-          } catch (const std::bad_alloc&) {
-            full = !round.empty() || few_count == std::size(few);
-            if (!full) few[few_count++] = std::move(found);
-          }
-        },
-        id);
-    const std::span<any_task> those = round.empty() ? std::span(few, few_count) : std::span(round);
-    if (those.empty()) {
-      if (live_tasks() == 0) return;
+    s.ending.round_left.store(1, relaxed);  // so that it does not reach 0 while we count
+    task_round round(s);
+    const auto tasks = round.tasks();
+    if (tasks.empty()) {
+      if (s.live_tasks() == 0) return;
       // The last ones are between their end and their count, or close a generator.
-      if (simulated || ++looks < 100)
+      if (s.simulated || ++looks < 100)
         yield_thread();
       else
         std::this_thread::sleep_for(std::chrono::microseconds(200));
       continue;
     }
-    if (simulated)  // not by their places in memory, which no seed decides
-      std::sort(those.begin(), those.end(), [this](const any_task& a, const any_task& b) {
-        return simulated->number_of(*a.record()) < simulated->number_of(*b.record());
-      });
-    for (auto& t : those) {
-      round_left_.fetch_add(1, relaxed);
-      t.record()->put_in_round();
-      // It may have ended before it was marked, and then is not counted down by anybody.
-      if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, relaxed);
-    }
-    for (auto& t : those) (void)cancel_now(*t.record());
-    if (round_left_.fetch_sub(1, acq_rel) != 1) {
-      const auto over = [&] { return round_left_.load(acquire) == 0; };
-      // The mark and the end of a task are two words, so who ends it may miss the mark: look again
-      // now and then.
-      const auto look_again = [&] {
-        for (auto& t : those)
-          if (t.record()->done() && t.record()->leave_round()) round_left_.fetch_sub(1, acq_rel);
-        return over();
-      };
-      if (simulated) {
-        block_until(*simulated, time_point::max(), look_again, when_stuck::abandoned);
-        continue;
-      }
-      std::unique_lock hold(wait_lock_);
-      while (!waiters_.wait_for(hold, std::chrono::milliseconds(20), over)) (void)look_again();
-    }
-    for (const auto& t : those) report_failed(t);
+    cancel_round(s, tasks);
+    if (s.ending.round_left.fetch_sub(1, acq_rel) != 1) wait_for_round(s, tasks);
+    for (const auto& t : tasks) report_failed(s, t);
   }
 }
 
-// A loop seals itself, by a callback: what it started before that is there for all to see, and it
-// starts nothing after that.
-struct runtime_state::sealing final : callback {
-  sealing(runtime_state& s, worker& w) noexcept : state(&s), loop(&w) {}
-  void invoke() override {
-    loop->seal();
-    const uninterrupted alone;
-    std::lock_guard hold(state->wait_lock_);
-    state->unsealed_.fetch_sub(1, acq_rel);
-    state->waiters_.notify_all();
+// ---------------------------------------------------------------- generators
+
+/// A thread that waits for the end of a task.
+struct end_waiter final : join_node {
+  explicit end_waiter(thread_waits& w) noexcept : join_node(&fired), waits(&w) {}
+  static void fired(join_node& node, eventual&, work_list&) noexcept {
+    auto& self = static_cast<end_waiter&>(node);
+    std::lock_guard hold(self.waits->lock());
+    self.ended = true;
+    self.waits->look_again();
   }
-  void release() noexcept override {}
-  runtime_state* state;
-  worker* loop;
+  thread_waits* waits;
+  bool ended = false;  // under their lock
 };
 
-// Made when the runtime begins, since its end must not fail for lack of memory.
-void runtime_state::prepare_seals() {
-  seals_.reserve(workers.size());
-  for (auto& w : workers) seals_.emplace_back(new sealing(*this, *w));
+// As whoever awaits a task. A fatal error meanwhile is told to nobody, since the runtime ends.
+void close_all_generators(runtime_state& s) noexcept {
+  auto all = s.generators.shut();
+  if (all.empty()) return;
+  task_handle<> handle;
+  try {
+    handle = task_handle<>(&make_root(close_generators(std::move(all))));
+  } catch (const std::bad_alloc&) {  // they are gone, and their cleanups did not run
+    s.report(context_of("no memory to close the async generators of a runtime that ends",
+                        std::current_exception()));
+    return;
+  }
+  auto& t = *handle.record();
+  end_waiter end(s.waits);
+  (void)t.add_joiner(end);
+  launch_closing_from_outside(s, t);
+  s.waits.wait([&] { return end.ended; }, when_stuck::abandoned);
+  // No thread touches `end` after this: firing and removing take the same lock.
+  (void)t.remove_joiner(end);
 }
 
-void runtime_state::seal_loops() noexcept {
-  unsealed_.store(workers.size(), relaxed);
-  for (auto& w : workers) {
-    auto& seal = seals_[w->index()];
-    w->deliver(work(*seal.release()));
-  }
-  wait([&] { return unsealed_.load(acquire) == 0; }, when_stuck::abandoned);
+// -------------------------------------------------------------------- phases
+
+void wait_for_guests(runtime_state& s) noexcept {
+  for (backoff wait; s.guests.load(seq_cst) != 0;) wait.pause();
+}
+
+void end_loops(runtime_state& s) noexcept {
+  s.loops_end.store(true, seq_cst);
+  for (worker* w : s.workers) w->wake();
+  for (worker* w : s.workers) w->join();
+}
+
+/// False: another thread ends the runtime.
+bool begin_end(runtime_state& s) noexcept {
+  const uninterrupted alone;
+  std::lock_guard hold(s.waits.lock());
+  const bool mine = !std::exchange(s.ending.begun, true);
+  if (mine) s.ending.by = std::this_thread::get_id();
+  s.standstill.end_locked();
+  return mine;
+}
+
+}  // namespace
+
+void end_runtime(runtime_state& s) noexcept {
+  if (!begin_end(s)) return s.waits.wait([&] { return s.is_closed(); }, when_stuck::abandoned);
+  s.stopping.store(true, seq_cst);
+  wait_for_guests(s);  // a foreign thread that saw it false has pushed by then
+  cancel_everything(s);
+  close_all_generators(s);
+  cancel_everything(s);  // what their cleanup has started
+  (void)s.pool.shutdown();
+  s.services.end();
+  s.seals.seal(s, s.waits);
+  cancel_everything(s);  // what a late callback or job may have started
+  end_loops(s);
+  unregister_runtime(s);
+  wait_for_guests(s);  // a foreign thread may be between its push and its wake-up
+  for (worker* w : s.workers) w->drop_leftovers();
+  s.ending.closed.store(true, release);  // pairs with is_closed()
+  s.waits.wake_all();
+}
+
+void close_runtime(runtime_state& s) {
+  if (const char* inside = waits_for_caller(s))
+    throw_usage(std::string("close of a runtime inside ") + inside +
+                ": it would wait for the caller itself");
+  s.standstill.close();
+  end_runtime(s);
+}
+
+const char* waits_for_caller(runtime_state& s) noexcept {
+  if (s.is_closed()) return nullptr;
+  if (s.reports.is_telling_here()) return "a call of its exception handler";
+  if (s.pool.is_in_own_job()) return "a job of its own to_thread";
+  if (s.simulated) return nullptr;  // its threads are one
+  std::lock_guard hold(s.waits.lock());
+  return s.ending.begun && s.ending.by == std::this_thread::get_id() ? "its own end" : nullptr;
 }
 
 }  // namespace heddle::detail

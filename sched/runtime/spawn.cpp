@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime/spawn.h>
 
-#include <heddle/sched/create_task.h>
+#include <heddle/core/scheduler.h>
 #include <heddle/sched/runtime/runtime_state.h>
 
-namespace heddle {
-namespace detail {
+namespace heddle::detail {
 
 outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept {
   if (is_cancellation(error)) {
@@ -22,7 +21,7 @@ outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept
     std::rethrow_exception(error);
   } catch (const cancelled_error&) { return outcome::cancelled; } catch (const fatal_error&) {
     t.mark_retrieved();
-    this_runtime()->fatal(error);
+    this_runtime()->fatal.came(error);
   } catch (...) {}
   return outcome::error;
 }
@@ -33,28 +32,6 @@ void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noex
   // Destructors of the result may ask for the current task. Without any reference left it cannot be
   // that one any more.
   self_of_thread.current = nullptr;
-  t.unref();
-}
-
-namespace {
-void destroy_unstarted(task_record& t) noexcept {
-  const drops_unstarted silently;
-  promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
-  static_cast<root_end*>(p.end)->destroy(p);
-}
-}  // namespace
-
-void end_unstarted(task_record& t) noexcept {
-  destroy_unstarted(t);
-  t.starts_at(nullptr);
-  finish_root(t, outcome::cancelled, nullptr);
-}
-
-// Nobody will run it: destroys the frame; the record goes with the caller's handle.
-void discard_unlaunched(task_record& t) noexcept {
-  destroy_unstarted(t);
-  (void)t.state().cancel();
-  (void)t.state().finish(outcome::cancelled);
   t.unref();
 }
 
@@ -90,7 +67,7 @@ void launch_as(const thread_state& creator, task_record& t, const task_options& 
   auto* here = worker_of(creator);
   auto* target = static_cast<worker*>(o.loop);
   try {
-    if (target && &target->state() != &here->state())
+    if (target && &target->group() != &here->group())
       throw_usage("create_task: the loop belongs to another runtime; " + never_began(t, o));
     if (!is_plain(o, creator)) [[unlikely]]
       apply_options(t, o);
@@ -99,7 +76,7 @@ void launch_as(const thread_state& creator, task_record& t, const task_options& 
     throw;
   }
   t.at_home(here);
-  t.belongs_to(here->state().id);
+  t.belongs_to(here->group().id);
   here->count_created();
   if (world* w = this_world()) [[unlikely]]
     (void)w->number_of(t);
@@ -120,7 +97,7 @@ HEDDLE_COLD void launch_by_factory(worker& here, task_record& t, const task_opti
   task_options o;
   try {
     o = given;
-    here.state().ask_task_factory(o);
+    state_of(here).ask_task_factory(o);
   } catch (...) {
     discard_unlaunched(t);
     throw;
@@ -134,7 +111,7 @@ void launch_closing(task_record& t, bool eager) noexcept {
   auto* here = this_worker();
   t.spare();
   t.at_home(here);
-  t.belongs_to(here->state().id);
+  t.belongs_to(here->group().id);
   here->count_created();
   if (eager) return here->run_first_step(t);
   here->push_back(t);
@@ -143,7 +120,7 @@ void launch_closing(task_record& t, bool eager) noexcept {
 
 void launch_closing_from_outside(runtime_state& s, task_record& t) {
   t.spare();
-  t.at_home(s.workers.front().get());
+  t.at_home(s.workers.front());
   t.belongs_to(s.id);
   if (s.simulated) (void)s.simulated->number_of(t);
   s.inject(t);
@@ -155,11 +132,11 @@ HEDDLE_COLD static void launch_without_options(task_record& t) { launch(t, task_
 void launch(task_record& t) {
   const auto& creator = self_of_thread;
   auto* here = worker_of(creator);
-  if (!here || here->is_sealed() || here->state().has_task_factory() || this_world() ||
+  if (!here || here->is_sealed() || state_of(*here).has_task_factory() || this_world() ||
       !gives_no_context(creator)) [[unlikely]]
     return launch_without_options(t);
   t.at_home(here);
-  t.belongs_to(here->state().id);
+  t.belongs_to(here->group().id);
   here->count_created();
   here->push_back(t);
   here->look_for_sleepers();
@@ -173,7 +150,7 @@ void launch(task_record& t, const task_options& o) {
     if (!here) throw no_running_loop();
     throw_usage("create_task after the runtime has shut down: " + never_began(t, o));
   }
-  if (here->state().has_task_factory()) [[unlikely]]
+  if (state_of(*here).has_task_factory()) [[unlikely]]
     return launch_by_factory(*here, t, o);
   launch_as(creator, t, o);
 }
@@ -196,116 +173,17 @@ void tell_never_awaited(std::source_location made) noexcept {
   } catch (const std::bad_alloc&) {}  // a warning less
 }
 
-namespace {
-/// What a record waits in that is on its way home: the loop that comes to it drops it, in place of
-/// a resumption.
-struct homecoming final : wait_base {
-  bool look_again() noexcept override {
-    task_record& t = *std::exchange(this_thread().current, nullptr);
-    t.unref();
-    return false;
-  }
-  const char* name() const noexcept override { return "its end"; }
-};
-constinit homecoming on_its_way_home;
-}  // namespace
-
-bool is_on_its_way_home(const task_record& t) noexcept { return t.wait() == &on_its_way_home; }
-
 // Nobody else has a reference, so all fields are the caller's: the record itself travels through
 // the loop's inbox, and no memory is needed.
 void drop_at_home(task_record& t) noexcept {
   const auto* here = this_runtime();
   const auto send = [](runtime_state& s, void* argument) {
     auto& t = *static_cast<task_record*>(argument);
-    t.waits_in(&on_its_way_home);
-    t.resumes_at(nullptr);
-    t.looks_first();
+    mark_on_its_way_home(t);
     s.workers.front()->deliver(work(t));
   };
   const bool sent = !(here && here->id == t.runtime()) && with_runtime_of(t, send, &t);
   if (!sent) t.unref();
 }
 
-void throw_not_joinable(task_record& waiting, eventual& target) {
-  if (&target == &waiting.root()) throw_usage("a task cannot await itself: it would wait for ever");
-  throw_usage("co_await of " +
-              (target.what() == kind::task ? describe_task(static_cast<task_record&>(target))
-                                           : std::string("an object")) +
-              " of another runtime: pass its result through a future of this one");
-}
-
-void throw_target_cancelled(task_record& target, task_record* through) {
-  if (through) {
-    bool has_own = false;
-    if (auto* x = target.extra_if_any()) {
-      x->lock.lock();
-      has_own = !x->message.empty();
-      x->lock.unlock();
-    }
-    if (!has_own) throw_cancelled(*through);
-  }
-  throw_cancelled(target);
-}
-void throw_not_done(task_record&) {
-  throw invalid_state_error("the task has not ended: it has no result yet");
-}
-
-loop_name callback_loop(task_record& t) {
-  if (auto* w = this_worker()) return {w->state().serial, w->index()};
-  loop_name first{0, 0};
-  const auto name = [](runtime_state& s, void* to) {
-    static_cast<loop_name*>(to)->runtime = s.serial;
-  };
-  if (!with_runtime_of(t, name, &first))
-    throw_usage("add_done_callback: the runtime of the task has ended");
-  return first;
-}
-
-bool deliver_callback(loop_name where, callback& c) noexcept {
-  struct parcel {
-    unsigned index;
-    callback* c;
-  } p{where.index, &c};
-  return with_runtime(
-      where.runtime,
-      [](runtime_state& s, void* argument) {
-        auto& p = *static_cast<parcel*>(argument);
-        s.workers[p.index]->deliver(work(*p.c));
-      },
-      &p);
-}
-
-}  // namespace detail
-
-bool any_task::cancel(std::string_view message) const {
-  auto& t = at();
-  if (t.done()) {
-    t.mark_retrieved();
-    return false;
-  }
-  if (!message.empty()) t.extra().set(&detail::task_extra::message, std::string(message));
-  const bool took = detail::cancel_now(t);
-  if (!took) t.mark_retrieved();  // the caller has looked at it, as in asyncio
-  return took;
-}
-
-context any_task::get_context() const { return context(at().extra().context.shared()); }
-
-std::string any_task::get_name() const { return at().name(); }
-
-void any_task::set_name(std::string name) const {
-  at().extra().set(&detail::task_extra::name, std::move(name));
-}
-
-void any_task::throw_empty() { detail::throw_usage("use of an empty task handle"); }
-
-any_task current_task() noexcept {
-  auto* t = detail::this_thread().current;
-  if (!t) return {};
-  auto& root = t->root();
-  root.ref();
-  return any_task(&root);
-}
-
-}  // namespace heddle
+}  // namespace heddle::detail

@@ -7,6 +7,8 @@
 #include <heddle/core/context.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/loop.h>
+#include <heddle/sched/loop/awaited.h>
+#include <heddle/sched/loop/task_end.h>
 
 #include <optional>
 #include <source_location>
@@ -29,24 +31,11 @@ struct task_options {
 
 namespace detail {
 
-/// The end of a task's first frame.
-struct root_end : frame_end {
-  void (*destroy)(promise_base& frame) noexcept;
-};
-
 /// What a failing end makes of an error: cancelled (its message kept), fatal (reported to the
 /// runtime), or an ordinary one.
 outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept;
 /// The last steps of every task, after its result is stored and its frame destroyed.
 void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept;
-/// A task that was cancelled before its first step: its body never runs.
-void end_unstarted(task_record& t) noexcept;
-/// How it stands with a task that is awaited, after worker::run_awaited.
-enum class [[nodiscard]] awaited_now {
-  elsewhere,      // it has not ended: wait for it
-  ended,          // it has: go on
-  ended_in_turn,  // it has, but others come first: stand back
-};
 /// `waiting`, the running task, awaits `child`: see worker::run_awaited.
 awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
 /// Puts a new task into the queue of the loop it belongs to. Throws usage_error when the runtime
@@ -62,10 +51,6 @@ void launch_closing_from_outside(class runtime_state& s, task_record& t);
 /// For people: that `t`, which was refused, was destroyed before its first step, with its name and
 /// where it was created.
 std::string never_began(task_record& t, const task_options& o);
-/// A new task that could not be launched: its body never runs.
-void discard_unlaunched(task_record& t) noexcept;
-/// drop_at_home() has sent it: whoever takes it out of a queue drops it.
-[[nodiscard]] bool is_on_its_way_home(const task_record& t) noexcept;
 /// Its name and the other rare things.
 void apply_options(task_record& t, const task_options& o);
 

@@ -1,90 +1,87 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/sched/runtime.h>
-#include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/sched/runtime/standstill.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/sched/loop/worker.h>
 
 #include <algorithm>
-#include <memory>
+#include <limits>
+#include <string>
+#include <utility>
 
 namespace heddle::detail {
+namespace {
 
-// Protocol STANDSTILL. stop() sends each loop a callback in which it stands still: so what was
-// ready there has run before, and what that added has not. A standstill has a number and is lifted
-// by it, perhaps before its callbacks have had their turn: they then let the loop pass. Nobody
-// stands still while a task from outside has not ended, since some thread may wait for that: its
-// starter counts it, then looks whether they stand; who asks them to stand says so, then looks at
-// the count (both seq_cst, so one sees the other).
+/// The loop that the calling thread is belongs to `g`.
+bool is_inside(const loop_group& g) noexcept {
+  const worker* here = this_worker();
+  return here && &here->group() == &g;
+}
 
-void runtime_state::fatal(std::exception_ptr error) noexcept {
+}  // namespace
+
+std::uint64_t standstill::begin_run() noexcept {
   const uninterrupted alone;
-  std::exception_ptr before;  // destroyed after the unlock: it is the user's
-  std::lock_guard hold(wait_lock_);
-  if (fatal_ && fatals_ != fatals_told_) return;  // the first one counts
-  before = std::exchange(fatal_, std::move(error));
-  ++fatals_;
-  waiters_.notify_all();
-  changed.ring();
-}
-
-std::exception_ptr runtime_state::fatal_since(std::uint64_t told) {
-  std::lock_guard hold(wait_lock_);
-  if (fatals_ == told) return nullptr;
-  fatals_told_ = fatals_;
-  return fatal_;
-}
-
-std::uint64_t runtime_state::fatals_told() {
-  std::lock_guard hold(wait_lock_);
-  return fatals_told_;
-}
-
-std::uint64_t runtime_state::begin_run() noexcept {
-  const uninterrupted alone;
-  std::lock_guard hold(wait_lock_);
+  std::lock_guard hold(waits_->lock());
   ++runs_;
-  lifted_ = std::max(lifted_, standstills_);
-  standing_still_.store(false, seq_cst);
-  waiters_.notify_all();
+  lift(standstills_);
   return run_stops_;
 }
 
-void runtime_state::end_run() noexcept {
+void standstill::end_run() noexcept {
   const uninterrupted alone;
-  std::lock_guard hold(wait_lock_);
+  std::lock_guard hold(waits_->lock());
   --runs_;
 }
 
-void runtime_state::wait_until(const run_wait& w) {
-  wait([&] { return is_over(w); }, when_stuck::throws);
+void standstill::wait_until(const run_wait& w) {
+  waits_->wait([&] { return is_over(w); }, when_stuck::throws);
 }
 
-void runtime_state::let_pass_end(const run_wait& w) {
+void standstill::let_pass_end(const run_wait& w) {
   std::uint64_t number;
   {
     const uninterrupted alone;
-    std::lock_guard hold(wait_lock_);
+    std::lock_guard hold(waits_->lock());
     if (run_stops_ == w.stops) return;
     number = standstills_;
   }
-  const auto over = [&] {
-    return w.ended.load(acquire) || fatals_ != w.told || lifted_ >= number ||
-           standing_ >= workers.size();
-  };
-  wait(over, when_stuck::throws);
+  waits_->wait(
+      [&] { return w.ended.load(acquire) || fatal_->any_since(w.told) || has_passed(number); },
+      when_stuck::throws);
 }
 
-void runtime_state::enter(const char* what) {
-  std::lock_guard hold(wait_lock_);
+void standstill::enter(const char* what) {
+  std::lock_guard hold(waits_->lock());
   if (closing_) throw_usage(std::string(what) + " on a closed runtime");
   ++callers_;
 }
 
-void runtime_state::leave() noexcept {
-  std::lock_guard hold(wait_lock_);
+void standstill::leave() noexcept {
+  std::lock_guard hold(waits_->lock());
   --callers_;
 }
 
+void standstill::close() {
+  std::lock_guard hold(waits_->lock());
+  if (callers_ != 0) throw_usage("close of a runtime while a thread is in its run or run_forever");
+  closing_ = true;
+}
+
+void standstill::end_locked() noexcept {
+  closing_ = true;
+  lift(std::numeric_limits<std::uint64_t>::max());
+}
+
+// Lock held.
+void standstill::lift(std::uint64_t up_to) noexcept {
+  lifted_ = std::max(lifted_, up_to);
+  standing_still_.store(lifted_ < standstills_, seq_cst);
+  waits_->look_again();
+}
+
 // Lock held. The number to post, or 0: they stand already, or may not.
-std::uint64_t runtime_state::ask_to_stand(bool runs_end) noexcept {
+std::uint64_t standstill::ask_to_stand(bool runs_end) noexcept {
   if (closing_ || (runs_ != 0 && !runs_end)) return 0;
   standing_still_.store(true, seq_cst);
   if (from_outside_.load(seq_cst) != 0) {  // pairs with starts_from_outside()
@@ -95,106 +92,105 @@ std::uint64_t runtime_state::ask_to_stand(bool runs_end) noexcept {
   return ++standstills_;
 }
 
-void runtime_state::post_standstill(std::uint64_t number) noexcept {
-  struct standstill final : callback {
-    standstill(runtime_state& s, worker& w, std::uint64_t n) noexcept
-        : state(&s), loop(&w), number(n) {}
-    void invoke() override { state->stand(*loop, number); }
+void standstill::post_standstill(std::uint64_t number) noexcept {
+  struct standing final : callback {
+    standing(standstill& s, worker& w, std::uint64_t n) noexcept : all(&s), loop(&w), number(n) {}
+    void invoke() override { all->stand(*loop, number); }
     void release() noexcept override {}
-    runtime_state* state;
+    standstill* all;
     worker* loop;
     std::uint64_t number;
   };
-  for (auto& w : workers) {
+  for (worker* w : loops_->workers) {
     try {
-      w->deliver(work(*new standstill(*this, *w, number)));
-    } catch (const std::bad_alloc&) {  // then this one goes on, and nobody waits for it
-      std::lock_guard hold(wait_lock_);
+      w->deliver(work(*new standing(*this, *w, number)));
+    } catch (const std::bad_alloc&) {  // then this loop goes on, and no thread waits for it
+      std::lock_guard hold(waits_->lock());
       ++standing_;
     }
   }
 }
 
-void runtime_state::stand(worker& w, std::uint64_t number) noexcept {
+void standstill::stand(worker& w, std::uint64_t number) noexcept {
   {
     const uninterrupted alone;
-    std::lock_guard hold(wait_lock_);
+    std::lock_guard hold(waits_->lock());
     if (lifted_ >= number) return;
     if (number == standstills_) ++standing_;
-    waiters_.notify_all();
+    waits_->look_again();
   }
   w.stands_still(true);
-  wait([&] { return lifted_ >= number; }, when_stuck::abandoned);
+  waits_->wait([&] { return lifted_ >= number; }, when_stuck::abandoned);
   w.stands_still(false);
 }
 
-void runtime_state::go_on() noexcept {
+void standstill::go_on() noexcept {
   const uninterrupted alone;
-  std::lock_guard hold(wait_lock_);
-  lifted_ = std::max(lifted_, standstills_);
-  standing_still_.store(false, seq_cst);
-  waiters_.notify_all();
+  std::lock_guard hold(waits_->lock());
+  lift(standstills_);
 }
 
-void runtime_state::run_forever() {
-  const caller inside(*this, "run_forever");
+// Returns the number of the standstill that the stop has asked for.
+std::uint64_t standstill::wait_for_stop(std::uint64_t stops, std::uint64_t told) {
+  try {
+    waits_->wait([&] { return stops_ != stops || fatal_->any_since(told); }, when_stuck::throws);
+  } catch (...) {  // a simulated program is stuck
+    std::lock_guard hold(waits_->lock());
+    --forever_;
+    throw;
+  }
+  std::lock_guard hold(waits_->lock());
+  --forever_;
+  return standstills_;
+}
+
+void standstill::run_forever() {
   std::uint64_t told, seen, before, number = 0;
   bool one_pass;
   {
     const uninterrupted alone;
-    std::lock_guard hold(wait_lock_);
-    told = fatals_told_;
+    std::lock_guard hold(waits_->lock());
+    told = fatal_->told_locked();
     seen = stops_;
     before = standstills_;
     const auto early = std::exchange(early_stop_, early_stop::none);
     one_pass = early != early_stop::none;
-    if (early == early_stop::outside) {
+    if (early == early_stop::outside)
       number = ask_to_stand(false);
-    } else if (early == early_stop::inside) {
+    else if (early == early_stop::inside)
       before = 0;
-    } else {
+    else
       ++forever_;
-    }
   }
   if (number != 0) post_standstill(number);
-  {  // they go on, in a single pass to the next standstill
+  {  // the loops go on, in a single pass to the next standstill
     const uninterrupted alone;
-    std::lock_guard hold(wait_lock_);
-    lifted_ = std::max(lifted_, before);
-    standing_still_.store(lifted_ < standstills_, seq_cst);
-    waiters_.notify_all();
+    std::lock_guard hold(waits_->lock());
+    lift(before);
   }
-  try {
-    if (!one_pass) wait([&] { return stops_ != seen || fatals_ != told; }, when_stuck::throws);
-  } catch (...) {
-    std::lock_guard hold(wait_lock_);
-    --forever_;
-    throw;
+  if (!one_pass) {
+    number = wait_for_stop(seen, told);
+  } else if (number == 0) {
+    std::lock_guard hold(waits_->lock());
+    number = standstills_;
   }
-  {
-    std::lock_guard hold(wait_lock_);
-    if (!one_pass) --forever_;
-    if (number == 0) number = standstills_;
-  }
-  wait([&] { return lifted_ >= number || standing_ >= workers.size() || fatals_ != told; },
-       when_stuck::throws);
-  if (auto fatal = fatal_since(told)) std::rethrow_exception(std::move(fatal));
+  waits_->wait([&] { return has_passed(number) || fatal_->any_since(told); }, when_stuck::throws);
+  if (auto fatal = fatal_->since(told)) std::rethrow_exception(std::move(fatal));
 }
 
-void runtime_state::stop() noexcept {
+void standstill::stop() noexcept {
   std::uint64_t number = 0;
   {
     const uninterrupted alone;
-    std::lock_guard hold(wait_lock_);
+    std::lock_guard hold(waits_->lock());
     ++stops_;
     const bool ends_runs = forever_ == 0 && runs_ != 0;
     if (ends_runs)
       ++run_stops_;
     else if (forever_ == 0 && early_stop_ == early_stop::none)
-      early_stop_ = this_runtime() == this ? early_stop::inside : early_stop::outside;
+      early_stop_ = is_inside(*loops_) ? early_stop::inside : early_stop::outside;
     if (lifted_ >= standstills_) number = ask_to_stand(ends_runs);
-    waiters_.notify_all();
-    changed.ring();
+    waits_->ring();
   }
   if (number != 0) post_standstill(number);
 }

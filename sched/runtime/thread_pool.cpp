@@ -6,7 +6,7 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
-#include <heddle/sched/runtime/thread_signals.h>
+#include <heddle/sched/loop/thread_signals.h>
 #include <heddle/sched/simulation/simulation.h>
 
 #include <oneapi/tbb/task_arena.h>

@@ -3,8 +3,8 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
-#include <heddle/sched/any_task.h>
-#include <heddle/sched/simulate.h>
+#include <heddle/sched/runtime/introspect.h>
+#include <heddle/sched/simulation/errors.h>
 
 #include <algorithm>
 #include <optional>
@@ -106,6 +106,11 @@ std::uint64_t simulation::number_of(const task_record& t) noexcept {
   auto& k = numbers_[&t];
   if (k.number == 0 || k.generation != generation) k = {generation, ++last_number_};
   return k.number;
+}
+
+bool simulation::has_numbered(const task_record& t) const noexcept {
+  const auto at = numbers_.find(&t);
+  return at != numbers_.end() && at->second.generation == word::generation(t.state().peek());
 }
 
 void simulation::note(const char* what, const task_record* t) noexcept {
@@ -311,38 +316,6 @@ bool simulation::give_up(bool stuck) noexcept {
   std::terminate();  // nobody resumes it
 }
 
-namespace {
-
-std::string name_of(simulation& s, const task_record& t) {
-  std::string text = "task " + std::to_string(s.number_of(t));
-  if (auto* x = t.extra_if_any(); x && !x->name.empty()) text += " \"" + x->name + "\"";
-  return text;
-}
-
-std::string wait_of(simulation& s, task_record& t) {
-  const auto w = t.state().load();
-  switch (word::state(w)) {
-    case task_state::leaf: return std::string("waits in ") + t.wait()->name();
-    case task_state::forwarding:
-    case task_state::frozen: {
-      eventual* target = t.wait()->target();
-      if (!target) return std::string("waits in ") + t.wait()->name();
-      switch (target->what()) {
-        case kind::task: return "awaits " + name_of(s, static_cast<task_record&>(*target));
-        case kind::future: return "awaits a future";
-        case kind::gathering: return "awaits a gather";
-        default: return "awaits a strand";
-      }
-    }
-    case task_state::active:
-      return "is ready or running, or waits for strands (if it stands in no queue, its wake-up was "
-             "lost)";
-    default: return "waits for the kernel";
-  }
-}
-
-}  // namespace
-
 std::string simulation::report(bool stuck) {
   const calm alone(this);
   std::string text = (stuck ? "nothing can ever happen again in this simulation"
@@ -350,26 +323,9 @@ std::string simulation::report(bool stuck) {
                      std::string(" (seed ") + std::to_string(seed_) + ", " +
                      std::to_string(steps_) + " steps, " + text_of(elapsed()) +
                      " of virtual time):";
-  std::vector<std::pair<std::uint64_t, std::string>> lines;
-  task_record::scan([&](task_record& r) {
-    if (r.done() || (r.what() != kind::task && r.what() != kind::strand)) return;
-    auto at = numbers_.find(&r);
-    const bool ours =
-        at != numbers_.end() && at->second.generation == word::generation(r.state().peek());
-    if (r.what() == kind::strand) {
-      auto root = numbers_.find(&r.root());
-      if (root == numbers_.end()) return;
-      lines.emplace_back(root->second.number,
-                         "a strand of " + name_of(*this, r.root()) + " " + wait_of(*this, r));
-      return;
-    }
-    if (!ours) return;
-    std::string line = name_of(*this, r) + " " + wait_of(*this, r);
-    line += created_at(r.made());
-    lines.emplace_back(at->second.number, std::move(line));
+  text += who_waits_for_what(*this, [](const world& w, const task_record& t) {
+    return static_cast<const simulation&>(w).has_numbered(t);
   });
-  std::sort(lines.begin(), lines.end());
-  for (auto& [number, line] : lines) text += "\n  " + line;
   for (const std::size_t i : alive_) {
     const auto& t = *threads_[i];
     if (t.name.rfind("loop ", 0) == 0 && t.ready) continue;  // parked, as it should be

@@ -105,6 +105,8 @@ class simulation final : public world {
   void switch_to(std::size_t next) noexcept;
   void leave(fiber& from, thread_role& role, bool for_good) noexcept;
   void run_another(bool passes) noexcept;
+  /// A task of this world: number_of() was called for it.
+  [[nodiscard]] bool has_numbered(const task_record& t) const noexcept;
   [[nodiscard]] bool give_up(bool stuck) noexcept;
   [[nodiscard]] std::string report(bool stuck);
   void mix(std::uint64_t x) noexcept;

@@ -10,6 +10,7 @@
 #include <heddle/io/http/serving/routes.h>
 #include <heddle/io/http/serving/watch.h>
 #include <heddle/io/server.h>
+#include <heddle/sched/runtime/drivers.h>
 
 #include <algorithm>
 #include <array>

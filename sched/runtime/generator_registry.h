@@ -1,16 +1,49 @@
 // SPDX-License-Identifier: MIT
-// Internal to sched.
+// Internal to sched; installed, since public headers need it.
 // The generators of a runtime that have begun and not ended, so that its shutdown can close them.
-// Not a public header.
 #pragma once
 
+#include <heddle/core/base/owned.h>
 #include <heddle/core/base/spin_lock.h>
-#include <heddle/sched/async_generator.h>
+#include <heddle/core/task.h>
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
 namespace heddle::detail {
+
+/// What the registry knows of a generator: its links, and that it is counted.
+//
+// Who may touch what:
+//   refs_                 the handle's, a closer's, and the list's while it is listed; whoever
+//                         drops the last one destroys the frame
+//   list_                 the task that is in it for the first time, before it is listed
+//   prev_ next_ listed_   under the lock of its list
+class listed_generator : public promise_base {
+ public:
+  void ref() noexcept { refs_.fetch_add(1, relaxed); }
+  void unref() noexcept {
+    if (refs_.fetch_sub(1, acq_rel) == 1) destroy();
+  }
+
+ protected:
+  listed_generator() = default;
+  ~listed_generator() = default;
+
+  std::uint16_t list_ = 0;
+
+ private:
+  friend class generator_chain;
+  friend class generator_registry;
+
+  void destroy() noexcept;
+
+  bool listed_ = false;
+  atomic<std::uint32_t> refs_{1};
+  listed_generator* prev_ = nullptr;
+  listed_generator* next_ = nullptr;
+};
 
 /// Generators with a reference each, linked through themselves: so shutdown needs no memory to take
 /// them over. Those that are left in it are let go of, unclosed.
@@ -24,13 +57,13 @@ class generator_chain {
 
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
   /// Takes over a list that is linked by next_, with its references.
-  void push_all(generator_base* list) noexcept;
+  void push_all(listed_generator* list) noexcept;
   /// The oldest, or null.
-  [[nodiscard]] generator_ref pop() noexcept;
+  [[nodiscard]] counted_ptr<listed_generator> pop() noexcept;
 
  private:
-  generator_base* first_ = nullptr;
-  generator_base* last_ = nullptr;
+  listed_generator* first_ = nullptr;
+  listed_generator* last_ = nullptr;
 };
 
 /// A list a loop, so that generators that begin and end on different loops do not meet. A listed
@@ -41,26 +74,22 @@ class generator_registry {
       : lists_(std::make_unique<list[]>(lists)), count_(lists) {}
 
   /// A generator begins. False: the registry was shut, nobody will close it.
-  [[nodiscard]] bool add(generator_base& g) noexcept;
+  [[nodiscard]] bool add(listed_generator& g) noexcept;
   /// True: it was listed; its reference is the caller's now.
-  [[nodiscard]] bool remove(generator_base& g) noexcept;
+  [[nodiscard]] bool remove(listed_generator& g) noexcept;
   /// Shutdown has not taken it yet, and will.
-  [[nodiscard]] bool has(generator_base& g) noexcept;
+  [[nodiscard]] bool has(listed_generator& g) noexcept;
   /// From now on add() refuses. Hands over those that are listed, with their references.
   [[nodiscard]] generator_chain shut() noexcept;
 
  private:
   struct alignas(64) list {
     spin_lock lock;
-    generator_base* first = nullptr;
+    listed_generator* first = nullptr;
     bool shut = false;
   };
   std::unique_ptr<list[]> lists_;
   unsigned count_;
 };
-
-/// Closes all of these, which nobody else will, at the same time, and reports what their cleanups
-/// throw.
-task<> close_generators(generator_chain all);
 
 }  // namespace heddle::detail

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/sched/runtime/generators.h>
+#include <heddle/sched/async_generator.h>
 
 #include <heddle/core/base/assert.h>
+#include <heddle/core/base/thread_state.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime/runtime_state.h>
 
@@ -55,25 +56,6 @@ task<> close_generator(generator_ref g) {
   co_await closing;
 }
 
-generator_chain::~generator_chain() {
-  while (auto g = pop()) {}
-}
-
-generator_ref generator_chain::pop() noexcept {
-  auto* g = first_;
-  if (g) first_ = g->next_;
-  return generator_ref(g);
-}
-
-void generator_chain::push_all(generator_base* list) noexcept {
-  while (list) {
-    auto* g = std::exchange(list, list->next_);
-    g->next_ = nullptr;
-    (first_ ? last_->next_ : first_) = g;
-    last_ = g;
-  }
-}
-
 namespace {
 
 /// Null: there is nothing to close. One for which there is no memory is reported, and its
@@ -97,8 +79,11 @@ task_handle<> begin_to_close(generator_ref g) {
 // other.
 task<> close_generators(generator_chain all) {
   std::vector<task_handle<>> closers;
-  while (auto g = all.pop()) {
-    auto closer = begin_to_close(std::move(g));
+  while (auto listed = all.pop()) {
+    auto* g = static_cast<generator_base*>(listed.get());
+    g->ref();
+    listed = {};
+    auto closer = begin_to_close(generator_ref(g));
     if (!closer.valid()) continue;
     bool kept = true;
     try {
@@ -125,11 +110,11 @@ bool generator_base::enter_slow(generator_phase was, promise_base& caller) {
   }
   if (was != generator_phase::fresh) return true;
   auto* here = this_worker();
-  if (!here || here->state().id != caller.enclosing().runtime()) return true;
-  runtime_.store(here->state().serial, release);
+  if (!here || state_of(*here).id != caller.enclosing().runtime()) return true;
+  runtime_.store(state_of(*here).serial, release);
   list_ = static_cast<std::uint16_t>(here->index());
-  if (!here->state().generators.add(*this))
-    here->state().report(
+  if (!state_of(*here).generators.add(*this))
+    state_of(*here).report(
         {"an async generator began after the generators of its runtime were shut down: the runtime "
          "will not close it",
          nullptr,
@@ -184,8 +169,6 @@ void generator_base::unlist() noexcept {
   if (was_listed) unref();  // never the last: who calls this has another
 }
 
-void generator_base::destroy() noexcept { handle().destroy(); }
-
 // Problem   A generator often holds the one that it reads from. To let go of it destroys its frame,
 //           or closes it on this stack, and so
 //           lets go of the next: a chain of 20,000 overflows the stack.
@@ -222,7 +205,7 @@ void generator_base::let_go_now() noexcept {
     const auto close = [](runtime_state& s, void* argument) {
       auto& g = *static_cast<generator_base**>(argument);
       auto* worker_here = this_worker();
-      const bool inside = worker_here && &worker_here->state() == &s;
+      const bool inside = worker_here && &worker_here->group() == &s;
       if (inside ? worker_here->is_sealed() : s.is_stopping()) return;
       task_handle<> handle;
       try {
@@ -237,8 +220,8 @@ void generator_base::let_go_now() noexcept {
         launch_closing_from_outside(s, t);
     };
     generator_base* mine = this;
-    if (here && here->state().serial == id)
-      close(here->state(), &mine);
+    if (here && state_of(*here).serial == id)
+      close(state_of(*here), &mine);
     else
       (void)with_runtime(id, close, &mine);
     if (!mine) return;
@@ -260,51 +243,6 @@ void generator_base::let_go_now() noexcept {
   }
   report_to(runtime_.load(relaxed), context_of(not_closed));
   unref();
-}
-
-bool generator_registry::add(generator_base& g) noexcept {
-  auto& l = lists_[g.list_ % count_];
-  std::lock_guard hold(l.lock);
-  if (l.shut) return false;
-  g.ref();
-  g.listed_ = true;
-  g.prev_ = nullptr;
-  g.next_ = l.first;
-  if (l.first) l.first->prev_ = &g;
-  l.first = &g;
-  return true;
-}
-
-bool generator_registry::remove(generator_base& g) noexcept {
-  auto& l = lists_[g.list_ % count_];
-  std::lock_guard hold(l.lock);
-  if (!g.listed_) return false;
-  g.listed_ = false;
-  (g.prev_ ? g.prev_->next_ : l.first) = g.next_;
-  if (g.next_) g.next_->prev_ = g.prev_;
-  return true;
-}
-
-bool generator_registry::has(generator_base& g) noexcept {
-  auto& l = lists_[g.list_ % count_];
-  std::lock_guard hold(l.lock);
-  return g.listed_;
-}
-
-generator_chain generator_registry::shut() noexcept {
-  generator_chain all;
-  for (unsigned i = 0; i < count_; ++i) {
-    auto& l = lists_[i];
-    generator_base* first;
-    {
-      std::lock_guard hold(l.lock);
-      l.shut = true;
-      first = std::exchange(l.first, nullptr);
-      for (auto* g = first; g; g = g->next_) g->listed_ = false;  // the links are ours now
-    }
-    all.push_all(first);
-  }
-  return all;
 }
 
 }  // namespace heddle::detail

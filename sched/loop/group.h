@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Internal to sched.
+// What the loops of one runtime share: all that a loop knows of its runtime. Not a public header.
+#pragma once
+
+#include <heddle/core/base/atomic.h>
+#include <heddle/core/base/runtime_number.h>
+#include <heddle/core/clock.h>
+#include <heddle/sched/loop/idle.h>
+#include <heddle/sched/loop/shared_queue.h>
+#include <heddle/sched/loop/thread_signals.h>
+#include <heddle/sched/simulation/simulation.h>
+
+#include <cstdint>
+#include <exception>
+#include <vector>
+
+namespace heddle::detail {
+
+class worker;
+
+/// The loops of a runtime and what they have in common. The runtime derives from it
+/// (runtime_state.h).
+///
+/// The loops read the members directly. The virtual functions are for what a loop tells its
+/// runtime; none of them is called on a fast path.
+//
+// Who may touch what:
+//   serial id workers        written before the first loop starts; then anybody reads them
+//   idle injection watchers  the loops, and foreign threads that have a task for them; atomically
+//   loops_end                set by the thread that ends the runtime
+//   guests                   whoever must not see the runtime go; see guest
+//   foreign_created          foreign threads add, the thread that ends the runtime reads
+class loop_group {
+ public:
+  /// While one lives the runtime is not torn down. A foreign thread holds one from before its push
+  /// to after its wake-up. Without it the pushed task could run, end, and be the last, before the
+  /// wake-up is made.
+  class guest {
+   public:
+    explicit guest(loop_group& g) noexcept : group_(&g) { g.guests.fetch_add(1, seq_cst); }
+    guest(const guest&) = delete;
+    ~guest() { group_->guests.fetch_sub(1, seq_cst); }
+
+   private:
+    loop_group* group_;
+  };
+
+  loop_group(const loop_group&) = delete;
+
+  /// In debug mode: a step of task `t` took longer than `slow_after`.
+  virtual void step_was_slow(task_record& t, duration took) noexcept = 0;
+  /// The same of a callback.
+  virtual void callback_was_slow(callback& c, duration took) noexcept = 0;
+  /// What `c` threw, in the context in which it ran.
+  virtual void callback_threw(callback& c, std::exception_ptr error) noexcept = 0;
+  /// `t` has ended, and a thread counts on being told: task_record::is_missed.
+  virtual void awaited_end(task_record& t) noexcept = 0;
+
+  const thread_signals signals;  // that the threads of the loops take
+  simulation* const simulated;   // whose virtual threads the loops are, or nullptr
+  const duration slow_after;     // options.slow_callback
+  runtime_number serial = 0;     // the runtime's name among all there ever were
+  std::uint16_t id = 0;          // the short form, its name among the living: in records
+  std::vector<worker*> workers;
+  idle_set idle;
+  shared_queue injection;  // tasks from foreign threads, for whichever loop is free
+  atomic<unsigned> watchers{0};
+  atomic<bool> loops_end{false};  // loops leave when they have nothing to do
+  atomic<std::uint32_t> guests{0};
+  atomic<std::uint64_t> foreign_created{0};
+
+ protected:
+  loop_group(simulation* s, unsigned loops, duration slow)
+      : simulated(s), slow_after(slow), idle(loops), injection(s) {}
+  ~loop_group() = default;
+};
+
+}  // namespace heddle::detail
