@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A task seen from outside, whatever its result.
+// any_task: a task seen from outside, whatever its result type.
+//
+//   auto job = h::create_task(sleep_long());
+//   const h::any_task watched = job;
+//   watched.cancel("not needed any more");     // the task ends at its present or next wait
 #pragma once
 
 #include <heddle/core/context.h>
@@ -13,8 +17,8 @@
 
 namespace heddle {
 
-/// A counted reference to a task: its name, its state, a place to deliver a cancellation. It may
-/// outlive the task and its runtime. Copyable; dropping it neither cancels nor waits.
+/// A counted reference to a task: its name, its state, and the way to cancel it. It may outlive the
+/// task and its runtime. Copyable. Dropping it neither cancels the task nor waits for it.
 /// Thread-safety: every function may be called from any thread.
 class any_task {
  public:
@@ -36,27 +40,28 @@ class any_task {
   [[nodiscard]] bool valid() const noexcept { return record_ != nullptr; }
   friend bool operator==(const any_task&, const any_task&) = default;
 
-  /// It has ended: with a value, with an error, or cancelled.
+  /// The task has ended: with a value, with an error, or cancelled.
   [[nodiscard]] bool done() const { return at().done(); }
-  /// It has ended cancelled.
+  /// The task has ended cancelled.
   [[nodiscard]] bool cancelled() const { return at().how_ended() == detail::outcome::cancelled; }
-  /// Asks it to stop: `cancelled_error` (with `message`) is thrown at its present or next wait.
-  /// Never runs anything of the task here. False: it had ended already.
+  /// Asks the task to stop: `cancelled_error` (with `message`) is thrown at its present or next
+  /// wait. Runs nothing of the task inside this call. False: the task had ended already.
   bool cancel(std::string_view message = {}) const;
-  /// How many cancellations were asked for and not taken back by uncancel().
+  /// How many cancellations were asked for and not taken back by uncancel() (asyncio:
+  /// cancelling()).
   [[nodiscard]] unsigned cancelling() const { return detail::word::requests(at().state().load()); }
-  /// Takes one request back; at none a cancellation not yet delivered is withdrawn. Returns how
-  /// many are left.
+  /// Takes one request back. When none is left, a cancellation that is not yet delivered is
+  /// withdrawn. Returns how many are left.
   unsigned uncancel() const { return at().state().uncancel(); }
 
-  /// The context that it runs in: what is set there is seen by both sides.
+  /// The context in which the task runs. What the task or the caller sets there, both see.
   [[nodiscard]] context get_context() const;
 
-  /// Given or default ("task-7"; defaults are unique and increasing in the order they are asked
-  /// for).
+  /// The name that was set, or a default such as "task-7". Defaults are unique, and number the
+  /// tasks in the order in which their names were first asked for.
   [[nodiscard]] std::string get_name() const;
   void set_name(std::string name) const;
-  /// For people: "running or ready", "waiting in mutex", "done", "cancelled", "failed".
+  /// A text for people: "running or ready", "waiting in mutex", "done", "cancelled", "failed".
   [[nodiscard]] std::string state() const;
 
   /// For the library.
@@ -77,7 +82,7 @@ class any_task {
 /// threads).
 HEDDLE_NOINLINE any_task current_task() noexcept;
 /// All tasks of the calling loop's runtime that have not ended, the caller included. Cost: a look
-/// at every record there is. Throws no_running_loop.
+/// at every record of the process. Throws no_running_loop.
 std::vector<any_task> all_tasks();
 
 }  // namespace heddle

@@ -14,7 +14,7 @@ completion_queue::completion_queue(const std::vector<eventual*>& members,
     n.index = i;
     n.added = members[i]->add_joiner(n);
     if (n.added) continue;
-    work_list nobody;  // nobody waits yet
+    work_list nobody;  // stays empty: no task waits yet
     ended(n, nobody);
   }
 }
@@ -24,8 +24,8 @@ completion_queue::~completion_queue() {
   delete[] nodes_;
 }
 
-// A firing that is under way holds the member's joiner lock, so it is over once the node was
-// removed.
+// A node that is firing just now does so under the member's joiner lock. remove_joiner() takes that
+// lock too. So after it no node fires any more.
 void completion_queue::close() noexcept {
   for (std::size_t i = 0; i < count_; ++i)
     if (nodes_[i].added) (void)nodes_[i].member->remove_joiner(nodes_[i]);
@@ -56,7 +56,7 @@ void completion_queue::hand_out(node& n, bool first, work_list& todo) noexcept {
     auto& next = static_cast<next_wait&>(*w);
     next.got_ = &n;
     todo.schedule(*w->task);
-    if (--left_ == 0)  // nothing is left for the others
+    if (--left_ == 0)  // no member is left for the other waiters
       while (auto* other = waiting_.claim_first()) todo.schedule(*other->task);
     return;
   }
@@ -70,7 +70,7 @@ void completion_queue::hand_out(node& n, bool first, work_list& todo) noexcept {
   if (!last_ || !first) last_ = &n;
 }
 
-/// Lock held. True: there is nothing to wait for.
+/// Lock held. Takes a ready member if there is one. True: there is nothing to wait for.
 bool next_wait::look() noexcept {
   got_ = from_->pop();
   return got_ || from_->left_ == 0 || from_->late_;
@@ -136,8 +136,8 @@ std::optional<std::size_t> next_wait::take() {
   if (got_) return got_->index;
   bool late = false;
   from_->waiting_.lock();
-  if (from_->left_ != 0) {  // too late: woken by the time, or it was over before
-    got_ = from_->pop();    // what ended just now is still handed out
+  if (from_->left_ != 0) {  // the deadline has passed, during this wait or before it
+    got_ = from_->pop();    // a member that ended just now is still handed out
     late = !got_ && from_->late_;
     if (late) --from_->left_;
   }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// as_completed: several tasks, one after the other as they end.
+// as_completed: waits for several tasks, and hands them out one by one in the order of their ends.
+//
+//   auto all = h::as_completed(std::move(requests));
+//   while (auto next = co_await all.next()) pages.push_back(co_await *next);
 #pragma once
 
 #include <heddle/core/base/owned.h>
@@ -17,11 +20,13 @@ namespace detail {
 
 class next_wait;
 
-/// What has ended and was not handed out, and who waits for the next. Its owner takes its nodes out
-/// before it goes.
+/// The members that have ended and were not handed out, and the tasks that wait for the next one.
 //
-// Everything but the members is guarded by waiting_'s lock. A waiter is there only while nothing is
-// ready: what ends is handed to the oldest; one that is cancelled after that gives it back.
+// Danger  A member ends on any loop, while tasks ask for the next one or are cancelled. No member
+//         may be lost, and none handed out twice.
+// Remedy  The lock of waiting_ guards everything but the members. A task waits only while no member
+//         is ready. A member that ends is handed to the oldest waiter. A waiter that is cancelled
+//         after that gives the member back, before all others.
 class completion_queue {
  public:
   completion_queue(const std::vector<eventual*>& members, std::optional<duration> limit);
@@ -36,16 +41,18 @@ class completion_queue {
     completion_queue* owner = nullptr;
     eventual* member = nullptr;
     std::size_t index = 0;
-    node* next = nullptr;  // of those that are ready
-    bool added = false;
+    node* next = nullptr;  // in the list of ready members
+    bool added = false;    // to the joiners of its member
   };
   static void fired(join_node& n, eventual& target, work_list& todo) noexcept;
   void ended(node& n, work_list& todo) noexcept;
-  /// Lock held: the oldest that is ready, or nullptr.
+  /// Lock held. Takes the oldest ready member, or returns nullptr.
   node* pop() noexcept;
-  /// Lock held: to the oldest waiter, else it is ready.
+  /// Lock held. Hands the member to the oldest waiter. Without a waiter it becomes ready: as the
+  /// first if `first`, else as the last.
   void hand_out(node& n, bool first, work_list& todo) noexcept;
-  /// No lock held: what has not ended by now never comes out.
+  /// No lock held. Takes the nodes of all members out. A member that has not ended by now never
+  /// comes out.
   void close() noexcept;
 
   node* nodes_ = nullptr;
@@ -53,12 +60,12 @@ class completion_queue {
   wait_queue waiting_;
   node* first_ = nullptr;
   node* last_ = nullptr;
-  std::size_t left_;  // not handed out
+  std::size_t left_;  // members that were not handed out
   std::optional<time_point> deadline_;
-  bool late_ = false;  // the deadline passed while somebody waited
+  bool late_ = false;  // the deadline passed while a task waited
 };
 
-/// Waits for the next; `index` tells which.
+/// Waits for the next member; take() returns its index.
 class next_wait : private queue_waiter, private timer_node, private ready_await {
  public:
   bool await_ready() noexcept;
@@ -72,7 +79,7 @@ class next_wait : private queue_waiter, private timer_node, private ready_await 
   explicit next_wait(completion_queue& q) noexcept
       : queue_waiter(q.waiting_), timer_node(&timed_out), from_(&q) {}
   ~next_wait() = default;
-  /// The index of one that has ended, or nothing when all were handed out.
+  /// The index of a member that has ended, or nothing when all were handed out.
   std::optional<std::size_t> take();
 
  private:
@@ -88,7 +95,7 @@ class next_wait : private queue_waiter, private timer_node, private ready_await 
 
 }  // namespace detail
 
-/// What `as_completed` returns. Movable; whoever drops it before its end leaves the members alone.
+/// What `as_completed` returns. Movable. Dropping it before its end cancels no member.
 template <class A>
 class [[nodiscard]] completions {
   class awaiter final : public detail::next_wait {
@@ -114,19 +121,18 @@ class [[nodiscard]] completions {
         new detail::completion_queue(kept.targets(), limit));
   }
 
-  /// `co_await c.next()`: the next that ends, or has ended, in the order of their ends; nothing
-  /// after the last.
+  /// `co_await c.next()` yields the next member that ends, or has ended, in the order of their
+  /// ends. After the last one it yields nothing.
   ///
-  /// Each yielded member is done: ask or await it for its result. Several tasks may ask in turn.
-  /// Throws    timeout_error once for each member that has not ended when the time is over; what
-  ///           ended before comes out first
-  /// Cancel    takes the task out of the queue; the members go on, and nothing is lost to whoever
-  ///           asks next
+  /// A member that it yields is done: call its result() or await it. Several tasks may call next().
+  /// Throws    timeout_error, once for each member that has not ended when the time is over.
+  ///           Members that ended before come out first.
+  /// Cancel    of the waiting task cancels no member, and loses none: the next caller gets it.
   [[nodiscard]] auto next() noexcept { return awaiter(*this); }
 
  private:
   std::vector<A> members_;
-  detail::owned<detail::completion_queue> queue_;  // its nodes stand in lists of the members
+  detail::owned<detail::completion_queue> queue_;  // its nodes are in the members' joiners
 };
 
 namespace detail {
@@ -163,15 +169,12 @@ auto start_members(Range&& range, std::source_location made) {
 
 }  // namespace detail
 
-/// Several tasks (which are started, in this order), handles or futures, as they end:
+/// Waits for all members of `range`: handles, futures, or tasks, which are started in this order.
 ///
-///   auto all = h::as_completed(std::move(requests));
-///   while (auto next = co_await all.next()) use(co_await *next);
-///
-/// One given twice comes out once. `limit`, counted from this call, is for all of them together;
-/// std::nullopt or left out: none.
-/// Cost      a block for the queue, an entry in the list of each member
-/// Throws    no_running_loop outside of a runtime, if tasks are to be started
+/// A member that is given twice comes out once. `limit` counts from this call and holds for all
+/// members together; std::nullopt or left out: no limit.
+/// Cost      one block for the queue, one entry in the joiners of each member
+/// Throws    no_running_loop outside of a runtime, if there are tasks to start
 template <class Range, class D>
   requires detail::completing<detail::range_member<Range>>
 [[nodiscard]] auto as_completed(Range&& range, D limit,
@@ -193,7 +196,7 @@ template <class A, class... As>
 [[nodiscard]] auto as_completed(A&& first, As&&... others) {
   std::vector<detail::started_member<std::remove_cvref_t<A>>> all;
   all.reserve(1 + sizeof...(As));
-  const std::source_location unknown;  // there is no room behind the pack
+  const std::source_location unknown;  // no default argument can follow a parameter pack
   all.push_back(
       detail::completion_member<std::remove_cvref_t<A>>::start(std::forward<A>(first), unknown));
   (all.push_back(detail::completion_member<std::remove_cvref_t<As>>::start(std::forward<As>(others),

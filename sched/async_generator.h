@@ -1,5 +1,18 @@
 // SPDX-License-Identifier: MIT
 // async_generator<T>: a coroutine that yields values one by one and may await between them.
+//
+//   h::async_generator<int> count(int n) {
+//     for (int i = 0; i < n; ++i) {
+//       co_await h::sleep(100us);
+//       co_yield i;
+//     }
+//   }
+//   auto numbers = count(10);
+//   while (auto* item = co_await numbers.next()) {
+//     sum += *item;
+//     if (*item == 3) break;                    // a break closes nothing:
+//   }
+//   co_await numbers.aclose();                  // this runs the generator's cleanup
 #pragma once
 
 #include <heddle/core/base/owned.h>
@@ -21,9 +34,9 @@ namespace heddle {
 template <class T>
 class async_generator;
 
-/// Thrown out of the `co_yield` at which a generator is closed, so that its cleanup runs. Outside
-/// std::exception, like cancelled_error: what catches it must let it go on, or return; a generator
-/// that yields again makes aclose() fail.
+/// Thrown out of the `co_yield` at which a generator is closed, so that its cleanup runs. It is no
+/// std::exception, like cancelled_error. Code that catches it must rethrow it or return. If the
+/// generator yields again, aclose() fails.
 class generator_exit {
  public:
   [[nodiscard]] const char* what() const noexcept { return "the generator is closed"; }
@@ -31,16 +44,18 @@ class generator_exit {
 
 namespace detail {
 
-/// fresh      nobody has asked for a value           suspended  at a yield
-/// running a task is in next() closing a counted closer is in it, or about to be
-/// ended      by its end, by an error, or closed
+/// fresh      no value was asked for yet
+/// suspended  at a yield
+/// running    a task is in next()
+/// closing    a closer is in the generator, or about to be; it holds a reference
+/// ended      by its return, by an error, or closed
 enum class generator_phase : std::uint8_t { fresh, suspended, running, closing, ended };
 
-/// The promise of a generator, but for its value.
+/// The promise of a generator, without its value.
 ///
-/// A generator is called like a task: its frame takes the record of whoever calls next(), so that
-/// what it awaits is awaited by that task, and is resumed by symmetric transfer. Between two values
-/// it belongs to nobody.
+/// A generator is called like a task. Its frame takes the record of the task that calls next(). So
+/// that task awaits what the generator awaits, and the generator is resumed by symmetric transfer.
+/// Between two values it belongs to no task.
 //
 // Who may touch what:
 //   phase_ anyone, atomically; whoever moves it to running or closing owns all below until it is
@@ -48,43 +63,46 @@ enum class generator_phase : std::uint8_t { fresh, suspended, running, closing, 
 //   what listed_generator says of the rest (generator_registry.h)
 class generator_base : public listed_generator {
  public:
-  /// Before it is resumed for a value. False: it has ended. Throws usage_error if a task is in it
-  /// already.
+  /// Claims the generator for `caller`, before it is resumed for a value. False: it has ended.
+  /// Throws usage_error if a task is in it already.
   [[nodiscard]] bool enter(promise_base& caller, std::coroutine_handle<> at) {
     auto was = generator_phase::suspended;
-    if (!phase_.compare_exchange_strong(was, generator_phase::running, acq_rel,
-                                        acquire)) [[unlikely]]  // pairs with leave()
+    // pairs with leave()
+    if (!phase_.compare_exchange_strong(was, generator_phase::running, acq_rel, acquire))
+        [[unlikely]]
       if (!enter_slow(was, caller)) return false;
     called_by(caller, at);
     return true;
   }
-  /// A closer has claimed it: the same for him.
+  /// The same for a closer, which has claimed the generator already.
   void enter_to_close(promise_base& caller, std::coroutine_handle<> at) noexcept {
     exits_ = true;
     called_by(caller, at);
   }
-  /// Claims it for a closer. False: there is nothing to close (then a fresh one is ended). Throws
-  /// usage_error if somebody is in it.
+  /// Claims the generator for a closer. False: there is nothing to close; a fresh one has ended by
+  /// this call. Throws usage_error if a task or another closer is in it.
   [[nodiscard]] bool claim_to_close();
-  /// The same for the library's own: false also if somebody is in it.
+  /// The same for closers of the library: false also if a task or another closer is in it.
   [[nodiscard]] bool try_claim_to_close() noexcept {
     auto was = generator_phase::suspended;
+    // pairs with leave()
     return phase_.compare_exchange_strong(was, generator_phase::closing, acq_rel, acquire);
   }
-  /// After a closer resumed it. Throws usage_error if it yielded, and the error of its cleanup.
+  /// For a closer, after it has resumed the generator. Throws usage_error if the generator yielded;
+  /// else the error of its cleanup.
   void check_closed();
-  /// The handle is gone: what waits at a yield is closed, by a task of the runtime. What it holds
-  /// in turn is let go of before this returns; generators inside generators are a bounded number of
-  /// calls deep on the stack, however many they are.
+  /// The handle is gone. If the generator is at a yield, a task of the runtime closes it.
+  /// Generators that it holds are let go of before this returns. However many generators hold each
+  /// other, the calls on the stack are bounded.
   void let_go() noexcept;
 
   [[nodiscard]] bool has_ended() const noexcept {
     return phase_.load(acquire) == generator_phase::ended;
   }
   [[nodiscard]] bool exits() const noexcept { return exits_; }
-  /// The last resumption came to a yield.
+  /// True: the last resumption came to a yield.
   [[nodiscard]] bool yielded() const noexcept { return yielded_; }
-  /// What it ended with, if that was an error: once.
+  /// The error with which it ended, or null. Yields the error once.
   [[nodiscard]] std::exception_ptr take_error() noexcept { return std::exchange(error_, nullptr); }
 
   struct at_yield {
@@ -123,9 +141,10 @@ class generator_base : public listed_generator {
   std::coroutine_handle<> leave(bool yields, generator_phase to) noexcept {
     const auto caller = continuation;
     yielded_ = yields;
-    if (exits_ && yields) to = generator_phase::closing;  // its closer finds out
-    phase_.store(to, release);                            // pairs with enter()
-    return caller;                                        // others may be in it from here on
+    if (exits_ && yields) to = generator_phase::closing;  // its closer throws: check_closed()
+    // pairs with enter() and try_claim_to_close()
+    phase_.store(to, release);
+    return caller;  // another task may be in the generator from here on
   }
   HEDDLE_COLD bool enter_slow(generator_phase was, promise_base& caller);
   void unlist() noexcept;
@@ -141,8 +160,9 @@ class generator_base : public listed_generator {
 
 using generator_ref = counted_ptr<generator_base>;
 
-/// A value between its yield and the next. The promise must not be aligned to more than 16 bytes
-/// (promise_base::of), so what is stands in a block of its own: an allocation for each such value.
+/// A value, from its yield to the next one. A promise is aligned to at most 16 bytes
+/// (promise_base::of). So a value with a larger alignment stands in a block of its own, at the cost
+/// of an allocation for each such value.
 template <class T>
 class generator_value {
  public:
@@ -217,7 +237,7 @@ class generator_next {
   bool entered_ = false;
 };
 
-/// Closes what aclose() was called for.
+/// The task that aclose() returns.
 task<> close_generator(generator_ref g);
 /// Closes all of these, which nobody else will, at the same time, and reports what their cleanups
 /// throw.
@@ -225,36 +245,26 @@ task<> close_generators(generator_chain all);
 
 }  // namespace detail
 
-/// What a coroutine that uses co_yield returns: an asynchronous sequence.
+/// An asynchronous sequence: what a coroutine that uses co_yield returns.
 ///
-///   h::async_generator<int> count(int n) {
-///     for (int i = 0; i < n; ++i) {
-///       co_await h::sleep(1ms);
-///       co_yield i;
-///     }
-///   }
-///   auto gen = count(3);
-///   while (auto* item = co_await gen.next()) use(*item);
+/// The body runs inside next(), as a part of the task that calls next(). Its current task, context,
+/// cancellation and timeouts are those of the caller. An exception that leaves the body, a
+/// cancellation too, ends the generator. A value lives until the next call of next(), and may be
+/// moved from. async_generator<T&> yields references.
 ///
-/// Its body runs inside next(), as part of the task that calls it: current task, context,
-/// cancellation and timeouts are the caller's. What is thrown, a cancellation too, ends it. A value
-/// lives until the next call; it may be moved from. async_generator<T&> yields references.
+/// A generator at a yield is closed by aclose(): generator_exit is thrown at that yield, and the
+/// cleanup may await. A break out of the loop closes nothing (see the head of this file).
 ///
-/// A generator that is left at a yield is closed by aclose(): generator_exit is thrown there, and
-/// its cleanup may await. So leave a loop like this, since a break closes nothing:
-///
-///   while (auto* item = co_await gen.next())
-///     if (enough(*item)) break;
-///   co_await gen.aclose();
-///
-/// Forgotten ones are closed all the same: one whose object is destroyed, at once by a task of its
-/// own (its destructors have run when the object's has, unless the cleanup awaits; what that throws
-/// is reported); one that is alive when its runtime ends, by the runtime, after all tasks have
-/// ended. Only where neither is possible any more are its destructors run without its cleanup, and
-/// that is reported.
-/// Cost      one frame; a value some 10 ns (a compare-exchange and two transfers). Throws
-///           usage_error for two tasks in it at once.
-/// Thread-safety: one task at a time, on any loop.
+/// Forgotten generators are closed too.
+///   destroyed   If the object is destroyed, a task of the library closes the generator at once.
+///               The generator's destructors have then run, unless its cleanup awaits. An error of
+///               the cleanup is reported.
+///   left over   If a runtime ends, it closes its generators after all its tasks have ended.
+///   too late    Where neither is possible, the destructors run without the cleanup, and that is
+///               reported.
+/// Cost      one frame; for a value some 10 ns (a compare-exchange and two transfers)
+/// Throws    usage_error if a second task calls next() while one is in it
+/// Thread-safety  one task at a time, on any loop
 template <class T>
 class [[nodiscard]] async_generator {
  public:
@@ -276,18 +286,20 @@ class [[nodiscard]] async_generator {
     if (promise_) promise_->let_go();
   }
 
-  /// False: moved from, or default-constructed.
+  /// False: the object was moved from, or default-constructed.
   [[nodiscard]] bool valid() const noexcept { return promise_ != nullptr; }
-  /// It has come to its end, or was closed: next() yields nothing any more.
+  /// The generator has ended or was closed: next() yields null.
   [[nodiscard]] bool done() const { return at().has_ended(); }
 
-  /// Awaited: runs it to its next value and yields a pointer to that, or null at its end (and ever
-  /// after). Throws what its body throws, once; usage_error if a task is in it already.
+  /// `co_await g.next()` runs the body to its next value and yields a pointer to that value. At the
+  /// end of the body, and ever after, it yields null. Throws what the body throws, once;
+  /// usage_error if a task is in the generator already.
   [[nodiscard]] detail::generator_next<T> next() { return detail::generator_next<T>(at()); }
-  /// Ends it where it stands, and awaits its cleanup. One that has not begun never runs; closing
-  /// one that has ended does nothing. Throws what the cleanup throws; usage_error if a task is in
-  /// it, or if it yields instead of ending (it counts as ended then). Cancel: reaches what the
-  /// cleanup awaits.
+  /// Ends the generator at its present yield, and awaits its cleanup. A generator that has not
+  /// begun never runs. Closing one that has ended does nothing.
+  /// Throws    what the cleanup throws; usage_error if a task is in the generator, or if it yields
+  ///           instead of ending (it then counts as ended)
+  /// Cancel    reaches what the cleanup awaits
   [[nodiscard]] task<> aclose() {
     at().ref();
     return detail::close_generator(detail::generator_ref(&at()));
@@ -345,14 +357,14 @@ task<> for_each_of_kept(async_generator<T> generator, F f) {
 
 }  // namespace detail
 
-/// Calls `f(item)` for every value, one after the other; awaits it if it is a task. What `f` throws
-/// ends the loop, not the generator.
+/// Calls `f(item)` for every value, one after the other. If `f` returns a task, that is awaited.
+/// What `f` throws ends the loop, not the generator.
 template <class T, class F>
   requires std::invocable<F&, std::remove_reference_t<T>&>
 [[nodiscard]] task<> for_each(async_generator<T>& generator, F f) {
   return detail::for_each_of(generator, std::move(f));
 }
-/// The same for one that is given away: it is kept, and closed when `f` throws.
+/// The same for a generator that is moved in: it is kept, and closed when `f` throws.
 template <class T, class F>
   requires std::invocable<F&, std::remove_reference_t<T>&>
 [[nodiscard]] task<> for_each(async_generator<T>&& generator, F f) {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
-// create_task: gives a coroutine an identity and starts it; task_handle: that identity, with its
-// result.
+// create_task: gives a coroutine an identity and starts it, beside its creator. task_handle: that
+// task, with its result.
+//
+//   auto page = h::create_task(fetch("a"));
+//   auto other = h::create_task(fetch("b"));         // both are under way
+//   const auto both = co_await page + co_await other;
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -21,7 +25,7 @@ class task_handle;
 
 namespace detail {
 
-/// Throws what asyncio throws for a wait that cannot be: a task that awaits itself, an object of
+/// Throws what asyncio throws for a wait that cannot end: of a task for itself, or for an object of
 /// another runtime.
 [[noreturn]] HEDDLE_COLD void throw_not_joinable(task_record& waiting, eventual& target);
 inline void check_joinable(task_record& waiting, eventual& target) {
@@ -29,8 +33,8 @@ inline void check_joinable(task_record& waiting, eventual& target) {
       (target.runtime() != waiting.runtime() && target.runtime() != 0)) [[unlikely]]
     throw_not_joinable(waiting, target);
 }
-/// The cancellation of `target`, seen by who awaits it: with the target's message, or else with
-/// that of the task that it came through.
+/// Throws the cancellation of `target` in the task that awaits it: with the target's message, or
+/// else with the message of the task through which the cancellation came.
 [[noreturn]] void throw_target_cancelled(task_record& target, task_record* through = nullptr);
 [[noreturn]] void throw_not_done(task_record& target);
 
@@ -43,7 +47,7 @@ struct result_access {
     else if constexpr (!std::is_void_v<T>)
       return result_slot<T>::get(t.storage());
   }
-  /// The result of a task that is done: the value, or thrown what it ended with.
+  /// The value of a task that is done; else throws what the task ended with.
   static reference of(task_record& t) {
     switch (t.how_ended()) {
       case outcome::value: return get(t);
@@ -54,7 +58,7 @@ struct result_access {
   }
 };
 
-/// `Move`: the handle is given up to the await.
+/// The await of a handle. `Move`: the handle is an rvalue, so its result is moved out.
 template <class T, bool Move>
 class handle_awaiter : public join_wait, private ready_await {
  public:
@@ -65,7 +69,7 @@ class handle_awaiter : public join_wait, private ready_await {
   bool await_ready() noexcept { return ready() && go_on(); }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (!kept_.valid()) {  // the handle may be assigned to while we wait
+    if (!kept_.valid()) {  // the handle may be assigned to during the wait
       record().ref();
       kept_ = task_handle<T>(&record());
     }
@@ -97,32 +101,32 @@ class handle_awaiter : public join_wait, private ready_await {
     return static_cast<task_record&>(awaited());
   }
 
-  task_handle<T> kept_;  // taken when it suspends; at once if the handle is given up
+  task_handle<T> kept_;  // an rvalue handle, or a copy that is made before it suspends
 };
 
 }  // namespace detail
 
-/// A task with its result. Copyable, counted; dropping it detaches: the runtime owns started tasks.
-/// It may outlive task and runtime.
+/// A task with its result. Copyable and counted. Dropping it detaches: the runtime owns started
+/// tasks. It may outlive the task and its runtime.
 ///
-/// `co_await handle` joins: yields a reference to the result, which lives in the task's record, to
-/// any number of tasks on any loop; `co_await std::move(handle)` moves the result out. Throws what
-/// the task threw; `cancelled_error` if it was cancelled.
-/// Cost      the await of a running task: 2 locked operations on the way in, 1 to be woken; of a
-///           done one: a load.
-/// Cancel    of the awaiting task goes to this task; the wait ends when this task ends, and not
-///           before.
+/// `co_await handle` waits for the task and yields a reference to its result, which lives in the
+/// task's record. Any number of tasks on any loop may await it. `co_await std::move(handle)` moves
+/// the result out.
+/// Cost      for a running task 2 locked operations to wait and 1 to be woken; for a done one a
+///           load
+/// Throws    what the task threw; `cancelled_error` if it was cancelled
+/// Cancel    of the awaiting task goes to this task. The wait ends when this task ends, not before.
 template <class T>
 class task_handle : public any_task {
  public:
   using value_type = T;
   using any_task::any_task;
 
-  /// The result of a task that is done. Throws invalid_state_error before that, what the task
-  /// threw, or cancelled_error.
+  /// The result of a task that is done. Throws what the task threw; cancelled_error if it was
+  /// cancelled; invalid_state_error if it is not done.
   decltype(auto) result() const { return detail::result_access<T>::of(at()); }
-  /// The error of a task that is done, or null. Throws invalid_state_error before that;
-  /// cancelled_error if it was cancelled.
+  /// The error of a task that is done, or null. Throws cancelled_error if it was cancelled;
+  /// invalid_state_error if it is not done.
   [[nodiscard]] std::exception_ptr exception() const {
     switch (at().how_ended()) {
       case detail::outcome::value: return nullptr;
@@ -132,10 +136,11 @@ class task_handle : public any_task {
     }
   }
 
-  /// Calls `f(task_handle)` or `f()` on the loop of the caller (or, from a foreign thread, on one
-  /// of the task's runtime) once the task is done; never inside this call. Callbacks added on one
-  /// loop run in the order they were added. The handle may take it back. Dropped unrun if the
-  /// runtime of that loop ends first; usage_error if it has ended.
+  /// Calls `f(task_handle)` or `f()` once the task is done; never inside this call. `f` runs on the
+  /// loop of the caller; from a foreign thread, on a loop of the task's runtime. Callbacks that
+  /// were added on one loop run in the order of adding. The returned handle can cancel the
+  /// callback. `f` is dropped unrun if the runtime of that loop ends first. Throws usage_error if
+  /// it has ended.
   template <class F>
   callback_handle add_done_callback(F&& f) const;
 
@@ -156,7 +161,7 @@ inline constexpr bool is_task_handle = false;
 template <class T>
 inline constexpr bool is_task_handle<task_handle<T>> = true;
 
-/// A loop by number: what refers to it may outlive its runtime.
+/// A loop by number, for what may outlive the runtime of the loop.
 struct loop_name {
   runtime_number runtime;
   unsigned index;
@@ -164,11 +169,11 @@ struct loop_name {
 /// The loop that a done-callback added here belongs to: the caller's, else the task's. Throws
 /// usage_error if that runtime has ended.
 loop_name callback_loop(task_record& t);
-/// Puts a callback whose time has come into its loop's inbox, which takes over the reference.
-/// False: the runtime has ended, and the callback is the caller's to drop, with no lock held.
+/// Puts a callback whose time has come into the inbox of its loop, which takes over the reference.
+/// False: the runtime has ended. The caller then drops the callback, with no lock held.
 [[nodiscard]] bool deliver_callback(loop_name where, callback& c) noexcept;
 
-/// Waits for a task's end as a joiner, then is posted as a callback to a loop.
+/// First a joiner of a task; when the task ends, a callback that is posted to a loop.
 template <class F, class T>
 class done_callback_of final : public callback, public join_node {
  public:
@@ -212,20 +217,20 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
   const auto where = detail::callback_loop(t);
   auto* c = new detail::done_callback_of<std::decay_t<F>, T>(std::forward<F>(f), where, *this);
   c->context = detail::inherited_context();
-  c->ref_alone();  // the task's, then the queue's
+  c->ref_alone();  // the reference of the task's joiners, and then of the inbox
   callback_handle handle(c);
   if (!t.add_joiner(*c) && !detail::deliver_callback(where, *c)) c->drop();
   return handle;
 }
 
-/// Makes a task of `t` and starts it: it runs on some loop soon, at the earliest at the caller's
-/// next suspension if there is one loop.
-/// Cost      a record from the thread's cache, one queue entry; no allocation after warm-up.
-/// Throws    no_running_loop outside a runtime, usage_error for an empty task; then `t`'s frame is
-///           destroyed unstarted.
-/// Cancel    none here. The task is not the caller's child: cancel it by its handle, or use a task
-///           group.
-/// Thread-safety  call it from a task or callback; from foreign threads use runtime::submit.
+/// Makes a task of `t` and starts it. It runs soon, on some loop. With one loop it does not run
+/// before the caller's next suspension.
+/// Cost      a record from the thread's cache, one queue entry; no allocation after warm-up
+/// Throws    no_running_loop outside a runtime, usage_error for an empty task; the frame of `t` is
+///           then destroyed unstarted
+/// Cancel    of the caller does not reach the task, which is not its child. Cancel the task by its
+///           handle, or use a task group.
+/// Thread-safety  call it from a task or a callback; from foreign threads use runtime::submit
 template <class T>
 task_handle<T> create_task(task<T> t, const task_options& options,
                            std::source_location made = std::source_location::current()) {
@@ -245,9 +250,10 @@ task_handle<T> create_task(task<T> t, std::source_location made = std::source_lo
   return handle;
 }
 
-/// The same for a callable and its arguments, which are kept (decayed, like std::thread's) for as
-/// long as the task lives: the way to give a lambda with captures to a task. Up to four arguments;
-/// behind more there is no room for the place of the call, which is then not known.
+/// The same for a callable and its arguments. They are kept (decayed, as std::thread does) for as
+/// long as the task lives. So this is the way to make a task of a lambda with captures. With up to
+/// four arguments the task knows the place of this call. With more it does not, since no default
+/// argument can follow a parameter pack.
 template <class F, class A = detail::no_argument, class B = detail::no_argument,
           class C = detail::no_argument, class D = detail::no_argument>
   requires detail::makes_task_of<F, A, B, C, D>

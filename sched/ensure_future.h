@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// ensure_future: whatever may be awaited, as something that has a life of its own.
+// ensure_future: makes a task of what is not yet one; a handle or future it returns as it is.
+//
+//   auto started = h::ensure_future(fetch("a"));     // a task, which runs from here on
+//   auto same = h::ensure_future(started);           // that task
 #pragma once
 
 #include <heddle/core/future.h>
@@ -10,17 +13,18 @@
 
 namespace heddle {
 
-/// A task that has not begun: the same as create_task(t).
+/// Starts `t`: the same as create_task(t), with its cost, throws and thread-safety.
 template <class T>
 task_handle<T> ensure_future(task<T> t,
                              std::source_location made = std::source_location::current()) {
   return create_task(std::move(t), made);
 }
-/// What runs already, or will be set, is itself.
+/// Returns the handle itself. Costs nothing.
 template <class T>
 task_handle<T> ensure_future(task_handle<T> running) {
   return running;
 }
+/// Returns the future itself. Costs nothing.
 template <class T>
 future<T> ensure_future(future<T> f) {
   return f;

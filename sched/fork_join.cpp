@@ -8,8 +8,8 @@ void join_errors::see(const std::exception_ptr& e) noexcept {
   if (!first) first = e;
 }
 
-// A cancellation that is thrown here is the one that is due to the parent: it was delivered to the
-// children, and now to the parent.
+// Children and parent are cancelled together. If a child's cancellation is thrown here, it delivers
+// the one that is due to the parent too. So that one is taken.
 void join_errors::raise(join_block& join) {
   join.over();
   if (first_) std::rethrow_exception(std::move(first_));
@@ -17,10 +17,11 @@ void join_errors::raise(join_block& join) {
   if (parent.enclosing().state().peek() & (word::must | word::interrupted | word::troubled)) {
     try {
       (void)join_block::take_what_is_due(parent);
-    } catch (const std::bad_alloc&) {}  // the parent is told once more, at its next fork or wait
+    } catch (const std::bad_alloc&) {
+    }  // no memory: it is delivered again, at the parent's next fork or wait
   }
   if (!first_cancelled_)
-    throw_cancelled(parent.enclosing());  // abandoned, and all children ended well
+    throw_cancelled(parent.enclosing());  // an abandoned join whose children all ended well
   std::rethrow_exception(std::move(first_cancelled_));
 }
 

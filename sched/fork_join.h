@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
-// fork_join: parallel recursion, depth first. Protocol FORK is described in join_block.h.
+// fork_join: parallel recursion, depth first. Runs its children in parallel and waits for all.
+//
+//   h::task<std::uint64_t> fib(unsigned n) {
+//     if (n < 2) co_return n;
+//     auto [a, b] = co_await h::fork_join(fib(n - 1), fib(n - 2));
+//     co_return a + b;
+//   }
+//
+// Protocol FORK, by which it counts its children, stands in loop/join_block.h.
 #pragma once
 
 #include <heddle/sched/loop/join_block.h>
@@ -15,8 +23,8 @@
 namespace heddle {
 namespace detail {
 
-/// What a join throws: the first error in the order of the children, an ordinary one before a
-/// cancellation.
+/// Finds the error that a join throws: the first in the order of the children. An ordinary error
+/// goes before a cancellation.
 class join_errors {
  public:
   void see(const std::exception_ptr& e) noexcept;
@@ -30,7 +38,7 @@ class join_errors {
 /// Throws usage_error if the child has been forked before.
 void check_not_begun(const promise_base& first);
 
-/// The part that does not depend on how many children there are and what they yield.
+/// The part that does not depend on the number and the types of the children.
 class fork_join_base {
  protected:
   fork_join_base() noexcept {}
@@ -52,8 +60,8 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
  public:
   explicit fork_join_awaiter(task<Ts>&&... children) : children_(std::move(children)...) {}
 
-  /// One that has a name might be awaited twice. For others there is no such function, and nothing
-  /// to look at; but g++ 12 takes the one for names if it finds no other.
+  /// A fork_join that has a name could be awaited twice, so it is checked. A temporary cannot, and
+  /// needs no operator. But without one g++ 12 takes the operator for names.
 #ifndef __clang__
   auto operator co_await() && { return awaiter_reference<fork_join_awaiter>(*this); }
 #endif
@@ -76,7 +84,7 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   }
 
  private:
-  // Index sequences and not std::apply, which costs the user's compiler ten times as much.
+  // Index sequences: std::apply costs the user's compiler ten times as much.
   template <std::size_t... I>
   std::coroutine_handle<> start(promise_base& parent, std::index_sequence<I...>) {
     void* const frames[] = {std::get<I>(children_).frame().address()...};
@@ -95,7 +103,7 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
     if constexpr (std::is_void_v<T>)
       return {};
     else
-      return child.frame().promise().result.take_value();  // none failed
+      return child.frame().promise().result.take_value();  // no child has failed
   }
   [[noreturn]] HEDDLE_COLD void raise() {
     join_errors errors;
@@ -166,22 +174,21 @@ void check_fork_child(const task<T>& t) {
 
 }  // namespace detail
 
-/// Runs the children in parallel and waits for all: `auto [a, b] = co_await fork_join(fib(n - 1),
-/// fib(n - 2));`
+/// Runs the children in parallel and waits for all of them.
 ///
-/// They are strands of the calling task, not tasks: `current_task()` is the enclosing one. The
-/// first runs at once, the others wait to be stolen by idle loops; what is not stolen runs here,
-/// depth first.
-/// Yields    a tuple of the results (std::monostate for void); nothing if all are void.
-/// Cost      per child one frame and one locked operation at most; no allocation; a join nothing
-///           was stolen from does no atomic read-modify-write.
-/// Throws    the first failure in argument order, after all have ended. A failure skips siblings
-///           that have not started and cancels those that wait. usage_error if it is awaited a
-///           second time.
-/// Cancel    of the task, or by a time-out or task group that a strand is in: by every strand below
-///           that waits, at once, and by those that compute at their next fork (a plain load). Each
-///           is told once.
-/// The parent resumes on the loop that ends the last child; a pinned one at home.
+/// The children are strands of the calling task, not tasks: in them `current_task()` is the calling
+/// task. The first child runs at once. Idle loops may steal the others. Children that are not
+/// stolen run here, depth first. The parent resumes on the loop that ends the last child; the
+/// parent of a pinned task resumes at home.
+/// Yields    a tuple of the results (std::monostate for void); nothing if all are void
+/// Cost      for each child one frame and at most one locked operation; no allocation. Without a
+///           theft a join does no atomic read-modify-write.
+/// Throws    the first failure in argument order, after all children have ended. A failure skips
+///           the children that have not begun, and cancels those that wait. usage_error if it is
+///           awaited a second time.
+/// Cancel    of the task, or by a timeout or task group in which a strand is, reaches all strands
+///           below. Those that wait end their wait at once. Those that compute see it at their next
+///           fork, by a plain load. Each is cancelled once.
 template <class... Ts>
 [[nodiscard]] detail::fork_join_awaiter<Ts...> fork_join(task<Ts>... children) {
   (detail::check_fork_child(children), ...);

@@ -23,13 +23,13 @@ void gather_state::add(std::size_t index, eventual& child) {
   ref();
   if (child.add_joiner(n)) return;
   work_list todo;
-  child_ended(n, child, todo);  // it was done already
+  child_ended(n, child, todo);  // the child was done already
   todo.settle();
 }
 
 void gather_state::seal() {
-  // The count was one too many, so that children that end while others are added do not end it
-  // early.
+  // Children may end while others are still added. The count was one too high until now, so they
+  // could not end the gather early. pairs with child_ended()
   if (pending_.fetch_sub(1, acq_rel) != 1) return;
   work_list todo;
   end(outcome::value, todo);
@@ -49,47 +49,52 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
         failed_.compare_exchange_strong(first, n.index, acq_rel, acquire)) {
       end(outcome::error, todo);
     } else {
-      target.mark_retrieved();  // a second error is nobody's
+      target.mark_retrieved();  // no task gets a second error, so it is not to be reported either
     }
   }
   if (pending_.fetch_sub(1, acq_rel) == 1) end(outcome::value, todo);
-  // The last reference to a dropped gather holds the results of the other children. Their
-  // destructors are the user's, so none of them runs under the joiner lock of the child that ends
-  // here.
+  // This may be the last reference to a dropped gather, which holds the results of the other
+  // children. Their destructors are the user's. So the reference is dropped after the joiner lock
+  // of the child that ends here was released.
   if (unref_unless_last()) return;
   todo.afterwards(n, [](join_node& fired) noexcept { static_cast<node&>(fired).owner->unref(); });
 }
 
-// Ends it once: whoever claims it. Frozen by a canceller, the end is left to him (finish).
+// The first caller ends the gather; later ones do nothing. If a canceller has frozen the word, that
+// canceller ends the gather when it is done with forwarding: finish().
 void gather_state::end(outcome how, work_list& todo) noexcept {
   auto nothing = outcome::none;
   if (!ends_as_.compare_exchange_strong(nothing, how, acq_rel, relaxed))
-    return;  // it has ended early
+    return;  // the gather has ended before
   if (word_.claim() == on_wake::schedule) finish(*this, todo);
 }
 
-// A cancellation may come when all children have ended and this has not: then no child takes it,
-// and it stands in our word as `must`. It came through a task that awaits us and counts it as
-// delivered, so it must not be lost: we end cancelled, whatever the children came to. When all are
-// to settle, one that children took stands there too (forward). Otherwise children that took it may
-// fail, and then their error stands; if all swallowed it, the gathering ends cancelled, as
-// asyncio's does.
+// How a cancelled gather ends.
+//   Danger       A cancellation may come when all children have ended and the gather has not. Then
+//                no child takes it. But the awaiting task counts it as delivered: it would be lost.
+//   Not taken    The word of the gather keeps it as `must`, and the gather ends cancelled, however
+//                the children ended.
+//   settle_all   The word keeps it too if children took it (forward()). The gather ends cancelled.
+//   first_error  If a child that took it fails, its error stands. If all children swallowed it, the
+//                gather ends cancelled, as asyncio's does.
 void gather_state::finish(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
+  // pairs with end()
   auto how = s.ends_as_.load(acquire);
-  if (how == outcome::value && s.asked_.load(acquire))
-    how = outcome::cancelled;  // pairs with forward()
+  // pairs with forward()
+  if (how == outcome::value && s.asked_.load(acquire)) how = outcome::cancelled;
   (void)s.word_.finish_forwarding(how);
   s.close_joiners(todo);
 }
 
-// False makes the canceller note it in our word.
+// False: the canceller shall keep the cancellation in the word of the gather, as `must`.
 bool gather_state::forward(eventual& self, work_list& todo) noexcept {
   auto& s = static_cast<gather_state&>(self);
   bool taken = false;
   for (std::size_t i = 0; i < s.count_; ++i)
     if (eventual* c = s.nodes_[i].child) taken = todo.cancel(*c) || taken;
-  if (taken) s.asked_.store(true, release);  // pairs with finish()
+  // pairs with finish()
+  if (taken) s.asked_.store(true, release);
   return taken && s.mode_ != mode::settle_all;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// gather and gather_settled: wait for several things together, in asyncio's order.
+// gather: starts several tasks and waits for all of them, in asyncio's order. gather_settled: the
+// same, and each child's error is part of the result.
+//
+//   auto [a, b] = co_await h::gather(fetch("a"), fetch("b"));
 #pragma once
 
 #include <heddle/core/future.h>
@@ -14,7 +17,7 @@
 
 namespace heddle {
 
-/// What one of several things came to: a value, an error, or cancelled.
+/// How one child of gather_settled ended: with a value, with an error, or cancelled.
 template <class T>
 class settled {
  public:
@@ -25,7 +28,7 @@ class settled {
 
   [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }
-  /// The value; throws the error otherwise.
+  /// The value. Throws the error if there is none.
   value_type& value() & {
     if (error_) std::rethrow_exception(error_);
     return *value_;
@@ -45,11 +48,16 @@ class settled {
 
 namespace detail {
 
-/// The join block of a gather: counted, since its children may outlive it when it fails early.
+/// The join block of a gather. References are counted, since its children outlive a gather that
+/// fails early: each child's node holds one until it fires, the gathering object another.
 ///
-/// As an eventual it is in a forwarding state all its life: cancelling it goes to its children, and
-/// it ends when they have made it end. Each child's node holds one reference until it fires, the
-/// gathering object another.
+/// Its word is in the forwarding state all its life. So a cancellation goes to the children, and
+/// the gather ends when its children make it end.
+//
+// Who may touch what
+//   nodes_     the maker until seal(); then each node by the child that ends, under its joiner lock
+//   pending_   any thread, atomically: the children that have not ended, and one until seal()
+//   ends_as_   any thread, by compare-exchange: who sets it ends the gather, once
 class gather_state final : public eventual, public frame_cached {
  public:
   enum class mode : bool { first_error, settle_all };
@@ -57,12 +65,12 @@ class gather_state final : public eventual, public frame_cached {
   gather_state(mode m, std::size_t children, std::uint16_t runtime);
   ~gather_state() { delete[] nodes_; }
 
-  /// Adds child `index` (in order, each once); takes a reference to it. Throws bad_value for a
-  /// child of another runtime.
+  /// Adds child `index` and takes a reference to it. In order, each index once. Throws bad_value
+  /// for a child of another runtime.
   void add(std::size_t index, eventual& child);
-  /// After all were added: none left means it is done at once.
+  /// After all were added. If no child is left, the gather ends here.
   void seal();
-  /// After it is done, in mode first_error: the child that failed first, or nothing.
+  /// In mode first_error, after the end: the index of the child that failed first, or `none`.
   [[nodiscard]] std::size_t failed_child() const noexcept { return failed_.load(acquire); }
   static constexpr std::size_t none = ~std::size_t{0};
   [[nodiscard]] eventual& child(std::size_t index) noexcept { return *nodes_[index].child; }
@@ -88,10 +96,10 @@ class gather_state final : public eventual, public frame_cached {
   atomic<std::size_t> pending_;
   atomic<std::size_t> failed_{none};
   atomic<outcome> ends_as_{outcome::none};
-  atomic<bool> asked_{false};  // children took a cancellation that came through this
+  atomic<bool> asked_{false};  // a child took a cancellation that came through this gather
 };
 
-/// A counted pointer to it.
+/// A counted pointer to a gather_state.
 class gather_ref {
  public:
   explicit gather_ref(gather_state* s) noexcept : state_(s) {}
@@ -113,7 +121,7 @@ class gather_ref {
 std::uint16_t runtime_number_here();
 [[noreturn]] void throw_gather_cancelled();
 
-/// A gathering moves results out when it is awaited: so that is done once.
+/// Refuses a second await of a gathering that moves its results out.
 class gather_once {
  public:
   void check() {
@@ -127,8 +135,8 @@ class gather_once {
   bool awaited_ = false;
 };
 
-// What a gather takes: tasks (it starts them and owns their results), handles and futures (shared:
-// results are copied).
+// What a gather takes. It starts tasks and owns their results, which are moved out. Handles and
+// futures are shared, so their results are copied.
 template <class T>
 struct gather_child;
 template <class T>
@@ -158,7 +166,7 @@ struct gather_child<future<T>> {
   static eventual& target(future<T>& f) noexcept { return f.state(); }
 };
 
-/// Nobody else can ask for the result.
+/// Only the gather can ask for the result, so the result is moved out.
 template <class A>
 inline constexpr bool is_moved_out =
     gather_child<A>::owned && !std::is_void_v<typename gather_child<A>::value>;
@@ -189,7 +197,7 @@ auto child_settled(Started& s) {
   } catch (...) { return settled<value>(std::current_exception()); }
 }
 
-/// The awaiting of a gathering, whatever it yields.
+/// The await of a gathering, without its result type.
 class gather_wait : public join_wait {
  public:
   explicit gather_wait(gather_state& s) noexcept : join_wait(s), state_(&s) {}
@@ -201,7 +209,7 @@ class gather_wait : public join_wait {
   }
 
  protected:
-  /// Throws the caller's cancellation, or that of the gathering.
+  /// Throws the cancellation of the awaiting task, or that of the gathering.
   void check() {
     check_cancel();
     if (state_->how_ended() != outcome::cancelled) return;
@@ -213,8 +221,8 @@ class gather_wait : public join_wait {
 
 }  // namespace detail
 
-/// What gather returns: its children run already. Awaited like a future, once; it may be cancelled;
-/// dropping it detaches the children.
+/// What gather returns. Its children run already. It is awaited once, and may be cancelled.
+/// Dropping it detaches the children.
 template <bool Settled, class... As>
 class [[nodiscard]] gathering {
   static constexpr bool all_void =
@@ -354,21 +362,20 @@ class [[nodiscard]] gathering_range {
   detail::gather_once once_;
 };
 
-/// Starts the given tasks (each becomes a task of its own) and waits for all: `auto [a, b] =
-/// co_await gather(f(), g());`
+/// Starts the given tasks, each as a task of its own, and waits for all.
 ///
-/// Takes tasks, handles and futures, mixed. The children run from this call on, in this order on
-/// one loop.
+/// Takes tasks, handles and futures, mixed. The children run from this call on; on one loop in this
+/// order.
 /// Yields    a tuple in argument order (std::monostate for void); nothing if all are void. Results
-///           of tasks are moved, shared ones copied.
-/// Throws    the first error of any child, at once; the others run on and their errors are dropped.
-///           A cancelled child counts as an error.
-/// Cancel    of the awaiting task, or `cancel()`, goes to every child. When all have ended with
-///           values, cancelled_error is thrown all the same; the error of a child comes first.
-/// Cost      per child a task; one block for the join.
+///           of tasks are moved, those of handles and futures copied.
+/// Throws    the first error of any child, at once. The others run on, and their errors are
+///           dropped. A cancelled child counts as an error.
+/// Cancel    of the awaiting task, or `cancel()`, goes to every child. If then a child fails, its
+///           error is thrown. If all end with values, cancelled_error is thrown.
+/// Cost      for each child a task; one block for the join
 //
-// Overloads, so that tasks know whose gather has created them: behind a parameter pack there can be
-// no default argument.
+// There are overloads for up to three children. They let a task record the place of the gather that
+// created it: no default argument can follow a parameter pack.
 template <detail::gatherable A>
 [[nodiscard]] auto gather(A a, std::source_location made = std::source_location::current()) {
   return gathering<false, A>(made, std::move(a));
@@ -393,8 +400,8 @@ template <detail::gatherable A>
                           std::source_location made = std::source_location::current()) {
   return gathering_range<false, A>(std::move(as), made);
 }
-/// asyncio's return_exceptions: waits for every child and yields what each came to. Cancelling it
-/// is not swallowed: once all children have ended it throws cancelled_error.
+/// asyncio's return_exceptions: waits for every child, and yields for each how it ended. If it is
+/// cancelled it still waits for all children, and then throws cancelled_error.
 template <detail::gatherable A>
 [[nodiscard]] auto gather_settled(A a,
                                   std::source_location made = std::source_location::current()) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// parallel_for_each: one function over all elements of a range, on top of fork_join.
+// parallel_for_each: calls one function for all elements of a range, on all loops, by fork_join.
+//
+//   const auto brighten = [](int& pixel) { pixel *= 2; };
+//   co_await h::parallel_for_each(pixels, 64, brighten);
 #pragma once
 
 #include <heddle/core/checked.h>
@@ -36,7 +39,7 @@ concept iterable = requires(std::remove_reference_t<R>& r) {
   *range_access::begin_of(r);
 };
 
-/// A range of indices, or of iterators that can be split anywhere: place and distance.
+/// A range of indices, or of iterators that can be split anywhere: its start and its length.
 template <class I>
 struct stretch {
   I first;
@@ -60,8 +63,8 @@ decltype(auto) element_at(I& i) {
     return *i;
 }
 
-/// The elements of a leaf, one after the other, from `i` on. What f yields is awaited if it can be,
-/// and else dropped.
+/// Calls f for the `n` elements of a leaf, one after the other, from `i` on. What f returns is
+/// awaited if it can be; otherwise it is dropped.
 template <class I, class F>
 task<> each_of_leaf(I i, std::uint64_t n, F& f) {
   using result = std::invoke_result_t<F&, decltype(element_at(i))>;
@@ -85,7 +88,7 @@ task<> each_of_stretch(stretch<I> all, std::uint64_t grain, F& f) {
   co_await fork_join(part(all.head(half)), part(all.tail(half)));
 }
 
-/// Keeps f, which all leaves refer to.
+/// The root: its frame keeps f, to which all leaves refer.
 template <class I, class F>
 task<> for_each_of_stretch(stretch<I> all, std::uint64_t grain, F f) {
   if (all.length <= grain)
@@ -94,14 +97,14 @@ task<> for_each_of_stretch(stretch<I> all, std::uint64_t grain, F f) {
     co_await each_of_stretch(all, grain, f);
 }
 
-/// An element taken from a range that is read only once. (A class, since a vector of bool holds
-/// none.)
+/// An element that was taken from an input range. It is a class, since a vector<bool> holds no
+/// objects.
 template <class T>
 struct taken {
   T value;
 };
 
-/// f may take these elements, if it wants to.
+/// Calls f for a batch of an input range. f may move from these elements.
 template <class T, class F>
 task<> each_of_batch(std::vector<taken<T>> given, F& f) {
   auto batch = std::move(given);  // a parameter would live until the whole round has ended
@@ -118,12 +121,12 @@ task<> each_of_batch(std::vector<taken<T>> given, F& f) {
   co_return;
 }
 
-/// How many batches of a range of unknown length are under way at most: some for each loop.
+/// How many batches of a range of unknown length are under way at most: four for each loop.
 [[nodiscard]] std::size_t batches_at_once() noexcept;
 
-/// Takes a batch and forks: the batch runs here, the rest is there to be stolen, and whoever gets
-/// it takes the next batch. So the range is read by one strand at a time, and only as fast as
-/// somebody has time for it. The nesting ends after `batches`.
+/// Takes a batch and forks. The batch runs here. The rest of the range is a strand that can be
+/// stolen; the loop that runs that strand takes the next batch. So one strand at a time reads the
+/// range, and only as fast as loops have time for it. The nesting ends after `batches`.
 template <class I, class S, class F>
 task<> each_of_round(I& i, const S& last, std::uint64_t grain, std::size_t batches, F& f) {
   std::uint64_t n = 0;
@@ -165,7 +168,7 @@ task<> for_each_between(I first, S last, std::uint64_t grain, F f) {
   }
 }
 
-/// R is a reference to the caller's range, or the range, which is then kept here.
+/// R is a reference to the caller's range, or the range itself, which this frame then keeps.
 template <class R, class F>
 task<> for_each_in(R range, std::uint64_t grain, F f) {
   co_await for_each_between(range_access::begin_of(range), range_access::end_of(range), grain,
@@ -174,8 +177,8 @@ task<> for_each_in(R range, std::uint64_t grain, F f) {
 
 void check_grain(std::size_t grain);
 
-/// An end of a range of integers as the type that both ends have in common: -1 is no unsigned
-/// index.
+/// An end of a range of integers, in the common type of both ends. Throws bad_value for -1 if that
+/// type is unsigned.
 template <class To, class From>
 To index_as(From i) {
   if constexpr (std::same_as<To, From>)
@@ -186,35 +189,31 @@ To index_as(From i) {
 
 }  // namespace detail
 
-/// Calls `f` with each element of `range`, on all loops, and waits for all: the range is halved, by
-/// fork_join, until at most `grain` elements are left; those follow one another in a plain loop.
+/// Calls `f` with each element of `range`, on all loops, and waits for all calls. The range is
+/// halved by fork_join until at most `grain` elements are left. These make a leaf: a plain loop.
 ///
-///   co_await h::parallel_for_each(pixels, 4096, [&](pixel& p) { p = shade(p); });
-///   co_await h::parallel_for_each(urls, 1, [&](const std::string& u) -> h::task<> { co_await
-///   fetch(u); });
+/// `f` is kept until the end. Several threads call it at once, in no order across leaves. If `f`
+/// returns something that can be awaited, that is awaited before the next element of the leaf. Any
+/// other result is dropped. A range given as an rvalue is kept too. The caller resumes on the loop
+/// that ends the last leaf; a pinned caller resumes at home.
 ///
-/// `f` is kept until the end and called by several threads at once, in no order across leaves. If
-/// it returns something that can be awaited, that is awaited before the next element of the leaf;
-/// what else it returns is dropped. A range given as an rvalue is kept too. A range that cannot be
-/// split (a list, an input range) is read in batches of `grain` by one strand at a time, while
-/// earlier batches run; four a loop are under way at most. From an input range elements are taken
-/// by value, and `f` may move from them.
-/// Grain     what takes some microseconds: then a leaf costs about 1 % more than its work, and 2
-///           frames, and an element nothing.
-/// Throws    usage_error for grain 0; bad_value for a negative index beside an unsigned one; what
-///           `f` throws: the first failure in the order of the range, after all that had begun has
-///           ended. The rest
-///           of that leaf, and leaves not begun, are skipped.
-/// Cancel    of the task: seen at every fork and by every element that waits.
-/// The caller resumes on the loop that ends the last leaf; a pinned one at home.
+/// A range that cannot be split (a list, an input range) is read in batches of `grain`, by one
+/// strand at a time, while earlier batches run. At most four batches a loop are under way. From an
+/// input range elements are taken by value, and `f` may move from them.
+/// Grain     choose it so that a leaf takes some microseconds
+/// Cost      a leaf costs two frames, about 1 % of its work at that grain; an element nothing
+/// Throws    what `f` throws: the first failure in the order of the range, after all calls that had
+///           begun have ended. The rest of that leaf, and leaves not begun, are skipped.
+///           usage_error for grain 0; bad_value for a negative index beside an unsigned one.
+/// Cancel    of the task is seen at every fork, and by every element that waits
 template <class R, class F>
   requires detail::iterable<R>
 [[nodiscard]] task<> parallel_for_each(R&& range, std::size_t grain, F f) {
   detail::check_grain(grain);
   return detail::for_each_in<R>(std::forward<R>(range), grain, std::move(f));
 }
-/// The same from `first` to before `last`: iterators, whose elements outlive the call, or integers,
-/// of which `f` is given each.
+/// The same from `first` to before `last`. These are iterators, whose elements must outlive the
+/// call, or integers, each of which `f` gets.
 template <class I, class S, class F>
   requires(std::integral<I> && std::integral<S>) || std::sentinel_for<S, I>
 [[nodiscard]] task<> parallel_for_each(I first, S last, std::size_t grain, F f) {

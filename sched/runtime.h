@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The loops of a program: run, runtime.
+// run: runs a task on a runtime of its own, like asyncio.run. runtime: the loops of a program, for
+// more than one task.
+//
+//   auto page = h::run(fetch("a"));       // makes a runtime, runs the task, shuts the runtime down
+//
+//   h::runtime rt;                        // a runtime that stays
+//   auto first = rt.submit(fetch("b"));   // from any thread
+//   auto second = rt.run(fetch("c"));     // blocks this thread
+//   first.get();
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -14,7 +22,7 @@ namespace heddle {
 namespace detail {
 class runtime_state;
 
-/// While a submitted task runs: its future's cancellation goes to it.
+/// While a submitted task runs, this passes the cancellation of its future on to the task.
 class cancel_link : public join_node {
  public:
   cancel_link() noexcept : join_node(&fired) {}
@@ -27,7 +35,7 @@ class cancel_link : public join_node {
   }
 };
 
-/// Yields the record of the awaiting frame's task, without suspending for good.
+/// Awaited, yields the record of the awaiting frame's task. Does not suspend.
 struct own_record {
   task_record* record = nullptr;
   static bool await_ready() noexcept { return false; }
@@ -39,8 +47,8 @@ struct own_record {
   task_record& await_resume() const noexcept { return *record; }
 };
 
-/// The promise of a submitted task. When the task is cancelled before its first step nothing of it
-/// runs, and all that can tell the future is this object's end.
+/// The promise of a submitted task. If the task is cancelled before its first step, none of its
+/// code runs. So the destructor of this object cancels the future.
 template <class T>
 class submitted_promise {
  public:
@@ -63,7 +71,7 @@ task<> run_for_promise(task<T> work, submitted_promise<T> submitted) {
   auto future = result.get_future();
   cancel_link link;
   link.task = &self;
-  if (!future.state().add_joiner(link)) co_return;  // cancelled before it began
+  if (!future.state().add_joiner(link)) co_return;  // the future was cancelled before it began
   std::exception_ptr error;
   bool cancelled = false;
   std::string message;
@@ -93,10 +101,11 @@ task<> run_for_promise(task<T> work, submitted_promise<T> submitted) {
     (void)future.state().fail(std::move(error));
 }
 
-/// Throws usage_error on a loop's thread, which `what` would block.
+/// Throws usage_error on the thread of a loop, which `what` would block.
 void check_foreign(const char* what);
 
-/// A thread is in run: the runtime must not be closed meanwhile. Throws usage_error if it is.
+/// Marks that a thread is in run: close() throws meanwhile. Throws usage_error if the runtime is
+/// closed.
 class caller {
  public:
   caller(runtime_state& s, const char* what);
@@ -109,36 +118,41 @@ class caller {
 
 }  // namespace detail
 
-/// The loops, their threads and all that belongs to them. They run from construction to
-/// destruction.
+/// The loops, their threads, and all that belongs to them. The loops run from construction to
+/// close() or destruction.
 ///
-/// `run` may be called any number of times, one after the other or from several threads; tasks that
-/// it leaves go on running until the runtime is closed. close(), which the destructor calls, is an
-/// orderly shutdown: nothing new is accepted, all tasks are cancelled and awaited (those made
-/// meanwhile too), to_thread jobs are waited for, the loops end. Destroy it from a foreign thread,
-/// not from a task of its own. After close() everything that would need a loop throws usage_error,
-/// also through a `loop&` got before.
+/// `run` may be called any number of times, one call after the other or from several threads. Tasks
+/// that are left when it returns go on until the runtime is closed.
 ///
-/// A forked child has none of the loops, and its thread is none, even if it was one. It may have
-/// runtimes of its own, or exec; of those of its parent it must touch nothing, not even to destroy
-/// it: leave it by exec or _exit, never through `main`. (create_subprocess runs no code of ours in
-/// the child.)
+/// close(), which the destructor calls, is an orderly shutdown. Nothing new is accepted. All tasks
+/// are cancelled and awaited, those made meanwhile too. The jobs of to_thread are awaited, and then
+/// the loops end. Destroy a runtime from a foreign thread, not from one of its tasks. After close()
+/// every call that needs a loop throws usage_error, also through a `loop&` from before.
+///
+/// A child of fork(2) has none of the loops. Its thread is no loop, even if it was one. It may make
+/// runtimes of its own, or exec. It must not touch the runtimes of its parent, not even to destroy
+/// them. So it must end by exec or _exit, never through `main`. (create_subprocess runs no code of
+/// the library in the child.)
+/// Thread-safety  every function may be called from any thread, unless it says otherwise
 class runtime {
  public:
-  /// Throws bad_value for options out of range, std::system_error when threads or reactors cannot
-  /// be made; usage_error inside a loop.
+  /// Makes the loops and starts them.
+  /// Throws    bad_value for options out of range; std::system_error if threads or reactors cannot
+  ///           be made; usage_error inside a loop
   explicit runtime(const options& o = {});
   runtime(const runtime&) = delete;
   ~runtime();
 
-  /// Runs `main` to its end and yields its result. All main tasks of a runtime share one context,
-  /// which begins as a copy of that in which the runtime was made: what one sets is there for the
-  /// next. Blocks the calling thread, which must not be a loop's: usage_error. Throws what `main`
-  /// throws, or the first fatal_error of any task or callback; usage_error once closed.
+  /// Runs `main` to its end, blocks the calling thread meanwhile, and returns the result.
   ///
-  /// Called in the main thread while SIGINT has its default action, it takes SIGINT for its time:
-  /// the first one cancels `main`, and if `main` then ends cancelled, interrupted_error is thrown;
-  /// the second one leaves at once with it.
+  /// All main tasks of a runtime share one context. It begins as a copy of the context in which the
+  /// runtime was made. What one main task sets, the next one sees.
+  ///
+  /// In the main thread, while SIGINT has its default action, run takes SIGINT for its time. The
+  /// first SIGINT cancels `main`; if `main` then ends cancelled, interrupted_error is thrown. The
+  /// second SIGINT throws interrupted_error at once.
+  /// Throws    what `main` throws, or the first fatal_error of any task or callback; usage_error on
+  ///           the thread of a loop, and once closed
   template <class T>
   T run(task<T> main, std::source_location made = std::source_location::current()) {
     detail::check_foreign("run");
@@ -155,9 +169,8 @@ class runtime {
       return std::move(handle.result());
   }
 
-  /// The same for something that is under way: waits for `f` and yields its result, moved out if it
-  /// cannot be copied. Throws bad_value for a future of another runtime, and then waits for
-  /// nothing.
+  /// The same for a future of something that is under way. Returns its result, moved out if it
+  /// cannot be copied. Throws bad_value at once for a future of another runtime.
   template <class T>
   T run(future<T> f) {
     check_owner(f.state());
@@ -170,17 +183,17 @@ class runtime {
       return std::move(f.result());
   }
 
-  /// Starts `t` from any thread, in a copy of the caller's context; the future's `get()` blocks a
-  /// foreign thread, `co_await` suspends a task. Cancelling the future cancels the task; a task
-  /// that was cancelled before it began cancels the future. What a task factory throws is reported
-  /// and comes out of the future. Throws usage_error after shutdown.
+  /// Starts `t` from any thread, in a copy of the caller's context. The `get()` of the future
+  /// blocks a foreign thread; `co_await` suspends a task. Cancelling the future cancels the task.
+  /// If the task is cancelled before it began, the future is cancelled. What a task factory throws
+  /// is reported, and the future fails with it. Throws usage_error after shutdown.
   template <class T>
   future<T> submit(task<T> t, std::source_location made = std::source_location::current()) {
     promise<T> result;
     auto f = result.get_future();
     task_options o;
     if (auto error = refused_by_factory(o)) {
-      f.state().mark_retrieved();  // it was reported
+      f.state().mark_retrieved();  // the error was reported already
       result.set_exception(std::move(error));
       return f;
     }
@@ -210,8 +223,8 @@ class runtime {
                   std::source_location());
   }
 
-  /// Calls `f(args...)` on a thread of the pool behind to_thread, from any thread. Cancelling the
-  /// future: a job that has not started never runs. Throws usage_error once closed, and after
+  /// Calls `f(args...)` on a thread of the pool behind to_thread. From any thread. If the future is
+  /// cancelled, a job that has not started never runs. Throws usage_error once closed, and after
   /// shutdown_default_executor.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
@@ -219,27 +232,33 @@ class runtime {
     return detail::submit_promised(&give, state_.get(), std::forward<F>(f),
                                    std::forward<Args>(args)...);
   }
-  /// Ends the pool behind to_thread: no new jobs; waits for those there are. Awaited by a task.
-  /// False: they did not end within `limit`; a warning goes to the exception handler, and what
-  /// still runs is not waited for, by close() neither: it must not use what ends before it. Throws
-  /// bad_value for a NaN.
+  /// Ends the pool behind to_thread: it takes no new jobs, and the jobs there are are awaited. To
+  /// be awaited by a task. False: they did not end within `limit`. Then a warning goes to the
+  /// exception handler, and no one waits for those jobs any more, close() neither. So they must
+  /// not use what ends before them. Throws bad_value for a NaN.
   [[nodiscard]] task<bool> shutdown_default_executor(any_duration limit = duration::max());
 
-  /// Blocks the calling thread until stop() is called; if it was called before, for one pass over
-  /// what is ready. Throws a fatal error; usage_error inside a loop and once closed.
+  /// Blocks the calling thread until stop() is called. If stop() was called before, it returns
+  /// after one pass over what is ready. Throws a fatal error; usage_error inside a loop and once
+  /// closed.
   void run_forever();
-  /// Makes run_forever() return, or the next one if none runs. Each loop first runs what is ready
-  /// there; then the loops stand still, timers and I/O included, until the next run, run_forever or
-  /// submit. If nobody is in run_forever but somebody is in run, it ends that run instead: unless
-  /// what that waits for ends in this pass, run throws usage_error, and the next run, of whatever,
-  /// lets it go on. While a task of submit has not ended, somebody may wait for it: then the loops
-  /// do not stand still. From any thread, task or callback; after close() it does nothing.
+  /// Makes run_forever() return, or the next run_forever() if none runs.
+  ///
+  /// Each loop first runs what is ready there. Then the loops stand still, timers and I/O included,
+  /// until the next run, run_forever or submit. While a task of submit has not ended, a thread may
+  /// wait for it, so the loops do not stand still.
+  ///
+  /// If no thread is in run_forever but one is in run, stop() ends that run. Then run throws
+  /// usage_error, unless the awaited task or future ends in this last pass. The task goes on in the
+  /// next run, whatever that runs. From any thread, task or callback. After close() it does
+  /// nothing.
   void stop() noexcept;
-  /// The orderly shutdown. Again is harmless. Throws usage_error inside a loop, while a thread is
-  /// in run or run_forever, and where it would wait for the caller itself: in a call of the
-  /// exception handler, in a job of its own to_thread, in a destructor of what it drops. Then
-  /// nothing has changed.
+  /// The orderly shutdown. A second call does nothing. Throws usage_error inside a loop and while a
+  /// thread is in run or run_forever. It also throws usage_error where it would wait for the caller
+  /// itself: in a call of the exception handler, in a job of its to_thread, in a destructor of
+  /// something that the shutdown drops. If it throws, nothing has changed.
   void close();
+  /// The shutdown has come to its end.
   [[nodiscard]] bool is_closed() const noexcept;
 
   /// Debug mode (options.debug), for all that begins from now on. From any thread.
@@ -247,25 +266,24 @@ class runtime {
   [[nodiscard]] bool debug() const noexcept;
 
   [[nodiscard]] unsigned loop_count() const noexcept;
-  /// Loop `i`, below loop_count(); bad_value otherwise, usage_error once closed.
+  /// Loop `i`. Throws bad_value unless `i` is below loop_count(); usage_error once closed.
   [[nodiscard]] class loop& loop(unsigned i) const;
-  /// What each loop did and has to do. Cheap; from any thread.
+  /// What each loop has done and has to do. Costs some loads for each loop. From any thread.
   [[nodiscard]] runtime_stats stats() const;
   /// "epoll" or "io_uring".
   [[nodiscard]] std::string reactor() const;
-  /// Why it is epoll although io_uring was tried first, a sentence for people; empty if there is
-  /// nothing to say.
+  /// Why the reactor is epoll although io_uring was tried first: a sentence for people, or empty.
   [[nodiscard]] const std::string& reactor_note() const noexcept;
   /// Replaces the exception handler; an empty one restores the default. From any thread. The former
-  /// one still gets what was reported before, perhaps after this call.
+  /// handler still gets what was reported before, perhaps after this call has returned.
   void set_exception_handler(std::function<void(const error_context&)> handler);
   /// Replaces the task factory (options.task_factory); an empty one restores the default. From any
   /// thread.
   void set_task_factory(std::function<void(task_options&)> factory);
-  /// Closes all async generators that stand at a yield, as the end of the runtime does, and awaits
-  /// that. Those that begin later are reported, and not closed.
+  /// Closes all async generators that are at a yield, as the end of the runtime does, and awaits
+  /// their cleanup. Generators that begin later are reported, and not closed.
   [[nodiscard]] task<> shutdown_async_generators();
-  /// Hands an error to the exception handler, as the library does for those that nobody else can
+  /// Hands an error to the exception handler, as the library does for errors that no other code can
   /// get.
   void report(const error_context& what) noexcept;
 
@@ -275,7 +293,8 @@ class runtime {
   void launch_foreign(detail::task_record& t, const task_options& o, bool somebody_waits);
   [[nodiscard]] context main_context() const noexcept;
   void ask_task_factory(task_options& o);
-  /// What the factory throws, reported; null if it lets the task pass.
+  /// Asks the task factory. Returns what it throws, which is then reported already; null if it lets
+  /// the task pass.
   std::exception_ptr refused_by_factory(task_options& o) noexcept;
   void run_foreign(detail::task_record& t, const task_options& o);
   void wait_foreign(detail::future_base& f);
@@ -291,9 +310,9 @@ runtime& current_runtime();
 /// end at any moment; none once `r` is closed. Cost: a look at every record there is.
 std::vector<any_task> all_tasks(const runtime& r);
 
-/// Runs `main` on a runtime of its own, shuts that down (cancelling what is left), and yields the
-/// result: asyncio.run. Throws what `main` throws; usage_error inside a running loop, and when
-/// stop() comes before the end of `main`.
+/// Makes a runtime, runs `main` on it, shuts the runtime down (which cancels the tasks that are
+/// left), and returns the result: asyncio.run. Blocks the calling thread. Throws what `main`
+/// throws; usage_error inside a running loop, and if stop() comes before the end of `main`.
 template <class T>
 T run(task<T> main, const options& o = {},
       std::source_location made = std::source_location::current()) {

@@ -14,15 +14,15 @@ shield_state::shield_state(eventual& inner) : inner_(&inner) {
   unref();
 }
 
-// Under the inner's joiner lock. It loses to a cancellation, which then finds the node fired and
-// leaves its reference alone.
+// Called under the joiner lock of the inner side. A cancellation may have ended the outer side
+// before. Then it finds the node fired, and does not drop the node's reference again.
 void shield_state::fired(join_node& n, eventual& target, work_list& todo) noexcept {
   auto& s = *static_cast<node&>(n).owner;
   if (s.word_.settle_once(target.how_ended())) s.close_joiners(todo);
   s.unref();
 }
 
-// Cancelled: no lock is held, and the canceller has a reference.
+// The outer side was cancelled. No lock is held, and the canceller has a reference.
 void shield_state::finish(eventual& self, work_list&) noexcept {
   static_cast<shield_state&>(self).take_out();
 }
@@ -32,8 +32,8 @@ void shield_state::take_out() noexcept {
 }
 
 void shield_state::abandon() noexcept {
-  // Only the node's and the caller's are left: nobody will ever ask. It may be firing just now;
-  // then it keeps its reference.
+  // Only the references of the node and of the caller are left: no code will ask for the result. If
+  // the node is firing just now, take_out() fails and the node drops its own reference.
   if (refs_.load(acquire) == 2 && !done()) take_out();
   unref();
 }
@@ -53,7 +53,8 @@ bool shield_wait::begin(task_record& t) {
 void shield_wait::check() {
   check_cancel();
   if (state_->how_ended() != outcome::cancelled) return;
-  // The inner's cancellation is told by the inner itself; it may also have ended otherwise since.
+  // A cancellation of the inner side is thrown by the await of the inner side. But if the outer
+  // side was cancelled, the inner side may have ended since in another way.
   if (state_->inner().how_ended() == outcome::cancelled) return;
   if (task_record* t = cancelled_through()) throw_cancelled(*t);
   throw cancelled_error();

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// shield: awaiting something without being its canceller.
+// shield: awaits a task so that cancelling the awaiting task does not cancel that task.
+//
+//   auto commit = h::create_task(fetch("commit"));
+//   co_await h::shield(commit);     // a cancellation is thrown here, and the commit goes on
 #pragma once
 
 #include <heddle/core/record/budget.h>
@@ -14,18 +17,18 @@ namespace heddle {
 
 namespace detail {
 
-/// The outer side of a shield: ends when the inner does, or is cancelled, which the inner does not
-/// learn.
+/// The outer side of a shield. It ends when the inner side ends, or when it is cancelled. The inner
+/// side does not learn of that cancellation.
 //
-// It is a future to whoever cancels or awaits it. Its node in the inner's joiners holds a reference
-// until it fires or is taken out: by a cancellation, or by the last handle, so that shields that
-// were given up do not pile up on an inner that lives long.
+// To those that cancel or await it, it is a future. Its node among the joiners of the inner side
+// holds a reference until the node fires or is taken out. A cancellation takes it out, and so does
+// the last handle: otherwise dropped shields would pile up on an inner task that lives long.
 class shield_state final : public eventual, public frame_cached {
  public:
-  /// With two references: the node's and the caller's.
+  /// Begins with two references: the node's and the caller's.
   explicit shield_state(eventual& inner);
 
-  /// A handle is dropped.
+  /// Drops the reference of a handle.
   void abandon() noexcept;
   [[nodiscard]] eventual& inner() noexcept { return *inner_; }
 
@@ -44,6 +47,7 @@ class shield_state final : public eventual, public frame_cached {
   node node_{*this};
 };
 
+/// A counted handle of a shield_state.
 class shield_ref {
  public:
   explicit shield_ref(shield_state* s) noexcept : state_(s) {}
@@ -65,6 +69,7 @@ class shield_ref {
   shield_state* state_;
 };
 
+/// The await of a shield, without its result type.
 class shield_wait : public join_wait, protected ready_await {
  public:
   const char* name() const noexcept override { return "shield"; }
@@ -78,15 +83,15 @@ class shield_wait : public join_wait, protected ready_await {
  protected:
   explicit shield_wait(const shield_ref& s) noexcept : join_wait(*s.get()), state_(s) {}
   ~shield_wait() = default;
-  /// Throws the caller's cancellation, or that of the outer side.
+  /// Throws the cancellation of the awaiting task, or that of the outer side.
   void check();
 
  private:
   bool begin(task_record& t);
-  shield_ref state_;  // the handle may be assigned to while we wait
+  shield_ref state_;  // a copy, since the shield may be assigned to during the wait
 };
 
-/// What a gather, a wait or a shield refers to.
+/// What a handle, a future, a gathering or a shield refers to.
 template <class Inner>
 eventual& inner_target(Inner& inner) {
   if constexpr (requires { inner.target(); })
@@ -97,7 +102,7 @@ eventual& inner_target(Inner& inner) {
     return inner.state();
 }
 
-/// A task that shield itself has started: nobody else has its handle.
+/// A task that shield itself has started. No other code has its handle.
 template <class T>
 class own_task : public task_handle<T> {
  public:
@@ -110,14 +115,14 @@ inline constexpr bool is_owned_inner<own_task<T>> = true;
 
 }  // namespace detail
 
-/// What `shield` returns: awaited like a future, it yields what `Inner` does; cancelled, it leaves
-/// `Inner` alone. Copyable if `Inner` is.
+/// What `shield` returns. Awaited, it yields what `Inner` yields. Cancelling it does not cancel
+/// `Inner`. Copyable if `Inner` is.
 ///
-/// Cost      one block from the thread's cache, one entry in the inner's list
-/// Cancel    of the awaiting task, or `cancel()`, ends the outer side alone, at once, for all who
-///           await it
-/// Throws    what the inner ended with; cancelled_error. An error of the inner that nobody gets is
-///           reported, once.
+/// Cost      one block from the thread's cache, one entry in the joiners of the inner task
+/// Cancel    of an awaiting task, or `cancel()`, ends only the outer side, at once, for all tasks
+///           that await it
+/// Throws    what the inner task ended with; cancelled_error. An error of the inner task that no
+///           code gets is reported once.
 template <class Inner>
 class [[nodiscard]] shielded {
   template <bool Moves>
@@ -126,7 +131,7 @@ class [[nodiscard]] shielded {
     explicit awaiter(shielded& s) : shield_wait(s.at()), inner_(&s.inner_) {}
     decltype(auto) await_resume() {
       check();
-      // The inner is done, and so the await of it yields without waiting.
+      // The inner task is done, so its await yields without waiting.
       if constexpr (Moves) {
         auto ended = std::move(*inner_).operator co_await();
         return ended.await_resume();
@@ -148,18 +153,18 @@ class [[nodiscard]] shielded {
   bool cancel() { return detail::cancel_now(*at().get()); }
   [[nodiscard]] bool done() const { return at()->done(); }
   [[nodiscard]] bool cancelled() const { return at()->how_ended() == detail::outcome::cancelled; }
-  /// The result of one that is done; what the inner threw, or cancelled_error. invalid_state_error
-  /// before that.
+  /// The result of a shield that is done. Throws what the inner task threw; cancelled_error;
+  /// invalid_state_error if it is not done.
   decltype(auto) result() {
     if (!done()) throw invalid_state_error("the shield has not ended: it has no result yet");
     awaiter<false> ended(*this);
     return ended.await_resume();
   }
-  /// What is shielded.
+  /// The shielded handle, future or gathering.
   [[nodiscard]] const Inner& inner() const noexcept { return inner_; }
 
   auto operator co_await() & { return awaiter<false>(*this); }
-  /// A result that nobody else can ask for is moved out: that of a task which `shield` has started.
+  /// Moves the result out if only this shield can ask for it: if `shield` has started the task.
   auto operator co_await() && { return awaiter<detail::is_owned_inner<Inner>>(*this); }
 
   /// For the library.
@@ -192,20 +197,15 @@ concept shieldable = is_task_handle<A> || is_future<A> || requires(A a) {
 
 }  // namespace detail
 
-/// Awaits `inner`, a handle, a future or a gathering, so that cancelling the awaiting task does not
-/// cancel it:
-///
-///   auto commit = h::create_task(write_it_down());
-///   co_await h::shield(commit);     // a cancellation is thrown here, and write_it_down() goes on
-///
-/// Yields what `inner` yields. A task that is already done is yielded at once.
+/// Awaits `inner`, a handle, a future or a gathering. Cancelling the awaiting task does not cancel
+/// `inner`. Yields what `inner` yields; at once if it is already done.
 template <detail::shieldable A>
 [[nodiscard]] shielded<A> shield(A inner) {
   if constexpr (detail::is_task_handle<A>)
     if (!inner.valid()) detail::throw_usage("shield of an empty task handle");
   return shielded<A>(std::move(inner));
 }
-/// The same for a task, which is started; it runs to its end even if nobody holds it.
+/// The same for a task, which is started. It runs to its end even if the shield is dropped.
 template <class T>
 [[nodiscard]] shielded<detail::own_task<T>> shield(
     task<T> inner, std::source_location made = std::source_location::current()) {

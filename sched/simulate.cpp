@@ -14,7 +14,7 @@ simulation_report simulate_program(std::uint64_t seed, const std::function<void(
   try {
     s->run(program);
   } catch (...) {
-    if (!s->ended()) (void)s.release();  // its stacks hold what cannot be unwound
+    if (!s->ended()) (void)s.release();  // its stacks cannot be unwound
     throw;
   }
   return {s->hash(), s->steps(), s->switches(), s->elapsed(), s->take_trace()};

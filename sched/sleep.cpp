@@ -14,8 +14,8 @@ timers& timers_of_this_loop() {
   return w->own_timers();
 }
 
-// A yield is a wait whose end has come already: the task stays active, so a cancellation meanwhile
-// is must, taken at the resume.
+// A yield is a wait whose end has come already, so the task stays active. A cancellation meanwhile
+// is noted as `must`, and is thrown at the resume.
 void yield_awaiter::suspend() noexcept { reschedule(*task_); }
 
 bool sleep_awaiter::suspend(task_record& t) {
@@ -26,14 +26,12 @@ bool sleep_awaiter::suspend(task_record& t) {
   }
   timers& wheel = timers_of_this_loop();
   t.waits_in(this);
-  armed_in =
-      // before the word changes: a canceller reads it on the word's strength, and only then takes
-      // the lock
-      &wheel;
+  // Set before the word changes: a canceller that claims the wait reads it before it has the lock.
+  armed_in = &wheel;
   std::lock_guard hold(wheel);
-  wheel
-      // what may throw comes before the word changes: from then on somebody may claim the wait
-      .make_room();
+  // What may throw comes before the word changes, since from then on a canceller may claim the
+  // wait.
+  wheel.make_room();
   if (!t.state().begin_leaf()) {
     refused_ = true;
     return false;

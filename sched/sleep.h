@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-// sleep and yield_now.
+// sleep: suspends the calling task for a time. yield_now: lets other tasks run first.
+//
+//   co_await h::yield_now();  // what else is ready runs first
+//   co_await h::sleep(1ms);
+//   const int late = co_await h::sleep(100us, 7);  // yields 7
 #pragma once
 
 #include <heddle/core/clock.h>
@@ -12,8 +16,8 @@
 namespace heddle {
 namespace detail {
 
-/// Arms `node` in the calling loop's timers. The lock is held by the caller through
-/// `timers_of_this_loop`.
+/// The timers of the calling loop. The caller locks them to arm a timer. Throws no_running_loop on
+/// a foreign thread.
 timers& timers_of_this_loop();
 
 class yield_awaiter : public wait_base {
@@ -35,7 +39,7 @@ class yield_awaiter : public wait_base {
 
 class sleep_awaiter : public wait_base, public timer_node {
  public:
-  /// `yields`: no timer, just a turn for the others.
+  /// `yields`: the wait is one yield, without a timer.
   sleep_awaiter(time_point deadline, bool yields) noexcept : timer_node(&fired), yields_(yields) {
     sequence = static_cast<std::uint64_t>(deadline.time_since_epoch().count());
   }
@@ -56,15 +60,15 @@ class sleep_awaiter : public wait_base, public timer_node {
   static void fired(timer_node& node, work_list& todo) noexcept;
   bool suspend(task_record& t);
 
-  // 48 bytes in all, since a million sleepers have one each: the flags fill the node's last word,
-  // and the deadline stands where the sequence will stand once it is armed.
+  // 48 bytes in all, since a million sleepers have one each. So the flags fill the last word of the
+  // node. Until the node is armed its deadline stands in the place of the sequence.
   bool yields_;
   bool refused_ = false;
   task_record* task_ = nullptr;
 };
 static_assert(sizeof(sleep_awaiter) == 48);
 
-/// A sleep that then yields a value.
+/// A sleep that yields a value at its end.
 template <class T>
 class sleep_with_result : public sleep_awaiter {
  public:
@@ -87,19 +91,22 @@ time_point deadline_after(std::chrono::duration<Rep, Period> d) {
 }  // namespace detail
 
 /// Lets everything else that is ready on this loop run first. A cancellation point.
-/// Cost: one queue entry and a resume, some 15 ns with one loop. Throws cancelled_error.
+/// Cost      one queue entry and a resume, some 15 ns with one loop
+/// Throws    cancelled_error
 [[nodiscard]] inline detail::yield_awaiter yield_now() noexcept { return {}; }
 
-/// Suspends the task for `d`: never shorter, later by what the loop is busy. Zero or negative: one
-/// yield, no timer. An infinite or very long `d` sleeps until it is cancelled. Cost: one timer,
-/// create and expire some 60 ns; 0 allocations. Cancel: removes the timer at once. Throws
-/// cancelled_error; bad_value for a NaN.
+/// Suspends the task for `d`: never shorter, and longer while its loop is busy. If `d` is zero or
+/// negative this is one yield, without a timer. With an infinite or very long `d` it sleeps until
+/// it is cancelled.
+/// Cost      one timer, some 60 ns to arm and to expire; no allocation
+/// Throws    cancelled_error; bad_value for a NaN
+/// Cancel    removes the timer at once
 template <class Rep, class Period>
 [[nodiscard]] detail::sleep_awaiter sleep(std::chrono::duration<Rep, Period> d) {
   const auto deadline = detail::deadline_after(d);
   return {deadline, d <= std::chrono::duration<Rep, Period>::zero()};
 }
-/// The same, and yields `result` then.
+/// The same, and yields `result` at the end.
 template <class Rep, class Period, class T>
 [[nodiscard]] detail::sleep_with_result<T> sleep(std::chrono::duration<Rep, Period> d, T result) {
   const auto deadline = detail::deadline_after(d);

@@ -15,17 +15,19 @@ using detail::join_node;
 using detail::task_record;
 using detail::work_list;
 
-// Problem   A child ends on any loop while others fail, while a third task cancels the group and
-//           somebody from outside the task that runs the block; the block is left once, with the
-//           right error, and with the task's count of cancellations as outside made it.
-// Chosen    One lock decides the order: who sets aborting_ also cancels the parent, under it, if
-//           the body still runs (own_request_). The parent takes that request back when it leaves,
-//           and what is then above the count at its entry came from outside.
-// Promised  A child's node is fired exactly once; it is in one of the rings from its admission to
-//           its end. The group lives on until count_ is 0: who works on it without the lock counts.
-//           leaving_ with count_ 0 is the end: nothing is admitted, nothing changes.
+// Problem   Children end and fail on any loop. At the same time other code may cancel the group, or
+//           the task that runs the block (the parent). The block must end once and with the right
+//           error. The parent's count of cancellations must then be what code outside asked for.
+// Chosen    One lock decides the order. The thread that sets aborting_ also cancels the parent,
+//           under the lock, if the body still runs: own_request_. At the end of the block the
+//           parent takes that request back. Requests above the count at its entry are from outside.
+// Promised  A child's node is fired exactly once. From its admission to its end a child is in one
+//           of the rings. The group lives until count_ is 0: a thread that works on the group
+//           without the lock raises count_. Once leaving_ is set and count_ is 0 the group is over:
+//           no child is admitted and nothing changes.
 
-/// A child's place in the group. Owned by the group's rings; given back when the child ends well.
+/// A child's place in the group. The rings of the group own it. It is freed when the child ends
+/// without a failure, or with the group.
 struct task_group::child final : join_node, detail::group_link, detail::frame_cached {
   child(task_group& g, task_record& t) noexcept : join_node(&fired), group(&g), record(&t) {
     t.ref();
@@ -54,8 +56,8 @@ task_group::~task_group() {
   }
 }
 
-// It is in a ring and has its joiner before it is launched: it may end, and its group be cancelled,
-// inside launch.
+// The child is in a ring and its joiner is added before the launch. For inside the launch the child
+// may end, and the group may be cancelled.
 void task_group::start(task_record& t, const task_options& options) {
   std::unique_ptr<child> fresh;
   try {
@@ -104,7 +106,7 @@ void task_group::gone(child& c, bool failed, work_list& todo) noexcept {
     if (!aborting_ && !abort_queued_ && !abort_later()) abort(todo);
   }
   let_go(todo);
-  all_ended_.unlock();  // the group may be gone from here on
+  all_ended_.unlock();  // do not touch the group from here on: it may be gone
   if (!failed) delete &c;
 }
 
@@ -113,8 +115,8 @@ void task_group::let_go(work_list& todo) noexcept {
     if (auto* w = all_ended_.claim_first()) todo.schedule(*w->task);
 }
 
-// Lock held, by somebody who counts or is the parent; it is let go now and then, so that children
-// that end do not spin for long.
+// Lock held, by the parent or by a thread that has raised count_. The lock is released every 64
+// children, so that children that end do not spin for it for long.
 void task_group::abort(work_list& todo) noexcept {
   aborting_ = true;
   for (unsigned n = 1; !running_.alone(); ++n) {
@@ -127,13 +129,14 @@ void task_group::abort(work_list& todo) noexcept {
       all_ended_.lock();
     }
   }
-  if (leaving_) return;  // the parent waits for them anyway
+  if (leaving_) return;  // the parent waits for the children already
   own_request_ = true;
   (void)todo.cancel(*parent_);
 }
 
-// With one loop, what is ready runs before the siblings are cancelled: asyncio learns of the
-// failure by a callback. The callback counts, so that the group lives.
+// With one loop, what is ready runs before the siblings are cancelled. asyncio has this order,
+// since it learns of the failure by a callback. The callback counts in count_, so the group
+// outlives it.
 struct task_group::later final : detail::callback_base {
   explicit later(task_group& g) noexcept : group(&g) {}
   void run() override {
@@ -148,7 +151,8 @@ struct task_group::later final : detail::callback_base {
   task_group* group;
 };
 
-// Lock held. False: with several loops there is no such order, or memory is short.
+// Lock held. Queues the callback. False: there are several loops and so no such order, or no child
+// is left to cancel, or memory is short. The caller then cancels at once.
 bool task_group::abort_later() noexcept {
   const auto* s = detail::this_runtime();
   if (!s || s->workers.size() != 1 || (leaving_ && running_.alone() && asked_.alone()))
@@ -255,13 +259,15 @@ void group_access::leave(task_group& g, std::exception_ptr of_body) {
     errors.push_back(std::move(of_body));
   }
   if (!errors.empty()) {
-    if (outside) word.set_must();  // what is thrown hides it: it is delivered at the next wait
+    // The failure is thrown in place of a cancellation from outside. So that one is delivered at
+    // the next wait.
+    if (outside) word.set_must();
     throw exception_group("unhandled errors in a task group", std::move(errors));
   }
   if (!body_cancelled && !g.interrupted_) return;
   if (g.own_request_) {
     if (!outside) return;      // the cancellation was the group's own
-    (void)word.take_cancel();  // one from outside came with it: both are delivered by this one
+    (void)word.take_cancel();  // one from outside came too: the error below delivers both
   }
   if (body_cancelled) std::rethrow_exception(std::move(of_body));
   throw_cancelled(*g.parent_);

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: MIT
-// task_group, with_task_group: tasks that are over when the block is left.
+// with_task_group: runs a block and awaits all tasks that were started in it. task_group: the group
+// of such a block.
+//
+//   std::string a, b;                                // outside of the block: they outlive it
+//   co_await h::with_task_group([&](h::task_group& g) {
+//     g.create_task(into, std::ref(a), "a");
+//     g.create_task(into, std::ref(b), "b");
+//   });                                              // both have ended here
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -20,7 +27,7 @@ namespace detail {
 
 struct group_access;
 
-/// A link in a ring; a ring's head is a link of its own.
+/// A link in a ring. The head of a ring is a link too; the ring is empty if the head is alone.
 struct group_link {
   group_link() noexcept = default;
   group_link(const group_link&) = delete;
@@ -32,7 +39,7 @@ struct group_link {
     after->before = before;
     before = after = this;
   }
-  /// As the last of `ring`.
+  /// Becomes the last link of `ring`.
   void enter(group_link& ring) noexcept {
     before = ring.before;
     after = &ring;
@@ -46,27 +53,28 @@ struct group_link {
 
 }  // namespace detail
 
-/// Tasks that end before the block does: the group of `with_task_group`.
+/// The group of `with_task_group`: tasks that end before the block does.
 ///
-/// The first child that fails cancels its siblings and the body; what failed leaves the block as an
-/// exception_group. With one loop the cancellation comes after what was ready by then, as a
-/// callback of asyncio's would: children that fail in the same turn are all kept. A child that ends
-/// cancelled is no failure. What a child yields is read from its handle.
-/// Cost      per child a task and 96 bytes from the thread's cache, which are given back when it
-///           ends; 2 locked operations to enter the group, 1 to leave it
-/// Thread-safety  create_task from any task of the runtime, cancel from any thread; entered by one
-///                task, once
+/// The first child that fails cancels the other children and the body. The block then throws an
+/// exception_group of all failures. With one loop the cancellation comes after what is ready by
+/// then, as a callback of asyncio's would. So the failures of children that fail in the same turn
+/// are all kept. A child that ends cancelled is no failure. The result of a child is read from its
+/// handle.
+/// Cost      for each child a task, and 96 bytes from the thread's cache until the child ends;
+///           2 locked operations to join the group, 1 at the end
+/// Thread-safety  create_task from any task of the runtime, cancel from any thread; one task enters
+///                the group, once
 class task_group {
  public:
-  /// For a group that must exist before its block does: `with_task_group(group, body)`.
+  /// Makes a group that must exist before its block: `with_task_group(group, body)`.
   task_group() noexcept = default;
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
   ~task_group();
 
-  /// heddle::create_task, as a child of this group. From the body, from children, and after the
-  /// body has ended as long as one child lives.
-  /// Throws    usage_error before the group is entered, when it is over, and once it is being
+  /// Starts `t` as heddle::create_task does, as a child of this group. The body may call it,
+  /// children may, and after the end of the body any task may while a child lives.
+  /// Throws    usage_error before the group is entered, after its end, and once it is being
   ///           cancelled; the task is then destroyed unstarted. What heddle::create_task throws.
   template <class T>
   task_handle<T> create_task(task<T> t, const task_options& options,
@@ -120,9 +128,9 @@ class task_group {
                        std::source_location());
   }
 
-  /// Cancels the children and the body; the block is then left without an error, unless one of them
-  /// failed. Again, or after the end: nothing. Before the block is entered: as soon as it is. From
-  /// any thread.
+  /// Cancels the children and the body. The block then ends without an error, unless one of them
+  /// failed. Before the block is entered, the cancellation comes at the entry. A second call, or
+  /// one after the end, does nothing. From any thread.
   void cancel() noexcept;
 
  private:
@@ -137,40 +145,42 @@ class task_group {
   void abort(detail::work_list& todo) noexcept;
   [[nodiscard]] bool abort_later() noexcept;
 
-  // The lock of all_ended_ guards everything below; parent_ and requests_at_entry_ do not change
+  // The lock of all_ended_ guards everything below. parent_ and requests_at_entry_ do not change
   // once the group is entered.
-  detail::wait_queue all_ended_;  // the parent, when it leaves
-  detail::group_link running_;
-  detail::group_link asked_;   // running, and asked to cancel
-  detail::group_link failed_;  // ended, in that order
-  std::size_t count_ = 0;      // running, and those who work on the group without its lock
+  detail::wait_queue all_ended_;  // in which the parent waits at the end of the block
+  detail::group_link running_;    // children that run
+  detail::group_link asked_;      // children that run and were cancelled
+  detail::group_link failed_;     // children that failed, in the order of their ends
+  std::size_t count_ = 0;  // children that run, and threads that work on the group without its lock
   detail::task_record* parent_ = nullptr;
   std::uint32_t requests_at_entry_ = 0;
   bool entered_ = false;
   bool cancel_at_entry_ = false;
-  bool aborting_ = false;      // nobody is admitted any more
-  bool abort_queued_ = false;  // a callback of the loop will see to that
-  bool own_request_ = false;   // the parent was cancelled by this group
+  bool aborting_ = false;      // all children are being cancelled, and no child is admitted
+  bool abort_queued_ = false;  // a callback of the loop will set aborting_
+  bool own_request_ = false;   // this group has cancelled the parent
   bool leaving_ = false;       // the body has ended
-  bool interrupted_ = false;   // the parent was cancelled while it left
+  bool interrupted_ = false;   // the parent was cancelled while it waited for the children
 };
 
 namespace detail {
 
-/// The steps of the block, for with_task_group.
+/// The steps of the block of with_task_group, in order. All are called by the parent.
 struct group_access {
   static void enter(task_group& g, task_record& parent);
   static void body_ended(task_group& g, bool failed) noexcept;
+  /// The parent was cancelled while it waited for the children.
   static void interrupted(task_group& g) noexcept;
-  /// All have ended. Throws what is to leave the block.
+  /// All children have ended. Throws the error of the block, if there is one.
   static void leave(task_group& g, std::exception_ptr of_body);
-  /// True: nobody is left.
+  /// True: no child is left.
   [[nodiscard]] static bool empty(task_group& g) noexcept;
   [[nodiscard]] static bool wait_in(task_group& g, waiter& w, task_record& t) noexcept;
   static wait_queue& queue(task_group& g) noexcept { return g.all_ended_; }
 };
 
-/// Enters: the record of the task that runs the block (a strand takes one of its own).
+/// Enters the group with the record of the task that runs the block. A strand takes a record of its
+/// own for that.
 class enter_group {
  public:
   explicit enter_group(task_group& g) noexcept : group_(&g) {}
@@ -186,7 +196,7 @@ class enter_group {
   task_group* group_;
 };
 
-/// Waits for the last child; yields false if a cancellation came first.
+/// Waits for the last child. Yields false if a cancellation came first.
 class exit_group final : private queue_waiter {
  public:
   explicit exit_group(task_group& g) noexcept : queue_waiter(group_access::queue(g)), group_(&g) {}
@@ -202,17 +212,18 @@ class exit_group final : private queue_waiter {
   task_group* group_;
 };
 
-/// A group of the block's own, or the user's: a parameter of the block, and so alive as long as its
-/// frame, not just until its end.
+/// A group of the block's own. It is a parameter of the block's coroutine, so it lives as long as
+/// the frame, and not only until the end of the block.
 class own_group {
  public:
   own_group() noexcept = default;
-  own_group(own_group&&) noexcept {}  // on its way into the frame: nobody knows it yet
+  own_group(own_group&&) noexcept {}  // moved into the frame, before any code refers to it
   task_group& get() noexcept { return group_; }
 
  private:
   task_group group_;
 };
+/// A group of the user's.
 class given_group {
  public:
   explicit given_group(task_group& g) noexcept : group_(&g) {}
@@ -266,31 +277,34 @@ run_group(Holder holder, F body) {
 
 }  // namespace detail
 
-/// Runs `body`, which starts children in its group, and awaits them all: what was started in the
-/// block is over when it is left.
+/// Runs `body`, which starts children in its group, and awaits them all. When the await ends, all
+/// that was started in the block has ended.
 ///
-///   int total = 0;                                             // safe: outside of the block
+/// `body` is a callable that returns a task, or a plain one. It is kept until the end of the block,
+/// and runs in the caller's task. Its local variables die before the children end:
+///
+///   int total = 0;
 ///   co_await h::with_task_group([&](h::task_group& g) -> h::task<> {
-///     g.create_task(count, std::ref(total));
-///     // int here = 0; g.create_task(count, std::ref(here)); // unsafe: locals of the body die
-///     before the children end co_return;
+///     int here = 0;
+///     g.create_task(count, std::ref(total));   // safe: total outlives the block
+///     g.create_task(count, std::ref(here));    // unsafe: here dies with the body
+///     co_return;
 ///   });
 ///
-/// `body` is a callable that returns a task, or a plain one; it is kept until the block is left,
-/// and runs in the caller's task.
-/// Yields    what `body` yields. cancelled_error if that was cut short by `cancel()` and there is a
-///           value to yield.
-/// Throws    exception_group, if a child or the body failed, with the errors in the order they
-///           came; the first fatal_error by itself.
-/// Cancel    of the task cancels the children, which are awaited; then cancelled_error, unless
-///           something failed: then that, and the cancellation is delivered at the next wait.
+/// Yields    what `body` yields. If `cancel()` cut the body short and there should be a value,
+///           cancelled_error is thrown.
+/// Throws    exception_group if a child or the body failed, with the errors in the order of the
+///           failures; a fatal_error by itself, the first one
+/// Cancel    of the task cancels the children and awaits them. Then cancelled_error is thrown. If a
+///           child or the body failed, the exception_group is thrown instead, and the cancellation
+///           is delivered at the next wait.
 template <class F>
   requires std::invocable<F&, task_group&>
 [[nodiscard]] auto with_task_group(F body) {
   return detail::run_group(detail::own_group(), std::move(body));
 }
-/// The same for a group of the caller's, which others may know already. usage_error if it was
-/// entered before.
+/// The same for a group of the caller's, to which other code may refer already. Throws usage_error
+/// if the group was entered before.
 template <class F>
   requires std::invocable<F&, task_group&>
 [[nodiscard]] auto with_task_group(task_group& group, F body) {

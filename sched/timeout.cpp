@@ -10,36 +10,41 @@ namespace heddle {
 using detail::timers;
 using detail::work_list;
 
-// The word counts requests; who asked does not matter to it. So a scope remembers the count at its
-// entry: when it leaves after it fired and, with its own request taken back, the count is not above
-// that, then its request was the only one and the cancellation was its own. A cancellation that was
-// pending at the entry came from outside and shall get out, so it is not in that count.
+// Whose cancellation was it? The word counts requests, and does not keep who asked. So a scope
+// keeps the count at its entry. At its end it takes its own request back. If the count is then not
+// above the count at the entry, its request was the only one, and the cancellation was its own. A
+// cancellation that is pending at the entry came from outside and must pass the block. So it is not
+// in the count at the entry.
 //
-// Protocol SCOPE. Blocks nest, and several of a task may be due before the task runs again: on one
-// loop timers fire one by one, and with several loops the task may run on between two of them, or
-// the timers of one stand on another loop that is busy. The task gets one cancellation for all.
-// Then the block whose deadline came first shall throw, and of equal ones the outer.
-//   chain each block knows the one around it. A strand begins with the blocks of what it was forked
-//   by. Only the task or strand itself
-//            enters and leaves, and what is around it stands still meanwhile, so the chain needs no
-//            lock.
-//   expire under the timers' lock: count (expired_as_), `expired`, one cancellation. Whoever takes
-//   the lock afterwards sees all three.
-//   leave by a cancellation: what is due but has not fired is fired now, by the one that leaves:
-//   the blocks around that are due no
-//            later than an expired one inside; and the block itself, if one around it has expired
-//            that was due no earlier. Then the own request is taken back. If what is left came from
-//            blocks around that are due later, this one throws, and the other requests are
-//            delivered at the next wait; if from others, the cancellation passes through.
-// Cost of a leave by a cancellation: a step for each block around. No lock is common to all tasks.
+// Protocol SCOPE
+//   Danger    Blocks nest, and several blocks of one task may be due before the task runs again.
+//             The task gets one cancellation for all of them. With one loop their timers fire one
+//             by one. With several loops the task may run on between two of them, or a timer may
+//             stand on another loop that is busy. So the wrong block could throw.
+//   Promise   The block whose deadline came first throws; of equal deadlines the outer one.
+//   Chain     Each block has a link to the block around it. A strand begins with the blocks of the
+//             task or strand that forked it. Only the task or strand itself enters and ends a
+//             block, and those around it stand still meanwhile. So the chain needs no lock.
+//   Expire    Under the lock of its timers a block gets its number (expired_as_), sets `expired_`,
+//             and cancels the task once. A thread that takes the lock later sees all three.
+//   End       A block that ends by a cancellation first fires what is due and has not fired. These
+//             are the blocks around it that are due no later than an expired one inside. It is the
+//             block itself, if a block around it has expired that was due no earlier. Then it takes
+//             its own request back and looks at the requests that are left.
+//               All from blocks around it that are due later: this block throws, and the other
+//               requests are delivered at the next wait.
+//               Any from elsewhere: the cancellation passes through.
+//   Cost      At an end by a cancellation, one step for each block around. No lock is common to all
+//             tasks.
 namespace {
 constinit detail::atomic<std::uint64_t> expired_count{0};
 }  // namespace
 
-// Called by whoever expires it, before the cancellation.
+// The first step of an expiry; the cancellation comes after it.
 void timeout_scope::note_expired() noexcept {
   expired_as_ = expired_count.fetch_add(1, detail::relaxed) + 1;
-  expired_.store(true, detail::release);  // pairs with expired()
+  // pairs with expired()
+  expired_.store(true, detail::release);
 }
 
 std::uint32_t timeout_scope::expired_after_this() const noexcept {
@@ -75,7 +80,7 @@ void timeout_scope::arm(time_point deadline) {
     arm_ahead(deadline);
 }
 
-// The next suspension shall see it, however soon that is.
+// The deadline is past already. Even the next suspension shall see that, so no timer is armed.
 void timeout_scope::expire_at_once() noexcept {
   at_once_ = true;
   expire_now();
@@ -86,8 +91,8 @@ void timeout_scope::expire_now() noexcept {
   (void)detail::cancel_now(*task_);
 }
 
-// In place of its timer, and as that does it under the timers' lock: whoever takes the lock
-// afterwards sees a block that has expired, and never one that is neither armed nor expired.
+// Expires the block in place of its timer, and like the timer under the lock of the timers. So a
+// thread that takes the lock later sees the block armed or expired, never neither.
 void timeout_scope::expire_if_armed() noexcept {
   if (!armed_in) return;
   work_list todo;
@@ -114,7 +119,7 @@ bool timeout_scope::disarm() noexcept {
   return was_armed;
 }
 
-// Protocol SCOPE: leave.
+// Protocol SCOPE: End.
 void timeout_scope::bring_about_what_is_due(bool was_armed) noexcept {
   if (was_armed) {
     for (auto* s = around(); s && !expired(); s = s->around())
@@ -132,14 +137,14 @@ bool timeout_scope::leave(bool cancelled) noexcept {
   task_->extra_if_any()->innermost = outer;
   if (cancelled) bring_about_what_is_due(was_armed);
   if (!expired()) return false;
-  // Past from the start and left without a suspension: nothing was interrupted, so nothing expired.
+  // The deadline was past from the start, and the block ended without a suspension. Nothing was
+  // interrupted, so the block does not count as expired.
   if (at_once_ && (task_->state().load() & detail::word::must))
     expired_.store(false, detail::release);
   const auto left = task_->state().uncancel(requests_at_entry_);
   if (left <= requests_at_entry_) return true;
   if (left - requests_at_entry_ > expired_after_this()) {
-    // The cancellation that passes through delivers the requests that came while the block was
-    // left.
+    // The cancellation that passes through also delivers the requests that came during this call.
     if (cancelled) (void)task_->state().take_cancel();
     return false;
   }

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-// timeout, timeout_at: a scope with a deadline. wait_for builds on it.
+// timeout, timeout_at: a block with a deadline. When the deadline passes, the block is cancelled
+// and timeout_error is thrown. wait_for builds on it.
+//
+//   const auto body = []() -> h::task<> { co_await h::sleep(1h); };
+//   co_await h::timeout(1ms, body);      // throws h::timeout_error
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -18,8 +22,9 @@ namespace heddle {
 namespace detail {
 struct scope_access;
 
-/// How long a block may last: until `end`; or, counted from its entry, which then need not ask
-/// again whether the end is past, for as long as `end` is after the clock's zero.
+/// How long a block may last. Either until `end`. Or, with `from_entry`, for as long as `end` is
+/// after the clock's zero, counted from the entry. The entry then reads the clock once: it need not
+/// ask whether the deadline is past already.
 struct time_limit {
   std::optional<time_point> end;
   bool from_entry = false;
@@ -30,22 +35,22 @@ struct time_limit {
 };
 }  // namespace detail
 
-/// The deadline of a block, seen from inside: the body of `timeout` may take a `timeout_scope&`. It
-/// belongs to the task that runs the block.
+/// The deadline of a block, seen from inside: the body of `timeout` may take a `timeout_scope&`.
 ///
-/// Expiry cancels the task once; leaving the block takes that request back, so only the block is
-/// interrupted.
+/// When it expires it cancels the task that runs the block, once. The end of the block takes that
+/// request back, so only the block is interrupted.
+/// Thread-safety  only the task that runs the block may use it
 class timeout_scope : private detail::timer_node, private detail::scope_link {
  public:
   timeout_scope(const timeout_scope&) = delete;
 
-  /// The deadline, or none.
+  /// The deadline, or nullopt if there is none.
   [[nodiscard]] std::optional<time_point> when() const noexcept { return deadline_; }
-  /// The deadline passed while the block ran (asyncio: expired()).
+  /// True: the deadline passed while the block ran (asyncio: expired()).
   [[nodiscard]] bool expired() const noexcept { return expired_.load(detail::acquire); }
-  /// Moves the deadline; nullopt: none; the past: timeout_error at the next suspension. Throws
-  /// usage_error before the block is entered, after it was left, and once it expired. Only the task
-  /// that runs the block may call it.
+  /// Moves the deadline; nullopt removes it. A deadline in the past cancels the task at its next
+  /// suspension. Throws usage_error before the block is entered, after its end, and once it
+  /// expired.
   void reschedule(std::optional<time_point> deadline);
 
  private:
@@ -55,9 +60,9 @@ class timeout_scope : private detail::timer_node, private detail::scope_link {
   ~timeout_scope() = default;
 
   void enter(detail::task_record& t);
-  /// True: it expired and its request was the only one left: a cancelled_error becomes a
-  /// timeout_error. `cancelled`: the body was left by a cancelled_error. Again: false, and nothing
-  /// happens.
+  /// The end of the block. `cancelled`: a cancelled_error has left the body. True: the scope has
+  /// expired and its request was the only one left, so the cancelled_error becomes a timeout_error.
+  /// A second call does nothing and returns false.
   [[nodiscard]] bool leave(bool cancelled) noexcept;
   void arm(time_point deadline);
   void arm_ahead(time_point deadline);
@@ -67,25 +72,25 @@ class timeout_scope : private detail::timer_node, private detail::scope_link {
   bool disarm() noexcept;
   static void fired(detail::timer_node& node, detail::work_list& todo) noexcept;
 
-  /// The block around this one, of the same task or strand, or of what that was forked by.
+  /// The block around this one. It belongs to the same task or strand, or to the task or strand
+  /// that forked it.
   [[nodiscard]] timeout_scope* around() const noexcept {
     return static_cast<timeout_scope*>(outer);
   }
   void bring_about_what_is_due(bool was_armed) noexcept;
-  /// Enclosing blocks that expired since this one was entered, and whose deadline came after this
-  /// one's.
+  /// How many blocks around this one have expired since it was entered, and have a later deadline.
   [[nodiscard]] std::uint32_t expired_after_this() const noexcept;
   void note_expired() noexcept;
 
   std::optional<time_point> deadline_;
   detail::task_record* task_ = nullptr;
-  std::uint64_t expired_as_ = 0;            // the how many-th (protocol SCOPE, timeout.cpp)
-  std::uint64_t expired_before_entry_ = 0;  // so many had, of any task
+  std::uint64_t expired_as_ = 0;            // its number among all that expired (protocol SCOPE)
+  std::uint64_t expired_before_entry_ = 0;  // how many scopes of all tasks had expired by its entry
   std::uint32_t requests_at_entry_ = 0;
   detail::atomic<bool> expired_{false};
-  bool at_once_ = false;  // the deadline was past when it was set: there was no timer
-  bool left_ = false;
-  bool from_entry_;  // until the entry: deadline_ is a time_limit's
+  bool at_once_ = false;  // the deadline was past when it was set, so there was no timer
+  bool left_ = false;     // the block has ended
+  bool from_entry_;       // until the entry deadline_ is a duration: see time_limit
 };
 
 namespace detail {
@@ -94,7 +99,7 @@ struct scope_access {
   class scope {
    public:
     scope(time_limit limit) noexcept : scope_(limit) {}
-    scope(scope&& other) noexcept  // on its way into the frame
+    scope(scope&& other) noexcept  // moved into the frame, before the entry
         : scope_(time_limit{other.scope_.deadline_, other.scope_.from_entry_}) {}
     timeout_scope& get() noexcept { return scope_; }
     void enter(task_record& t) { scope_.enter(t); }
@@ -105,7 +110,8 @@ struct scope_access {
   };
 };
 
-/// Enters: the record of the task that runs the block (a strand takes one of its own).
+/// Enters the scope with the record of the task that runs the block. A strand takes a record of its
+/// own for that.
 class enter_scope {
  public:
   explicit enter_scope(scope_access::scope& s) noexcept : scope_(&s) {}
@@ -133,7 +139,7 @@ using body_result = decltype(call_body(std::declval<F&>(), std::declval<timeout_
 
 template <class F>
 task<typename body_value<body_result<F>>::type> run_with_deadline(
-    scope_access::scope scope, F body) {  // a parameter: it may be asked as long as the frame lives
+    scope_access::scope scope, F body) {  // a parameter, so it lives as long as the frame
   using result = body_result<F>;
   using value = typename body_value<result>::type;
   enter_scope entry(scope);
@@ -191,27 +197,26 @@ time_limit limit_of(const std::optional<std::chrono::duration<Rep, Period>>& d) 
 
 }  // namespace detail
 
-/// Runs `body` (a callable that returns a task, or a plain one; it may take a `timeout_scope&`) and
-/// yields its result; when `limit` passes first, the block is cancelled, awaited to its end, and
-/// timeout_error thrown. std::nullopt: no limit. It counts from the entry into the block, as
-/// asyncio's wait_for counts, not from this call; for a limit that holds before that, timeout_at.
+/// Runs `body` and yields its result. If `limit` passes first, the block is cancelled and awaited
+/// to its end, and timeout_error is thrown.
 ///
-///   co_await h::timeout(2s, [&]() -> h::task<> { co_await handshake(); co_await login(); });
-///
-/// `body` is kept until the block has ended. It runs in the caller's task.
+/// `body` is a callable that returns a task, or a plain one. It may take a `timeout_scope&`. It is
+/// kept until the end of the block, and runs in the caller's task. std::nullopt: no limit. The
+/// limit counts from the entry into the block, as asyncio's wait_for counts, not from this call.
+/// For a limit that counts before the entry use timeout_at.
 /// Cost      one timer, one frame; the first block of a task or strand makes its extra block, some
-///           30 ns.
-/// Nested    of blocks that are due together the one whose deadline came first throws, of equal
-///           deadlines the outer one; the others let the cancellation through. Also where a
+///           30 ns
+/// Nested    Several blocks may be due together. The one whose deadline came first throws, of equal
+///           deadlines the outer one. The others let the cancellation pass. This holds too if a
 ///           fork_join lies between them.
-/// Throws    timeout_error; what the body throws (an error during expiry wins over timeout_error),
-///           or the move of its value; bad_value for a NaN.
-/// Cancel    from outside passes through as cancelled_error.
+/// Throws    timeout_error; what the body throws, or the move of its value; bad_value for a NaN. An
+///           error of the body goes before timeout_error.
+/// Cancel    from outside passes through the block as cancelled_error
 template <class D, class F>
 [[nodiscard]] auto timeout(D limit, F body) {
   return detail::run_with_deadline<F>(detail::limit_of(limit), std::move(body));
 }
-/// The same with the deadline given as a point in time.
+/// The same with a deadline, a point in time.
 template <class F>
 [[nodiscard]] auto timeout_at(std::optional<time_point> deadline, F body) {
   return detail::run_with_deadline<F>(detail::time_limit{deadline}, std::move(body));

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-// to_thread and to_arena: work that would hog a loop, done elsewhere.
+// to_thread: calls a blocking function on another thread, so that the loop goes on. to_arena: the
+// same in a oneTBB task arena. thread_pool: threads of one's own.
+//
+//   const auto blocking = [](int n) { return n * n; };
+//   const int square = co_await h::to_thread(blocking, 12);
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -17,7 +21,7 @@
 namespace heddle {
 namespace detail {
 
-/// Holds one reference to a job over a wait for it.
+/// Holds one reference to a job during the wait for it.
 template <class Job>
 class job_ref {
  public:
@@ -54,7 +58,7 @@ class promised_job final : public offload_job {
   template <class G, class... As>
   explicit promised_job(G&& f, As&&... args)
       : function_(std::forward<G>(f)), arguments_(std::forward<As>(args)...) {
-    promise_.state().belongs_to(0);  // to be awaited in any runtime, and by threads
+    promise_.state().belongs_to(0);  // so that tasks of any runtime, and threads, may await it
   }
   [[nodiscard]] future<R> result() const { return promise_.get_future(); }
 
@@ -72,7 +76,7 @@ class promised_job final : public offload_job {
       }
       return;
     } catch (const invalid_state_error&) {
-      if (promise_.done()) return;  // cancelled meanwhile: nobody wants it
+      if (promise_.done()) return;  // cancelled meanwhile: the result is dropped
       error = std::current_exception();
     } catch (...) { error = std::current_exception(); }
     try {
@@ -104,30 +108,32 @@ void submit_to_arena(offload_job& j);
 
 }  // namespace detail
 
-/// Threads of one's own for blocking calls (asyncio's ThreadPoolExecutor). They start on demand. It
-/// belongs to no runtime, and none shuts it down.
-/// Thread-safety  from any thread; the destructor waits for all jobs.
+/// A pool of threads of one's own for blocking calls (asyncio's ThreadPoolExecutor). The threads
+/// start on demand. The pool belongs to no runtime, and no runtime shuts it down. Its destructor
+/// waits for all jobs.
+/// Thread-safety  every function may be called from any thread
 class thread_pool {
  public:
-  /// At most `threads` of them. Throws bad_value for 0 and beyond 4,194,304, as -1 is.
+  /// A pool of at most `threads` threads. Throws bad_value for 0 and for more than 4,194,304, which
+  /// -1 is.
   explicit thread_pool(unsigned threads);
   thread_pool(const thread_pool&) = delete;
   ~thread_pool();
 
-  /// Calls `f(args...)` (kept, like std::thread's) on one of the threads. Any task of any runtime
-  /// may await the future, and a thread get() it. Cancelling the future: a job that has not started
-  /// never runs; of one that runs the result is dropped. Throws usage_error after shutdown;
-  /// std::system_error if there can be no thread.
+  /// Calls `f(args...)` on one of the threads. They are kept as std::thread keeps its arguments.
+  /// Any task of any runtime may await the future, and a thread may get() it. If the future is
+  /// cancelled, a job that has not started never runs, and the result of a running one is dropped.
+  /// Throws usage_error after shutdown; std::system_error if no thread can be started.
   template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
   auto submit(F&& f, Args&&... args) {
     return detail::submit_promised(&give, pool_, std::forward<F>(f), std::forward<Args>(args)...);
   }
-  /// No new jobs; blocks until those there are have ended. Again is harmless. Throws usage_error
-  /// inside one of them.
+  /// Takes no new jobs, and blocks until the jobs there are have ended. A second call does nothing.
+  /// Throws usage_error inside one of the jobs.
   void shutdown();
-  /// The same, at most for `limit`. False: some run on, on threads of which nobody knows any more.
-  /// Throws bad_value for a NaN, and then has not begun.
+  /// The same, but blocks at most for `limit`. False: some jobs run on, and nothing waits for them
+  /// any more. Throws bad_value for a NaN, and then nothing has begun.
   template <class Rep, class Period>
   bool shutdown(std::chrono::duration<Rep, Period> limit) {
     return shutdown_until(saturating_add(clock::now(), to_duration(limit)));
@@ -148,8 +154,9 @@ task<R> await_submitted(heddle::thread_pool& pool, F f, Args... args) {
 }
 }  // namespace detail
 
-/// Calls `f(args...)` on a thread of `pool`, which outlives the call, and yields what it returns.
-/// Throws, Cancel  as below; usage_error if the pool was shut down.
+/// Calls `f(args...)` on a thread of `pool`, which must outlive the call, and yields what it
+/// returns. Throws usage_error if the pool was shut down; else throws and is cancelled as to_thread
+/// without a pool.
 template <class F, class... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 [[nodiscard]] auto to_thread(thread_pool& pool, F&& f, Args&&... args) {
@@ -158,10 +165,11 @@ template <class F, class... Args>
       pool, std::forward<F>(f), std::forward<Args>(args)...);
 }
 
-/// A future of the calling runtime chained with `source`, which may belong to another one or to
-/// none: it ends as `source` does (the value copied, or moved if it cannot be copied), and
-/// cancelling it cancels `source`.
-/// Cost  two done-callbacks, each a turn of a loop.   Throws usage_error for an empty future.
+/// Returns a future of the calling runtime that is chained with `source`, a future of another
+/// runtime or of none. It ends as `source` ends: the value is copied, or moved if it cannot be
+/// copied. Cancelling it cancels `source`.
+/// Cost      two done-callbacks, each a turn of a loop
+/// Throws    usage_error for an empty future
 template <class T>
 [[nodiscard]] future<T> wrap_future(future<T> source) {
   promise<T> result;
@@ -184,24 +192,24 @@ template <class T>
         p.set_value(std::move(end.result()));
       }
     } catch (const invalid_state_error&) {  // cancelled meanwhile
-    } catch (...) {                         // the copy failed: an error to those who wait
+    } catch (...) {                         // the copy failed: the waiting tasks get its error
       if (!p.done()) p.set_exception(std::current_exception());
     }
   });
   return wrapped;
 }
 
-/// Calls `f(args...)` on a thread of the runtime's pool and yields what it returns; the loops stay
-/// responsive. For blocking calls.
+/// Calls `f(args...)` on a thread of the runtime's pool, and yields what it returns. For blocking
+/// calls: the loop runs other tasks meanwhile.
 ///
 /// `f` and `args` are kept (decayed) until the call has returned. The pool grows on demand up to
-/// options.threads; idle threads end.
-/// Cost      one block and two queue operations, some 2 us there and back while both sides still
-///           spin (20 us at most, and only as long as that pays); a wake-up each way, some 10 us,
-///           when the other side sleeps.
-/// Throws    what `f` throws; no_running_loop outside a runtime.
-/// Cancel    before `f` started: it never runs. Once it runs, the wait is abandoned at once; `f`
-///           runs on to its end alone and its result is discarded.
+/// options.threads, and idle threads end.
+/// Cost      one block and two queue operations: some 2 us there and back while both sides spin.
+///           Each side spins for 20 us at most, and only while that pays. If the other side sleeps,
+///           a wake-up of some 10 us each way.
+/// Throws    what `f` throws; no_running_loop outside a runtime
+/// Cancel    before `f` has started: it never runs. After that the wait ends at once, `f` runs on
+///           to its end, and its result is dropped.
 template <class F, class... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 [[nodiscard]] auto to_thread(F&& f, Args&&... args) {
@@ -209,9 +217,9 @@ template <class F, class... Args>
   return detail::await_job(std::move(job), &detail::submit_to_pool);
 }
 
-/// Calls `f(args...)` inside the runtime's oneTBB task arena and yields what it returns: `f` may
-/// use every oneTBB algorithm. As to_thread in everything else. The arena has as many slots as the
-/// runtime has loops.
+/// Calls `f(args...)` inside the runtime's oneTBB task arena, and yields what it returns. `f` may
+/// use every oneTBB algorithm. The arena has as many slots (oneTBB's word) as the runtime has
+/// loops. All else as to_thread.
 template <class F, class... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 [[nodiscard]] auto to_arena(F&& f, Args&&... args) {

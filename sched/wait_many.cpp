@@ -59,7 +59,7 @@ bool many_wait::await_ready() noexcept {
   for (const auto* m : members_)
     if (m->done()) (void)counts(m->how_ended());
   if (enough_ || (limit_ && *limit_ <= duration::zero())) return go_on();
-  left_ = members_.size();  // those are counted again when their nodes are added
+  left_ = members_.size();  // begin() counts the ended members again when it adds their nodes
   return false;
 }
 
@@ -70,7 +70,7 @@ bool many_wait::begin(task_record& t) {
     nodes_[i].owner = this;
     nodes_[i].added = members_[i]->add_joiner(nodes_[i]);
     if (nodes_[i].added) continue;
-    work_list nobody;  // nobody waits yet
+    work_list nobody;  // stays empty: no task waits yet
     ended(members_[i]->how_ended(), nobody);
   }
   if (limit_) {

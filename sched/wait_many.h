@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// wait: for the first, the first failure, or all of several tasks; none of them is cancelled.
+// wait: waits for the first end, the first failure, or the end of all of several tasks. It cancels
+// none of them.
+//
+//   auto [done, pending] = co_await h::wait(tasks, h::wait_until::all_completed, 10s);
 #pragma once
 
 #include <heddle/core/future.h>
@@ -18,7 +21,7 @@
 
 namespace heddle {
 
-/// When `wait` returns, if its time is not over before.
+/// When `wait` returns, unless its time limit passes before.
 enum class wait_until : std::uint8_t { first_completed, first_exception, all_completed };
 
 /// What `wait` yields: the members in the order in which they were given, each once.
@@ -30,7 +33,7 @@ struct wait_result {
 
 namespace detail {
 
-/// What has a life of its own and can be awaited by several: a handle, a future, a shield.
+/// A handle, a future or a shield: several tasks may await it, and it goes on without them.
 template <class A>
 concept shared_member = is_task_handle<A> || is_future<A> || requires(A a) {
   { a.target() } -> std::same_as<eventual&>;
@@ -50,7 +53,7 @@ template <class Range>
 using range_member =
     std::remove_cvref_t<decltype(*std::declval<Range&>().begin())>;  // a range of members
 
-/// Members without those that appeared before, in order.
+/// The members in order, each once.
 class distinct_members {
  public:
   explicit distinct_members(std::size_t most);
@@ -58,12 +61,12 @@ class distinct_members {
   distinct_members(const distinct_members&) = delete;
   distinct_members& operator=(const distinct_members&) = delete;
 
-  /// All that are given, one after the other; then settle().
+  /// Adds a member. After the last one call settle().
   void add(eventual& member);
   void settle();
   [[nodiscard]] const std::vector<eventual*>& targets() const noexcept { return targets_; }
   [[nodiscard]] std::size_t size() const noexcept { return kept_.size(); }
-  /// The place of the i-th among those that were added.
+  /// The place of the i-th member among all that were added.
   [[nodiscard]] std::size_t place(std::size_t i) const noexcept { return kept_[i]; }
   [[nodiscard]] bool done(std::size_t i) const noexcept;
 
@@ -72,7 +75,8 @@ class distinct_members {
   std::vector<std::size_t> kept_;
 };
 
-/// A limit, as a duration from when the wait begins: a wait that is built now may be awaited later.
+/// The limit as a duration, which counts from the begin of the wait: a wait that is made now may be
+/// awaited later.
 template <class Rep, class Period>
 std::optional<duration> limit_from(std::chrono::duration<Rep, Period> d) {
   return to_duration(d);
@@ -87,14 +91,16 @@ std::optional<duration> limit_from(const std::optional<std::chrono::duration<Rep
   return d ? limit_from(*d) : std::nullopt;
 }
 
-/// One leaf wait on several ends. Its nodes are out of every list when it resumes.
+/// One leaf wait for the ends of several members. When it resumes, its nodes are in no list.
 //
-// queue_ has at most one waiter, this; its lock guards left_ and enough_. A member's node fires
-// under the member's joiner lock, the timer under its loop's: removing them waits for a firing that
-// is under way, so nobody touches this after detach().
+// Danger  A member may end, or the timer may fire, on another loop while this wait is destroyed.
+// Remedy  Each node fires under the joiner lock of its member, the timer under the lock of its
+//         timers. Removing a node takes the same lock, so it waits for a firing that is under way.
+//         After detach() no other thread touches this object.
+// Touch   The lock of queue_ guards left_ and enough_. This object is the only waiter in queue_.
 class many_wait final : private queue_waiter, private timer_node, private ready_await {
  public:
-  /// Throws bad_value for no members and for a condition that there is not.
+  /// Throws bad_value if there are no members, and for an unknown condition.
   many_wait(const std::vector<eventual*>& members, wait_until until, std::optional<duration> limit);
   ~many_wait();
 
@@ -116,7 +122,7 @@ class many_wait final : private queue_waiter, private timer_node, private ready_
   static void timed_out(timer_node& n, work_list& todo) noexcept;
   const char* name() const noexcept override { return "wait"; }
   bool begin(task_record& t);
-  /// One more has ended so. True: it is enough.
+  /// One more member has ended, with `how`. True: the wait is over.
   bool counts(outcome how) noexcept;
   void ended(outcome how, work_list& todo) noexcept;
   void detach() noexcept;
@@ -157,15 +163,16 @@ std::vector<range_member<Range>> members_of(Range&& range) {
 
 }  // namespace detail
 
-/// Waits for several handles, futures or shields: `auto [done, pending] = co_await wait(tasks,
-/// wait_until::first_completed, 2s);`
+/// Waits for several handles, futures or shields. Yields the members that are done and those that
+/// are pending.
 ///
-/// first_exception: until one has failed (being cancelled is no failure), or all have ended. When
-/// `limit` (any duration, or std::nullopt for none) passes before that, the wait returns with what
-/// is done by then; zero or less: at once. A member given twice counts once.
-/// Cost      an entry in the list of each member, taken out again at the end
-/// Throws    bad_value for no members at all. Not what a member ended with: ask its handle.
-/// Cancel    of the awaiting task leaves the members alone.
+/// first_exception: until a member has failed, or all have ended. A cancelled member has not
+/// failed. If `limit` passes first, the wait yields what is done by then; with zero or less it
+/// yields at once. `limit` is any duration, or std::nullopt for none. A member given twice counts
+/// once.
+/// Cost      an entry in the joiners of each member, taken out again at the end
+/// Throws    bad_value if there are no members. An error of a member is not thrown: ask its handle.
+/// Cancel    of the awaiting task does not cancel the members
 template <class Range, class D>
   requires detail::shared_member<detail::range_member<Range>>
 [[nodiscard]] task<wait_result<detail::range_member<Range>>> wait(Range&& range, wait_until until,

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// with: enter something, run a body, leave it, whatever happens (async with).
+// with: enters something, runs a body, and exits it however the body ends (async with).
+//
+//   session s;
+//   const auto length = co_await h::with(s, [](std::string& c) { return c.size(); });
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -14,8 +17,8 @@
 
 namespace heddle {
 
-/// Something that is entered and left: `enter()` and `exit(std::exception_ptr)` return tasks;
-/// exit's may yield a bool, true to swallow the error.
+/// Something that can be entered and exited. `enter()` and `exit(std::exception_ptr)` return tasks.
+/// The task of exit may yield a bool: true swallows the error.
 template <class M>
 concept async_manager = requires(M& m, std::exception_ptr error) {
   requires detail::is_task<decltype(m.enter())>;
@@ -50,14 +53,14 @@ struct with_body<F, void> {
 template <class M, class F>
 using with_value = std::remove_cvref_t<typename body_value<
     typename with_body<F, entered_value<std::remove_reference_t<M>>>::result>::type>;
-/// What the whole yields: nothing where the body yields nothing; an optional where the error may
-/// have been swallowed.
+/// What `with` yields: nothing if the body yields nothing; an optional if exit may swallow the
+/// error.
 template <class M, class F>
 using with_result =
     std::conditional_t<std::is_void_v<with_value<M, F>> || !may_swallow<std::remove_reference_t<M>>,
                        with_value<M, F>, std::optional<with_value<M, F>>>;
 
-/// Enters and runs the body.
+/// Enters the manager and runs the body.
 template <class M, class F>
 task<with_value<M, F>> enter_and_run(M& manager, F& body, bool& entered) {
   using value = entered_value<M>;
@@ -125,19 +128,19 @@ task<with_result<M, F>> with_manager(M manager, F body) {
 
 }  // namespace detail
 
-/// `async with`: awaits `manager.enter()`, calls `body` with what that yields (or with nothing),
-/// awaits the body if it can be awaited, and then `manager.exit(error)`, however the body ended:
-/// null, or what it threw, a cancellation included.
+/// Awaits `manager.enter()`. Calls `body` with what that yields, or with nothing, and awaits the
+/// result if it can be awaited. Then awaits `manager.exit(error)`, where `error` is null or what
+/// the body threw, a cancellation included.
 ///
-///   co_await h::with(session, [&](connection& c) -> h::task<> { co_await c.send("hello"); });
-///
-/// Yields what the body yields; if exit may swallow errors (it yields a bool), an optional of that,
-/// empty after it did.
-/// Throws    what the body throws, unless swallowed; what exit throws instead of that. If enter
-///           throws, the rest does not happen.
-/// Cancel    exit runs after a cancellation of the body as after an error, and may await; it is not
-///           protected from another one.
-/// An lvalue manager is used where it is, an rvalue is kept until the end; so is the body.
+/// An lvalue manager is used where it is. An rvalue manager is kept until the end, and so is
+/// `body`.
+/// Yields    what the body yields. If exit may swallow errors (it yields a bool), an optional of
+///           that, which is empty after exit has swallowed one.
+/// Cost      two frames, and those of enter and exit
+/// Throws    what the body throws, unless exit swallows it; what exit throws, in place of that. If
+///           enter throws, neither body nor exit runs.
+/// Cancel    exit runs after a cancellation of the body as after an error, and may await. It is not
+///           protected from a further cancellation.
 template <class M, class F>
   requires async_manager<std::remove_reference_t<M>>
 [[nodiscard]] auto with(M&& manager, F body) {

@@ -19,9 +19,10 @@ bool heavy_fence() noexcept {
 }
 
 bool heavy_fence_available() noexcept {
-  // For all threads, those of the future too; a forked child inherits it. Not remembered here: the
-  // first call may take milliseconds, during which a fork would leave the child a lock that nobody
-  // opens, and those that follow take no time.
+  // Registers all threads of the process, later ones too; a child of fork(2) inherits it. The
+  // answer is not kept in a function-local static. The first call may take milliseconds, under the
+  // lock of that static. A fork(2) meanwhile would leave the child a lock that no thread opens.
+  // Later calls take no time.
   return ask(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 

@@ -2,44 +2,57 @@
 // Internal to sched.
 // The fork deque: its owner pushes and pops at the bottom, thieves take at the top.
 //
-// Protocol SPLIT.
-//   Problem Owner and thief may be after the same item, so that in Chase and Lev's deque every pop
-//   of the owner's has to be seen by all
-//             thieves before it looks at them: a locked operation a pop, 9 ns and an empty store
-//             buffer, where a fork is worth 15 ns.
-//   Rejected Private deques that a thief has to ask for work: who computes for long answers nobody.
-//   Signals that interrupt such an owner:
-//             a handler would run inside the user's code.
-//   Chosen    Two parts, one above the other:
+// Protocol SPLIT
+//   Danger    Owner and thief may want the same item. In Chase and Lev's deque the owner must
+//             therefore show every pop to all thieves before it looks at them. That is a locked
+//             operation for each pop: 9 ns and an empty store buffer, where a fork is worth 15 ns.
+//   Rejected  Private deques, whose owner a thief asks for work: an owner in a long computation
+//             does not answer. Signals that interrupt such an owner: their handler would run inside
+//             the user's code.
+//   Remedy    The deque has two parts, one above the other:
 //
 //               [top_, split_)      public    Chase and Lev's deque, with split_ as its bottom
 //               [split_, bottom_)   private   a plain stack: thieves do not touch it
 //
-//             The owner publishes the older half of what is private whenever it forks and finds
-//             nothing public, or all of it while loops sleep; so what is stolen is old, that is
-//             large, and what the owner pops is young and costs no locked operation. What it pushed
-//             before it went on to compute for long is published in its stead, by expose().
+//             When the owner forks and nothing is public, it publishes the older half of its
+//             private items, or all of them while loops sleep. So a stolen item is old, which means
+//             large. A popped item is young, and its pop costs no locked operation. An owner may
+//             push and then compute for long. A thief then publishes in its stead: expose().
+//   Cost      One locked operation in about a hundred forks. expose() is a system call that
+//             interrupts all processors of the process.
 //
-//   steal top_ is read (seq_cst) before split_ (seq_cst); pop_public: split_ is lowered (seq_cst)
-//   before top_ is read (seq_cst). Of an
-//             owner and a thief after the same last item one sees the other, and then both compete
-//             for top_ by compare-exchange. (Chase and Lev 2005, in the C11 form of Le, Pop, Cohen
-//             and Zappa Nardelli 2013, their fences folded into seq_cst operations.)
-//   publish   slots, then split_ (release), which pairs with the thief's read of split_.
-//   expose A thief that finds nothing public sets exposing_, passes the heavy fence
-//   (asymmetric_fence.h) and waits until busy_ is down.
-//             Every step of the owner's that lowers bottom_ or writes split_ writes first (bottom_,
-//             or busy_) and looks at exposing_ after that. So behind the fence there are two kinds
-//             of steps: those that have written, which the thief sees, and those that will see
-//             exposing_, take back what they wrote and wait. A push of that moment only adds above
-//             what the thief reads. The thief then raises split_ to bottom_ and goes on as any
-//             thief.
-//   grow      as in run_queue.h: old buffers are retired, not freed.
+// The steps
+//   steal     The thief reads top_ (seq_cst), then split_ (seq_cst).
+//   pop       pop_public() lowers split_ (seq_cst), then reads top_ (seq_cst). If an owner and a
+//             thief want the same last item, one sees the other, and both compete for top_ by
+//             compare-exchange. (Chase and Lev 2005, in the C11 form of Le, Pop, Cohen and Zappa
+//             Nardelli 2013; their fences are folded into seq_cst operations.)
+//   publish   The owner writes the cells, then split_ (release). The thief acquires split_.
+//   expose    A thief that finds nothing public sets exposing_, passes the heavy fence
+//             (asymmetric_fence.h), and waits until busy_ is 0. It then raises split_ to bottom_
+//             and steals as usual.
+//             The owner's side: each step that lowers bottom_ or writes split_ first writes
+//             (bottom_, or busy_) and then reads exposing_. So at the thief's fence each such step
+//             is of one of two kinds. Either it has written already, and the thief sees that. Or it
+//             will see exposing_, takes back what it wrote, and waits. A push at that moment only
+//             adds items above those that the thief reads.
+//   grow      As in run_queue.h: old buffers are retired, not freed.
 //
-//   Where the kernel has no heavy fence all is published at once and nothing becomes private again:
-//   this is Chase and Lev's deque. The same from when a fence that was there is refused (a process
-//   may take system calls from itself): the thief says so in unfenced_, and takes what is private
-//   for nothing at all until the owner has heard it.
+// Without the heavy fence
+//   If the kernel has no such fence, everything is published at once and nothing becomes private
+//   again: this is then Chase and Lev's deque. A fence may also be refused later, since a process
+//   can forbid itself system calls. The thief then sets unfenced_. Until the owner has read that,
+//   thieves treat the private items as if there were none.
+//
+// Who may touch what
+//   top_        the owner and thieves, by compare-exchange
+//   split_      the owner between enter() and leave(); an exposing thief while busy_ is 0
+//   bottom_     the owner writes; thieves read
+//   cells       the owner writes; thieves read the public ones
+//   exposing_   exposing thieves write, of which it lets in one at a time; the owner reads
+//   busy_       the owner writes; an exposing thief reads
+//   unfenced_   a thief sets it, once and for all
+//   all else    the owner
 #pragma once
 
 #include <heddle/core/base/assert.h>
@@ -56,9 +69,9 @@ namespace heddle::detail {
 
 /// How much of a deque its owner publishes by itself.
 enum class sharing : std::uint8_t {
-  half,   // of what is private, when nothing is public
-  all,    // always: nobody can expose what is private
-  never,  // there are no thieves
+  half,   // when nothing is public, the older half of the private items
+  all,    // everything, always: no thief could expose private items
+  never,  // nothing: there are no thieves
 };
 
 template <class T>
@@ -68,7 +81,7 @@ class deque {
   deque(const deque&) = delete;
   ~deque();
 
-  /// Before the first push. Owner, as all that follows but for `thief`.
+  /// Before the first push. Owner only, as everything below except `thief`.
   void share(sharing how) noexcept {
     lazy_ = how != sharing::all;
     never_ = how == sharing::never;
@@ -81,7 +94,7 @@ class deque {
     put(0, item);
     put_down(1);
   }
-  /// Several at once: room for them, each in its place, and then all of them.
+  /// To push several items at once: has_room() or make_room(), put() each, then one put_down().
   [[nodiscard]] HEDDLE_INLINE bool has_room(std::int64_t n) const noexcept {
     return bottom_.load(relaxed) + n - top_seen_ <= mask_ + 1;
   }
@@ -90,61 +103,71 @@ class deque {
     slots_[(bottom_.load(relaxed) + i) & mask_].store(item, relaxed);
   }
   HEDDLE_INLINE void put_down(std::int64_t n) noexcept {
-    bottom_.store(bottom_.load(relaxed) + n, release);  // pairs with expose()
+    // pairs with expose()
+    bottom_.store(bottom_.load(relaxed) + n, release);
   }
   /// After pushes: is it time to publish()?
   [[nodiscard]] HEDDLE_INLINE bool wants_publishing() const noexcept {
     return top_.load(relaxed) >= publish_at_;
   }
-  /// Lets thieves have half of what is private, the older one, or all.
+  /// Makes the older half of the private items public, or all of them.
   void publish(bool all) noexcept;
 
-  /// The youngest, or T{}. No locked operation if it is private, and none if there is nothing.
+  /// Takes the youngest item, or returns T{}. No locked operation if that item is private or if the
+  /// deque is empty.
   HEDDLE_INLINE T pop() noexcept {
     T item{};
     return pop_private(item) ? item : pop_public();
   }
-  /// The youngest, if it is private.
+  /// Takes the youngest item if it is private. False: it is not, or an exposing thief is at work.
   HEDDLE_INLINE bool pop_private(T& item) noexcept {
     const auto b = bottom_.load(relaxed) - 1;
     bottom_.store(b, relaxed);
-    light_fence();  // pairs with expose()
+    // pairs with the heavy fence in expose()
+    light_fence();
+    // pairs with the end of expose()
     if (exposing_.load(acquire) == 0 && b >= split_.load(relaxed)) [[likely]] {
       item = slots_[b & mask_].load(relaxed);
       return true;
     }
-    bottom_.store(b + 1, release);  // as put_down()
+    // pairs with expose(), as put_down()
+    bottom_.store(b + 1, release);
     return false;
   }
 
-  /// What everybody but the owner may do.
+  /// What any thread but the owner may do.
   class thief {
    public:
     explicit thief(deque& d) noexcept : d_(&d) {}
-    /// The oldest that is public.
+    /// Takes the oldest public item.
     steal_result steal(T& item) noexcept {
-      auto t = d_->top_.load(seq_cst);          // pairs with pop_public()
-      const auto s = d_->split_.load(seq_cst);  // pairs with publish() and pop_public()
+      // pairs with pop_public()
+      auto t = d_->top_.load(seq_cst);
+      // pairs with publish(), pop_public() and expose()
+      const auto s = d_->split_.load(seq_cst);
       if (t >= s) return steal_result::empty;
-      item = d_->buffer_.load(acquire)->at(t).load(relaxed);  // pairs with make_room()
+      // pairs with make_room()
+      item = d_->buffer_.load(acquire)->at(t).load(relaxed);
+      // pairs with pop_public() and other thieves
       return d_->top_.compare_exchange_strong(t, t + 1, seq_cst, relaxed) ? steal_result::got
                                                                           : steal_result::lost;
     }
-    /// Publishes all in the owner's stead, if nothing is public. Costs a system call that
-    /// interrupts all processors on which the process runs, some microseconds: for who would go to
-    /// sleep otherwise. False: there is nothing, or somebody is at it.
+    /// Publishes all private items in the owner's stead. For a thief that finds nothing public and
+    /// would go to sleep otherwise. Costs a system call of some microseconds, which interrupts all
+    /// processors on which the process runs. False: nothing was private, another thief is exposing,
+    /// or the owner was busy for too long, or there is no heavy fence.
     bool expose() noexcept { return d_->expose(); }
     [[nodiscard]] bool looks_empty() const noexcept {
       const auto t = d_->top_.load(seq_cst);
       return t >= d_->split_.load(seq_cst) &&
              (t >= d_->bottom_.load(seq_cst) || d_->unfenced_.load(relaxed));
     }
-    /// How much is public, more or less.
+    /// Roughly how many items are public.
     [[nodiscard]] std::size_t size() const noexcept {
       const auto n = d_->split_.load(relaxed) - d_->top_.load(relaxed);
       return n > 0 ? static_cast<std::size_t>(n) : 0;
     }
-    /// There is something, none of it is public, and expose() may help.
+    /// There are items, none of them is public, and expose() may help.
     [[nodiscard]] bool looks_private() const noexcept {
       const auto s = d_->split_.load(relaxed);
       return d_->top_.load(relaxed) >= s && d_->bottom_.load(relaxed) > s &&
@@ -172,36 +195,37 @@ class deque {
     atomic<T>& at(std::int64_t i) noexcept { return slots[i & mask]; }
     const std::int64_t mask;
     atomic<T>* const slots;
-    buffer* const older;  // retired: a thief may still look at it
+    buffer* const older;  // retired, not freed: a thief may still read it
   };
   static constexpr std::int64_t at_any_time = INT64_MIN;
   static constexpr std::int64_t at_no_time = INT64_MAX;
 
   T pop_public() noexcept;
   bool expose() noexcept;
-  /// From here to leave() split_ is the owner's alone.
+  /// Between enter() and leave() no thief writes split_. enter() waits for an exposing thief.
   void enter() noexcept;
   void leave(std::int64_t split) noexcept;
 
-  // Written when something is published or stolen, and read by all.
+  // This line is read by all, and written when an item is published or stolen.
   alignas(far_apart) atomic<std::int64_t> top_{0};
   atomic<std::int64_t> split_{0};
-  atomic<std::uint32_t> exposing_{0};  // a lock of the exposing thieves, too
-  atomic<bool> unfenced_{false};       // there is no heavy fence any more
+  atomic<std::uint32_t> exposing_{0};  // also the lock of the exposing thieves
+  atomic<bool> unfenced_{false};       // true: the heavy fence was refused
   atomic<buffer*> buffer_{nullptr};
 
-  // The owner's; others look at bottom_ and busy_ before they go to sleep.
+  // This line is the owner's. Thieves read bottom_ and busy_ only before they go to sleep.
   alignas(far_apart) atomic<std::int64_t> bottom_{0};
-  std::int64_t mask_ = 0;  // of buffer_, as is slots_
+  std::int64_t mask_ = 0;  // mask_ and slots_ are copies from the present buffer_
   atomic<T>* slots_ = nullptr;
-  std::int64_t top_seen_ = 0;             // at or behind top_
-  std::int64_t publish_at_ = at_no_time;  // at or behind split_, or a constant
+  std::int64_t top_seen_ = 0;  // an earlier value of top_
+  std::int64_t publish_at_ =
+      at_no_time;  // top_ at or above it: publish. An earlier split_, or fixed
   atomic<std::uint32_t> busy_{0};
   bool lazy_ = true;
   bool never_ = true;
 };
 
-// Not inline: the one that the library uses is instantiated once, in join_block.cpp.
+// Not inline. The library's one instance, deque<promise_base*>, stands in join_block.cpp.
 
 template <class T>
 deque<T>::deque(std::size_t capacity) {
@@ -223,6 +247,7 @@ deque<T>::~deque() {
 template <class T>
 void deque<T>::make_room(std::int64_t n) {
   const auto b = bottom_.load(relaxed);
+  // pairs with the thieves' compare-exchange
   top_seen_ = top_.load(acquire);
   if (has_room(n)) return;
   buffer* old = buffer_.load(relaxed);
@@ -230,7 +255,8 @@ void deque<T>::make_room(std::int64_t n) {
   while (b + n - top_seen_ > static_cast<std::int64_t>(size)) size *= 2;
   auto* bigger = new buffer(size, old);
   for (auto i = top_seen_; i < b; ++i) bigger->at(i).store(old->at(i).load(relaxed), relaxed);
-  buffer_.store(bigger, release);  // pairs with steal()
+  // pairs with steal()
+  buffer_.store(bigger, release);
   slots_ = bigger->slots;
   mask_ = bigger->mask;
 }
@@ -239,8 +265,11 @@ template <class T>
 void deque<T>::enter() noexcept {
   for (backoff wait;; wait.pause()) {
     busy_.store(1, relaxed);
-    light_fence();                            // pairs with expose()
-    if (exposing_.load(acquire) == 0) break;  // pairs with expose()'s end
+    // pairs with the heavy fence in expose()
+    light_fence();
+    // pairs with the end of expose()
+    if (exposing_.load(acquire) == 0) break;
+    // pairs with expose()
     busy_.store(0, release);
   }
   if (unfenced_.load(relaxed)) [[unlikely]]
@@ -250,7 +279,8 @@ void deque<T>::enter() noexcept {
 template <class T>
 void deque<T>::leave(std::int64_t split) noexcept {
   if (lazy_) publish_at_ = split;
-  busy_.store(0, release);  // pairs with expose()
+  // pairs with expose()
+  busy_.store(0, release);
 }
 
 template <class T>
@@ -259,17 +289,19 @@ void deque<T>::publish(bool all) noexcept {
   enter();
   auto s = split_.load(relaxed);
   const auto n = bottom_.load(relaxed) - s;
-  // What was exposed meanwhile may be all there is, or leave enough.
+  // A thief may have exposed items meanwhile. Then there may be nothing left to publish, or enough
+  // is public already.
   if (all || !lazy_)
     s += n;
   else if (top_.load(relaxed) >= s)
     s += (n + 1) / 2;
-  split_.store(s, release);  // pairs with steal()
+  // pairs with steal()
+  split_.store(s, release);
   leave(s);
 }
 
-// Half of what is public becomes private again, so that a locked operation serves more than one
-// pop; unless nobody could expose it.
+// Nothing is private. Half of the public items become private again, so that one locked operation
+// serves several pops. Without a heavy fence that is not done: no thief could expose them.
 template <class T>
 T deque<T>::pop_public() noexcept {
   if (top_.load(relaxed) >= bottom_.load(relaxed)) return T{};
@@ -278,21 +310,24 @@ T deque<T>::pop_public() noexcept {
   const auto old = split_.load(relaxed);
   auto s = old;
   T item{};
-  if (b >= old) {  // the pop found a thief that exposes, and nothing came of it
+  if (b >= old) {  // pop_private() met an exposing thief, which then exposed nothing
     item = slots_[b & mask_].load(relaxed);
-  } else {  // old is b + 1: there is nothing private
+  } else {  // old is b + 1: nothing is private
     const auto n = old - top_.load(relaxed);
     s = lazy_ && n > 1 ? old - (n + 1) / 2 : b;
-    split_.store(s, seq_cst);  // pairs with steal(): see the head of this file
+    // pairs with steal(): split_ is lowered before top_ is read (The steps: pop)
+    split_.store(s, seq_cst);
     auto t = top_.load(seq_cst);
-    if (t >= s && s < b) {  // thieves were fast: once more, for the youngest alone
+    if (t >= s && s < b) {  // thieves have taken that half: again, for the youngest item only
       s = b;
-      split_.store(s, seq_cst);  // the same
+      // pairs with steal(), as above
+      split_.store(s, seq_cst);
       t = top_.load(seq_cst);
     }
     if (t < s) {
       item = slots_[b & mask_].load(relaxed);
-    } else {  // the last one: compete
+    } else {  // the last item: compete with the thieves for it
+      // pairs with steal()
       if (t == s && top_.compare_exchange_strong(t, t + 1, seq_cst, relaxed))
         item = slots_[b & mask_].load(relaxed);
       s = old;
@@ -308,19 +343,24 @@ T deque<T>::pop_public() noexcept {
 
 template <class T>
 bool deque<T>::expose() noexcept {
+  // pairs with pop_private() and enter(), which read exposing_ after their light fence
   if (exposing_.exchange(1, seq_cst) != 0) return false;
   bool any = false;
-  if (heavy_fence()) {  // pairs with pop() and enter()
-    // The owner's sections are a few instructions long; but it may have been preempted in one.
+  if (heavy_fence()) {
+    // The owner's sections are a few instructions long. But the owner may be preempted in one, so
+    // the thief does not wait for ever.
     unsigned looks = 0;
     while (busy_.load(acquire) != 0 && ++looks < policy::looks_at_a_busy_owner) cpu_relax();
-    const auto b = bottom_.load(acquire);  // pairs with push()
+    // pairs with put_down()
+    const auto b = bottom_.load(acquire);
     any = looks < policy::looks_at_a_busy_owner && b > split_.load(relaxed);
-    if (any) split_.store(b, release);  // pairs with steal()
+    // pairs with steal()
+    if (any) split_.store(b, release);
   } else {
     unfenced_.store(true, relaxed);
   }
-  exposing_.store(0, release);  // pairs with pop() and enter()
+  // pairs with pop_private() and enter()
+  exposing_.store(0, release);
   return any;
 }
 

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Internal to sched.
-// The part of a loop that fork_join touches.
+// The part of a loop that fork_join touches: the fork deque, and the turn of forks.
+//
+// A turn of forks
+//   Danger    A recursion of forks never comes back to its loop. Timers, I/O and ready tasks of
+//             that loop would wait until the recursion ends.
+//   Remedy    Each fork spends one from a budget. When the budget is spent control returns to the
+//             loop. The budget follows the clock, so that a turn lasts about 50 us.
+//   Cost      A decrement for each fork, and two looks at the clock for each turn.
+//   Touch     All of it is the owner's, except `strands` (deque.h) and the word behind `hungry`.
 #pragma once
 
 #include <heddle/core/clock.h>
@@ -23,10 +31,12 @@ struct fork_state {
   void (*wake_thief)(worker& owner) noexcept = nullptr;  // for it: wakes a loop that could steal
   bool turn_over = false;  // the budget is spent: the loop looks at timers and I/O first
 
-  /// A turn took so long. Forks are counted, since a look at the clock costs more than one, but
-  /// what is promised is time: with a microsecond of work in each, a fixed number of 2048 kept
-  /// timers waiting for 2 ms. A turn that was interrupted by the system makes the next ones too
-  /// short, which the doubling soon repairs.
+  /// Sets the length of the next turn, in forks, after a turn that lasted `took`.
+  ///
+  /// What is promised is time: with 1 us of work in each, a fixed 2048 forks kept timers waiting
+  /// for 2 ms. But a look at the clock costs more than a fork, so forks are counted. A turn that
+  /// the system interrupted makes the next turns too short. A turn may grow to the double of the
+  /// one before, which soon repairs that.
   void adapt(duration took) noexcept;
 };
 

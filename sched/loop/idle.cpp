@@ -8,24 +8,24 @@
 
 namespace heddle::detail {
 
-// Counted first: there are never more bits than are counted.
+// The count is raised before the bit is set, so there are never more bits than the count says.
 void idle_set::park(unsigned loop) noexcept {
   const bool first = parked_count_.fetch_add(1, seq_cst) == 0;
-  words_[loop / per_word].bits.fetch_or(std::uint64_t{1} << loop % per_word,
-                                        seq_cst);  // pairs with take(): LOOK-TWICE
+  // pairs with take(): LOOK-TWICE
+  words_[loop / per_word].bits.fetch_or(std::uint64_t{1} << loop % per_word, seq_cst);
   if (first) tell();
 }
 
 bool idle_set::unpark(unsigned loop) noexcept {
   const auto mine = std::uint64_t{1} << loop % per_word;
-  if ((words_[loop / per_word].bits.fetch_and(~mine, seq_cst) & mine) == 0)
-    return true;  // pairs with take()
+  // pairs with take(): of the loop and a taker, the one that clears the bit lowers the count
+  if ((words_[loop / per_word].bits.fetch_and(~mine, seq_cst) & mine) == 0) return true;
   if (parked_count_.fetch_sub(1, seq_cst) == 1) tell();
   return false;
 }
 
-// A loop that has been taken is counted a moment longer than its bit is there, and may be asleep
-// again: then it is counted twice.
+// The count alone can be too high. A taker clears a loop's bit before it lowers the count. If that
+// loop sleeps again in between, the loop is counted twice. So the bits are counted too.
 bool idle_set::all_parked() const noexcept {
   if (parked_count_.load(seq_cst) < loops_) return false;
   unsigned n = 0;
@@ -50,8 +50,9 @@ unsigned idle_set::take(unsigned near) noexcept {
       const auto bit =
           static_cast<unsigned>(std::countr_zero((bits & from) != 0 ? bits & from : bits));
       const auto its = std::uint64_t{1} << bit;
-      bits = word.fetch_and(~its, seq_cst);  // pairs with unpark()
-      if ((bits & its) == 0) continue;       // others were faster
+      // pairs with unpark() and park()
+      bits = word.fetch_and(~its, seq_cst);
+      if ((bits & its) == 0) continue;  // another taker, or the loop itself, was faster
       if (parked_count_.fetch_sub(1, seq_cst) == 1) tell();
       return w * per_word + bit;
     }
@@ -59,11 +60,15 @@ unsigned idle_set::take(unsigned near) noexcept {
   return nobody;
 }
 
-// The place of a searcher is taken before the sleeper is, so that of all who look at this moment
-// one wakes somebody. Who looks meanwhile relies on it; so when there was no sleeper to be had, and
-// it has given the place back, it looks for one again: who fell asleep before that relied on a
-// sender who relied on it. Who was refused as a searcher meanwhile looks for itself unless somebody
-// searches when it is asleep (worker::park).
+// Many senders may want to wake the same sleeper at once. So the caller first raises the searcher
+// count from 0 to 1. Of all senders at this moment only one can; only that one takes a sleeper.
+//
+// While that count stands, other senders rely on it and wake nobody. But the caller may find no
+// sleeper to take, for instance because a loop is just about to sleep. So after it has lowered the
+// count it looks for a sleeper again, and if there is one it starts over.
+//
+// A loop that asked to search meanwhile was refused because of that count. Such a loop asks again
+// whether any loop searches, once it counts as asleep. If none does it looks itself (worker::park).
 unsigned idle_set::take_for_search(unsigned near) noexcept {
   for (;;) {
     std::uint32_t none = 0;
@@ -80,15 +85,15 @@ idle_set::woken idle_set::stop_searching_and_pass_on(std::size_t more, unsigned 
   const unsigned others = searching_.load(relaxed) - 1;
   const unsigned asleep = parked_count_.load(relaxed);
   const unsigned awake = loops_ - asleep;
-  // Who is woken is awake: with k more of them, others + k <= (awake + k) / 2. And of those that
-  // sleep a quarter at a time, so that the last few, who as a rule have just fallen asleep for want
-  // of work, are woken one by one.
+  // Protocol TREE. A woken loop counts as awake: with k more searchers the bound is
+  // others + k <= (awake + k) / 2. And at most a quarter of the sleepers is woken at a time. So the
+  // last few sleepers, which have mostly just found no work, are woken one by one.
   const bool tree = more != 0 && 2 * others < awake && 4 * others < asleep;
   woken taken;
-  if (asleep != 0 && (others == 0 || tree)) taken.first = take(near);  // in the caller's place
+  if (asleep != 0 && (others == 0 || tree)) taken.first = take(near);  // gets the caller's count
   if (taken.first != nobody) {
     if (!tree || more < 2 || 4 * (others + 1) > asleep || 2 * (others + 1) > awake) return taken;
-    const bool anew = searching_.fetch_add(1, seq_cst) == 0;  // the first has stopped by now
+    const bool anew = searching_.fetch_add(1, seq_cst) == 0;  // the first may have stopped by now
     taken.second = take(near);
     if (taken.second != nobody || anew) tell();
     if (taken.second != nobody) return taken;

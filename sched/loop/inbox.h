@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Internal to sched.
-// What other threads and loops send to a loop.
+// The inbox of a loop: pinned tasks and callbacks that other threads and loops send to it.
 //
-// Protocol INBOX. Many producers, one consumer, and the order of pushing is kept, across producers
-// too: a stack that is pushed by compare-exchange and taken whole by exchange, then turned round.
-// The push is the one read-modify-write beside it; being seq_cst it is also the fence of the sleep
-// protocol (idle.h): the consumer announces its sleep before it looks here a second time.
+// Protocol INBOX
+//   Danger    The items must run in the order in which they were sent, across senders too. Under a
+//             lock a preempted sender would hold up all other senders, and the loop.
+//   Remedy    A stack, linked through the items. A sender pushes by one compare-exchange. The loop
+//             takes the whole stack by one exchange, and then reverses it.
+//   Cost      One read-modify-write a push. It is seq_cst, so it is also the sender's fence in
+//             LOOK-TWICE (idle.h). The loop walks each batch twice.
+//   Touch     Any thread pushes. Only the owner of the loop takes. A pushed item belongs to the
+//             inbox until it is taken: nobody else may change its link.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -15,19 +20,20 @@ namespace heddle::detail {
 
 class inbox {
  public:
-  /// Anybody.
+  /// From any thread.
   void push(work item) noexcept {
     noted(happening::sent);
     auto head = head_.load(relaxed);
     do {
       item.set_next(work::from(head));
-    } while (!head_.compare_exchange_weak(head, item.bits(), seq_cst,
-                                          relaxed));  // pairs with take() and looks_empty()
+      // pairs with take(), and in LOOK-TWICE with looks_empty()
+    } while (!head_.compare_exchange_weak(head, item.bits(), seq_cst, relaxed));
   }
-  /// The consumer: everything, oldest first, linked by next(); or an empty work.
+  /// Owner only. Takes all items, the oldest first, linked by next(); or returns an empty work.
   work take() noexcept {
     if (head_.load(relaxed) == 0) return {};
-    auto item = work::from(head_.exchange(0, acquire));  // pairs with push()
+    // pairs with push()
+    auto item = work::from(head_.exchange(0, acquire));
     work in_order;
     while (item) {
       const auto next = item.next();
@@ -37,6 +43,7 @@ class inbox {
     }
     return in_order;
   }
+  /// From any thread; a hint. For the sleeper's second look it is exact (LOOK-TWICE).
   [[nodiscard]] bool looks_empty() const noexcept { return head_.load(seq_cst) == 0; }
 
  private:

@@ -10,7 +10,7 @@ namespace heddle::detail {
 
 namespace {
 
-// Inline: these functions stand in no coroutine.
+// Inline although they read a thread-local: they are never inlined into a coroutine.
 HEDDLE_INLINE fork_state& forks_here() noexcept {
   return *static_cast<fork_state*>(self_of_thread.forks);
 }
@@ -18,34 +18,34 @@ HEDDLE_INLINE promise_base& promise_in(void* frame) noexcept {
   return promise_base::of(std::coroutine_handle<>::from_address(frame));
 }
 
-/// What comes after the fork when it is not simply the first child: others want work, or the turn
-/// is over.
+/// The rare ends of a fork: other loops want work, or the turn of forks is over.
 HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
                                               promise_base& first) noexcept {
   const bool hungry = f.hungry->load(relaxed) != 0;
   const bool over = --f.budget == 0;
   if (over) {
-    // All children go through the deque, counted; the loop looks at timers and I/O and at what is
-    // ready and then pops the first.
+    // The turn is over: the loop first serves timers, I/O and the queues, then pops the first
+    // child. So all children start from the deque, counted.
     f.budget = f.per_turn;
     f.turn_over = true;
-    j.pending.fetch_add(
-        j.count, relaxed);   // siblings may have been stolen, and may have ended; the first has not
-    f.strands.push(&first);  // from here on the parent may be resumed elsewhere
+    // Relaxed suffices: siblings may have been stolen and may have ended, but the first child has
+    // not begun, so `pending` cannot come to 0 here.
+    j.pending.fetch_add(j.count, relaxed);
+    f.strands.push(&first);  // from here on the parent may be resumed on another loop
   }
   if (hungry || f.strands.wants_publishing()) f.strands.publish(hungry);
   if (hungry) f.wake_thief(*f.owner);
   return over ? std::noop_coroutine() : first.handle();
 }
 
-// Calls nothing but by way of return: it saves no registers.
+// It makes only tail calls, so it saves no registers.
 HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where,
                                                 promise_base& waiting, void* const* frames,
                                                 std::size_t children) {
   auto* j = ::new (where) join_block(narrow<std::int32_t>(children), waiting);
   const auto record = waiting.record | promise_base::strand_tag;
   const auto others = static_cast<std::int64_t>(children) - 1;
-  // From the last to the second: the owner pops the second first, a thief takes the last.
+  // Pushed from the last to the second: the owner pops the second first, a thief takes the last.
   for (std::int64_t i = others; i > 0; --i) {
     promise_base& child = promise_in(frames[i]);
     child.record = record;
@@ -67,13 +67,13 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
                                                     std::size_t children) {
   if ((waiting.enclosing().state().peek() & (word::must | word::troubled)) != 0 &&
       join_block::take_what_is_due(waiting)) {
-    // They were awaited, although they never run: no report says otherwise.
+    // The children were awaited, although they never run. So no report says that they were not.
     static constinit frame_end not_run{nullptr, nullptr};
     for (std::size_t i = 0; i < children; ++i) promise_in(frames[i]).end = &not_run;
     throw_cancelled(waiting.enclosing());
   }
-  // For all of them, since the first goes there too when the turn is over, and then nothing may
-  // fail.
+  // Room for all children. The first goes to the deque too when the turn is over, and then nothing
+  // may fail.
   f.strands.make_room(static_cast<std::int64_t>(children));
   return start_now(f, where, waiting, frames, children);
 }
@@ -86,7 +86,7 @@ std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiti
   const auto flags = waiting.enclosing().state().peek() & (word::must | word::troubled);
   if (flags != 0 || !f.strands.has_room(static_cast<std::int64_t>(children))) [[unlikely]]
     return start_with_care(f, where, waiting, frames, children);
-  if (children == 2) [[likely]]  // most forks by far: no loop
+  if (children == 2) [[likely]]  // by far the most forks: the compiler needs no loop
     return start_now(f, where, waiting, frames, 2);
   return start_now(f, where, waiting, frames, children);
 }
@@ -105,7 +105,7 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
 std::coroutine_handle<> join_block::child_ended_otherwise(promise_base& child) noexcept {
   join_block& j = of(child);
   const bool counted = is_counted(child);
-  if ((child.record & promise_base::strand_tag) == 0) {  // it had to take a record of its own
+  if ((child.record & promise_base::strand_tag) == 0) {  // the strand has taken a record of its own
     this_thread().current = &j.parent->enclosing();
     child.enclosing().retire_strand();
   }
@@ -114,12 +114,12 @@ std::coroutine_handle<> join_block::child_ended_otherwise(promise_base& child) n
   return j.next_or_parent(forks_here().strands.pop());
 }
 
-// `next`: what the token's carrier popped after it was counted.
+// A child with the token has ended and is counted. `next` is what its thread popped then.
 std::coroutine_handle<> join_block::next_or_parent(promise_base* next) noexcept {
   fork_state& f = forks_here();
   for (; next; next = f.strands.pop()) {
-    if (next->end !=
-        this) {  // a stranger's: the child suspended and came to its end on another loop
+    // The strand of another join: the child had suspended, and came to its end on another loop.
+    if (next->end != this) {
       f.strands.push(next);
       if (f.strands.wants_publishing()) f.strands.publish(false);
       break;
@@ -128,6 +128,7 @@ std::coroutine_handle<> join_block::next_or_parent(promise_base* next) noexcept 
     if (++inline_done == count) return resume_parent();  // skipped
   }
   const std::int32_t elsewhere = count - inline_done;
+  // The token is spent. pairs with counted_one()
   return pending.fetch_add(elsewhere, acq_rel) == -elsewhere ? resume_parent()
                                                              : std::noop_coroutine();
 }
@@ -161,13 +162,13 @@ bool join_block::take_what_is_due(promise_base& p) {
   if (p.record & promise_base::strand_tag) {
     p.promote();
   } else if (p.enclosing().state().peek() & word::troubled) {
-    p.enclosing().state().end_all_trouble();  // too many failed at once to be counted
+    p.enclosing().state().end_all_trouble();  // more joins had failed at once than can be counted
   }
   return p.enclosing().state().take_cancel();
 }
 
 namespace {
-/// The join that a strand without a record reports to, found from any frame of it.
+/// The join of a strand without a record, found from any of its frames.
 join_block& join_above(promise_base& p) noexcept {
   promise_base* frame = &p;
   while (!frame->end) frame = &promise_base::of(frame->continuation);
@@ -178,7 +179,8 @@ bool has_record(const promise_base& p) noexcept {
 }
 }  // namespace
 
-// The parents up to the next record are suspended, since what asks runs, or waits, below them.
+// The walk reads the parents up to the next record. They are suspended meanwhile, since the strand
+// that asks runs, or waits, below them.
 bool join_block::is_lost() noexcept {
   join_block* j = this;
   while (j->sound()) {
@@ -199,8 +201,8 @@ void join_block::child_failed(promise_base& child) noexcept {
   auto expected = join_state::sound;
   if (!j.state.compare_exchange_strong(expected, join_state::failed, acq_rel, relaxed)) return;
   task_record& around = j.parent->enclosing();
-  // Without strands nobody is told: what is listed later sees the trouble, since both change one
-  // word.
+  // No strand below has a record, so none is to be cancelled. A strand that is listed later sees
+  // the trouble itself: listing and trouble change the same word.
   if ((around.state().add_trouble() & word::strands) == 0) return;
   work_list todo;
   around.cancel_abandoned(todo,

@@ -12,36 +12,54 @@ namespace heddle::detail {
 
 enum class join_state : std::uint8_t { sound, failed, abandoned };
 
-/// Protocol FORK. A join counts n children without an atomic operation as long as nothing is
-/// stolen:
+/// Protocol FORK
+///   Danger   The parent of a fork must go on exactly once, after all its children have ended, and
+///            these may end on any loop. A shared counter would cost each child a locked operation,
+///            where a whole fork is worth 15 ns.
+///   Remedy   One path of execution carries the token of the join. Children that end on it are
+///            counted in `inline_done`, a plain integer. Only children that run elsewhere are
+///            counted atomically, in `pending`.
+///   Cost     Without a theft no atomic read-modify-write: `pending` is never touched.
 ///
-/// Exactly one path of execution carries the join's token. It starts with the first child, which
-/// runs at once by symmetric transfer, while the others wait in the deque, the next at its bottom.
-/// When the child with the token ends, its thread counts it in `inline_done` (plain) and pops: if
-/// that yields a sibling, it runs with the token; if not, the siblings are gone (stolen, or left in
-/// another loop's deque when a child suspended and moved), and the token is spent: n - inline_done
-/// is added to `pending`. A child started in any other way (stolen, or popped by a loop) is
-/// counted: it subtracts one from `pending` at its end. `pending` starts at 0, so it is 0 again
-/// exactly when the token is spent and every counted child has ended; who brings it to 0 (or ends
-/// the last child with the token) goes on with the parent. If nothing was stolen `pending` is never
-/// touched.
+/// The steps
+///   start    The token starts with the first child, which runs at once by symmetric transfer. The
+///            other children wait in the deque, the second at the bottom.
+///   end      When the child with the token ends, its thread adds one to `inline_done` and pops.
+///            If it pops a sibling, that runs with the token.
+///   spent    If it pops none, the siblings are gone: stolen, or left in the deque of another loop
+///            from which a suspended child moved away. The token is spent: n - inline_done is added
+///            to `pending`.
+///   counted  A child that started without the token (stolen, or popped by a loop) subtracts one
+///            from `pending` at its end.
+///   resume   `pending` starts at 0. So it is 0 again exactly when the token is spent and every
+///            counted child has ended. The thread that brings it to 0 resumes the parent, or the
+///            thread that ends the last child with the token.
 ///
-/// A join in which a child failed skips what has not begun, and tells the rest (protocol STRAND,
-/// task_record.cpp). A strand that finds a failed join further up marks the joins on its way as
-/// abandoned. So the next look ends after one step, and not at the root: the end of a chain of n
-/// joins costs n steps, and not n * n. An abandoned join has told nobody, and throws
-/// cancelled_error if no child does.
+/// Failure
+///   A join in which a child has failed skips the children that have not begun, and cancels the
+///   others (protocol STRAND, task_record.cpp). A strand that meets trouble at a fork looks up the
+///   chain of joins for the failed one. If each of n nested joins looked up to the root, the end of
+///   the chain would cost n * n steps. So a strand that finds a failed join marks the joins on its
+///   way as abandoned, and the next look ends after one step: n steps for the chain. An abandoned
+///   join cancels no strand. It throws cancelled_error if no child throws.
+///
+/// Who may touch what
+///   inline_done   the thread that carries the token
+///   pending       any thread that ends a counted child, or spends the token
+///   state         any thread, by compare-exchange: from sound to failed or abandoned, once
+///   all else      constant
 struct join_block : frame_end {
   join_block(std::int32_t children, promise_base& waiting) noexcept
       : frame_end{&child_ended, &child_failed}, count(children), parent(&waiting) {}
 
   atomic<std::int32_t> pending{0};
-  std::int32_t inline_done = 0;  // the token's carrier
+  std::int32_t inline_done = 0;
   const std::int32_t count;
-  atomic<join_state> state{join_state::sound};  // not sound: siblings not started are skipped
+  atomic<join_state> state{join_state::sound};  // not sound: children not begun are skipped
   promise_base* const parent;
 
-  /// Marks a child as counted; whoever takes a strand from a deque, but for the token's carrier.
+  /// Marks a child as counted. Called by every thread that takes a strand from a deque, except the
+  /// one that carries the token.
   static void make_counted(promise_base& child) noexcept {
     child.continuation = std::noop_coroutine();
   }
@@ -52,29 +70,30 @@ struct join_block : frame_end {
     return *static_cast<join_block*>(child.end);
   }
 
-  /// One counted child has ended (or was skipped). Returns the parent, if it is the last, else
-  /// nothing to do.
+  /// One counted child has ended, or was skipped. Returns what to resume: the parent after the last
+  /// child, else nothing.
   std::coroutine_handle<> counted_one() noexcept {
-    return pending.fetch_sub(1, acq_rel) == 1
-               ? resume_parent()
-               : std::noop_coroutine();  // pairs with the other children's
+    // pairs with the same of other children, and with the spending of the token: next_or_parent()
+    return pending.fetch_sub(1, acq_rel) == 1 ? resume_parent() : std::noop_coroutine();
   }
   [[nodiscard]] bool sound() const noexcept { return state.load(relaxed) == join_state::sound; }
-  /// This join, or one around it up to the next strand or task with a record, has failed: a strand
-  /// that looks stops.
+  /// True: this join has failed, or one above it up to the next strand or task with a record. The
+  /// strand that asks shall stop.
   [[nodiscard]] bool is_lost() noexcept;
-  /// The parent goes on after a join that was not sound.
+  /// The parent goes on after a join that was not sound: takes back what the failure noted in the
+  /// parent's word.
   void over() noexcept;
-  /// `p` was stopped by a cancellation from above, or is to be: takes what is due to it. A strand
-  /// without a record takes one before, and so takes over what is due to it alone. True: a
-  /// cancellation was due. Throws std::bad_alloc.
+  /// Takes the cancellation that is due to `p`, if one is. True: one was due. A strand without a
+  /// record takes a record first, and with it takes over the cancellation due to this strand alone.
+  /// Throws std::bad_alloc.
   [[nodiscard]] static bool take_what_is_due(promise_base& p);
 
-  /// Makes a block at `where`, and children of `waiting` of the tasks whose frames these are, one
-  /// at least. All but the first wait in the deque of the calling loop. Returns what runs next: the
-  /// first, or, when the turn is over, the loop. Never inlined into the coroutine, since it asks a
-  /// thread-local. Throws cancelled_error for a cancellation that is due, or because a join around
-  /// `waiting` has failed; then nothing has changed.
+  /// Forks. Makes a block at `where`, and turns the tasks with these frames (at least one) into
+  /// children of `waiting`. All but the first go to the deque of the calling loop. Returns what
+  /// runs next: the first child, or the loop if the turn of forks is over.
+  ///
+  /// Never inlined into the coroutine, since it reads a thread-local. Throws cancelled_error if a
+  /// cancellation is due or a join above `waiting` has failed; then nothing has changed.
   HEDDLE_NOINLINE static std::coroutine_handle<> start(join_block* where, promise_base& waiting,
                                                        void* const* frames, std::size_t children);
 
@@ -84,8 +103,8 @@ struct join_block : frame_end {
   HEDDLE_COLD std::coroutine_handle<> next_or_parent(promise_base* next) noexcept;
   HEDDLE_COLD std::coroutine_handle<> resume_parent_at_home() noexcept;
   static void child_failed(promise_base& child) noexcept;
-  /// Starts a strand taken from a deque: what to resume (the child, or the parent if the child was
-  /// skipped as the last).
+  /// Starts a strand that was taken from a deque. Returns what to resume: the child. If the join is
+  /// not sound the child is skipped, and that may be the parent, or nothing.
   static std::coroutine_handle<> start_counted(promise_base& child) noexcept;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A loop without work of its own: it searches, it sleeps, it looks after loops that are hogged; and
-// whom a loop with work wakes.
+// What a loop does that has no work of its own: it searches, it sleeps, it watches over hogged
+// loops. And which sleeper a loop with work wakes. The rules stand at the head of idle.h.
 #include <heddle/core/checked.h>
 #include <heddle/sched/loop/group.h>
 #include <heddle/sched/loop/policy.h>
@@ -22,7 +22,8 @@ worker::search_result worker::search() {
   if (!alone && !searching_) {
     if (!state_->idle.try_search()) {
       if (spin_ < 2) return search_result::refused;
-      spin_ /= 2;  // as after a search in vain: others search now, and we look at nothing of theirs
+      // As after a search in vain. Other loops search now, so this one looks at no other loop.
+      spin_ /= 2;
       noted(happening::spun);
       for (unsigned i = 0; i < pauses_of_the_refused; ++i) cpu_relax();
       return search_result::found;
@@ -50,10 +51,10 @@ worker::search_result worker::search() {
     }
   }
   if (!found) found = steal_what_is_private(strand);
-  spin_ = found ? most_spins : spin_ / 2;  // spin again only while that pays
+  spin_ = found ? most_spins : spin_ / 2;  // the loop spins again only while spinning pays
   if (alone) return found ? search_result::found : search_result::nothing;
   searching_ = false;
-  if (found && !came_to_us) {  // one that finds work wakes the next, or two
+  if (found && !came_to_us) {  // the searcher rules and TREE: wake the next, or two
     const auto next = state_->idle.stop_searching_and_pass_on(seen_more_, index());
     wake(next.first);
     wake(next.second);
@@ -64,10 +65,14 @@ worker::search_result worker::search() {
   return found ? search_result::found : search_result::nothing;
 }
 
-// While nobody sleeps nobody need know who searches: there is nobody to be woken, or not. So the
-// first look is not counted, and all loops that steal from each other do not wait for each other at
-// the line of that count. Somebody may have fallen asleep meanwhile, and at his second look what
-// was stolen was on its way: so who has found something looks again, like one who pushes.
+// A pass over other loops that is not counted as a search.
+//   Danger    Every counted search writes searching_. If all loops steal from each other, they
+//             queue for that cache line: 16 % of all time of skynet at 64 loops, 35 % at 128.
+//   Remedy    Pushers read the searcher count only to decide whether to wake a sleeper. While no
+//             loop sleeps there is nothing to decide, so the first pass is not counted.
+//   Gap       A loop may go to sleep meanwhile. At its second look the stolen task is on its way
+//             between two queues, so it sees nothing. So a thief that has found work looks for
+//             sleepers again, as after a push.
 bool worker::glance() {
   const auto n = narrow<unsigned>(state_->workers.size());
   const unsigned first = random_.below(n);
@@ -88,19 +93,22 @@ bool worker::glance() {
   return false;
 }
 
-// `searched`: nobody else does it for us, so the second look covers what could be stolen too. Who
-// was refused leaves that to the searchers: the last of them looks again before it sleeps.
+// Sleeps until there may be work. Protocol LOOK-TWICE, the sleeper's side.
+// `searched`: this loop has searched, so its second look covers what could be stolen too. A loop
+// that was refused as a searcher leaves that to the searchers: the last of them looks again before
+// it sleeps.
 void worker::park(bool searched) {
   auto& s = *state_;
   const bool alone = s.workers.size() == 1;
-  if (!alone && anything_for_us(searched)) return;  // the announcement would be taken back at once
-  sleep_.store(sleep_state::parked, seq_cst);       // LOOK-TWICE: announced ...
+  if (!alone && anything_for_us(searched)) return;  // else it would announce and take back at once
+  // The announcement of LOOK-TWICE: pairs with wake().
+  sleep_.store(sleep_state::parked, seq_cst);
   if (!alone) s.idle.park(index());
-  // Who was refused was so by a searcher; or by a sender that took a searcher's place, found nobody
-  // asleep, and gives it back without a look. If that is still there now it sees us asleep when it
-  // does.
-  if (!anything_for_us(searched ||
-                       (!alone && !s.idle.anybody_searches()))) {  // ... then looked again
+  // The second look. A refused loop cannot always rely on the searchers. The count that refused it
+  // may have been raised by a sender, which found no sleeper and lowers the count without a look
+  // (take_for_search). If the count still stands now, that sender will see this loop asleep. If it
+  // does not, this loop looks at the other loops itself.
+  if (!anything_for_us(searched || (!alone && !s.idle.anybody_searches()))) {
     auto t = now();
     duration limit = duration::max();
     bool watches = false;
@@ -127,18 +135,19 @@ void worker::park(bool searched) {
     if (watches) s.watchers.fetch_sub(1, seq_cst);
     const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
     if (was_woken) bump(woken_);
-    // What another thread sent would have come within a spin: next time. Not so for I/O, which a
-    // spin does not see.
+    // The sleep was so short that a spin would have caught what another thread sent. So this loop
+    // spins the next time. I/O does not count, since a spin does not look at the reactor.
     if (was_woken && events == 0 && t - parked_at < spin_would_do) spin_ = most_spins;
     if (!alone) {
       searching_ = s.idle.unpark(index());
       const bool work_came = events != 0 || was_woken || timers_.first() <= t;
       if (work_came) quiet_since_ = t;
-      // Nobody watches us while we run: arm it. Only after a quiet time; watchers linger.
+      // This loop goes to work, and no watcher would see it hogged. So it makes a sleeper one. That
+      // is needed only after a quiet time, since watchers linger.
       if (work_came && s.watchers.load(relaxed) == 0 && s.idle.parked() != 0)
         if (const unsigned other = s.idle.any(); other != idle_set::nobody)
           s.workers[other]->wake_to_watch();
-      if (watches && !was_woken) watch_others(t, ~0u);  // all of them: there is nothing else to do
+      if (watches && !was_woken) watch_others(t, ~0u);  // all loops: it has nothing else to do
     }
     timers_.expire(t);
     return;
@@ -178,8 +187,9 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   return false;
 }
 
-// A loop that forks publishes by itself, sooner than we get here. Who has something private to this
-// moment computes for long.
+// The last resort of a search, since expose() interrupts all processors of the process. A loop that
+// forks publishes its strands by itself, sooner than a thief comes here. So a loop that still has
+// private strands now is in a long computation.
 bool worker::steal_what_is_private(promise_base*& strand) noexcept {
   for (worker* w : state_->workers) {
     deque<promise_base*>::thief thief(w->forks_.strands);
@@ -203,9 +213,13 @@ bool worker::anything_for_us(bool elsewhere) noexcept {
   return elsewhere && others_have_work();
 }
 
-// A task that is alone in its queue is most often run by its loop a moment later: who created it is
-// about to await it. So a thief leaves it there at the first look, and takes it if it still stands
-// there at the next one, a microsecond later.
+// Shall this thief leave the victim's run queue alone for now?
+//   Danger    A task that is the only one in its run queue is mostly awaited by its creator in the
+//             next moment, and then runs within that await. If a thief takes it first, the creator
+//             has to suspend and to be woken.
+//   Remedy    At the first sight of such a task the thief leaves it. It takes the task if the same
+//             one is still there at the next look, a microsecond later.
+//   Cost      A task whose loop is hogged starts one look later.
 bool worker::leave_alone(const worker& victim) noexcept {
   auto& known = neighbours_[victim.index()];
   const auto lone = victim.ready_.lone();
@@ -220,9 +234,10 @@ bool worker::is_fresh(const worker& other) const noexcept {
   return lone != run_queue<task_record*>::not_alone && lone != neighbours_[other.index()].lone;
 }
 
-// Asked by the last searcher, when it goes on with what came to it. If that is one task, as a rule
-// the answer of a thread or of a peer, nobody need be woken for it. The looks are seq_cst and come
-// after the count: who pushed before, and woke nobody since we searched, is seen.
+// The last searcher asks this after it has stopped counting, when it goes on with work that was
+// sent to it. One such task, mostly the answer of a thread or a peer, is no reason to wake a loop.
+// The looks are seq_cst and come after the count was lowered. So they see every push that woke no
+// loop because this one was searching.
 bool worker::more_to_find() noexcept {
   return local_.size() + ready_.size() + forks_.strands.size() > 1 || !movable_.empty() ||
          !state_->injection.empty() || others_have_work();
@@ -240,15 +255,15 @@ bool worker::others_have_work() noexcept {
 
 // ----------------------------------------------------------------- wake-ups
 
-// It counts as a searcher, but there is work of its own: while it ran that nobody else would be
-// woken, or allowed, to search.
+// This loop counts as a searcher, but it has work of its own. A searcher suppresses wake-ups and
+// takes a place among the searchers. So it must stop counting before it runs a task.
 void worker::stand_down() noexcept {
   if (slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() &&
       forks_.strands.looks_empty())
     return;
   searching_ = false;
   if (state_->idle.stop_searching() && more_to_find())
-    wake_searcher();  // what it was to find is still there
+    wake_searcher();  // another loop searches for what this one was to find
 }
 
 void worker::wake(unsigned sleeper) noexcept {
@@ -261,8 +276,9 @@ void worker::wake_if_wanted() noexcept {
   if (state_->idle.wants_waking()) wake_searcher();
 }
 
-// For a task that is alone there is mostly no need (leave_alone), so wake-ups that were in vain are
-// followed by fewer. A task that its loop does not come to is then found by a watcher.
+// After a push. A sole task in the run queue mostly needs no thief (leave_alone). So each wake-up
+// for one that no thief took doubles the number of such pushes that wake nobody. A theft resets
+// that number. If the loop does not come to its sole task, a watcher finds the task.
 void worker::look_for_sleepers() noexcept {
   if (!state_->idle.wants_waking() || ready_.looks_empty()) return;
   if (ready_.lone() != run_queue<task_record*>::not_alone) {
@@ -275,11 +291,11 @@ void worker::look_for_sleepers() noexcept {
 }
 
 void worker::wake() noexcept {
-  // Only the one that turns parked into notified pays for the system call.
+  // Of several wakers only the one that turns parked into notified pays for the system call.
   auto expected = sleep_state::parked;
+  // pairs with park(): LOOK-TWICE
   if (sleep_.load(seq_cst) == expected &&
-      sleep_.compare_exchange_strong(expected, sleep_state::notified, seq_cst,
-                                     relaxed)) {  // pairs with park(): LOOK-TWICE
+      sleep_.compare_exchange_strong(expected, sleep_state::notified, seq_cst, relaxed)) {
     noted(happening::woke);
     driver_->wake();
   }
@@ -287,7 +303,7 @@ void worker::wake() noexcept {
 
 void worker::wake_to_watch() noexcept {
   noted(happening::woke);
-  driver_->wake();  // it parks again at once, as a watcher
+  driver_->wake();  // the loop parks again at once, as a watcher
 }
 
 void worker::stands_still(bool yes) noexcept {
@@ -296,16 +312,19 @@ void worker::stands_still(bool yes) noexcept {
 
 // ------------------------------------------------------------------- watch
 
-// A loop whose heartbeat stands for watch_every, and that is not parked, is hogged by what it runs.
-// Its queued tasks are stolen as ever; here its timers are expired, its I/O collected, and the task
-// in its slot taken.
-//
-// Each look at another loop moves its line here, so a look covers `window` of them, the next ones
-// round the ring, and those that were hogged last time. With so many loops more each loop looks at
-// all others every look, four times a millisecond. Of 128 it sees each every 2 ms, and the second
-// sight tells: as soon as a parked watcher would, who naps for 2 ms and looks at all. However many
-// others are hogged, one that is not, or a watcher, sees them all: nobody depends on a neighbour of
-// his.
+// The watch over hogged loops.
+//   Danger    One step that computes for long stops its loop: its timers, its connections and the
+//             task in its next slot wait until the step ends.
+//   Remedy    Each loop counts its steps. If the count of a loop that is awake does not move for
+//             watch_every, another loop serves it: it expires its timers, collects its I/O and
+//             takes the task in its next slot. The tasks in its queues are stolen as ever.
+//   Cost      Each look at another loop moves a cache line of that loop. So one look covers only
+//             the next `window` loops round the ring, and those that were hogged at the last look.
+//   Delay     With at most `window` other loops, each look covers all of them, four times a
+//             millisecond. With 128 loops each is seen every 2 ms, and the second sight finds it
+//             hogged. A parked watcher is as fast: it naps for 2 ms and looks at all loops.
+//   Reach     Every loop that is not hogged, and every watcher, comes to see all loops. So it does
+//             not matter how many are hogged, and no loop depends on one neighbour.
 void worker::watch_others(time_point t, unsigned window) {
   last_watch_ = t;
   std::erase_if(hogged_, [&](unsigned i) { return !rescue_if_hogged(i, t); });
@@ -330,8 +349,8 @@ bool worker::rescue_if_hogged(unsigned i, time_point t) {
   if (!known.hogged) return false;
   bump(rescues_);
   quiet_since_ = t;
-  if (task_record* stuck =
-          other.slot_.exchange(nullptr, acq_rel)) {  // pairs with the owner's exchange
+  // pairs with the owner's store and exchange in schedule() and run_next()
+  if (task_record* stuck = other.slot_.exchange(nullptr, acq_rel)) {
     bump(stolen_);
     push_back(*stuck);
   }

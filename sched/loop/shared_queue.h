@@ -17,7 +17,8 @@
 
 namespace heddle::detail {
 
-/// Items that a queue had no memory for, linked through themselves, oldest first. Not thread-safe.
+/// Items for which a queue could get no memory. They are linked through themselves, so this list
+/// needs none. Oldest first. Not thread-safe.
 class linked_work {
  public:
   [[nodiscard]] bool empty() const noexcept { return !first_; }
@@ -44,29 +45,31 @@ class linked_work {
   std::size_t size_ = 0;
 };
 
-/// Its memory comes from where all memory of the library comes from; null when there is none.
+/// moodycamel's queue allocates by these, and takes null for an answer. So its memory comes from
+/// operator new, as all memory of the library.
 struct shared_queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
   static void* malloc(std::size_t bytes) { return ::operator new(bytes, std::nothrow); }
   static void free(void* block) { ::operator delete(block); }
 };
 
-/// A queue that many push to and many take from: moodycamel's, with the count that its contract
-/// asks for beside it.
+/// A queue of tasks that many threads push to and many loops take from: moodycamel's
+/// ConcurrentQueue with a count beside it. FIFO for each producer only. Thread-safe.
 ///
-/// Its contract is FIFO per producer only, and a dequeue may miss an element whose enqueue does not
-/// happen before it. The count is raised (seq_cst) after the enqueue, so who reads a count above 0
-/// has the enqueues it counts behind it; it is also the fence of LOOK-TWICE.
+/// A missed task. A dequeue may miss an element whose enqueue does not happen before it. A sleeper
+/// that relied on the dequeue could sleep over a task. So the count is raised (seq_cst) after the
+/// enqueue. A reader of a count above 0 has the counted enqueues behind it. The raise is also the
+/// fence of LOOK-TWICE (idle.h).
 ///
-/// Its enqueue answers false when memory is short. A task that was refused would never run again;
-/// so it goes to a list that needs none, which is taken first. Order among such tasks and the
-/// others is not kept.
+/// No memory. The enqueue returns false when memory is short. The refused task would never run. So
+/// it goes to a linked list that needs no memory and is taken from first. Between refused tasks and
+/// others the order is not kept.
 ///
-/// We rely on its reuse of blocks (1.0.3). A consumer reads an element and counts it off its block
-/// with a release; the consumer that counts the last one does so without an acquire, and gives the
-/// block back by an acquire and release exchange. In the terms of C++ the other consumers' reads
-/// are therefore not ordered before the block is filled again, and ThreadSanitizer says so. On x86
-/// and on ARM64 they are: each step is a read-modify-write that reads the one before it on another
-/// processor, and a release follows what was read.
+/// A known report of ThreadSanitizer. The queue (1.0.3) reuses its blocks. A consumer reads an
+/// element and counts it off the block with a release. The consumer that counts off the last one
+/// does so without an acquire, and gives the block back by an acquire-release exchange. So in C++'s
+/// terms the other consumers' reads are not ordered before the block is filled again. On x86 and
+/// ARM64 they are: each step is a read-modify-write that reads the step before it on another
+/// processor, and a release follows what was read. This class relies on that.
 class shared_queue {
  public:
   explicit shared_queue(simulation* s = nullptr) : simulated_(s) {}
@@ -77,24 +80,29 @@ class shared_queue {
       stand_in_.push(*simulated_, t);
     else if (!queue_.enqueue(&t)) [[unlikely]]
       push_without_memory(t);
-    count_.fetch_add(1, seq_cst);  // pairs with empty(): LOOK-TWICE
+    // pairs with empty() and pop(): LOOK-TWICE
+    count_.fetch_add(1, seq_cst);
   }
   task_record* pop() noexcept {
+    // pairs with push()
     if (count_.load(acquire) == 0) return nullptr;
     task_record* t = nullptr;
     if (simulated_) [[unlikely]] {
       t = stand_in_.pop(*simulated_);
       if (!t) return nullptr;
     } else if (refused_count_.load(relaxed) != 0 && (t = pop_refused()) != nullptr) [[unlikely]] {
-      // `t` is one that there was no memory for
+      // `t` is a task that the queue had no memory for
     } else if (!queue_.try_dequeue(t)) {
       return nullptr;
     }
     count_.fetch_sub(1, relaxed);
     return t;
   }
-  /// False may be stale by elements that others take at this moment.
-  [[nodiscard]] bool empty() const noexcept { return count_.load(seq_cst) <= 0; }
+  /// False may be stale: other threads may be taking the last elements at this moment.
+  [[nodiscard]] bool empty() const noexcept {
+    // pairs with push(): LOOK-TWICE
+    return count_.load(seq_cst) <= 0;
+  }
   [[nodiscard]] std::size_t size() const noexcept {
     const auto n = count_.load(relaxed);
     return n > 0 ? static_cast<std::size_t>(n) : 0;
@@ -108,7 +116,7 @@ class shared_queue {
   atomic<std::int64_t> count_{0};
   spin_lock refused_lock_;
   linked_work refused_;                   // under refused_lock_
-  atomic<std::size_t> refused_count_{0};  // written under it
+  atomic<std::size_t> refused_count_{0};  // written under refused_lock_
   simulation* const simulated_;
   simulated_queue stand_in_;
 };

@@ -45,7 +45,7 @@ unsigned timers::expire(time_point now) noexcept {
     remove(0);
     node.place = timer_node::not_armed;
     publish();
-    node.fire(node, todo);  // the node may be gone once the lock is released
+    node.fire(node, todo);  // after the unlock the node may be gone
     lock_.unlock();
     todo.settle();
     ++fired;
@@ -55,8 +55,8 @@ unsigned timers::expire(time_point now) noexcept {
 
 void timers::publish() noexcept {
   size_.store(heap_.size(), relaxed);
-  first_.store(heap_.empty() ? duration::max().count() : heap_[0].deadline,
-               release);  // pairs with first()
+  // pairs with first()
+  first_.store(heap_.empty() ? duration::max().count() : heap_[0].deadline, release);
 }
 
 void timers::remove(std::uint32_t at) noexcept {
@@ -68,7 +68,7 @@ void timers::remove(std::uint32_t at) noexcept {
     sift_up(at, last);
   else
     sift_down(at, last);
-  // A rare million-timer burst must not keep its memory for ever.
+  // A rare burst of a million timers must not keep its memory for ever.
   if (heap_.capacity() > 4096 && heap_.size() < heap_.capacity() / 8) heap_.shrink_to_fit();
 }
 

@@ -2,15 +2,17 @@
 // Internal to sched; installed, since public headers need it.
 // The timers of one loop: a 4-ary heap under a spin lock.
 //
-// Problem   Expire in order of deadline, then of arming; create and cancel cheap with a million
-//           live; cancel from any thread; let another loop expire them while this one is hogged;
-//           never wake for nothing.
-// Rejected  A hierarchical wheel: its cascades wake an idle process for nothing, and order within a
-//           tick has to be made by sorting.
-// Chosen    A heap of (deadline, node); the node knows its place, so cancelling is a removal. A new
-//           timer is usually late, so it stays near the end and costs one or two compares; four
-//           children share a cache line.
-// Promised  A node is fired exactly once or removed, never both: both happen under the lock.
+// Problem   Timers expire in the order of their deadlines, equal ones in the order of arming.
+//           Arming and cancelling are cheap with a million timers. Any thread may cancel. Another
+//           loop can expire the timers while their loop is hogged. No process wakes for nothing.
+// Rejected  A hierarchical timer wheel. Its cascades wake an idle process for nothing, and the
+//           order within a tick has to be made by sorting.
+// Chosen    A heap of (deadline, node). Each node holds its place in the heap, so cancelling is a
+//           removal. A new timer is mostly the latest. So it stays near the end of the heap and
+//           costs one or two compares. The four children of an entry stand side by side, in two
+//           cache lines at most.
+// Promised  A node is either fired once or removed, never both: both happen under the lock.
+// Limit     The fire function runs under the lock, so it may only collect work into `todo`.
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
@@ -24,18 +26,19 @@ namespace heddle::detail {
 
 class timers;
 
-/// Lives in the waiting frame, a scope or a callback.
+/// One timer. A part of a waiting frame, a scope or a callback.
 struct timer_node {
-  /// Called once under the timers' lock when it is due; it may collect into `todo`.
+  /// Called once, under the lock of the timers, when the timer is due. It may collect work into
+  /// `todo`, which is settled after the lock is released.
   using fire_function = void (*)(timer_node& node, work_list& todo) noexcept;
 
   explicit timer_node(fire_function f) noexcept : fire(f) {}
   timer_node(const timer_node&) = delete;
 
   fire_function fire;
-  timers* armed_in = nullptr;  // where it was armed last; stable until it is armed again
-  std::uint64_t sequence = 0;
-  std::uint32_t place = not_armed;  // under the lock
+  timers* armed_in = nullptr;  // the timers in which it was armed last; stays until armed again
+  std::uint64_t sequence = 0;  // the order of arming
+  std::uint32_t place = not_armed;  // in the heap; under the lock
 
   static constexpr std::uint32_t not_armed = ~std::uint32_t{0};
 };
@@ -48,22 +51,26 @@ class timers {
   void lock() noexcept { lock_.lock(); }
   void unlock() noexcept { lock_.unlock(); }
 
-  /// Lock held. Makes sure that the next arm() needs no memory. Throws std::bad_alloc.
+  /// Lock held. The next arm() needs no memory after this. Throws std::bad_alloc.
   void make_room();
-  /// Lock held. True: it is now the first. Throws std::bad_alloc (before anything changed).
+  /// Lock held. True: the node is now the first to be due. Throws std::bad_alloc, and then nothing
+  /// has changed.
   bool arm(timer_node& node, time_point deadline);
-  /// Lock held. What was armed is the first, and the owner of these timers may be about to sleep:
-  /// to be called before one looks whether he does (LOOK-TWICE, idle.h).
-  void announce() noexcept { first_.store(first_.load(relaxed), seq_cst); }
-  /// Lock held. True: it was armed and will not fire.
+  /// Lock held. For a thread that has armed the first timer of a loop that may be about to sleep.
+  /// It calls this, and then looks whether that loop sleeps (LOOK-TWICE, idle.h: the sender).
+  void announce() noexcept {
+    // pairs with first(): LOOK-TWICE
+    first_.store(first_.load(relaxed), seq_cst);
+  }
+  /// Lock held. True: the node was armed and will not fire.
   bool disarm(timer_node& node) noexcept;
 
-  /// Fires what is due at `now`, one after the other, and settles what follows from each before the
-  /// next: so that tasks and callbacks are queued in the order of their deadlines. Returns how
-  /// many. Takes the lock only if something is due. From any thread.
+  /// Fires the timers that are due at `now`, in order. It settles the work of each before the next
+  /// one fires, so tasks and callbacks are queued in the order of their deadlines. Returns the
+  /// number of timers. Takes the lock only if a timer is due. From any thread.
   unsigned expire(time_point now) noexcept;
-  /// The first deadline; time_point::max() if there is none. A hint for others, exact for the
-  /// owner.
+  /// The first deadline; time_point::max() if there is none. Exact for the owner, a hint for other
+  /// threads.
   [[nodiscard]] time_point first() const noexcept {
     return time_point(duration(first_.load(seq_cst)));
   }

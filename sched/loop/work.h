@@ -14,7 +14,7 @@ namespace heddle::detail {
 
 class callback;
 
-/// A tagged pointer; as small as what it points to.
+/// A task or a callback: a tagged pointer, or nothing. Copying one moves no reference.
 class work {
  public:
   work() noexcept = default;
@@ -44,51 +44,58 @@ class work {
   std::uintptr_t bits_ = 0;
 };
 
-/// A callback on its way to a loop. Counted: the queue (or timer, or task) holds one reference, the
-/// handle another.
+/// A callback on its way to a loop. References are counted: where it waits (a queue, a timer, a
+/// task's joiners) holds one, its handle another.
 //
-// state_ queued -> running -> done, or queued -> cancelled, by compare-exchange: a callback runs or
-// is cancelled, never both. One that waits for
-//         its time becomes cancelled by a store, under the timers' lock.
+// A callback runs or is cancelled, never both. So its state goes queued -> running -> done or
+// queued -> cancelled, and each step from `queued` is a compare-exchange. There is one exception. A
+// callback that waits for its time is cancelled by a plain store under the lock of the timers: no
+// thread can run it without that lock.
+//
+// Who may touch what
+//   refs_ state_       any thread, atomically
+//   next               whoever holds the queue entry
+//   context, captures  the maker until it is queued, then the winner of the step from `queued`
 class callback : public frame_cached {
  public:
   virtual ~callback() = default;
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
-  /// A reference more while nobody else knows of it.
+  /// Takes one more reference while no other thread can reach the callback. Costs no exchange.
   void ref_alone() noexcept { refs_.store(refs_.load(relaxed) + 1, relaxed); }
   void unref() noexcept {
-    // Who has the only reference needs no exchange: nobody is there to take another.
+    // The holder of the only reference needs no exchange, since no other thread can take one.
+    // pairs with the same of other holders
     if (refs_.load(acquire) == 1 || refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
-  /// True: it will not run. What it captured is released now, and it is gone from where it waited.
+  /// True: the callback will not run. Its captures are destroyed now, so no lock may be held: their
+  /// destructors are the user's. It no longer stands among the timers or joiners where it waited.
   bool cancel() noexcept;
-  /// It has come out of where it waited and will not run, since its runtime has ended. Takes over
-  /// the reference. No lock may be held: it destroys what was captured.
+  /// The callback was taken out of where it waited and will not run, since its runtime has ended.
+  /// Takes over that reference. No lock may be held: it destroys the captures.
   void drop() noexcept;
   [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
-  /// Runs it unless it was cancelled. Throws what it throws.
+  /// Calls the callable, unless the callback was cancelled. Throws what the callable throws.
   void run();
-  /// For people: the type of what is called.
+  /// The type of the callable, for reports.
   [[nodiscard]] virtual const std::type_info& function_type() const noexcept {
     return typeid(*this);
   }
 
   work next;
-  context_map_ref context;  // in which it runs: a copy of that in which it was given to the loop
+  context_map_ref context;  // in which it runs: a copy of the context in which it was queued
 
  protected:
   virtual void invoke() = 0;
-  /// Releases what was captured: after it ran, or when it is cancelled.
+  /// Destroys the captures: after the run, or when the callback is cancelled.
   virtual void release() noexcept = 0;
-  /// True: it was waiting for its time, does not any more, is cancelled, and the caller has the
-  /// reference of what it waited in.
+  /// True: the callback was waiting for its time. It is now cancelled and out of the timers, and
+  /// the caller owns the timers' reference.
   virtual bool cancel_timer() noexcept { return false; }
-  /// It has been cancelled. True: it was waiting for the end of a task, does not any more, and the
-  /// caller has the reference.
+  /// After the callback was cancelled. True: it was waiting for the end of a task. It is now out of
+  /// the list of joiners, and the caller owns that list's reference.
   virtual bool disarm() noexcept { return false; }
-  /// While it waits under a lock that whoever would run it takes: what an exchange decides
-  /// elsewhere is decided already.
+  /// Cancels by a store. Only while a lock is held that a runner of this callback must take first.
   void cancelled_alone() noexcept { state_.store(state::cancelled, relaxed); }
 
  private:

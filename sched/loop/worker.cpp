@@ -21,8 +21,8 @@ namespace {
   throw_usage(std::string(what) + " on a closed runtime");
 }
 
-// False: that was its step. A task that was cancelled before its first one ends; one that was told
-// to look may have to wait again.
+// True: resume the task. False: its step is over already. A task that was cancelled before its
+// first step ends here. A task whose wait looks first (task_record::looks_first) may wait again.
 bool goes_on(task_record& t) noexcept {
   if (!t.is_unstarted()) return t.wait()->look_again();
   if ((t.state().peek() & word::must) == 0) [[likely]]
@@ -43,7 +43,7 @@ worker::worker(runtime& facade, loop_group& group, unsigned index, owned<driver>
 
 worker::~worker() = default;
 
-// As many as were there: one that finds no room again goes back to the end.
+// Tries each item once. An item that finds no room again goes back to the end of the list.
 void worker::take_what_was_short() noexcept {
   for (std::size_t n = short_.size(); n != 0; --n) {
     const work item = short_.pop();
@@ -61,7 +61,7 @@ void worker::start() {
   for (auto& known : neighbours_) known.since = now();
   hogged_.reserve(neighbours_.size());
   watch_next_ = index();
-  local_.reserve();  // a loop has room for something, however short memory is later
+  local_.reserve();  // so the loop has some room, however short memory is later
   alone_ = state_->workers.size() == 1;
   forks_.strands.share(alone_                                         ? sharing::never
                        : state_->simulated || heavy_fence_available() ? sharing::half
@@ -102,7 +102,8 @@ void worker::main() {
   self.runtime = 0;
 }
 
-// `overtaken`: between these, other loops may do anything (and simulated ones get their chance to).
+// `overtaken` marks the points at which other loops may do anything. In a simulation it is where
+// other loops get to run.
 template <class Overtaken>
 void worker::take_turns(Overtaken overtaken) {
   for (;;) {
@@ -110,8 +111,8 @@ void worker::take_turns(Overtaken overtaken) {
     overtaken();
     if (run_next()) continue;
     overtaken();
-    // It counts as a searcher from here on: what is sent to it now it finds itself, and nobody else
-    // is woken for it.
+    // Out of work: this loop counts as a searcher from here on. It finds itself what is sent to it
+    // now, so no other loop is woken for that.
     if (!alone_ && !searching_ && state_->idle.parked() != 0)
       searching_ = state_->idle.try_search();
     housekeep(true);
@@ -132,14 +133,15 @@ void worker::take_turns(Overtaken overtaken) {
 bool worker::run_next() {
   if (--steps_left_ == 0 || forks_.turn_over) {
     steps_left_ = fair_every;
-    housekeep(false);  // outsiders, timers and I/O never starve
+    housekeep(false);  // so the inboxes, timers and I/O never starve
     if (searching_) stand_down();
   }
-  const bool queues_first = queue_turn_ != 0;  // nor does what is ready, while forks storm
+  const bool queues_first = queue_turn_ != 0;  // so a storm of forks never starves the queues
   if (queues_first) --queue_turn_;
 
-  if (slot_.load(relaxed) != nullptr) {                       // just woken by us, still warm
-    if (task_record* t = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
+  if (slot_.load(relaxed) != nullptr) {  // woken by the last step, so its data is warm
+    // pairs with a rescuer's exchange
+    if (task_record* t = slot_.exchange(nullptr, acq_rel)) {
       if (++slot_streak_ <= slot_cap) return run_task(*t), true;
       slot_streak_ = 0;
       push_ready(*t);
@@ -148,7 +150,7 @@ bool worker::run_next() {
     slot_streak_ = 0;
   }
 
-  forks_first_ = !forks_first_;  // depth first, but what waits in the queues gets every other turn
+  forks_first_ = !forks_first_;  // strands, the youngest first, take turns with the queues
   if (forks_first_ && !queues_first && !forks_.strands.looks_empty())
     if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
 
@@ -171,13 +173,13 @@ void worker::housekeep(bool idle) {
   local_size_.store(local_.size(), relaxed);
   const bool got = drain_inboxes();
   const auto t = now();
-  // In asyncio's order: what came from outside, then what is due.
+  // asyncio's order: first what came from outside, then the timers that are due.
   if ((idle && !got) || t - last_poll_ >= poll_every || (alone_ && timers_.first() <= t))
     (void)poll(duration::zero());
   timers_.expire(t);
   if (forks_paused) {
-    // One pass over what is ready, and then the forks go on. One task a turn is not enough: 64
-    // ready ones waited for 64 turns, 3 ms.
+    // All that is ready now gets one pass before the forks go on. One task for each turn of forks
+    // is not enough: 64 ready tasks then waited for 64 turns, 3 ms.
     time_turn_ = true;
     if (queue_turn_ == 0) queue_turn_ = std::min(local_.size() + ready_.size(), queue_turn);
   }
@@ -206,19 +208,21 @@ void worker::run_task(task_record& t) {
     return;
   }
   resume(t);
-  self.current = nullptr;  // `t` may be gone, or run elsewhere
+  self.current = nullptr;  // do not touch `t` here: it may be gone, or run on another loop
 }
 
-// If `child` is all that is ready here, it would run next, after a suspension that nobody else
-// sees. So it takes its step now, on the stack of the one who awaits it; and if it ends in that
-// step, nobody had to wait: no link, no claim, no way through the queue.
-//   order that of the loop. With one loop, or for a pinned task, what was queued meanwhile comes
-//   before `waiting` goes on, as in asyncio. bounds one deep, and never below code that has not
-//   ended its own step (who creates an eager task); and every so often it goes
-//           through the loop, which serves timers and I/O.
-//   cancel of `waiting` during the step finds it active: `must`, which goes to `child` if it is
-//   then waited for, or else is thrown at
-//           the resume.
+// The awaited child runs within the await.
+//   Danger  A task that creates a child and awaits it pays for a suspension, a link among the
+//           joiners, a claim and a way through the queue, although nothing else is ready.
+//   Remedy  If `child` is all that is ready on this loop, it would run next anyway. So its step
+//           runs now, on the stack of the awaiting task. If it ends in that step, no task waited.
+//   Order   As through the loop. With one loop, or if `waiting` is pinned, what was queued during
+//           the step runs before `waiting` goes on, as in asyncio.
+//   Bounds  One level deep, and never inside the first step of an eager task, whose creator has
+//           not ended its own step. Every fair_every steps the await goes through the loop, which
+//           serves timers and I/O.
+//   Cancel  Cancelling `waiting` during the step finds it active and sets `must`. If `waiting` then
+//           waits for `child` the cancellation goes to `child`; else its resume throws.
 awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
   auto& self = this_thread();
   if (inside_await_ || self.current != &waiting || watched_.load(relaxed) || forks_.turn_over ||
@@ -235,10 +239,11 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
   inside_await_ = false;
   self.current = &waiting;
   if (!child.done()) return awaited_now::elsewhere;
-  // What `child` woke last stands in the slot. `waiting` goes on in its place, and others may take
-  // it.
+  // The task that `child` woke last is in the next slot. `waiting` goes on before that task, so
+  // other loops may take it.
   if (slot_.load(relaxed) != nullptr) {
-    if (task_record* woken = slot_.exchange(nullptr, acq_rel)) {  // pairs with a rescuer's exchange
+    // pairs with a rescuer's exchange
+    if (task_record* woken = slot_.exchange(nullptr, acq_rel)) {
       push_ready(*woken);
       look_for_sleepers();
     }
@@ -250,10 +255,10 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
 void worker::run_first_step(task_record& t) {
   auto& self = this_thread();
   auto* creator = std::exchange(self.current, &t);
-  const bool inside = std::exchange(inside_await_, true);  // what it awaits comes after its creator
+  const bool inside = std::exchange(inside_await_, true);  // what `t` awaits runs after its creator
   {
     context_scope its_own(nullptr);
-    if (t.state().peek() & word::must) [[unlikely]]  // by the group that it was made in
+    if (t.state().peek() & word::must) [[unlikely]]  // cancelled by the group that it was made in
       end_unstarted(t);
     else
       std::coroutine_handle<>::from_address(t.frame()).resume();
@@ -306,7 +311,7 @@ void worker::run_callback(callback& c) {
   if (this_world()) [[unlikely]]
     state_->simulated->note("runs a callback", nullptr);
   context_slot own(std::move(c.context));
-  context_scope inside(&own);  // also for the exception handler
+  context_scope inside(&own);  // the exception handler below runs in it too
   try {
     if (watched_.load(relaxed)) [[unlikely]]
       run_watched(c);
@@ -332,7 +337,7 @@ bool worker::drain_inboxes() {
     item = next;
     any = true;
   }
-  // A bounded number at a time: what waits behind can be taken by others.
+  // A bounded number at a time, since other loops can take what is left.
   for (unsigned i = 0; i < inbox_batch; ++i) {
     task_record* t = movable_.pop();
     if (!t) break;
@@ -364,14 +369,15 @@ void worker::schedule(task_record& t) noexcept {
       here->push_local(work(t));
       return;
     }
-    // woken by a task that runs: it is next, what it displaces goes to the queue
+    // `t` was woken by a running task: it runs next. The task that it displaces goes to the queue.
     if (self.current) {
-      if (here->slot_.load(relaxed) == nullptr) {  // only the owner fills it
-        here->slot_.store(&t, release);            // pairs with a rescuer's exchange
+      if (here->slot_.load(relaxed) == nullptr) {  // only this loop fills its slot
+        // pairs with a rescuer's exchange
+        here->slot_.store(&t, release);
         return;
       }
-      task_record* displaced =
-          here->slot_.exchange(&t, acq_rel);  // pairs with a rescuer's exchange
+      // pairs with a rescuer's exchange
+      task_record* displaced = here->slot_.exchange(&t, acq_rel);
       if (!displaced) return;
       here->push_ready(*displaced);
     } else {
@@ -397,7 +403,7 @@ void worker::send_movable(task_record& t) noexcept {
   if (sleep_.load(seq_cst) == sleep_state::parked)
     wake();
   else
-    wake_searcher();  // we may be busy: somebody else takes it
+    wake_searcher();  // this loop may be busy: another one takes the task
 }
 
 void worker::deliver(work item) noexcept {
@@ -417,8 +423,7 @@ void worker::check_open(const char* what) const {
 }
 
 void worker::drop_leftovers() noexcept {
-  timers_.expire(
-      time_point::max());  // the callbacks that waited for their time come into the inbox
+  timers_.expire(time_point::max());  // callbacks that waited for their time go to the inbox
   for (work item = pinned_.take(); item;) {
     const auto next = item.next();
     if (!item.is_task()) {

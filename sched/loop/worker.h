@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to sched.
-// A loop from inside. Not a public header.
+// A loop from inside: its queues, and the verbs by which other code gives it work.
 //
 // What runs next is decided in the places of this list and nowhere else. They stand in the order in
 // which a task comes to them. Their numbers stand in policy.h.
@@ -42,10 +42,18 @@
 
 namespace heddle::detail {
 
-// Who may touch what:
-//   ready_ forks_ movable_ slot_ owner and thieves, by their protocols pinned_ anybody pushes, the
-//   owner takes
-//   local_ and the rest the owner counters written by the owner, read by anybody
+// Who may touch what. The "owner" is the thread of this loop.
+//   ready_     the owner pushes and pops; thieves take half        RUN-QUEUE, run_queue.h
+//   forks_     the owner pushes and pops; thieves take the oldest  SPLIT, deque.h
+//   slot_      the owner fills and empties it; a rescuer may empty it
+//   movable_   any thread pushes; the owner and thieves take
+//   pinned_    any thread pushes; the owner takes                  INBOX, inbox.h
+//   timers_    any thread, under the lock of the timers            timers.h
+//   driver_    the owner polls; any thread wakes; rescuers rescue  driver.h
+//   sleep_     the owner; wakers turn parked into notified         LOOK-TWICE, idle.h
+//   watched_   any thread, atomically
+//   counters   (from beat_ to woke_at_) the owner writes, any thread reads
+//   all else   the owner
 class worker final : public loop {
  public:
   worker(runtime& facade, loop_group& group, unsigned index, owned<driver> d, std::uint64_t seed);
@@ -58,45 +66,50 @@ class worker final : public loop {
   void schedule(task_record& t) noexcept override;
   void ended(task_record& t) noexcept override;
 
-  /// From anybody: `item` runs on this loop.
+  /// `item` runs on this loop. From any thread.
   void deliver(work item) noexcept;
-  /// The task goes behind all others that are ready here. Owner only.
+  /// Puts the task behind all others that are ready on this loop. Owner only.
   HEDDLE_INLINE void push_back(task_record& t) noexcept {
     if (alone_ || t.is_pinned())
       push_local(work(t));
     else
       push_ready(t);
   }
-  /// Inboxes, timers and I/O come before the next step. Owner only.
+  /// Before its next step the loop looks at its inboxes, timers and I/O. Owner only.
   void look_round() noexcept { steps_left_ = 1; }
-  /// Something was pushed here: wakes a loop to steal, if one sleeps and none searches. Owner only.
+  /// After a push to this loop's run queue: wakes a sleeping loop to steal, if one sleeps and none
+  /// searches. Owner only.
   void look_for_sleepers() noexcept;
-  /// The running task `waiting` awaits `child`. Owner only.
+  /// The running task `waiting` awaits `child`. If `child` is the next thing that this loop would
+  /// run, runs its step now, within the await. Owner only.
   awaited_now run_awaited(task_record& waiting, task_record& child) noexcept;
-  /// The first step of `t` runs here and now, under its own identity and context, on the creator's
-  /// stack; the creator goes on when it suspends. Owner only.
+  /// Runs the first step of the eager task `t` now, on the stack of its creator, under its own
+  /// identity and context. The creator goes on when `t` suspends. Owner only.
   void run_first_step(task_record& t);
-  /// A task was made on this loop.
+  /// Counts a task that was made on this loop. Owner only.
   void count_created() noexcept { bump(created_); }
-  /// From now on this loop takes no new tasks and callbacks: the runtime ends. Owner only, like
+  /// The runtime ends: from now on this loop takes no new tasks and callbacks. Owner only, like
   /// is_sealed().
   void seal() noexcept { sealed_ = true; }
   [[nodiscard]] bool is_sealed() const noexcept { return sealed_; }
-  /// Throws usage_error if the runtime has ended, as far as the caller can know.
+  /// Throws usage_error if the runtime has ended, or if the caller is this loop and it is sealed.
+  /// From any thread.
   void check_open(const char* what) const;
-  /// It waits in a callback for something that only comes from outside; nobody is to take it for
-  /// hogged. Owner only.
+  /// True: a callback on this loop blocks until a foreign thread acts. No other loop shall take
+  /// this loop for hogged meanwhile. Owner only.
   void stands_still(bool yes) noexcept;
-  /// Its steps are looked at one by one: debug mode.
+  /// Debug mode: every step is timed, and a slow one is reported. From any thread.
   void watch(bool on) noexcept { watched_.store(on, relaxed); }
   [[nodiscard]] bool is_watched() const noexcept { return watched_.load(relaxed); }
-  /// Callbacks that never got their turn. After the loop has ended.
+  /// Destroys the callbacks that never got their turn. After the loop has ended.
   void drop_leftovers() noexcept;
-  /// Makes it look at everything soon, if it sleeps. From anybody.
+  /// If this loop sleeps, wakes it, and it looks for work everywhere. From any thread.
   void wake() noexcept;
-  /// Wakes a loop to search if one sleeps and none searches: a look without a fence. Owner only.
+  /// Wakes a sleeping loop to search, if one sleeps and none searches. Costs one relaxed load if
+  /// there is nothing to do (LOOK-TWICE: Cost). Owner only.
   void wake_if_wanted() noexcept;
-  /// A timer armed here from another thread, or by a rescuer, is earlier than what it sleeps for.
+  /// A timer was armed here by another thread, or by a rescuer, and is now the first. The loop may
+  /// sleep for a later one.
   void timer_moved_up() noexcept { wake(); }
 
   [[nodiscard]] timers& own_timers() noexcept { return timers_; }
@@ -104,10 +117,11 @@ class worker final : public loop {
   [[nodiscard]] loop_group& group() const noexcept { return *state_; }
   [[nodiscard]] loop_stats stats() const noexcept;
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
-  /// Read first, it makes all creations visible that came before the ends it counts: of these
-  /// tasks, and by these tasks.
+  /// How many tasks have ended here. A reader that reads this first then sees the creation of these
+  /// tasks, and the creations by these tasks, in created().
   [[nodiscard]] std::uint64_t finished() const noexcept {
-    return finished_.load(acquire);  // pairs with ended()
+    // pairs with ended()
+    return finished_.load(acquire);
   }
   fork_state& forks() noexcept { return forks_; }
 
@@ -134,8 +148,8 @@ class worker final : public loop {
   void main();
   template <class Overtaken>
   void take_turns(Overtaken overtaken);
-  // Policy, each on one screen: in worker.cpp what runs next, in search.cpp what is done when there
-  // is nothing.
+  // The policy, each function on one screen. worker.cpp: what runs next. search.cpp: what a loop
+  // does when nothing is there to run.
   [[nodiscard]] bool run_next();
   void housekeep(bool idle);
   enum class search_result { found, nothing, refused };
@@ -183,49 +197,50 @@ class worker final : public loop {
 
   // The owner's.
   local_queue<std::uintptr_t> local_;
-  linked_work
-      short_;  // what local_ and ready_ could not grow for: comes into them as they get room
-  std::uint64_t steps_left_ = 1;  // before it looks at everything again
+  linked_work short_;             // items that local_ and ready_ had no memory for, until they have
+  std::uint64_t steps_left_ = 1;  // before the next look at inboxes, timers and I/O
   unsigned slot_streak_ = 0;
   bool searching_ = false;
   bool sealed_ = false;
-  bool inside_await_ = false;  // run_awaited or run_first_step is going on
-  bool alone_ = true;          // one loop: nobody steals
+  bool inside_await_ = false;  // run_awaited() or run_first_step() is on the stack
+  bool alone_ = true;          // the runtime has one loop: there are no thieves
   bool forks_first_ = true;
-  bool time_turn_ = false;      // the next strand begins a turn of forks
+  bool time_turn_ = false;      // the next strand begins a turn of forks, which is timed
   std::size_t queue_turn_ = 0;  // so many steps from the queues come before the next strand
-  unsigned spin_ = 0;
+  unsigned spin_ = 0;           // rounds that the next search may spin
   time_point last_poll_{};
   time_point last_watch_{};
-  time_point quiet_since_{};
-  unsigned lone_skips_ = 0;    // so many lone pushes more wake nobody
+  time_point quiet_since_{};   // when it last saw work come, or another loop move or hogged
+  unsigned lone_skips_ = 0;    // so many more pushes of a sole task wake nobody
   unsigned lone_backoff_ = 0;  // how many it will be after the next wake-up in vain
-  std::size_t seen_more_ = 0;  // how much stood beside what was stolen last
-  bool left_alone_ = false;    // the last look at others left a lone task to its owner
+  std::size_t seen_more_ = 0;  // how many pieces of work stood beside the last stolen one
+  bool left_alone_ = false;    // the last round of a search left a sole task to its owner
+  /// What this loop saw of another one at its last look.
   struct seen {
     std::uint64_t beat = 0;
-    std::uint64_t lone = run_queue<task_record*>::not_alone;  // of its ready_, as we saw it last
-    time_point since{};  // when it was last seen to move, or asleep
+    std::uint64_t lone = run_queue<task_record*>::not_alone;  // in its ready_
+    time_point since{};  // when the other loop was last seen to move, or asleep
     bool hogged = false;
   };
   std::vector<seen> neighbours_;
-  std::vector<unsigned> hogged_;  // of them
-  unsigned watch_next_ = 0;       // before the first of the next window
+  std::vector<unsigned> hogged_;  // the neighbours that were hogged at the last look
+  unsigned watch_next_ = 0;       // the neighbour before the next window
 
-  alignas(far_apart) atomic<std::uint64_t> beat_{0};  // so many steps it has run
+  alignas(far_apart) atomic<std::uint64_t> beat_{0};  // so many steps this loop has run
   atomic<std::uint64_t> stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0}, rescues_{0},
       created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
-  atomic<std::int64_t> woke_at_{0};  // ns; 0: parked
+  atomic<std::int64_t> woke_at_{0};  // in ns; 0 while the loop is parked
 
   std::thread thread_;
-  std::size_t virtual_thread_ = 0;  // instead, when it is simulated
+  std::size_t virtual_thread_ = 0;  // in place of thread_ when the runtime is simulated
 };
 
-/// The loop that `thread` is, from inside; nullptr: none.
+/// The loop that runs on `thread`, or nullptr.
 inline worker* worker_of(const thread_state& thread) noexcept {
   return static_cast<worker*>(static_cast<loop*>(thread.loop));
 }
-/// The calling loop from inside, or nullptr on a foreign thread.
+/// The loop that runs on the calling thread, or nullptr on a foreign thread. Never inlined: no
+/// thread-local address survives a suspension.
 HEDDLE_NOINLINE worker* this_worker() noexcept;
 
 }  // namespace heddle::detail

@@ -13,7 +13,7 @@ namespace heddle::detail {
 HEDDLE_NOINLINE driver& current_driver();
 /// The driver of loop `index` of the runtime of the calling loop. Throws as current_driver().
 HEDDLE_NOINLINE driver& driver_of(unsigned index);
-/// The index of the loop that this thread is; throws no_running_loop elsewhere.
+/// The index of the calling loop. Throws no_running_loop on a foreign thread.
 HEDDLE_NOINLINE unsigned current_loop_index();
 
 }  // namespace heddle::detail

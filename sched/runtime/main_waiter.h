@@ -17,11 +17,11 @@ class main_waiter : public join_node {
  public:
   explicit main_waiter(runtime_state& s);
   ~main_waiter();
-  /// Returns when `target` is done; throws the fatal error, if one came first; usage_error if
-  /// stop() did. The first SIGINT that `interrupts` counts meanwhile cancels `target`, the second
-  /// is a fatal error.
+  /// Returns when `target` is done. Throws a fatal error that comes before that; usage_error if
+  /// stop() ends the run. The first SIGINT that `interrupts` counts meanwhile cancels `target`; the
+  /// second is a fatal error.
   void wait(eventual& target, const interrupt_watch& interrupts);
-  /// An interrupt has cancelled it, before it was done.
+  /// True: an interrupt has cancelled the target before it was done.
   [[nodiscard]] bool interrupted() const noexcept { return interrupted_; }
 
  private:

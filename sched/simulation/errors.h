@@ -7,13 +7,12 @@
 
 namespace heddle::testing {
 
-/// Nothing can ever happen again: no task is ready, no timer armed, no thread runs. The message
-/// lists who waits for what.
+/// Nothing can ever happen again: no task is ready, no timer is armed, no thread runs. The message
+/// lists what each task waits for.
 struct stuck_error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-/// It took more steps than simulation_limits.steps, which a program that only yields to itself
-/// does.
+/// The program took more than simulation_limits.steps, as one does that only yields to itself.
 struct livelock_error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
