@@ -40,7 +40,7 @@
 //       push would wake another loop for as long as the task runs.
 //   When      If any loop sleeps, a loop out of work counts from its first look on. That look
 //             includes its own inboxes and its reactor. If no loop sleeps there is none to wake. So
-//             the first pass over the other loops is not counted (worker::glance), and no push
+//             the first pass over the other loops is not counted (worker::search_uncounted), and no push
 //             relies on it.
 //
 // Protocol TREE

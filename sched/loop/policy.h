@@ -69,7 +69,7 @@ inline constexpr duration spin_would_do = std::chrono::microseconds(30);
 
 /// Other loops that a loop looks at before it counts as a searcher. With many loops the line of
 /// that count is what all of them would wait for.
-inline constexpr unsigned most_glances = 16;
+inline constexpr unsigned most_uncounted_looks = 16;
 
 /// Rounds of a search beyond the last one, while the last one left a sole task to its owner.
 inline constexpr unsigned lone_looks = 3;

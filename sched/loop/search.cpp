@@ -18,7 +18,7 @@ using namespace policy;
 worker::search_result worker::search() {
   const bool alone = state_->workers.size() == 1;
   if (alone && spin_ == 0) return search_result::nothing;
-  if (!alone && !searching_ && glance()) return search_result::found;
+  if (!alone && !searching_ && search_uncounted()) return search_result::found;
   if (!alone && !searching_) {
     if (!state_->idle.try_search()) {
       if (spin_ < 2) return search_result::refused;
@@ -73,10 +73,10 @@ worker::search_result worker::search() {
 //   Gap       A loop may go to sleep meanwhile. At its second look the stolen task is on its way
 //             between two queues, so it sees nothing. So a thief that has found work looks for
 //             sleepers again, as after a push.
-bool worker::glance() {
+bool worker::search_uncounted() {
   const auto n = narrow<unsigned>(state_->workers.size());
   const unsigned first = random_.below(n);
-  for (unsigned i = 0; i < std::min(n, most_glances); ++i) {
+  for (unsigned i = 0; i < std::min(n, most_uncounted_looks); ++i) {
     if (state_->idle.parked() != 0) return false;
     worker& victim = *state_->workers[(first + i) % n];
     if (&victim == this) continue;

@@ -15,7 +15,7 @@
  *
  * Planted faults, each of which must be noticed: M_LOOK (who was refused does not look whether anybody searches), M_ANY (a sender that finds no
  * sleeper does not look again), M_BIT (the bit before the count), M_TELL (who has written wanted_ does not look
- * again), M_GLANCE (what an uncounted look finds is passed on to nobody), M_STAND (who does its housekeeping between two tasks goes on counting).
+ * again), M_UNCOUNTED (what an uncounted look finds is passed on to nobody), M_STAND (who does its housekeeping between two tasks goes on counting).
  */
 #ifndef N
 #define N 2
@@ -334,7 +334,7 @@ top:
      v = 0;
      if
      :: found -> found = 0;
-#ifndef M_GLANCE
+#ifndef M_UNCOUNTED
         if :: wanted -> wake_searcher() :: else fi;
 #endif
         goto top
