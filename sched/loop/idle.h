@@ -23,7 +23,7 @@
 //             long step, the watch (search.cpp) finds the task.
 //   Limit     A task that is the only one in its run queue is mostly run by its own loop in a
 //             moment. Such a push may wake nobody, and a searcher that has seen the task once may
-//             go to sleep (worker::leave_alone).
+//             go to sleep (worker::defer_steal).
 //
 // The searcher rules
 //   Danger    A wake-up costs 7 to 30 us, too much for every push. And if every idle loop searched,

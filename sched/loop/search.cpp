@@ -36,7 +36,7 @@ worker::search_result worker::search() {
   bool came_to_us = false;
   unsigned more = lone_looks;
   for (unsigned round = 0, last = spin_; round <= last && !found; ++round) {
-    left_alone_ = false;
+    steal_deferred_ = false;
     const unsigned first = random_.below(n);
     for (unsigned i = 0; i < n && !found; ++i) {
       worker& victim = *state_->workers[(first + i) % n];
@@ -44,7 +44,7 @@ worker::search_result worker::search() {
       found = came_to_us ? drain_inboxes() : steal_from(victim, strand);
       if (!came_to_us) noted(found ? happening::stole : happening::found_nothing);
     }
-    if (!found && left_alone_ && round == last && more != 0) --more, ++last;
+    if (!found && steal_deferred_ && round == last && more != 0) --more, ++last;
     if (!found && round < last) {
       noted(happening::spun);
       for (unsigned i = 0; i < pauses_between_rounds; ++i) cpu_relax();
@@ -170,7 +170,7 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   strand = nullptr;
   task_record* first = nullptr;
   const auto before = ready_.size();
-  auto half = leave_alone(victim) ? steal_result::empty : victim.ready_.steal_half(ready_, first);
+  auto half = defer_steal(victim) ? steal_result::empty : victim.ready_.steal_half(ready_, first);
   if (half == steal_result::lost) half = victim.ready_.steal_half(ready_, first);
   if (half == steal_result::got) {
     bump(stolen_, std::uint64_t{1 + ready_.size() - before});
@@ -220,12 +220,12 @@ bool worker::anything_for_us(bool elsewhere) noexcept {
 //   Remedy    At the first sight of such a task the thief leaves it. It takes the task if the same
 //             one is still there at the next look, a microsecond later.
 //   Cost      A task whose loop is hogged starts one look later.
-bool worker::leave_alone(const worker& victim) noexcept {
+bool worker::defer_steal(const worker& victim) noexcept {
   auto& known = neighbours_[victim.index()];
   const auto lone = victim.ready_.lone();
   const bool fresh = lone != run_queue<task_record*>::not_alone && lone != known.lone;
   known.lone = lone;
-  left_alone_ |= fresh;
+  steal_deferred_ |= fresh;
   return fresh;
 }
 
@@ -276,7 +276,7 @@ void worker::wake_if_wanted() noexcept {
   if (state_->idle.wants_waking()) wake_searcher();
 }
 
-// After a push. A sole task in the run queue mostly needs no thief (leave_alone). So each wake-up
+// After a push. A sole task in the run queue mostly needs no thief (defer_steal). So each wake-up
 // for one that no thief took doubles the number of such pushes that wake nobody. A theft resets
 // that number. If the loop does not come to its sole task, a watcher finds the task.
 void worker::look_for_sleepers() noexcept {

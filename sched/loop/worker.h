@@ -19,7 +19,7 @@
 //   timers::expire              which timer is next: the earliest, of equal ones that armed first
 //   worker::search, search_uncounted      which loops a loop without work looks at, and for how long
 //   worker::steal_from          what a thief takes: a strand, half of the run queue, or an inbox's
-//   worker::leave_alone         which task a thief leaves to its loop at the first look
+//   worker::defer_steal         which task a thief leaves to its loop at the first look
 //   worker::look_for_sleepers   whether a push wakes a sleeping loop
 //   idle_set                    LOOK-TWICE and TREE: which sleepers are woken, and how many
 //   worker::park                how long a loop without work sleeps
@@ -175,7 +175,7 @@ class worker final : public loop {
   void stand_down() noexcept;
   void wake(unsigned sleeper) noexcept;
   void wake_searcher() noexcept;
-  [[nodiscard]] bool leave_alone(const worker& victim) noexcept;
+  [[nodiscard]] bool defer_steal(const worker& victim) noexcept;
   [[nodiscard]] bool is_fresh(const worker& other) const noexcept;
   void wake_to_watch() noexcept;
   void send_pinned(task_record& t) noexcept;
@@ -210,11 +210,11 @@ class worker final : public loop {
   unsigned spin_ = 0;           // rounds that the next search may spin
   time_point last_poll_{};
   time_point last_watch_{};
-  time_point quiet_since_{};   // when it last saw work come, or another loop move or hogged
-  unsigned lone_skips_ = 0;    // so many more pushes of a sole task wake nobody
-  unsigned lone_backoff_ = 0;  // how many it will be after the next wake-up in vain
-  std::size_t seen_more_ = 0;  // how many pieces of work stood beside the last stolen one
-  bool left_alone_ = false;    // the last round of a search left a sole task to its owner
+  time_point quiet_since_{};     // when it last saw work come, or another loop move or hogged
+  unsigned lone_skips_ = 0;      // so many more pushes of a sole task wake nobody
+  unsigned lone_backoff_ = 0;    // how many it will be after the next wake-up in vain
+  std::size_t seen_more_ = 0;    // how many pieces of work stood beside the last stolen one
+  bool steal_deferred_ = false;  // the last round of a search left a sole task to its owner
   /// What this loop saw of another one at its last look.
   struct seen {
     std::uint64_t beat = 0;
