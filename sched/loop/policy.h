@@ -72,7 +72,7 @@ inline constexpr duration spin_would_do = std::chrono::microseconds(30);
 inline constexpr unsigned most_uncounted_looks = 16;
 
 /// Rounds of a search beyond the last one, while the last one left a sole task to its owner.
-inline constexpr unsigned lone_looks = 3;
+inline constexpr unsigned sole_rounds = 3;
 
 /// Tasks that a thief takes from a run queue at once: half of them, and at most so many. They are
 /// copied on the thief's stack.
@@ -91,7 +91,7 @@ inline constexpr std::size_t tasks_for_one = 16;
 
 /// Most pushes in a row of a sole task that wake nobody, after such wake-ups were in vain. Each
 /// wake-up in vain doubles the number up to this one. Once a thief takes such a task it is 0 again.
-inline constexpr unsigned most_lone_skips = 1023;
+inline constexpr unsigned most_sole_skips = 1023;
 
 // --------------------------------------------------- the watch over hogged loops
 

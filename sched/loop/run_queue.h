@@ -81,7 +81,7 @@ class run_queue {
     }
   }
   /// Owner only. Takes `item` if it is the only item.
-  [[nodiscard]] bool take_if_alone(T item) noexcept {
+  [[nodiscard]] bool take_if_only(T item) noexcept {
     auto h = head_.load(relaxed);
     if (tail_.load(relaxed) - h != 1 || ring_.load(relaxed)->at(h).load(relaxed) != item ||
         // pairs with the thieves' compare-exchange, as pop()
@@ -124,12 +124,12 @@ class run_queue {
     const auto t = tail_.load(acquire);
     return t > h ? static_cast<std::size_t>(t - h) : 0;
   }
-  static constexpr std::uint64_t not_alone = ~std::uint64_t{0};
-  /// From any thread. The number of the item that is the only one in the queue; not_alone if there
+  static constexpr std::uint64_t no_sole_entry = ~std::uint64_t{0};
+  /// From any thread. The number of the item that is the only one in the queue; no_sole_entry if there
   /// is no item or more than one. Items are numbered as they are put, so two items never share one.
-  [[nodiscard]] std::uint64_t lone() const noexcept {
+  [[nodiscard]] std::uint64_t sole_entry() const noexcept {
     const auto h = head_.load(acquire);
-    return tail_.load(acquire) - h == 1 ? h : not_alone;
+    return tail_.load(acquire) - h == 1 ? h : no_sole_entry;
   }
   /// Owner only. True: thieves have taken items since the owner last took one.
   [[nodiscard]] bool robbed() const noexcept { return head_.load(relaxed) != head_seen_; }
@@ -205,7 +205,7 @@ class local_queue {
   }
   T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (capacity_ - 1)]; }
   /// Takes `item` if it is the only item.
-  [[nodiscard]] bool take_if_alone(T item) noexcept {
+  [[nodiscard]] bool take_if_only(T item) noexcept {
     if (tail_ - head_ != 1 || slots_[head_ & (capacity_ - 1)] != item) return false;
     ++head_;
     return true;

@@ -34,7 +34,7 @@ worker::search_result worker::search() {
   promise_base* strand = nullptr;
   bool found = false;
   bool came_to_us = false;
-  unsigned more = lone_looks;
+  unsigned more = sole_rounds;
   for (unsigned round = 0, last = spin_; round <= last && !found; ++round) {
     steal_deferred_ = false;
     const unsigned first = random_.below(n);
@@ -81,8 +81,8 @@ bool worker::search_uncounted() {
     worker& victim = *state_->workers[(first + i) % n];
     if (&victim == this) continue;
     promise_base* strand = nullptr;
-    const bool found =
-        victim.ready_.lone() == run_queue<task_record*>::not_alone && steal_from(victim, strand);
+    const bool found = victim.ready_.sole_entry() == run_queue<task_record*>::no_sole_entry &&
+                       steal_from(victim, strand);
     noted(found ? happening::stole : happening::found_nothing);
     if (!found) continue;
     spin_ = most_spins;
@@ -222,16 +222,16 @@ bool worker::anything_for_us(bool elsewhere) noexcept {
 //   Cost      A task whose loop is hogged starts one look later.
 bool worker::defer_steal(const worker& victim) noexcept {
   auto& known = neighbours_[victim.index()];
-  const auto lone = victim.ready_.lone();
-  const bool fresh = lone != run_queue<task_record*>::not_alone && lone != known.lone;
-  known.lone = lone;
+  const auto sole = victim.ready_.sole_entry();
+  const bool fresh = sole != run_queue<task_record*>::no_sole_entry && sole != known.sole;
+  known.sole = sole;
   steal_deferred_ |= fresh;
   return fresh;
 }
 
 bool worker::is_fresh(const worker& other) const noexcept {
-  const auto lone = other.ready_.lone();
-  return lone != run_queue<task_record*>::not_alone && lone != neighbours_[other.index()].lone;
+  const auto sole = other.ready_.sole_entry();
+  return sole != run_queue<task_record*>::no_sole_entry && sole != neighbours_[other.index()].sole;
 }
 
 // The last searcher asks this after it has stopped counting, when it goes on with work that was
@@ -281,11 +281,11 @@ void worker::wake_if_wanted() noexcept {
 // that number. If the loop does not come to its sole task, a watcher finds the task.
 void worker::look_for_sleepers() noexcept {
   if (!state_->idle.wants_waking() || ready_.looks_empty()) return;
-  if (ready_.lone() != run_queue<task_record*>::not_alone) {
-    if (ready_.robbed()) lone_skips_ = lone_backoff_ = 0;
-    if (lone_skips_ != 0) return void(--lone_skips_);
-    lone_skips_ = lone_backoff_;
-    lone_backoff_ = std::min(2 * lone_backoff_ + 1, most_lone_skips);
+  if (ready_.sole_entry() != run_queue<task_record*>::no_sole_entry) {
+    if (ready_.robbed()) sole_skips_ = sole_backoff_ = 0;
+    if (sole_skips_ != 0) return void(--sole_skips_);
+    sole_skips_ = sole_backoff_;
+    sole_backoff_ = std::min(2 * sole_backoff_ + 1, most_sole_skips);
   }
   wake_searcher();
 }

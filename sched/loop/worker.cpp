@@ -230,8 +230,8 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
       (waiting.state().peek() & (word::must | word::interrupted)) != 0)
     return awaited_now::elsewhere;
   const bool taken =
-      alone_ ? local_.take_if_alone(work(child).bits())
-             : slot_.load(relaxed) == nullptr && local_.empty() && ready_.take_if_alone(&child);
+      alone_ ? local_.take_if_only(work(child).bits())
+             : slot_.load(relaxed) == nullptr && local_.empty() && ready_.take_if_only(&child);
   if (!taken) return awaited_now::elsewhere;
   --steps_left_;
   inside_await_ = true;

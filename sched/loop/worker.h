@@ -211,14 +211,14 @@ class worker final : public loop {
   time_point last_poll_{};
   time_point last_watch_{};
   time_point quiet_since_{};     // when it last saw work come, or another loop move or hogged
-  unsigned lone_skips_ = 0;      // so many more pushes of a sole task wake nobody
-  unsigned lone_backoff_ = 0;    // how many it will be after the next wake-up in vain
+  unsigned sole_skips_ = 0;      // so many more pushes of a sole task wake nobody
+  unsigned sole_backoff_ = 0;    // how many it will be after the next wake-up in vain
   std::size_t seen_more_ = 0;    // how many pieces of work stood beside the last stolen one
   bool steal_deferred_ = false;  // the last round of a search left a sole task to its owner
   /// What this loop saw of another one at its last look.
   struct seen {
     std::uint64_t beat = 0;
-    std::uint64_t lone = run_queue<task_record*>::not_alone;  // in its ready_
+    std::uint64_t sole = run_queue<task_record*>::no_sole_entry;  // in its ready_
     time_point since{};  // when the other loop was last seen to move, or asleep
     bool hogged = false;
   };
