@@ -16,10 +16,10 @@ using namespace policy;
 // ------------------------------------------------------------------ policy
 
 worker::search_result worker::search() {
-  const bool alone = state_->workers.size() == 1;
-  if (alone && spin_ == 0) return search_result::nothing;
-  if (!alone && !searching_ && search_uncounted()) return search_result::found;
-  if (!alone && !searching_) {
+  const bool single_loop = state_->workers.size() == 1;
+  if (single_loop && spin_ == 0) return search_result::nothing;
+  if (!single_loop && !searching_ && search_uncounted()) return search_result::found;
+  if (!single_loop && !searching_) {
     if (!state_->idle.try_search()) {
       if (spin_ < 2) return search_result::refused;
       // As after a search in vain. Other loops search now, so this one looks at no other loop.
@@ -52,7 +52,7 @@ worker::search_result worker::search() {
   }
   if (!found) found = steal_what_is_private(strand);
   spin_ = found ? most_spins : spin_ / 2;  // the loop spins again only while spinning pays
-  if (alone) return found ? search_result::found : search_result::nothing;
+  if (single_loop) return found ? search_result::found : search_result::nothing;
   searching_ = false;
   if (found && !came_to_us) {  // the searcher rules and TREE: wake the next, or two
     const auto next = state_->idle.stop_searching_and_pass_on(seen_more_, index());
@@ -99,20 +99,21 @@ bool worker::search_uncounted() {
 // it sleeps.
 void worker::park(bool searched) {
   auto& s = *state_;
-  const bool alone = s.workers.size() == 1;
-  if (!alone && anything_for_us(searched)) return;  // else it would announce and take back at once
+  const bool single_loop = s.workers.size() == 1;
+  if (!single_loop && anything_for_us(searched))
+    return;  // else it would announce and take back at once
   // The announcement of LOOK-TWICE: pairs with wake().
   sleep_.store(sleep_state::parked, seq_cst);
-  if (!alone) s.idle.park(index());
+  if (!single_loop) s.idle.park(index());
   // The second look. A refused loop cannot always rely on the searchers. The count that refused it
   // may have been raised by a sender, which found no sleeper and lowers the count without a look
   // (take_for_search). If the count still stands now, that sender will see this loop asleep. If it
   // does not, this loop looks at the other loops itself.
-  if (!anything_for_us(searched || (!alone && !s.idle.anybody_searches()))) {
+  if (!anything_for_us(searched || (!single_loop && !s.idle.anybody_searches()))) {
     auto t = now();
     duration limit = duration::max();
     bool watches = false;
-    if (!alone) {
+    if (!single_loop) {
       const bool quiet = s.idle.all_parked() && t - quiet_since_ > watch_lingers;
       if (!quiet && s.watchers.fetch_add(1, seq_cst) < most_watchers)
         watches = true;
@@ -138,7 +139,7 @@ void worker::park(bool searched) {
     // The sleep was so short that a spin would have caught what another thread sent. So this loop
     // spins the next time. I/O does not count, since a spin does not look at the reactor.
     if (was_woken && events == 0 && t - parked_at < spin_would_do) spin_ = most_spins;
-    if (!alone) {
+    if (!single_loop) {
       searching_ = s.idle.unpark(index());
       const bool work_came = events != 0 || was_woken || timers_.first() <= t;
       if (work_came) quiet_since_ = t;
@@ -153,7 +154,7 @@ void worker::park(bool searched) {
     return;
   }
   sleep_.store(sleep_state::awake, seq_cst);
-  if (!alone) searching_ = s.idle.unpark(index());
+  if (!single_loop) searching_ = s.idle.unpark(index());
 }
 
 // ------------------------------------------------------------------- search

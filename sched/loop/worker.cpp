@@ -47,7 +47,7 @@ worker::~worker() = default;
 void worker::take_what_was_short() noexcept {
   for (std::size_t n = short_.size(); n != 0; --n) {
     const work item = short_.pop();
-    if (alone_ || !item.is_task() || item.as_task().is_pinned())
+    if (single_loop_ || !item.is_task() || item.as_task().is_pinned())
       push_local(item);
     else
       push_ready(item.as_task());
@@ -62,12 +62,12 @@ void worker::start() {
   hogged_.reserve(neighbours_.size());
   watch_next_ = index();
   local_.reserve();  // so the loop has some room, however short memory is later
-  alone_ = state_->workers.size() == 1;
-  forks_.strands.share(alone_                                         ? sharing::never
+  single_loop_ = state_->workers.size() == 1;
+  forks_.strands.share(single_loop_                                   ? sharing::never
                        : state_->simulated || heavy_fence_available() ? sharing::half
                                                                       : sharing::all);
   static const atomic<std::uint32_t> nobody_is_hungry{0};
-  forks_.hungry = alone_ ? &nobody_is_hungry : &state_->idle.wanted();
+  forks_.hungry = single_loop_ ? &nobody_is_hungry : &state_->idle.wanted();
   forks_.owner = this;
   forks_.wake_thief = [](worker& w) noexcept { w.wake_if_wanted(); };
   if (auto* s = state_->simulated) {
@@ -113,7 +113,7 @@ void worker::take_turns(Overtaken overtaken) {
     overtaken();
     // Out of work: this loop counts as a searcher from here on. It finds itself what is sent to it
     // now, so no other loop is woken for that.
-    if (!alone_ && !searching_ && state_->idle.parked() != 0)
+    if (!single_loop_ && !searching_ && state_->idle.parked() != 0)
       searching_ = state_->idle.try_search();
     housekeep(true);
     if (searching_) stand_down();
@@ -174,7 +174,7 @@ void worker::housekeep(bool idle) {
   const bool got = drain_inboxes();
   const auto t = now();
   // asyncio's order: first what came from outside, then the timers that are due.
-  if ((idle && !got) || t - last_poll_ >= poll_every || (alone_ && timers_.first() <= t))
+  if ((idle && !got) || t - last_poll_ >= poll_every || (single_loop_ && timers_.first() <= t))
     (void)poll(duration::zero());
   timers_.expire(t);
   if (forks_paused) {
@@ -183,7 +183,7 @@ void worker::housekeep(bool idle) {
     time_turn_ = true;
     if (queue_turn_ == 0) queue_turn_ = std::min(local_.size() + ready_.size(), queue_turn);
   }
-  if (!alone_ && t - last_watch_ >= watch_hogged_every) watch_others(t, watch_window);
+  if (!single_loop_ && t - last_watch_ >= watch_hogged_every) watch_others(t, watch_window);
 }
 
 // --------------------------------------------------------------- mechanism
@@ -229,9 +229,9 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
       !forks_.strands.looks_empty() || steps_left_ == 1 ||
       (waiting.state().peek() & (word::must | word::interrupted)) != 0)
     return awaited_now::elsewhere;
-  const bool taken =
-      alone_ ? local_.take_if_only(work(child).bits())
-             : slot_.load(relaxed) == nullptr && local_.empty() && ready_.take_if_only(&child);
+  const bool taken = single_loop_ ? local_.take_if_only(work(child).bits())
+                                  : slot_.load(relaxed) == nullptr && local_.empty() &&
+                                        ready_.take_if_only(&child);
   if (!taken) return awaited_now::elsewhere;
   --steps_left_;
   inside_await_ = true;
@@ -248,8 +248,8 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
       look_for_sleepers();
     }
   }
-  return (alone_ || waiting.is_pinned()) && !local_.empty() ? awaited_now::ended_in_turn
-                                                            : awaited_now::ended;
+  return (single_loop_ || waiting.is_pinned()) && !local_.empty() ? awaited_now::ended_in_turn
+                                                                  : awaited_now::ended;
 }
 
 void worker::run_first_step(task_record& t) {
@@ -365,7 +365,7 @@ void worker::schedule(task_record& t) noexcept {
         send_pinned(t);
       return;
     }
-    if (here->alone_) {
+    if (here->single_loop_) {
       here->push_local(work(t));
       return;
     }

@@ -70,7 +70,7 @@ class worker final : public loop {
   void deliver(work item) noexcept;
   /// Puts the task behind all others that are ready on this loop. Owner only.
   HEDDLE_INLINE void push_back(task_record& t) noexcept {
-    if (alone_ || t.is_pinned())
+    if (single_loop_ || t.is_pinned())
       push_local(work(t));
     else
       push_ready(t);
@@ -203,7 +203,7 @@ class worker final : public loop {
   bool searching_ = false;
   bool sealed_ = false;
   bool inside_await_ = false;  // run_awaited() or run_first_step() is on the stack
-  bool alone_ = true;          // the runtime has one loop: there are no thieves
+  bool single_loop_ = true;    // the runtime has one loop: there are no thieves
   bool forks_first_ = true;
   bool time_turn_ = false;      // the next strand begins a turn of forks, which is timed
   std::size_t queue_turn_ = 0;  // so many steps from the queues come before the next strand
