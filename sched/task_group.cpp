@@ -45,11 +45,11 @@ struct task_group::child final : join_node, detail::group_link, detail::frame_ca
 
 task_group::~task_group() {
   for (auto* ring : {&running_, &asked_})
-    HEDDLE_ASSERT(ring->alone(),
+    HEDDLE_ASSERT(ring->empty(),
                   ("a task group was destroyed before its " +
                    describe_task(*static_cast<child*>(ring->after)->record) + ", had ended")
                       .c_str());
-  while (!failed_.alone()) {
+  while (!failed_.empty()) {
     auto* c = static_cast<child*>(failed_.after);
     c->remove();
     delete c;
@@ -119,7 +119,7 @@ void task_group::let_go(work_list& todo) noexcept {
 // children, so that children that end do not spin for it for long.
 void task_group::abort(work_list& todo) noexcept {
   aborting_ = true;
-  for (unsigned n = 1; !running_.alone(); ++n) {
+  for (unsigned n = 1; !running_.empty(); ++n) {
     auto* c = static_cast<child*>(running_.after);
     c->remove();
     c->enter(asked_);
@@ -155,7 +155,7 @@ struct task_group::later final : detail::callback_base {
 // is left to cancel, or memory is short. The caller then cancels at once.
 bool task_group::abort_later() noexcept {
   const auto* s = detail::this_runtime();
-  if (!s || s->workers.size() != 1 || (leaving_ && running_.alone() && asked_.alone()))
+  if (!s || s->workers.size() != 1 || (leaving_ && running_.empty() && asked_.empty()))
     return false;
   try {
     auto callback = detail::owned<later>(new later(*this));

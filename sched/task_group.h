@@ -33,7 +33,7 @@ struct group_link {
   group_link(const group_link&) = delete;
   group_link& operator=(const group_link&) = delete;
 
-  [[nodiscard]] bool alone() const noexcept { return after == this; }
+  [[nodiscard]] bool empty() const noexcept { return after == this; }
   void remove() noexcept {
     before->after = after;
     after->before = before;
