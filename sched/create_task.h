@@ -217,7 +217,7 @@ callback_handle task_handle<T>::add_done_callback(F&& f) const {
   const auto where = detail::callback_loop(t);
   auto* c = new detail::done_callback_of<std::decay_t<F>, T>(std::forward<F>(f), where, *this);
   c->context = detail::inherited_context();
-  c->ref_alone();  // the reference of the task's joiners, and then of the inbox
+  c->ref_unshared();  // the reference of the task's joiners, and then of the inbox
   callback_handle handle(c);
   if (!t.add_joiner(*c) && !detail::deliver_callback(where, *c)) c->drop();
   return handle;

@@ -14,7 +14,7 @@ callback_handle worker::post(callback* c) {
   callback_handle handle(c);
   check_open("call_soon");
   c->context = inherited_context();
-  c->ref_alone();  // the queue's
+  c->ref_unshared();  // the queue's
   deliver(work(*c));
   return handle;
 }

@@ -62,7 +62,7 @@ class callback : public frame_cached {
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   /// Takes one more reference while no other thread can reach the callback. Costs no exchange.
-  void ref_alone() noexcept { refs_.store(refs_.load(relaxed) + 1, relaxed); }
+  void ref_unshared() noexcept { refs_.store(refs_.load(relaxed) + 1, relaxed); }
   void unref() noexcept {
     // The holder of the only reference needs no exchange, since no other thread can take one.
     // pairs with the same of other holders
@@ -96,7 +96,7 @@ class callback : public frame_cached {
   /// the list of joiners, and the caller owns that list's reference.
   virtual bool disarm() noexcept { return false; }
   /// Cancels by a store. Only while a lock is held that a runner of this callback must take first.
-  void cancelled_alone() noexcept { state_.store(state::cancelled, relaxed); }
+  void set_cancelled_locked() noexcept { state_.store(state::cancelled, relaxed); }
 
  private:
   enum class state : std::uint8_t { queued, running, done, cancelled };

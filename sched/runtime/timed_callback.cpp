@@ -11,7 +11,7 @@ namespace heddle::detail {
 bool timed_callback::arm(timers& in, time_point when) {
   const bool first = in.arm(*this, when);
   armed_.store(true, relaxed);
-  ref_alone();
+  ref_unshared();
   return first;
 }
 
@@ -43,7 +43,7 @@ bool timed_callback::cancel_armed() noexcept {
   timers& in = *armed_in;
   const std::lock_guard hold(in);
   if (!in.disarm(*this)) return false;
-  cancelled_alone();
+  set_cancelled_locked();
   armed_.store(false, detail::release);  // pairs with cancel_timer()
   return true;
 }
