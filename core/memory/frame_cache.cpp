@@ -57,7 +57,7 @@ void heap_free(void* block, std::size_t bytes) noexcept {
 }
 
 void* frame_cache::refill(std::size_t index) {
-  const uninterrupted alone;
+  const uninterrupted guard;
   if (!flush_caches_at_thread_exit()) throw std::bad_alloc();
   const std::uint32_t batch = frame_depot::batch_of(index);
   if (!lists_[index].refill(depot_->of(index), batch))

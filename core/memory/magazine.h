@@ -41,7 +41,7 @@ class magazine_depot {
   using block = typename Links::block;
 
   void put(block* batch) noexcept {
-    const uninterrupted alone;
+    const uninterrupted guard;
     lock_.lock_for_all_worlds();
     Links::set_next_batch(batch, batches_);
     batches_ = batch;
@@ -52,7 +52,7 @@ class magazine_depot {
     if (!list) return;
     block* last = list;
     while (Links::next(last)) last = Links::next(last);
-    const uninterrupted alone;
+    const uninterrupted guard;
     lock_.lock_for_all_worlds();
     Links::next(last) = loose_;
     loose_ = list;
@@ -60,7 +60,7 @@ class magazine_depot {
   }
   /// A list of blocks, or nullptr; `count` is `batch` but for what threads left loose.
   block* take(std::uint32_t batch, std::uint32_t& count) noexcept {
-    const uninterrupted alone;
+    const uninterrupted guard;
     lock_.lock_for_all_worlds();
     block* list = batches_;
     if (list) {

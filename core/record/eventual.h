@@ -78,7 +78,7 @@ class eventual {
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref(std::uint32_t count = 1) noexcept {
     if (refs_.fetch_sub(count, acq_rel) == count) {
-      const uninterrupted alone;  // who scans all records may be the last one, in whatever world
+      const uninterrupted guard;  // who scans all records may be the last one, in whatever world
       ops_->drop(*this);          // sees what the others did
     }
   }

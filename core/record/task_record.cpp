@@ -61,7 +61,7 @@ atomic<unretrieved_reporter> reporter{nullptr};
 }  // namespace
 
 task_record* record_slab::refill() {
-  const uninterrupted alone;
+  const uninterrupted guard;
   if (!flush_caches_at_thread_exit()) throw std::bad_alloc();
   auto& own = this_thread().records;
   if (!own.refill(slab.depot, batch)) own.fill(slab.carve(), batch);
@@ -265,7 +265,7 @@ void task_record::retire_strand() noexcept {
 // for one runtime's records touches those of no other, but for one that changes hands at this
 // moment.
 void task_record::scan_all(void (*see)(void*, task_record&), void* f, std::uint16_t runtime) {
-  const uninterrupted alone;  // how many records there are no seed decides
+  const uninterrupted guard;  // how many records there are no seed decides
   for (auto* c = slab.chunks.load(acquire); c; c = c->next)  // pairs with carve()
     for (std::uint32_t i = 0; i < record_slab::batch; ++i) {
       auto* r = c->at(i);

@@ -73,7 +73,7 @@ void report_dropped(std::uint16_t, eventual& what, const std::exception_ptr& err
 }  // namespace
 
 void open_doors() {
-  const uninterrupted alone;
+  const uninterrupted guard;
   static const bool once = [] {
     set_callback_poster(&post, &make_carrier);
     set_unretrieved_reporter(&report_dropped);

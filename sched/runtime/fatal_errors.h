@@ -21,7 +21,7 @@ class fatal_errors {
   /// Keeps `error`, unless there is one that was not yet told: the first counts. Wakes the threads
   /// in run.
   void came(std::exception_ptr error) noexcept {
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::exception_ptr before;  // destroyed after the unlock: it is the user's
     std::lock_guard hold(waits_->lock());
     if (latest_ && count_ != told_) return;

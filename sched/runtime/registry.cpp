@@ -72,7 +72,7 @@ template <class Find>
 bool with_found(Find find, void (*f)(loop_group&, void*), void* argument) noexcept {
   loop_group* g;
   {
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(registry_lock);
     g = find();
     if (!g) return false;

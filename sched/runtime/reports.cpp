@@ -37,13 +37,13 @@ report_queue::report_queue(simulation* s, handler h)
 
 void report_queue::set_handler(handler h) {
   auto shared = std::make_shared<const handler>(std::move(h));
-  const uninterrupted alone;
+  const uninterrupted guard;
   std::lock_guard hold(lock_);
   handler_.swap(shared);  // the former one is destroyed after the unlock
 }
 
 void report_queue::report(error_context what) noexcept {
-  const simulation::calm alone(simulated_);
+  const simulation::calm guard(simulated_);
   std::unique_lock hold(lock_);
   if (telling_) {
     bool queued = false;

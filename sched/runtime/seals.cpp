@@ -11,7 +11,7 @@ struct loop_seals::sealing final : callback {
   sealing(loop_seals& a, thread_waits& t, worker& w) noexcept : all(&a), waits(&t), loop(&w) {}
   void invoke() override {
     loop->seal();
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(waits->lock());
     all->unsealed_.fetch_sub(1, acq_rel);  // pairs with seal()
     waits->look_again();

@@ -173,7 +173,7 @@ void end_loops(runtime_state& s) noexcept {
 
 /// False: another thread ends the runtime.
 bool begin_end(runtime_state& s) noexcept {
-  const uninterrupted alone;
+  const uninterrupted guard;
   std::lock_guard hold(s.waits.lock());
   const bool mine = !std::exchange(s.ending.begun, true);
   if (mine) s.ending.by = std::this_thread::get_id();

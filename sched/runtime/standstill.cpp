@@ -21,7 +21,7 @@ bool is_inside(const loop_group& g) noexcept {
 }  // namespace
 
 std::uint64_t standstill::begin_run() noexcept {
-  const uninterrupted alone;
+  const uninterrupted guard;
   std::lock_guard hold(waits_->lock());
   ++runs_;
   lift(standstills_);
@@ -29,7 +29,7 @@ std::uint64_t standstill::begin_run() noexcept {
 }
 
 void standstill::end_run() noexcept {
-  const uninterrupted alone;
+  const uninterrupted guard;
   std::lock_guard hold(waits_->lock());
   --runs_;
 }
@@ -41,7 +41,7 @@ void standstill::wait_until(const run_wait& w) {
 void standstill::let_pass_end(const run_wait& w) {
   std::uint64_t number;
   {
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(waits_->lock());
     if (run_stops_ == w.stops) return;
     number = standstills_;
@@ -113,7 +113,7 @@ void standstill::post_standstill(std::uint64_t number) noexcept {
 
 void standstill::stand(worker& w, std::uint64_t number) noexcept {
   {
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(waits_->lock());
     if (lifted_ >= number) return;
     if (number == standstills_) ++standing_;
@@ -125,7 +125,7 @@ void standstill::stand(worker& w, std::uint64_t number) noexcept {
 }
 
 void standstill::go_on() noexcept {
-  const uninterrupted alone;
+  const uninterrupted guard;
   std::lock_guard hold(waits_->lock());
   lift(standstills_);
 }
@@ -148,7 +148,7 @@ void standstill::run_forever() {
   std::uint64_t told, seen, before, number = 0;
   bool one_pass;
   {
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(waits_->lock());
     told = fatal_->told_locked();
     seen = stops_;
@@ -164,7 +164,7 @@ void standstill::run_forever() {
   }
   if (number != 0) post_standstill(number);
   {  // the loops go on, in a single pass to the next standstill
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(waits_->lock());
     lift(before);
   }
@@ -181,7 +181,7 @@ void standstill::run_forever() {
 void standstill::stop() noexcept {
   std::uint64_t number = 0;
   {
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(waits_->lock());
     ++stops_;
     const bool ends_runs = forever_ == 0 && runs_ != 0;

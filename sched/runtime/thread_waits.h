@@ -26,7 +26,7 @@ class thread_waits {
   }
   /// The lock is not held: ring().
   void wake_all() noexcept {
-    const uninterrupted alone;
+    const uninterrupted guard;
     std::lock_guard hold(lock_);
     ring();
   }

@@ -101,7 +101,7 @@ void simulation::mix(std::uint64_t x) noexcept {
 }
 
 std::uint64_t simulation::number_of(const task_record& t) noexcept {
-  const calm alone(this);
+  const calm guard(this);
   const auto generation = word::generation(t.state().peek());
   auto& k = numbers_[&t];
   if (k.number == 0 || k.generation != generation) k = {generation, ++last_number_};
@@ -114,7 +114,7 @@ bool simulation::has_numbered(const task_record& t) const noexcept {
 }
 
 void simulation::note(const char* what, const task_record* t) noexcept {
-  const calm alone(this);
+  const calm guard(this);
   if (running_ != recorded_) {
     recorded_ = running_;
     mix(running_);
@@ -206,7 +206,7 @@ bool simulation::can_run(virtual_thread& t) noexcept {
 
 /// Somebody who can run, `but` only if nobody else can; nobody if there is none.
 std::size_t simulation::choose(std::size_t but) noexcept {
-  const calm alone(this);
+  const calm guard(this);
   candidates_.clear();
   for (const std::size_t i : alive_)
     if (i != but && can_run(*threads_[i])) candidates_.push_back(i);
@@ -283,7 +283,7 @@ bool simulation::block(bool (*ready)(void*), void* argument, time_point deadline
   self.then = then;
   run_another(false);
   const bool is_ready = [&] {
-    const calm alone(this);
+    const calm guard(this);
     return ready(argument);
   }();
   self.ready = nullptr;
@@ -317,7 +317,7 @@ bool simulation::give_up(bool stuck) noexcept {
 }
 
 std::string simulation::report(bool stuck) {
-  const calm alone(this);
+  const calm guard(this);
   std::string text = (stuck ? "nothing can ever happen again in this simulation"
                             : "this simulation does not come to an end") +
                      std::string(" (seed ") + std::to_string(seed_) + ", " +
