@@ -91,15 +91,15 @@ bool next_wait::await_ready() noexcept {
 
 bool next_wait::begin(task_record& t) {
   if (from_->deadline_) {
-    timers& wheel = timers_of_this_loop();
-    wheel.lock();
+    timers& heap = timers_of_this_loop();
+    heap.lock();
     try {
-      wheel.arm(*this, *from_->deadline_);
+      heap.arm(*this, *from_->deadline_);
     } catch (...) {
-      wheel.unlock();
+      heap.unlock();
       throw;
     }
-    wheel.unlock();
+    heap.unlock();
   }
   from_->waiting_.lock();
   const bool suspended = !look() && from_->waiting_.suspend(*this, t);

@@ -24,27 +24,27 @@ bool sleep_awaiter::suspend(task_record& t) {
     reschedule(t);
     return true;
   }
-  timers& wheel = timers_of_this_loop();
+  timers& heap = timers_of_this_loop();
   t.waits_in(this);
   // Set before the word changes: a canceller that claims the wait reads it before it has the lock.
-  armed_in = &wheel;
-  std::lock_guard hold(wheel);
+  armed_in = &heap;
+  std::lock_guard hold(heap);
   // What may throw comes before the word changes, since from then on a canceller may claim the
   // wait.
-  wheel.make_room();
+  heap.make_room();
   if (!t.state().begin_leaf()) {
     refused_ = true;
     return false;
   }
-  wheel.arm(*this, time_point(duration(static_cast<std::int64_t>(sequence))));
+  heap.arm(*this, time_point(duration(static_cast<std::int64_t>(sequence))));
   return true;
 }
 
 void sleep_awaiter::leave() noexcept {
-  timers& wheel = *armed_in;
-  wheel.lock();
-  (void)wheel.disarm(*this);
-  wheel.unlock();
+  timers& heap = *armed_in;
+  heap.lock();
+  (void)heap.disarm(*this);
+  heap.unlock();
 }
 
 void sleep_awaiter::fired(timer_node& node, work_list& todo) noexcept {

@@ -104,18 +104,18 @@ void timeout_scope::expire_if_armed() noexcept {
 }
 
 void timeout_scope::arm_ahead(time_point deadline) {
-  timers& wheel = detail::timers_of_this_loop();
-  armed_in = &wheel;
-  std::lock_guard hold(wheel);
-  wheel.arm(*this, deadline);
+  timers& heap = detail::timers_of_this_loop();
+  armed_in = &heap;
+  std::lock_guard hold(heap);
+  heap.arm(*this, deadline);
 }
 
 bool timeout_scope::disarm() noexcept {
   if (!armed_in) return false;
-  timers& wheel = *armed_in;
-  wheel.lock();
-  const bool was_armed = wheel.disarm(*this);
-  wheel.unlock();
+  timers& heap = *armed_in;
+  heap.lock();
+  const bool was_armed = heap.disarm(*this);
+  heap.unlock();
   return was_armed;
 }
 

@@ -74,15 +74,15 @@ bool many_wait::begin(task_record& t) {
     ended(members_[i]->how_ended(), nobody);
   }
   if (limit_) {
-    timers& wheel = timers_of_this_loop();
-    wheel.lock();
+    timers& heap = timers_of_this_loop();
+    heap.lock();
     try {
-      wheel.arm(*this, saturating_add(clock::now(), *limit_));
+      heap.arm(*this, saturating_add(clock::now(), *limit_));
     } catch (...) {
-      wheel.unlock();
+      heap.unlock();
       throw;
     }
-    wheel.unlock();
+    heap.unlock();
   }
   queue_.lock();
   const bool suspended = !enough_ && queue_.suspend(*this, t);

@@ -428,18 +428,18 @@ struct real_timers {
     static void on_fire(timer_node& n, work_list&) noexcept { ++static_cast<node&>(n).fired; }
     std::atomic<int> fired{0}, removed{0};
   };
-  timers wheel;
+  timers heap;
   void arm(node& n, std::int64_t when) {
-    wheel.lock();
-    (void)wheel.arm(n, h::time_point(h::duration(when)));
-    wheel.unlock();
+    heap.lock();
+    (void)heap.arm(n, h::time_point(h::duration(when)));
+    heap.unlock();
   }
   void disarm(node& n) {
-    wheel.lock();
-    if (wheel.disarm(n)) ++n.removed;
-    wheel.unlock();
+    heap.lock();
+    if (heap.disarm(n)) ++n.removed;
+    heap.unlock();
   }
-  void expire(std::int64_t now) { wheel.expire(h::time_point(h::duration(now))); }
+  void expire(std::int64_t now) { heap.expire(h::time_point(h::duration(now))); }
 };
 
 /// Removes a timer without the lock: what it saw may have changed when it acts.

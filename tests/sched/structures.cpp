@@ -477,46 +477,46 @@ struct test_timer : timer_node {
 time_point at(std::int64_t ns) { return time_point(duration(ns)); }
 
 TEST(Timers, FireByDeadlineThenByTheOrderOfArming) {
-  timers wheel;
+  timers heap;
   std::string log;
   test_timer a("a", log), b("b", log), c("c", log), d("d", log);
-  wheel.lock();
-  EXPECT_TRUE(wheel.arm(a, at(30)));
-  EXPECT_TRUE(wheel.arm(b, at(10)));
-  EXPECT_FALSE(wheel.arm(c, at(30)));
-  EXPECT_FALSE(wheel.arm(d, at(10)));
-  wheel.unlock();
-  EXPECT_EQ(wheel.first(), at(10));
-  EXPECT_EQ(wheel.expire(at(9)), 0u);
-  EXPECT_EQ(wheel.expire(at(10)), 2u);
+  heap.lock();
+  EXPECT_TRUE(heap.arm(a, at(30)));
+  EXPECT_TRUE(heap.arm(b, at(10)));
+  EXPECT_FALSE(heap.arm(c, at(30)));
+  EXPECT_FALSE(heap.arm(d, at(10)));
+  heap.unlock();
+  EXPECT_EQ(heap.first(), at(10));
+  EXPECT_EQ(heap.expire(at(9)), 0u);
+  EXPECT_EQ(heap.expire(at(10)), 2u);
   EXPECT_EQ(log, "bd");
-  EXPECT_EQ(wheel.first(), at(30));
-  EXPECT_EQ(wheel.expire(at(1000)), 2u);
+  EXPECT_EQ(heap.first(), at(30));
+  EXPECT_EQ(heap.expire(at(1000)), 2u);
   EXPECT_EQ(log, "bdac");
-  EXPECT_EQ(wheel.first(), time_point::max());
-  EXPECT_EQ(wheel.size(), 0u);
+  EXPECT_EQ(heap.first(), time_point::max());
+  EXPECT_EQ(heap.size(), 0u);
 }
 
 TEST(Timers, ADisarmedOneNeverFiresAndIsDisarmedOnce) {
-  timers wheel;
+  timers heap;
   std::string log;
   test_timer a("a", log), b("b", log);
-  wheel.lock();
-  wheel.arm(a, at(1));
-  wheel.arm(b, at(2));
-  EXPECT_TRUE(wheel.disarm(a));
-  EXPECT_FALSE(wheel.disarm(a));
-  wheel.unlock();
-  EXPECT_EQ(wheel.first(), at(2));
-  EXPECT_EQ(wheel.expire(at(5)), 1u);
+  heap.lock();
+  heap.arm(a, at(1));
+  heap.arm(b, at(2));
+  EXPECT_TRUE(heap.disarm(a));
+  EXPECT_FALSE(heap.disarm(a));
+  heap.unlock();
+  EXPECT_EQ(heap.first(), at(2));
+  EXPECT_EQ(heap.expire(at(5)), 1u);
   EXPECT_EQ(log, "b");
-  wheel.lock();
-  EXPECT_FALSE(wheel.disarm(b));
-  wheel.unlock();
+  heap.lock();
+  EXPECT_FALSE(heap.disarm(b));
+  heap.unlock();
 }
 
 TEST(Timers, AnyOfManyCanBeRemovedAndTheRestStaysInOrder) {
-  timers wheel;
+  timers heap;
   std::string unused;
   struct numbered : timer_node {
     explicit numbered(std::vector<int>& out) : timer_node(&fired), log(&out) {}
@@ -530,43 +530,43 @@ TEST(Timers, AnyOfManyCanBeRemovedAndTheRestStaysInOrder) {
   std::vector<int> log;
   std::vector<std::unique_ptr<numbered>> all;
   random_source random(42);
-  wheel.lock();
+  heap.lock();
   for (int i = 0; i < 2000; ++i) {
     all.push_back(std::make_unique<numbered>(log));
     all.back()->deadline = static_cast<int>(random.below(500));
-    wheel.arm(*all.back(), at(all.back()->deadline));
+    heap.arm(*all.back(), at(all.back()->deadline));
   }
-  for (int i = 0; i < 2000; i += 3) EXPECT_TRUE(wheel.disarm(*all[static_cast<std::size_t>(i)]));
-  wheel.unlock();
-  const auto left = wheel.size();
+  for (int i = 0; i < 2000; i += 3) EXPECT_TRUE(heap.disarm(*all[static_cast<std::size_t>(i)]));
+  heap.unlock();
+  const auto left = heap.size();
   EXPECT_EQ(left, 2000u - 667u);
-  EXPECT_EQ(wheel.expire(at(1000)), left);
+  EXPECT_EQ(heap.expire(at(1000)), left);
   ASSERT_EQ(log.size(), left);
   for (std::size_t i = 1; i < log.size(); ++i) ASSERT_LE(log[i - 1], log[i]);
 }
 
 TEST(Timers, OneAtTheEndOfTimeNeverComes) {
-  timers wheel;
+  timers heap;
   std::string log;
   test_timer a("a", log);
-  wheel.lock();
-  wheel.arm(a, time_point::max());
-  wheel.unlock();
-  EXPECT_EQ(wheel.first(), time_point::max());
-  EXPECT_EQ(wheel.expire(at(std::int64_t{1} << 62)), 0u);
-  wheel.lock();
-  EXPECT_TRUE(wheel.disarm(a));
-  wheel.unlock();
+  heap.lock();
+  heap.arm(a, time_point::max());
+  heap.unlock();
+  EXPECT_EQ(heap.first(), time_point::max());
+  EXPECT_EQ(heap.expire(at(std::int64_t{1} << 62)), 0u);
+  heap.lock();
+  EXPECT_TRUE(heap.disarm(a));
+  heap.unlock();
 }
 
 TEST(Timers, AnotherThreadMayExpireThem) {
-  timers wheel;
+  timers heap;
   std::string log;
   test_timer a("a", log);
-  wheel.lock();
-  wheel.arm(a, at(1));
-  wheel.unlock();
-  std::thread([&] { EXPECT_EQ(wheel.expire(at(2)), 1u); }).join();
+  heap.lock();
+  heap.arm(a, at(1));
+  heap.unlock();
+  std::thread([&] { EXPECT_EQ(heap.expire(at(2)), 1u); }).join();
   EXPECT_EQ(log, "a");
 }
 
