@@ -13,14 +13,14 @@ void idle_set::park(unsigned loop) noexcept {
   const bool first = parked_count_.fetch_add(1, seq_cst) == 0;
   // pairs with take(): LOOK-TWICE
   words_[loop / per_word].bits.fetch_or(std::uint64_t{1} << loop % per_word, seq_cst);
-  if (first) tell();
+  if (first) update_wanted();
 }
 
 bool idle_set::unpark(unsigned loop) noexcept {
   const auto mine = std::uint64_t{1} << loop % per_word;
   // pairs with take(): of the loop and a taker, the one that clears the bit lowers the count
   if ((words_[loop / per_word].bits.fetch_and(~mine, seq_cst) & mine) == 0) return true;
-  if (parked_count_.fetch_sub(1, seq_cst) == 1) tell();
+  if (parked_count_.fetch_sub(1, seq_cst) == 1) update_wanted();
   return false;
 }
 
@@ -53,7 +53,7 @@ unsigned idle_set::take(unsigned near) noexcept {
       // pairs with unpark() and park()
       bits = word.fetch_and(~its, seq_cst);
       if ((bits & its) == 0) continue;  // another taker, or the loop itself, was faster
-      if (parked_count_.fetch_sub(1, seq_cst) == 1) tell();
+      if (parked_count_.fetch_sub(1, seq_cst) == 1) update_wanted();
       return w * per_word + bit;
     }
   }
@@ -76,7 +76,7 @@ unsigned idle_set::take_for_search(unsigned near) noexcept {
         !searching_.compare_exchange_strong(none, 1, seq_cst, relaxed))
       return nobody;
     const unsigned loop = take(near);
-    if (loop != nobody) return tell(), loop;
+    if (loop != nobody) return update_wanted(), loop;
     if (!stop_searching() || any() == nobody) return nobody;
   }
 }
@@ -95,7 +95,7 @@ idle_set::woken idle_set::stop_searching_and_pass_on(std::size_t more, unsigned 
     if (!tree || more < 2 || 4 * (others + 1) > asleep || 2 * (others + 1) > awake) return taken;
     const bool anew = searching_.fetch_add(1, seq_cst) == 0;  // the first may have stopped by now
     taken.second = take(near);
-    if (taken.second != nobody || anew) tell();
+    if (taken.second != nobody || anew) update_wanted();
     if (taken.second != nobody) return taken;
   }
   if (!stop_searching()) return taken;

@@ -66,7 +66,7 @@
 //                  a searching loop for itself
 //   parked_count_  raised by a loop that goes to sleep; lowered by the thread that cleared the bit
 //   bits           set by a loop for itself; cleared by that loop or by a waker
-//   wanted_        written in tell() by whoever changed a count from or to zero; read by all
+//   wanted_        written in update_wanted() by whoever changed a count from or to zero; read by all
 //
 // tests/models/look_twice.pml tries every order of these steps at small sizes.
 #pragma once
@@ -97,14 +97,14 @@ class idle_set {
   [[nodiscard]] bool try_search() noexcept {
     const auto awake = loops_ - parked_count_.load(relaxed);  // at least 1: the caller
     if (2 * searching_.load(relaxed) >= awake) return false;  // so at least one loop searches
-    if (searching_.fetch_add(1, seq_cst) == 0) tell();
+    if (searching_.fetch_add(1, seq_cst) == 0) update_wanted();
     return true;
   }
   /// The caller counts as a searcher no more. True: it was the last searcher, and must look once
   /// more before it sleeps.
   bool stop_searching() noexcept {
     const bool last = searching_.fetch_sub(1, seq_cst) == 1;
-    if (last) tell();
+    if (last) update_wanted();
     return last;
   }
   /// The sleepers that the caller has taken and must wake. Each already counts as a searcher.
@@ -150,7 +150,7 @@ class idle_set {
   /// Brings wanted_ up to date. Called by whoever changed searching_ or parked_count_ from or to
   /// zero. Two callers may overtake each other, and the older value could be written last. So each
   /// looks again after its write: the last writer has seen the last change.
-  void tell() noexcept {
+  void update_wanted() noexcept {
     for (;;) {
       const std::uint32_t is = parked_count_.load(seq_cst) != 0 && searching_.load(seq_cst) == 0;
       if (wanted_.load(seq_cst) == is) return;

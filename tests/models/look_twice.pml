@@ -14,7 +14,7 @@
  * At rest, when nobody can take a step: nothing lies anywhere but pinned to a hogged loop, and all counts are what they should be.
  *
  * Planted faults, each of which must be noticed: M_LOOK (who was refused does not look whether anybody searches), M_ANY (a sender that finds no
- * sleeper does not look again), M_BIT (the bit before the count), M_TELL (who has written wanted_ does not look
+ * sleeper does not look again), M_BIT (the bit before the count), M_WANTED (who has written wanted_ does not look
  * again), M_UNCOUNTED (what an uncounted look finds is passed on to nobody), M_STAND (who does its housekeeping between two tasks goes on counting).
  */
 #ifndef N
@@ -50,7 +50,7 @@ byte inj;
 byte hogs, forks = FORKS, spont = SPONT;
 bit hogged[N], sending = 1;
 
-inline tell() {
+inline update_wanted() {
   do
   ::
 #ifdef FINE
@@ -67,14 +67,14 @@ inline tell() {
 #else
      atomic { if :: wanted == t_is -> t_is = 0; break :: else -> wanted = t_is fi }
 #endif
-#ifdef M_TELL
+#ifdef M_WANTED
      ; t_is = 0; break
 #endif
   od
 }
 inline stop_searching() {   /* -> last */
   atomic { assert(searching > 0); searching--; last = (searching == 0) };
-  if :: last -> tell() :: else fi
+  if :: last -> update_wanted() :: else fi
 }
 inline take(res) {
 #ifdef WORDS
@@ -101,7 +101,7 @@ inline take(res) {
   if
   :: res != NOBODY ->
      atomic { assert(count > 0); count--; gone = (count == 0) };
-     if :: gone -> gone = 0; tell() :: else fi
+     if :: gone -> gone = 0; update_wanted() :: else fi
   :: else
   fi
 }
@@ -127,7 +127,7 @@ inline take_for_search(res) {
   :: atomic { if :: count == 0 -> res = NOBODY; break :: else fi };
      atomic { if :: searching != 0 -> res = NOBODY; break :: else searching = 1 fi };
      take(res);
-     if :: res != NOBODY -> tell(); break :: else fi;
+     if :: res != NOBODY -> update_wanted(); break :: else fi;
      stop_searching();
      if :: atomic { !last -> break } :: else fi;
      last = 0;
@@ -167,7 +167,7 @@ inline pass_on() {       /* r1, r2; caller counted */
         take(r2);
         if
         :: r2 != NOBODY ->
-           tell();
+           update_wanted();
            goto_end = 1
         :: else
         fi
@@ -199,7 +199,7 @@ inline try_search() {    /* -> srch */
   :: atomic { 2 * searching >= N - count -> srch = 0 }
   :: atomic { 2 * searching <  N - count -> searching++; srch = 1; last = (searching == 1) };
 #endif
-     if :: last -> last = 0; tell() :: else fi
+     if :: last -> last = 0; update_wanted() :: else fi
   fi
 }
 
@@ -384,7 +384,7 @@ park:
   atomic { count++; first = (count == 1) };
   bits[me] = 1;
 #endif
-  if :: first -> first = 0; tell() :: else fi;
+  if :: first -> first = 0; update_wanted() :: else fi;
 #ifndef M_LOOK
   if :: !searched -> searched = (searching == 0) :: else fi;
 #endif
@@ -407,7 +407,7 @@ park:
   if
   :: !srch ->
      atomic { assert(count > 0); count--; last = (count == 0) };
-     if :: last -> last = 0; tell() :: else fi
+     if :: last -> last = 0; update_wanted() :: else fi
   :: else
   fi;
   goto top
