@@ -46,7 +46,7 @@
 //
 // Who may touch what
 //   top_        the owner and thieves, by compare-exchange
-//   split_      the owner between enter() and leave(); an exposing thief while busy_ is 0
+//   split_      the owner between claim_split() and release_split(); an exposing thief while busy_ is 0
 //   bottom_     the owner writes; thieves read
 //   cells       the owner writes; thieves read the public ones
 //   exposing_   exposing thieves write, of which it lets in one at a time; the owner reads
@@ -202,9 +202,9 @@ class deque {
 
   T pop_public() noexcept;
   bool expose() noexcept;
-  /// Between enter() and leave() no thief writes split_. enter() waits for an exposing thief.
-  void enter() noexcept;
-  void leave(std::int64_t split) noexcept;
+  /// Between claim_split() and release_split() no thief writes split_. claim_split() waits for an exposing thief.
+  void claim_split() noexcept;
+  void release_split(std::int64_t split) noexcept;
 
   // This line is read by all, and written when an item is published or stolen.
   alignas(far_apart) atomic<std::int64_t> top_{0};
@@ -262,7 +262,7 @@ void deque<T>::make_room(std::int64_t n) {
 }
 
 template <class T>
-void deque<T>::enter() noexcept {
+void deque<T>::claim_split() noexcept {
   for (backoff wait;; wait.pause()) {
     busy_.store(1, relaxed);
     // pairs with the heavy fence in expose()
@@ -277,7 +277,7 @@ void deque<T>::enter() noexcept {
 }
 
 template <class T>
-void deque<T>::leave(std::int64_t split) noexcept {
+void deque<T>::release_split(std::int64_t split) noexcept {
   if (lazy_) publish_at_ = split;
   // pairs with expose()
   busy_.store(0, release);
@@ -286,7 +286,7 @@ void deque<T>::leave(std::int64_t split) noexcept {
 template <class T>
 void deque<T>::publish(bool all) noexcept {
   if (never_) return;
-  enter();
+  claim_split();
   auto s = split_.load(relaxed);
   const auto n = bottom_.load(relaxed) - s;
   // A thief may have exposed items meanwhile. Then there may be nothing left to publish, or enough
@@ -297,7 +297,7 @@ void deque<T>::publish(bool all) noexcept {
     s += (n + 1) / 2;
   // pairs with steal()
   split_.store(s, release);
-  leave(s);
+  release_split(s);
 }
 
 // Nothing is private. Half of the public items become private again, so that one locked operation
@@ -305,7 +305,7 @@ void deque<T>::publish(bool all) noexcept {
 template <class T>
 T deque<T>::pop_public() noexcept {
   if (top_.load(relaxed) >= bottom_.load(relaxed)) return T{};
-  enter();
+  claim_split();
   const auto b = bottom_.load(relaxed) - 1;
   const auto old = split_.load(relaxed);
   auto s = old;
@@ -332,18 +332,18 @@ T deque<T>::pop_public() noexcept {
         item = slots_[b & mask_].load(relaxed);
       s = old;
       split_.store(s, relaxed);
-      leave(s);
+      release_split(s);
       return item;
     }
   }
   bottom_.store(b, relaxed);
-  leave(s);
+  release_split(s);
   return item;
 }
 
 template <class T>
 bool deque<T>::expose() noexcept {
-  // pairs with pop_private() and enter(), which read exposing_ after their light fence
+  // pairs with pop_private() and claim_split(), which read exposing_ after their light fence
   if (exposing_.exchange(1, seq_cst) != 0) return false;
   bool any = false;
   if (heavy_fence()) {
@@ -359,7 +359,7 @@ bool deque<T>::expose() noexcept {
   } else {
     unfenced_.store(true, relaxed);
   }
-  // pairs with pop_private() and enter()
+  // pairs with pop_private() and claim_split()
   exposing_.store(0, release);
   return any;
 }
