@@ -100,7 +100,7 @@ class deque {
   }
   HEDDLE_COLD void make_room(std::int64_t n);
   HEDDLE_INLINE void put(std::int64_t i, T item) noexcept {
-    slots_[(bottom_.load(relaxed) + i) & mask_].store(item, relaxed);
+    cells_[(bottom_.load(relaxed) + i) & mask_].store(item, relaxed);
   }
   HEDDLE_INLINE void put_down(std::int64_t n) noexcept {
     // pairs with expose()
@@ -127,7 +127,7 @@ class deque {
     light_fence();
     // pairs with the end of expose()
     if (exposing_.load(acquire) == 0 && b >= split_.load(relaxed)) [[likely]] {
-      item = slots_[b & mask_].load(relaxed);
+      item = cells_[b & mask_].load(relaxed);
       return true;
     }
     // pairs with expose(), as put_down()
@@ -189,12 +189,12 @@ class deque {
  private:
   struct buffer {
     buffer(std::size_t n, buffer* before)
-        : mask(static_cast<std::int64_t>(n) - 1), slots(new atomic<T>[n]), older(before) {}
+        : mask(static_cast<std::int64_t>(n) - 1), cells(new atomic<T>[n]), older(before) {}
     buffer(const buffer&) = delete;
-    ~buffer() { delete[] slots; }
-    atomic<T>& at(std::int64_t i) noexcept { return slots[i & mask]; }
+    ~buffer() { delete[] cells; }
+    atomic<T>& at(std::int64_t i) noexcept { return cells[i & mask]; }
     const std::int64_t mask;
-    atomic<T>* const slots;
+    atomic<T>* const cells;
     buffer* const older;  // retired, not freed: a thief may still read it
   };
   static constexpr std::int64_t at_any_time = INT64_MIN;
@@ -215,8 +215,8 @@ class deque {
 
   // This line is the owner's. Thieves read bottom_ and busy_ only before they go to sleep.
   alignas(far_apart) atomic<std::int64_t> bottom_{0};
-  std::int64_t mask_ = 0;  // mask_ and slots_ are copies from the present buffer_
-  atomic<T>* slots_ = nullptr;
+  std::int64_t mask_ = 0;  // mask_ and cells_ are copies from the present buffer_
+  atomic<T>* cells_ = nullptr;
   std::int64_t top_seen_ = 0;  // an earlier value of top_
   std::int64_t publish_at_ =
       at_no_time;  // top_ at or above it: publish. An earlier split_, or fixed
@@ -231,7 +231,7 @@ template <class T>
 deque<T>::deque(std::size_t capacity) {
   auto* first = new buffer(capacity, nullptr);
   buffer_.store(first, relaxed);
-  slots_ = first->slots;
+  cells_ = first->cells;
   mask_ = first->mask;
 }
 
@@ -257,7 +257,7 @@ void deque<T>::make_room(std::int64_t n) {
   for (auto i = top_seen_; i < b; ++i) bigger->at(i).store(old->at(i).load(relaxed), relaxed);
   // pairs with steal()
   buffer_.store(bigger, release);
-  slots_ = bigger->slots;
+  cells_ = bigger->cells;
   mask_ = bigger->mask;
 }
 
@@ -311,7 +311,7 @@ T deque<T>::pop_public() noexcept {
   auto s = old;
   T item{};
   if (b >= old) {  // pop_private() met an exposing thief, which then exposed nothing
-    item = slots_[b & mask_].load(relaxed);
+    item = cells_[b & mask_].load(relaxed);
   } else {  // old is b + 1: nothing is private
     const auto n = old - top_.load(relaxed);
     s = lazy_ && n > 1 ? old - (n + 1) / 2 : b;
@@ -325,11 +325,11 @@ T deque<T>::pop_public() noexcept {
       t = top_.load(seq_cst);
     }
     if (t < s) {
-      item = slots_[b & mask_].load(relaxed);
+      item = cells_[b & mask_].load(relaxed);
     } else {  // the last item: compete with the thieves for it
       // pairs with steal()
       if (t == s && top_.compare_exchange_strong(t, t + 1, seq_cst, relaxed))
-        item = slots_[b & mask_].load(relaxed);
+        item = cells_[b & mask_].load(relaxed);
       s = old;
       split_.store(s, relaxed);
       release_split(s);

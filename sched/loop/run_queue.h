@@ -140,12 +140,12 @@ class run_queue {
 
  private:
   struct ring {
-    explicit ring(std::size_t n) : mask(n - 1), slots(std::make_unique<atomic<T>[]>(n)) {
+    explicit ring(std::size_t n) : mask(n - 1), cells(std::make_unique<atomic<T>[]>(n)) {
       HEDDLE_ASSERT(n > 0 && (n & mask) == 0, "a ring's capacity is a power of two");
     }
-    atomic<T>& at(std::uint64_t i) noexcept { return slots[i & mask]; }
+    atomic<T>& at(std::uint64_t i) noexcept { return cells[i & mask]; }
     std::size_t mask;
-    std::unique_ptr<atomic<T>[]> slots;
+    std::unique_ptr<atomic<T>[]> cells;
   };
 
   /// Owner only. So many more pushes need no memory.
@@ -196,17 +196,17 @@ class local_queue {
   [[nodiscard]] bool try_push(T item) noexcept {
     if (tail_ - head_ == capacity_ && !grow()) [[unlikely]]
       return false;
-    slots_[tail_++ & (capacity_ - 1)] = item;
+    cells_[tail_++ & (capacity_ - 1)] = item;
     return true;
   }
   /// After this the first few pushes need no memory. Throws std::bad_alloc.
   void reserve() {
     if (capacity_ == 0 && !grow()) throw std::bad_alloc();
   }
-  T pop() noexcept { return head_ == tail_ ? T{} : slots_[head_++ & (capacity_ - 1)]; }
+  T pop() noexcept { return head_ == tail_ ? T{} : cells_[head_++ & (capacity_ - 1)]; }
   /// Takes `item` if it is the only item.
   [[nodiscard]] bool take_if_only(T item) noexcept {
-    if (tail_ - head_ != 1 || slots_[head_ & (capacity_ - 1)] != item) return false;
+    if (tail_ - head_ != 1 || cells_[head_ & (capacity_ - 1)] != item) return false;
     ++head_;
     return true;
   }
@@ -220,12 +220,12 @@ class local_queue {
     const std::uint64_t more = capacity_ == 0 ? 256 : 2 * capacity_;
     std::unique_ptr<T[]> bigger(new (std::nothrow) T[more]());
     if (!bigger) return false;
-    for (auto i = head_; i != tail_; ++i) bigger[i & (more - 1)] = slots_[i & (capacity_ - 1)];
-    slots_ = std::move(bigger);
+    for (auto i = head_; i != tail_; ++i) bigger[i & (more - 1)] = cells_[i & (capacity_ - 1)];
+    cells_ = std::move(bigger);
     capacity_ = more;
     return true;
   }
-  std::unique_ptr<T[]> slots_;
+  std::unique_ptr<T[]> cells_;
   std::uint64_t capacity_ = 0;  // a power of two
   std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;
