@@ -40,7 +40,7 @@ using heddle::detail::worker;
   };                                   \
   template struct reveal<member##_tag, &of::member>
 BENCH_REVEAL(worker, ready_, heddle::detail::run_queue<heddle::detail::task_record*>);
-BENCH_REVEAL(worker, slot_, heddle::detail::atomic<heddle::detail::task_record*>);
+BENCH_REVEAL(worker, next_slot_, heddle::detail::atomic<heddle::detail::task_record*>);
 BENCH_REVEAL(worker, movable_, heddle::detail::shared_queue);
 BENCH_REVEAL(worker, pinned_, heddle::detail::inbox);
 BENCH_REVEAL(worker, beat_, heddle::detail::atomic<std::uint64_t>);
@@ -70,7 +70,7 @@ void name_all() {
     name_lines(reinterpret_cast<const char*>(&strands) + 128, sizeof strands - 128,
                "deque, private part");
     name_member(*w, ready__tag{}, "run queue");
-    name_member(*w, slot__tag{}, "slot");
+    name_member(*w, next_slot__tag{}, "slot");
     name_member(*w, movable__tag{}, "movable");
     name_member(*w, pinned__tag{}, "inbox");
     name_member(*w, beat__tag{}, "heartbeat and counters");

@@ -24,7 +24,7 @@ inline constexpr duration poll_every = std::chrono::microseconds(50);
 
 /// Tasks in a row that a loop takes from its next slot. Two tasks that wake each other would
 /// otherwise keep all others from running.
-inline constexpr unsigned slot_cap = 16;
+inline constexpr unsigned next_slot_cap = 16;
 
 /// Tasks that a loop takes out of its movable inbox at one look. The tasks behind them stay where
 /// thieves find them.

@@ -259,7 +259,7 @@ bool worker::others_have_work() noexcept {
 // This loop counts as a searcher, but it has work of its own. A searcher suppresses wake-ups and
 // takes a place among the searchers. So it must stop counting before it runs a task.
 void worker::stand_down() noexcept {
-  if (slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() &&
+  if (next_slot_.load(relaxed) == nullptr && local_.empty() && ready_.looks_empty() &&
       forks_.strands.looks_empty())
     return;
   searching_ = false;
@@ -351,7 +351,7 @@ bool worker::rescue_if_hogged(unsigned i, time_point t) {
   bump(rescues_);
   quiet_since_ = t;
   // pairs with the owner's store and exchange in schedule() and run_next()
-  if (task_record* stuck = other.slot_.exchange(nullptr, acq_rel)) {
+  if (task_record* stuck = other.next_slot_.exchange(nullptr, acq_rel)) {
     bump(stolen_);
     push_back(*stuck);
   }

@@ -139,15 +139,15 @@ bool worker::run_next() {
   const bool queues_first = queue_turn_ != 0;  // so a storm of forks never starves the queues
   if (queues_first) --queue_turn_;
 
-  if (slot_.load(relaxed) != nullptr) {  // woken by the last step, so its data is warm
+  if (next_slot_.load(relaxed) != nullptr) {  // woken by the last step, so its data is warm
     // pairs with a rescuer's exchange
-    if (task_record* t = slot_.exchange(nullptr, acq_rel)) {
-      if (++slot_streak_ <= slot_cap) return run_task(*t), true;
-      slot_streak_ = 0;
+    if (task_record* t = next_slot_.exchange(nullptr, acq_rel)) {
+      if (++next_slot_streak_ <= next_slot_cap) return run_task(*t), true;
+      next_slot_streak_ = 0;
       push_ready(*t);
     }
   } else {
-    slot_streak_ = 0;
+    next_slot_streak_ = 0;
   }
 
   forks_first_ = !forks_first_;  // strands, the youngest first, take turns with the queues
@@ -230,7 +230,7 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
       (waiting.state().peek() & (word::must | word::interrupted)) != 0)
     return awaited_now::elsewhere;
   const bool taken = single_loop_ ? local_.take_if_only(work(child).bits())
-                                  : slot_.load(relaxed) == nullptr && local_.empty() &&
+                                  : next_slot_.load(relaxed) == nullptr && local_.empty() &&
                                         ready_.take_if_only(&child);
   if (!taken) return awaited_now::elsewhere;
   --steps_left_;
@@ -241,9 +241,9 @@ awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexce
   if (!child.done()) return awaited_now::elsewhere;
   // The task that `child` woke last is in the next slot. `waiting` goes on before that task, so
   // other loops may take it.
-  if (slot_.load(relaxed) != nullptr) {
+  if (next_slot_.load(relaxed) != nullptr) {
     // pairs with a rescuer's exchange
-    if (task_record* woken = slot_.exchange(nullptr, acq_rel)) {
+    if (task_record* woken = next_slot_.exchange(nullptr, acq_rel)) {
       push_ready(*woken);
       look_for_sleepers();
     }
@@ -371,13 +371,13 @@ void worker::schedule(task_record& t) noexcept {
     }
     // `t` was woken by a running task: it runs next. The task that it displaces goes to the queue.
     if (self.current) {
-      if (here->slot_.load(relaxed) == nullptr) {  // only this loop fills its slot
+      if (here->next_slot_.load(relaxed) == nullptr) {  // only this loop fills its slot
         // pairs with a rescuer's exchange
-        here->slot_.store(&t, release);
+        here->next_slot_.store(&t, release);
         return;
       }
       // pairs with a rescuer's exchange
-      task_record* displaced = here->slot_.exchange(&t, acq_rel);
+      task_record* displaced = here->next_slot_.exchange(&t, acq_rel);
       if (!displaced) return;
       here->push_ready(*displaced);
     } else {
@@ -459,7 +459,7 @@ loop_stats worker::stats() const noexcept {
   s.busy_ns = busy_ns_.load(relaxed);
   if (const auto since = woke_at_.load(relaxed))
     s.busy_ns += static_cast<std::uint64_t>(now().time_since_epoch().count() - since);
-  s.queue = ready_.size() + local_size_.load(relaxed) + (slot_.load(relaxed) ? 1 : 0);
+  s.queue = ready_.size() + local_size_.load(relaxed) + (next_slot_.load(relaxed) ? 1 : 0);
   s.forks = forks_.strands.size();
   s.inbox = movable_.size() + (pinned_.looks_empty() ? 0 : 1);
   s.timers = timers_.size();

@@ -45,7 +45,7 @@ namespace heddle::detail {
 // Who may touch what. The "owner" is the thread of this loop.
 //   ready_     the owner pushes and pops; thieves take half        RUN-QUEUE, run_queue.h
 //   forks_     the owner pushes and pops; thieves take the oldest  SPLIT, deque.h
-//   slot_      the owner fills and empties it; a rescuer may empty it
+//   next_slot_      the owner fills and empties it; a rescuer may empty it
 //   movable_   any thread pushes; the owner and thieves take
 //   pinned_    any thread pushes; the owner takes                  INBOX, inbox.h
 //   timers_    any thread, under the lock of the timers            timers.h
@@ -189,7 +189,7 @@ class worker final : public loop {
 
   run_queue<task_record*> ready_;
   fork_state forks_;
-  atomic<task_record*> slot_{nullptr};
+  atomic<task_record*> next_slot_{nullptr};
   shared_queue movable_;
   inbox pinned_;
   atomic<sleep_state> sleep_{sleep_state::awake};
@@ -199,7 +199,7 @@ class worker final : public loop {
   local_queue<std::uintptr_t> local_;
   linked_work short_;             // items that local_ and ready_ had no memory for, until they have
   std::uint64_t steps_left_ = 1;  // before the next look at inboxes, timers and I/O
-  unsigned slot_streak_ = 0;
+  unsigned next_slot_streak_ = 0;
   bool searching_ = false;
   bool sealed_ = false;
   bool inside_await_ = false;  // run_awaited() or run_first_step() is on the stack
