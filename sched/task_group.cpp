@@ -241,7 +241,7 @@ bool is_fatal(const std::exception_ptr& error) noexcept {
 }
 }  // namespace
 
-void group_access::leave(task_group& g, std::exception_ptr of_body) {
+void group_access::exit(task_group& g, std::exception_ptr of_body) {
   auto& word = g.parent_->state();
   const auto floor = g.requests_at_entry_;
   const auto left = g.own_request_ ? word.uncancel(floor) : word::requests(word.load());

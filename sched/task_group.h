@@ -172,7 +172,7 @@ struct group_access {
   /// The parent was cancelled while it waited for the children.
   static void interrupted(task_group& g) noexcept;
   /// All children have ended. Throws the error of the block, if there is one.
-  static void leave(task_group& g, std::exception_ptr of_body);
+  static void exit(task_group& g, std::exception_ptr of_body);
   /// True: no child is left.
   [[nodiscard]] static bool empty(task_group& g) noexcept;
   [[nodiscard]] static bool wait_in(task_group& g, waiter& w, task_record& t) noexcept;
@@ -268,7 +268,7 @@ run_group(Holder holder, F body) {
     if (all_ended) break;
     group_access::interrupted(group);
   }
-  group_access::leave(group, std::move(error));
+  group_access::exit(group, std::move(error));
   if constexpr (yields) {
     if (!yielded) throw_no_value_of_body();
     co_return std::move(*yielded);

@@ -130,7 +130,7 @@ void timeout_scope::bring_about_what_is_due(bool was_armed) noexcept {
     if (s->deadline_ && *s->deadline_ <= *deadline_) s->expire_if_armed();
 }
 
-bool timeout_scope::leave(bool cancelled) noexcept {
+bool timeout_scope::exit(bool cancelled) noexcept {
   if (left_) return false;
   const bool was_armed = disarm();
   left_ = true;

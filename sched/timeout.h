@@ -63,7 +63,7 @@ class timeout_scope : private detail::timer_node, private detail::scope_link {
   /// The end of the block. `cancelled`: a cancelled_error has left the body. True: the scope has
   /// expired and its request was the only one left, so the cancelled_error becomes a timeout_error.
   /// A second call does nothing and returns false.
-  [[nodiscard]] bool leave(bool cancelled) noexcept;
+  [[nodiscard]] bool exit(bool cancelled) noexcept;
   void arm(time_point deadline);
   void arm_ahead(time_point deadline);
   void expire_at_once() noexcept;
@@ -103,7 +103,7 @@ struct scope_access {
         : scope_(time_limit{other.scope_.deadline_, other.scope_.from_entry_}) {}
     timeout_scope& get() noexcept { return scope_; }
     void enter(task_record& t) { scope_.enter(t); }
-    [[nodiscard]] bool leave(bool cancelled) noexcept { return scope_.leave(cancelled); }
+    [[nodiscard]] bool exit(bool cancelled) noexcept { return scope_.exit(cancelled); }
 
    private:
     timeout_scope scope_;
@@ -150,32 +150,32 @@ task<typename body_value<body_result<F>>::type> run_with_deadline(
     if constexpr (!body_value<result>::awaited) {
       if constexpr (std::is_void_v<value>) {
         call_body(body, scope.get());
-        (void)scope.leave(false);
+        (void)scope.exit(false);
         co_return;
       } else {
         value v = call_body(body, scope.get());
-        (void)scope.leave(false);
+        (void)scope.exit(false);
         co_return v;
       }
     } else {
       result inner = call_body(body, scope.get());
       if constexpr (std::is_void_v<value>) {
         co_await in_place<result>(inner);
-        (void)scope.leave(false);
+        (void)scope.exit(false);
         co_return;
       } else {
         value v = co_await in_place<result>(inner);
-        (void)scope.leave(false);
+        (void)scope.exit(false);
         co_return std::forward<value>(v);
       }
     }
   } catch (const cancelled_error&) {
     error = std::current_exception();
-    expired = scope.leave(true);
+    expired = scope.exit(true);
   } catch (...) {
     error = std::current_exception();
     expired = false;
-    (void)scope.leave(false);
+    (void)scope.exit(false);
   }
   if (expired) throw timeout_error();
   std::rethrow_exception(std::move(error));
