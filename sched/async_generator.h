@@ -67,7 +67,7 @@ class generator_base : public listed_generator {
   /// Throws usage_error if a task is in it already.
   [[nodiscard]] bool enter(promise_base& caller, std::coroutine_handle<> at) {
     auto was = generator_phase::suspended;
-    // pairs with leave()
+    // pairs with hand_back()
     if (!phase_.compare_exchange_strong(was, generator_phase::running, acq_rel, acquire))
         [[unlikely]]
       if (!enter_slow(was, caller)) return false;
@@ -85,7 +85,7 @@ class generator_base : public listed_generator {
   /// The same for closers of the library: false also if a task or another closer is in it.
   [[nodiscard]] bool try_claim_to_close() noexcept {
     auto was = generator_phase::suspended;
-    // pairs with leave()
+    // pairs with hand_back()
     return phase_.compare_exchange_strong(was, generator_phase::closing, acq_rel, acquire);
   }
   /// For a closer, after it has resumed the generator. Throws usage_error if the generator yielded;
@@ -109,7 +109,7 @@ class generator_base : public listed_generator {
     generator_base* generator;
     static bool await_ready() noexcept { return false; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-      return generator->leave(true, generator_phase::suspended);
+      return generator->hand_back(true, generator_phase::suspended);
     }
     void await_resume() const {
       if (generator->exits()) throw generator_exit();
@@ -121,7 +121,7 @@ class generator_base : public listed_generator {
     static std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) noexcept {
       generator_base& g = h.promise();
       g.unlist();
-      return g.leave(false, generator_phase::ended);
+      return g.hand_back(false, generator_phase::ended);
     }
     static void await_resume() noexcept {}
   };
@@ -138,7 +138,7 @@ class generator_base : public listed_generator {
     continuation = at;
     record = caller.record;
   }
-  std::coroutine_handle<> leave(bool yields, generator_phase to) noexcept {
+  std::coroutine_handle<> hand_back(bool yields, generator_phase to) noexcept {
     const auto caller = continuation;
     yielded_ = yields;
     if (exits_ && yields) to = generator_phase::closing;  // its closer throws: check_closed()
