@@ -155,14 +155,14 @@ void generator_base::unlist() noexcept {
   const auto id = runtime_.load(acquire);
   if (id == 0) return;
   bool was_listed = false;
-  struct parcel {
+  struct captured {
     generator_base* g;
     bool* was_listed;
   } p{this, &was_listed};
   (void)with_runtime(
       id,
       [](runtime_state& s, void* argument) {
-        auto& p = *static_cast<parcel*>(argument);
+        auto& p = *static_cast<captured*>(argument);
         *p.was_listed = s.generators.remove(*p.g);
       },
       &p);

@@ -41,14 +41,14 @@ loop_name callback_loop(task_record& t) {
 }
 
 bool deliver_callback(loop_name where, callback& c) noexcept {
-  struct parcel {
+  struct captured {
     unsigned index;
     callback* c;
   } p{where.index, &c};
   return with_runtime(
       where.runtime,
       [](runtime_state& s, void* argument) {
-        auto& p = *static_cast<parcel*>(argument);
+        auto& p = *static_cast<captured*>(argument);
         s.workers[p.index]->deliver(work(*p.c));
       },
       &p);
