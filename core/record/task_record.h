@@ -144,11 +144,11 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] bool is_in_round() const noexcept { return (flags_.load(acquire) & in_round) != 0; }
   void put_in_round() noexcept { flags_.fetch_or(in_round, seq_cst); }
   /// True for exactly one caller: the one who counts it down.
-  [[nodiscard]] bool leave_round() noexcept {
+  [[nodiscard]] bool take_out_of_round() noexcept {
     return (flags_.fetch_and(static_cast<std::uint8_t>(~in_round), seq_cst) & in_round) != 0;
   }
   /// Somebody counts on being told of its end: a round, or a foreign thread.
-  [[nodiscard]] bool is_missed() const noexcept {
+  [[nodiscard]] bool end_is_awaited() const noexcept {
     return (flags_.load(acquire) & (in_round | foreign)) != 0;
   }
 

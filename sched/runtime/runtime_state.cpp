@@ -260,7 +260,7 @@ void runtime_state::callback_threw(callback& c, std::exception_ptr error) noexce
 }
 
 void runtime_state::awaited_end(task_record& t) noexcept {
-  if (t.is_in_round() && t.leave_round() &&
+  if (t.is_in_round() && t.take_out_of_round() &&
       ending.round_left.fetch_sub(1, acq_rel) == 1) {  // pairs with cancel_everything()
     std::lock_guard hold(waits.lock());
     waits.look_again();

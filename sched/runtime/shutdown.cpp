@@ -79,7 +79,7 @@ void cancel_round(runtime_state& s, std::span<any_task> tasks) noexcept {
     left.fetch_add(1, relaxed);
     t.record()->put_in_round();
     // It may have ended before it was marked, and then no loop counts it down.
-    if (t.record()->done() && t.record()->leave_round()) left.fetch_sub(1, relaxed);
+    if (t.record()->done() && t.record()->take_out_of_round()) left.fetch_sub(1, relaxed);
   }
   for (auto& t : tasks) (void)cancel_now(*t.record());
 }
@@ -92,7 +92,7 @@ void wait_for_round(runtime_state& s, std::span<any_task> tasks) noexcept {
   // round looks again now and then.
   const auto look_again = [&] {
     for (auto& t : tasks)
-      if (t.record()->done() && t.record()->leave_round()) left.fetch_sub(1, acq_rel);
+      if (t.record()->done() && t.record()->take_out_of_round()) left.fetch_sub(1, acq_rel);
     return over();
   };
   if (s.simulated) {
