@@ -164,7 +164,7 @@ void simulation::enter(void* argument) noexcept {
   world.alive_.erase(std::find(world.alive_.begin(), world.alive_.end(), self.index));
   world.ended_.push_back(self.index);
   if (world.alive_.empty()) {
-    world.leave(*self.stack, self.role, true);
+    world.switch_away(*self.stack, self.role, true);
   } else {
     world.run_another(false);  // never comes back
   }
@@ -191,7 +191,7 @@ void simulation::run(const std::function<void()>& main) {
   if (error_) std::rethrow_exception(error_);
 }
 
-void simulation::leave(fiber& from, thread_role& role, bool for_good) noexcept {
+void simulation::switch_away(fiber& from, thread_role& role, bool for_good) noexcept {
   role = static_cast<thread_role&>(this_thread());
   static_cast<thread_role&>(this_thread()) = outside_role_;
   if (for_good)

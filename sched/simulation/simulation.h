@@ -103,7 +103,7 @@ class simulation final : public world {
   [[nodiscard]] bool can_run(virtual_thread& t) noexcept;
   [[nodiscard]] std::size_t choose(std::size_t but) noexcept;
   void switch_to(std::size_t next) noexcept;
-  void leave(fiber& from, thread_role& role, bool for_good) noexcept;
+  void switch_away(fiber& from, thread_role& role, bool for_good) noexcept;
   void run_another(bool passes) noexcept;
   /// A task of this world: number_of() was called for it.
   [[nodiscard]] bool has_numbered(const task_record& t) const noexcept;
