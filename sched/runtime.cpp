@@ -18,8 +18,8 @@
 namespace heddle {
 namespace detail {
 
-caller::caller(runtime_state& s, const char* what) : state_(&s) { s.standstill.enter(what); }
-caller::~caller() { state_->standstill.leave(); }
+caller::caller(runtime_state& s, const char* what) : state_(&s) { s.standstill.begin_call(what); }
+caller::~caller() { state_->standstill.end_call(); }
 
 void check_foreign(const char* what) {
   if (this_worker())

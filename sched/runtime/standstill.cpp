@@ -51,13 +51,13 @@ void standstill::let_pass_end(const run_wait& w) {
       when_stuck::throws);
 }
 
-void standstill::enter(const char* what) {
+void standstill::begin_call(const char* what) {
   std::lock_guard hold(waits_->lock());
   if (closing_) throw_usage(std::string(what) + " on a closed runtime");
   ++callers_;
 }
 
-void standstill::leave() noexcept {
+void standstill::end_call() noexcept {
   std::lock_guard hold(waits_->lock());
   --callers_;
 }

@@ -87,8 +87,8 @@ class standstill {
 
   // --- close ---
   /// A thread enters run or run_forever: `what`. Throws usage_error once the runtime closes.
-  void enter(const char* what);
-  void leave() noexcept;
+  void begin_call(const char* what);
+  void end_call() noexcept;
   /// From now on no thread enters. Throws usage_error while one is in.
   void close();
   /// Lock of the waits held: nothing stands still any more, and nothing ever will again.
