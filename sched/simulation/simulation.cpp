@@ -312,7 +312,7 @@ bool simulation::give_up(bool stuck) noexcept {
     error_ = stuck ? std::make_exception_ptr(testing::stuck_error(report(true)))
                    : std::make_exception_ptr(testing::livelock_error(report(false)));
   auto& self = *threads_[running_];
-  leave(*self.stack, self.role, false);
+  switch_away(*self.stack, self.role, false);
   std::terminate();  // nobody resumes it
 }
 
