@@ -97,6 +97,7 @@ class generator_base : public listed_generator {
   void let_go() noexcept;
 
   [[nodiscard]] bool has_ended() const noexcept {
+    // pairs with hand_back()
     return phase_.load(acquire) == generator_phase::ended;
   }
   [[nodiscard]] bool exits() const noexcept { return exits_; }

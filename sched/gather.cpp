@@ -45,6 +45,7 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
   const auto how = target.how_ended();
   if (how != outcome::value) {
     std::size_t first = none;
+    // pairs with failed_child(), and with the same of other children
     if (mode_ == mode::first_error &&
         failed_.compare_exchange_strong(first, n.index, acq_rel, acquire)) {
       end(outcome::error, todo);
@@ -52,6 +53,7 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
       target.mark_retrieved();  // no task gets a second error, so it is not to be reported either
     }
   }
+  // pairs with the same of other children, and with seal()
   if (pending_.fetch_sub(1, acq_rel) == 1) end(outcome::value, todo);
   // This may be the last reference to a dropped gather, which holds the results of the other
   // children. Their destructors are the user's. So the reference is dropped after the joiner lock
@@ -64,6 +66,7 @@ void gather_state::child_ended(node& n, eventual& target, work_list& todo) noexc
 // canceller ends the gather when it is done with forwarding: finish().
 void gather_state::end(outcome how, work_list& todo) noexcept {
   auto nothing = outcome::none;
+  // pairs with finish()
   if (!ends_as_.compare_exchange_strong(nothing, how, acq_rel, relaxed))
     return;  // the gather has ended before
   if (word_.claim() == on_wake::schedule) finish(*this, todo);

@@ -57,7 +57,7 @@ namespace detail {
 // Who may touch what
 //   nodes_     the maker until seal(); then each node by the child that ends, under its joiner lock
 //   pending_   any thread, atomically: the children that have not ended, and one until seal()
-//   ends_as_   any thread, by compare-exchange: who sets it ends the gather, once
+//   ends_as_   any thread, by compare-exchange, once: that thread ends the gather
 class gather_state final : public eventual, public frame_cached {
  public:
   enum class mode : bool { first_error, settle_all };
@@ -71,7 +71,10 @@ class gather_state final : public eventual, public frame_cached {
   /// After all were added. If no child is left, the gather ends here.
   void seal();
   /// In mode first_error, after the end: the index of the child that failed first, or `none`.
-  [[nodiscard]] std::size_t failed_child() const noexcept { return failed_.load(acquire); }
+  [[nodiscard]] std::size_t failed_child() const noexcept {
+    // pairs with child_ended()
+    return failed_.load(acquire);
+  }
   static constexpr std::size_t none = ~std::size_t{0};
   [[nodiscard]] eventual& child(std::size_t index) noexcept { return *nodes_[index].child; }
 

@@ -34,6 +34,7 @@ void shield_state::take_out() noexcept {
 void shield_state::abandon() noexcept {
   // Only the references of the node and of the caller are left: no code will ask for the result. If
   // the node is firing just now, take_out() fails and the node drops its own reference.
+  // pairs with the other handles' unref()
   if (refs_.load(acquire) == 2 && !done()) take_out();
   unref();
 }

@@ -8,10 +8,10 @@
 //   if (found) std::cerr << "seed " << found->seed << ": " << found->what << "\n";
 //
 // The real scheduler runs, not a model of it. Its loops are fibers. The seed decides which loop
-// goes on where one could overtake another, from which loop a searcher steals, in what order equal
-// timers of different loops fire, and when a ready task is made to yield. A sleep of an hour
-// returns at once. A program in which nothing can ever happen again fails with a list of what each
-// task waits for.
+// goes on where one could overtake another, and from which loop a searcher steals. It also decides
+// in what order equal timers of different loops fire, and when a ready task is made to yield. A
+// sleep of an hour returns at once. A program in which nothing can ever happen again fails with a
+// list of what each task waits for.
 #pragma once
 
 #include <heddle/core/base/functional.h>

@@ -10,11 +10,11 @@ namespace heddle {
 using detail::timers;
 using detail::work_list;
 
-// Whose cancellation was it? The word counts requests, and does not keep who asked. So a scope
-// keeps the count at its entry. At its end it takes its own request back. If the count is then not
-// above the count at the entry, its request was the only one, and the cancellation was its own. A
-// cancellation that is pending at the entry came from outside and must pass the block. So it is not
-// in the count at the entry.
+// Whose cancellation was it? The word counts requests, and does not keep who asked for them. So a
+// scope keeps the count at its entry. At its end it takes its own request back. If the count is
+// then not above the count at the entry, its request was the only one, and the cancellation was
+// its own. A cancellation that is pending at the entry came from outside and must pass the block.
+// So it is not in the count at the entry.
 //
 // Protocol SCOPE
 //   Danger    Blocks nest, and several blocks of one task may be due before the task runs again.
@@ -140,6 +140,7 @@ bool timeout_scope::exit(bool cancelled) noexcept {
   // The deadline was past from the start, and the block ended without a suspension. Nothing was
   // interrupted, so the block does not count as expired.
   if (at_once_ && (task_->state().load() & detail::word::must))
+    // pairs with expired()
     expired_.store(false, detail::release);
   const auto left = task_->state().uncancel(requests_at_entry_);
   if (left <= requests_at_entry_) return true;

@@ -47,7 +47,10 @@ class timeout_scope : private detail::timer_node, private detail::scope_link {
   /// The deadline, or nullopt if there is none.
   [[nodiscard]] std::optional<time_point> when() const noexcept { return deadline_; }
   /// True: the deadline passed while the block ran (asyncio: expired()).
-  [[nodiscard]] bool expired() const noexcept { return expired_.load(detail::acquire); }
+  [[nodiscard]] bool expired() const noexcept {
+    // pairs with note_expired()
+    return expired_.load(detail::acquire);
+  }
   /// Moves the deadline; nullopt removes it. A deadline in the past cancels the task at its next
   /// suspension. Throws usage_error before the block is entered, after its end, and once it
   /// expired.

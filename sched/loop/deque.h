@@ -46,7 +46,8 @@
 //
 // Who may touch what
 //   top_        the owner and thieves, by compare-exchange
-//   split_      the owner between claim_split() and release_split(); an exposing thief while busy_ is 0
+//   split_      the owner between claim_split() and release_split(); an exposing thief while busy_
+//               is 0
 //   bottom_     the owner writes; thieves read
 //   cells       the owner writes; thieves read the public ones
 //   exposing_   exposing thieves write, of which it lets in one at a time; the owner reads
@@ -157,7 +158,10 @@ class deque {
     /// processors on which the process runs. False: nothing was private, another thief is exposing,
     /// or the owner was busy for too long, or there is no heavy fence.
     bool expose() noexcept { return d_->expose(); }
+    /// For the second look of LOOK-TWICE (idle.h). It counts private items too, if a thief can
+    /// expose them.
     [[nodiscard]] bool looks_empty() const noexcept {
+      // pairs with publish() and put_down(); their release promises no order with a sleeper
       const auto t = d_->top_.load(seq_cst);
       return t >= d_->split_.load(seq_cst) &&
              (t >= d_->bottom_.load(seq_cst) || d_->unfenced_.load(relaxed));
@@ -202,7 +206,8 @@ class deque {
 
   T pop_public() noexcept;
   bool expose() noexcept;
-  /// Between claim_split() and release_split() no thief writes split_. claim_split() waits for an exposing thief.
+  /// Between claim_split() and release_split() no thief writes split_. claim_split() waits for an
+  /// exposing thief.
   void claim_split() noexcept;
   void release_split(std::int64_t split) noexcept;
 

@@ -40,8 +40,8 @@
 //       push would wake another loop for as long as the task runs.
 //   When      If any loop sleeps, a loop out of work counts from its first look on. That look
 //             includes its own inboxes and its reactor. If no loop sleeps there is none to wake. So
-//             the first pass over the other loops is not counted (worker::search_uncounted), and no push
-//             relies on it.
+//             the first pass over the other loops is not counted (worker::search_uncounted), and
+//             no push relies on it.
 //
 // Protocol TREE
 //   Danger    If each woken searcher wakes only the next one, 64 sleeping loops come to work one
@@ -66,7 +66,11 @@
 //                  a searching loop for itself
 //   parked_count_  raised by a loop that goes to sleep; lowered by the thread that cleared the bit
 //   bits           set by a loop for itself; cleared by that loop or by a waker
-//   wanted_        written in update_wanted() by whoever changed a count from or to zero; read by all
+//   wanted_        written in update_wanted(), by the thread that changed a count from or to zero;
+//                  read by all
+//
+// Every operation on these words is seq_cst, and so in the one total order of LOOK-TWICE. All of
+// them pair with each other there. The relaxed loads are hints, which may be stale.
 //
 // tests/models/look_twice.pml tries every order of these steps at small sizes.
 #pragma once
@@ -147,9 +151,9 @@ class idle_set {
   /// `near`, then any in that word, then the next word with a sleeper. So two takers at the same
   /// time seldom want the same sleeper.
   unsigned take(unsigned near) noexcept;
-  /// Brings wanted_ up to date. Called by whoever changed searching_ or parked_count_ from or to
-  /// zero. Two callers may overtake each other, and the older value could be written last. So each
-  /// looks again after its write: the last writer has seen the last change.
+  /// Brings wanted_ up to date. Called by each thread that changed searching_ or parked_count_
+  /// from or to zero. Two callers may overtake each other, and the older value could be written
+  /// last. So each looks again after its write: the last writer has seen the last change.
   void update_wanted() noexcept {
     for (;;) {
       const std::uint32_t is = parked_count_.load(seq_cst) != 0 && searching_.load(seq_cst) == 0;

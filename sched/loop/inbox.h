@@ -44,7 +44,10 @@ class inbox {
     return in_order;
   }
   /// From any thread; a hint. For the sleeper's second look it is exact (LOOK-TWICE).
-  [[nodiscard]] bool looks_empty() const noexcept { return head_.load(seq_cst) == 0; }
+  [[nodiscard]] bool looks_empty() const noexcept {
+    // pairs with push(): LOOK-TWICE
+    return head_.load(seq_cst) == 0;
+  }
 
  private:
   atomic<std::uintptr_t> head_{0};

@@ -189,6 +189,7 @@ bool join_block::is_lost() noexcept {
   }
   for (join_block* k = this; k != j; k = &join_above(*k->parent)) {
     auto expected = join_state::sound;
+    // pairs with child_failed(): of failed and abandoned, the first stays
     (void)k->state.compare_exchange_strong(expected, join_state::abandoned, acq_rel, relaxed);
   }
   return true;
@@ -199,6 +200,7 @@ bool strand_abandoned(promise_base& first) noexcept { return join_block::of(firs
 void join_block::child_failed(promise_base& child) noexcept {
   join_block& j = of(child);
   auto expected = join_state::sound;
+  // pairs with is_lost(), and with the same of other children
   if (!j.state.compare_exchange_strong(expected, join_state::failed, acq_rel, relaxed)) return;
   task_record& around = j.parent->enclosing();
   // No strand below has a record, so none is to be cancelled. A strand that is listed later sees

@@ -6,8 +6,8 @@
 //   Danger    Owner and thieves take from the same end. Two could take the same task, or a thief
 //             could read a cell that the owner overwrites, or a ring that it frees.
 //   Remedy    head_ counts the items taken, tail_ the items put. Both only grow, so no
-//             compare-exchange on head_ succeeds for a stale value (no ABA). Whoever moves head_
-//             has taken the items.
+//             compare-exchange on head_ succeeds for a stale value (no ABA). The thread that moves
+//             head_ has taken the items.
 //   Cost      One compare-exchange for each pop and each steal; none for a push.
 //   Rejected  A fixed size that spills into a shared queue: what is spilled loses its place in the
 //             order of the loop, and starves.
@@ -97,6 +97,7 @@ class run_queue {
                           std::size_t most = policy::most_stolen) noexcept {
     constexpr std::size_t at_once = policy::most_stolen;
     T copied[at_once];
+    // pairs with the moves of head_ by the owner and other thieves
     auto h = head_.load(acquire);
     // pairs with push()
     const auto t = tail_.load(acquire);
@@ -115,7 +116,8 @@ class run_queue {
     for (std::size_t i = 1; i < n; ++i) (void)into.try_push(copied[i]);  // there is room
     return steal_result::got;
   }
-  /// From any thread; exact only for the owner.
+  /// From any thread; exact only for the owner, as size() is. Each pairs with try_push() and with
+  /// the moves of head_.
   [[nodiscard]] bool looks_empty() const noexcept {
     return tail_.load(acquire) <= head_.load(acquire);
   }
@@ -125,9 +127,11 @@ class run_queue {
     return t > h ? static_cast<std::size_t>(t - h) : 0;
   }
   static constexpr std::uint64_t no_sole_entry = ~std::uint64_t{0};
-  /// From any thread. The number of the item that is the only one in the queue; no_sole_entry if there
-  /// is no item or more than one. Items are numbered as they are put, so two items never share one.
+  /// From any thread. The number of the item that is the only one in the queue; no_sole_entry if
+  /// there is no item or more than one. Items are numbered as they are put, so two items never
+  /// share one.
   [[nodiscard]] std::uint64_t sole_entry() const noexcept {
+    // pairs with try_push() and with the moves of head_
     const auto h = head_.load(acquire);
     return tail_.load(acquire) - h == 1 ? h : no_sole_entry;
   }
@@ -135,6 +139,7 @@ class run_queue {
   [[nodiscard]] bool robbed() const noexcept { return head_.load(relaxed) != head_seen_; }
   /// From any thread. For the second look of LOOK-TWICE: in the total order of seq_cst operations.
   [[nodiscard]] bool looks_empty_again() const noexcept {
+    // pairs with try_push(), whose release promises no order with a sleeper: see LOOK-TWICE, Cost
     return tail_.load(seq_cst) <= head_.load(seq_cst);
   }
 

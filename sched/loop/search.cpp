@@ -97,6 +97,11 @@ bool worker::search_uncounted() {
 // `searched`: this loop has searched, so its second look covers what could be stolen too. A loop
 // that was refused as a searcher leaves that to the searchers: the last of them looks again before
 // it sleeps.
+//
+// But a refused loop cannot always rely on the searchers. The count that refused it may have been
+// raised by a sender, which found no sleeper and lowers the count without a look (take_for_search).
+// If the count still stands at the second look, that sender will see this loop asleep. If it does
+// not, this loop looks at the other loops itself.
 void worker::park(bool searched) {
   auto& s = *state_;
   const bool single_loop = s.workers.size() == 1;
@@ -105,16 +110,14 @@ void worker::park(bool searched) {
   // The announcement of LOOK-TWICE: pairs with wake().
   sleep_.store(sleep_state::parked, seq_cst);
   if (!single_loop) s.idle.park(index());
-  // The second look. A refused loop cannot always rely on the searchers. The count that refused it
-  // may have been raised by a sender, which found no sleeper and lowers the count without a look
-  // (take_for_search). If the count still stands now, that sender will see this loop asleep. If it
-  // does not, this loop looks at the other loops itself.
+  // The second look: see above.
   if (!anything_for_us(searched || (!single_loop && !s.idle.anybody_searches()))) {
     auto t = now();
     duration limit = duration::max();
     bool watches = false;
     if (!single_loop) {
       const bool quiet = s.idle.all_parked() && t - quiet_since_ > watch_lingers;
+      // pairs with the same of other loops: at most most_watchers get in
       if (!quiet && s.watchers.fetch_add(1, seq_cst) < most_watchers)
         watches = true;
       else if (!quiet)
@@ -134,6 +137,7 @@ void worker::park(bool searched) {
     const auto parked_at = std::exchange(t, now());
     woke_at_.store(t.time_since_epoch().count(), relaxed);
     if (watches) s.watchers.fetch_sub(1, seq_cst);
+    // pairs with wake()
     const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
     if (was_woken) bump(woken_);
     // The sleep was so short that a spin would have caught what another thread sent. So this loop
@@ -153,6 +157,7 @@ void worker::park(bool searched) {
     timers_.expire(t);
     return;
   }
+  // pairs with wake(): what was notified just now is found by the next step
   sleep_.store(sleep_state::awake, seq_cst);
   if (!single_loop) searching_ = s.idle.unpark(index());
 }
@@ -207,6 +212,7 @@ bool worker::steal_what_is_private(promise_base*& strand) noexcept {
 
 bool worker::anything_for_us(bool elsewhere) noexcept {
   auto& s = *state_;
+  // pairs with the end of the runtime: LOOK-TWICE
   if (s.loops_end.load(seq_cst)) return true;
   if (!pinned_.looks_empty() || !movable_.empty() || !s.injection.empty() ||
       timers_.first() <= now())
@@ -214,9 +220,9 @@ bool worker::anything_for_us(bool elsewhere) noexcept {
   return elsewhere && others_have_work();
 }
 
-// Shall this thief leave the victim's run queue alone for now?
+// True: this thief shall not steal from the victim's run queue yet.
 //   Danger    A task that is the only one in its run queue is mostly awaited by its creator in the
-//             next moment, and then runs within that await. If a thief takes it first, the creator
+//             next moment. It then runs within that await. If a thief takes it first, the creator
 //             has to suspend and to be woken.
 //   Remedy    At the first sight of such a task the thief leaves it. It takes the task if the same
 //             one is still there at the next look, a microsecond later.
@@ -308,6 +314,7 @@ void worker::wake_to_watch() noexcept {
 }
 
 void worker::stands_still(bool yes) noexcept {
+  // pairs with wake() and rescue_if_hogged()
   sleep_.store(yes ? sleep_state::parked : sleep_state::awake, seq_cst);
 }
 

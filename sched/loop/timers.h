@@ -72,6 +72,7 @@ class timers {
   /// The first deadline; time_point::max() if there is none. Exact for the owner, a hint for other
   /// threads.
   [[nodiscard]] time_point first() const noexcept {
+    // pairs with publish(), and in LOOK-TWICE with announce()
     return time_point(duration(first_.load(seq_cst)));
   }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(relaxed); }

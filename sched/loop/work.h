@@ -54,7 +54,7 @@ class work {
 //
 // Who may touch what
 //   refs_ state_       any thread, atomically
-//   next               whoever holds the queue entry
+//   next               the thread that holds the queue entry
 //   context, captures  the maker until it is queued, then the winner of the step from `queued`
 class callback : public frame_cached {
  public:
@@ -74,7 +74,10 @@ class callback : public frame_cached {
   /// The callback was taken out of where it waited and will not run, since its runtime has ended.
   /// Takes over that reference. No lock may be held: it destroys the captures.
   void drop() noexcept;
-  [[nodiscard]] bool cancelled() const noexcept { return state_.load(acquire) == state::cancelled; }
+  [[nodiscard]] bool cancelled() const noexcept {
+    // pairs with cancel()
+    return state_.load(acquire) == state::cancelled;
+  }
   /// Calls the callable, unless the callback was cancelled. Throws what the callable throws.
   void run();
   /// The type of the callable, for reports.

@@ -102,8 +102,7 @@ void worker::main() {
   self.runtime = 0;
 }
 
-// `overtaken` marks the points at which other loops may do anything. In a simulation it is where
-// other loops get to run.
+// `overtaken` is called where other loops may do anything; in a simulation they run there.
 template <class Overtaken>
 void worker::take_turns(Overtaken overtaken) {
   for (;;) {
@@ -212,8 +211,8 @@ void worker::run_task(task_record& t) {
 }
 
 // The awaited child runs within the await.
-//   Danger  A task that creates a child and awaits it pays for a suspension, a link among the
-//           joiners, a claim and a way through the queue, although nothing else is ready.
+//   Danger  A task creates a child and awaits it, and nothing else is ready. It would pay for a
+//           suspension, a link among the joiners, a claim and a way through the queue.
 //   Remedy  If `child` is all that is ready on this loop, it would run next anyway. So its step
 //           runs now, on the stack of the awaiting task. If it ends in that step, no task waited.
 //   Order   As through the loop. With one loop, or if `waiting` is pinned, what was queued during
@@ -400,6 +399,7 @@ void worker::send_pinned(task_record& t) noexcept {
 
 void worker::send_movable(task_record& t) noexcept {
   movable_.push(t);
+  // pairs with park(): LOOK-TWICE
   if (sleep_.load(seq_cst) == sleep_state::parked)
     wake();
   else

@@ -24,6 +24,7 @@ class listed_generator : public promise_base {
  public:
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
+    // pairs with the same of the other holders
     if (refs_.fetch_sub(1, acq_rel) == 1) destroy();
   }
 
