@@ -44,9 +44,9 @@ using namespace std::chrono_literals;
 class Examples : public support::at_loops {};
 
 /// Stands for a request to somebody else.
-h::task<std::string> fetch(std::string what) {
+h::task<std::string> fetch(const char* what) {
   co_await h::sleep(100us);
-  co_return "<" + what + ">";
+  co_return std::string("<") + what + ">";
 }
 
 h::task<> sleep_long() { co_await h::sleep(1h); }
