@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The seconds of the table in sched/README.md. usage: heddle_costs [LOOPS] [LARGEST_N] [ROW]
+// The seconds of the table in bench/COSTS.md. usage: heddle_costs [LOOPS] [LARGEST_N] [ROW]
 #include <heddle/sched/runtime.h>
 #include <support/costs.h>
 
