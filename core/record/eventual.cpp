@@ -78,9 +78,6 @@ bool work_list::owes(eventual& target, on_cancel owed) noexcept {
       if (target.kind_ == kind::gathering) target.ref();
       append(target);
       break;
-    case on_cancel::owe_kernel:
-      cancel_in_kernel(target.runtime(), static_cast<task_record&>(target).kernel_wait());
-      break;
   }
   return true;
 }

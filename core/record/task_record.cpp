@@ -56,7 +56,6 @@ struct record_slab {
 
 namespace {
 constinit record_slab slab;
-atomic<kernel_canceller> ask_kernel{nullptr};
 atomic<unretrieved_reporter> reporter{nullptr};
 }  // namespace
 
@@ -80,7 +79,7 @@ task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uin
                                std::source_location made) {
   auto* r = record_slab::allocate();
   r->resume_ = 0;
-  r->wait_.store(0, relaxed);
+  r->wait_.store(nullptr, relaxed);
   r->home_.store(nullptr, relaxed);
   const auto place = std::bit_cast<std::uintptr_t>(made);
   r->extra_.store(place ? place | place_tag : 0, relaxed);
@@ -288,13 +287,6 @@ void throw_cancelled(task_record& t) {
     message = e->get(&task_extra::message);
   } catch (const std::bad_alloc&) {}  // to be cancelled is more than to know why
   throw cancelled_error(std::move(message));
-}
-
-void set_kernel_canceller(kernel_canceller f) noexcept {
-  ask_kernel.store(f, release);
-}  // pairs with cancel_in_kernel
-void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept {
-  if (auto* f = ask_kernel.load(acquire)) f(runtime, op);
 }
 
 void set_unretrieved_reporter(unretrieved_reporter f) noexcept {

@@ -53,13 +53,6 @@ class wait_base {
   ~wait_base() = default;
 };
 
-/// Names a kernel operation without a pointer: `slot` and `generation` of a table whose memory
-/// keeps its type.
-struct kernel_op {
-  std::uint32_t slot = 0;
-  std::uint32_t generation = 0;
-};
-
 /// All strands of a task that took a record of their own, those below a strand directly behind it
 /// (protocol STRAND, task_record.cpp).
 struct strand_list {
@@ -120,19 +113,8 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] bool needs_a_look() const noexcept {
     return (resume_ & (unstarted_tag | looks_tag)) != 0;
   }
-  void waits_in(wait_base* w) noexcept {
-    wait_.store(reinterpret_cast<std::uintptr_t>(w), relaxed);
-  }
-  [[nodiscard]] wait_base* wait() const noexcept {
-    return reinterpret_cast<wait_base*>(wait_.load(relaxed));
-  }
-  void waits_for_kernel(kernel_op op) noexcept {
-    wait_.store((static_cast<std::uintptr_t>(op.generation) << 32) | op.slot, relaxed);
-  }
-  [[nodiscard]] kernel_op kernel_wait() const noexcept {
-    const auto bits = static_cast<std::uint64_t>(wait_.load(relaxed));
-    return {static_cast<std::uint32_t>(bits), static_cast<std::uint32_t>(bits >> 32)};
-  }
+  void waits_in(wait_base* w) noexcept { wait_.store(w, relaxed); }
+  [[nodiscard]] wait_base* wait() const noexcept { return wait_.load(relaxed); }
   [[nodiscard]] executor* home() const noexcept { return home_.load(relaxed); }
   void at_home(executor* e) noexcept { home_.store(e, relaxed); }
   [[nodiscard]] bool is_pinned() const noexcept { return (flags_.load(relaxed) & pinned) != 0; }
@@ -245,7 +227,7 @@ class alignas(32) task_record final : public eventual {
   }
 
   std::uintptr_t resume_ = 0;
-  atomic<std::uintptr_t> wait_{0};
+  atomic<wait_base*> wait_{nullptr};
   atomic<executor*> home_{nullptr};
   // --- 64 bytes: what follows is cold ---
   // The extra block; until there is one, tagged, where the task was created: a pointer to what the
@@ -321,11 +303,6 @@ inline outcome end_task(task_record& t, outcome how,
 /// Throws the cancellation that was just taken from `t`, with its message.
 [[noreturn]] HEDDLE_COLD void throw_cancelled(task_record& t);
 
-/// Called through a door that io opens: asks the kernel to give up an operation of a runtime that
-/// may be gone by now.
-using kernel_canceller = void (*)(std::uint16_t runtime, kernel_op op) noexcept;
-void set_kernel_canceller(kernel_canceller f) noexcept;
-void cancel_in_kernel(std::uint16_t runtime, kernel_op op) noexcept;
 /// What becomes of an error that nobody retrieved, found when the last reference is dropped. The
 /// reporter may take references.
 using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,

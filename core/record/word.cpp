@@ -27,10 +27,6 @@ bool task_word::cancel_unless(std::uint64_t flags, on_cancel& owed) noexcept {
         owed = on_cancel::owe_fwd;
         break;
       case task_state::frozen: next |= word::again; break;
-      case task_state::kernel:
-        owed = (w & word::must) ? on_cancel::pending : on_cancel::owe_kernel;
-        next |= word::must;
-        break;
     }
     if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
       return true;  // pairs with begin(): the node is visible

@@ -4,7 +4,7 @@
 // once, and the named transitions between its states. Protocol WAIT (wait.h) is built from these
 // and nothing else.
 //
-//   bits 0-2   state      active, leaf, forwarding, frozen, kernel, done
+//   bits 0-2   state      active, leaf, forwarding, frozen, done
 //   bit 3 must a cancellation not yet delivered; withdrawn when uncancel() brings requests to 0
 //   bit  4     interrupted  a cancellation claimed a live wait: always delivered, never withdrawn
 //   bit  5     notified   what a frozen waiter waits for has ended meanwhile
@@ -29,16 +29,15 @@
 
 namespace heddle::detail {
 
-enum class task_state : std::uint8_t { active, leaf, forwarding, frozen, kernel, done };
+enum class task_state : std::uint8_t { active, leaf, forwarding, frozen, done };
 enum class outcome : std::uint8_t { none, value, error, cancelled };
 
 /// What a canceller owes after its compare-exchange.
 enum class [[nodiscard]] on_cancel {
-  no,          // already done
-  pending,     // noted; nothing owed
-  owe_leaf,    // the wait is ours: unlink, then schedule
-  owe_fwd,     // frozen by us: forward to the targets, then thaw
-  owe_kernel,  // ask the kernel, by slot and generation
+  no,        // already done
+  pending,   // noted; nothing owed
+  owe_leaf,  // the wait is ours: unlink, then schedule
+  owe_fwd,   // frozen by us: forward to the targets, then thaw
 };
 /// What a notifier owes after claiming a waiter.
 enum class [[nodiscard]] on_wake {
@@ -136,8 +135,6 @@ class task_word {
 
   /// active -> leaf. False: a cancellation is due, it was taken (must cleared) and is to be thrown.
   [[nodiscard]] bool begin_leaf() noexcept { return begin(task_state::leaf); }
-  /// active -> kernel; likewise.
-  [[nodiscard]] bool begin_kernel() noexcept { return begin(task_state::kernel); }
   /// active -> forwarding, or -> frozen with must cleared: then false, and the caller settles
   /// itself once it is linked.
   [[nodiscard]] bool begin_forwarding() noexcept;
@@ -149,9 +146,9 @@ class task_word {
   /// must, set by nobody else: what a forwarding found nobody to take.
   void set_must() noexcept { bits_.fetch_or(word::must, acq_rel); }
 
-  // --- waking (who holds the primitive's lock, or the kernel's completion) ---
+  // --- waking (who holds the primitive's lock) ---
 
-  /// leaf|forwarding|kernel -> active, or frozen: notified.
+  /// leaf|forwarding -> active, or frozen: notified.
   on_wake claim() noexcept;
 
   // --- forwarding (who got owe_fwd) ---
@@ -227,7 +224,6 @@ inline on_wake task_word::claim() noexcept {
     switch (word::state(w)) {
       case task_state::leaf:
       case task_state::forwarding:
-      case task_state::kernel:
         next = word::with_state(w, task_state::active);
         owed = on_wake::schedule;
         break;
