@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/checked.h>
 
-#include <heddle/core/errors.h>
+#include <heddle/core/record/task_record.h>
 
 #include <charconv>
 #include <string>

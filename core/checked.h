@@ -13,6 +13,7 @@
 
 #include <heddle/core/base/assert.h>
 #include <heddle/core/base/config.h>
+#include <heddle/core/base/time_types.h>
 
 #include <compare>
 #include <cstdint>
@@ -20,12 +21,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-
-#if __has_include(<bits/chrono.h>)
-#include <bits/chrono.h>  // libstdc++: durations without the formatting, which drags in iostreams
-#else
-#include <chrono>
-#endif
 
 namespace heddle {
 namespace detail {

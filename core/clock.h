@@ -3,6 +3,7 @@
 #pragma once
 
 #include <heddle/core/base/atomic.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 
 #include <cstdint>
@@ -16,16 +17,13 @@ using std::chrono::nanoseconds;
 struct clock {
   using rep = std::int64_t;
   using period = std::nano;
-  using duration = std::chrono::duration<rep, period>;
-  using time_point = std::chrono::time_point<clock, duration>;
+  using duration = heddle::duration;
+  using time_point = heddle::time_point;
   static constexpr bool is_steady = true;
 
   /// Thread-safe; never throws.
   static time_point now() noexcept;
 };
-
-using duration = clock::duration;
-using time_point = clock::time_point;
 
 /// Adds without overflow: a deadline too far to be told stays at the end of time and never comes.
 constexpr time_point saturating_add(time_point from, duration by) noexcept {

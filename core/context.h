@@ -6,6 +6,7 @@
 #include <heddle/core/base/functional.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/record/context_slot.h>
+#include <heddle/core/record/task_record.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -28,7 +29,6 @@ class context_value_of final : public context_value {
   const T value;
 };
 
-std::uint64_t next_context_number() noexcept;
 [[noreturn]] void throw_not_set(const std::string& name);
 void check_token(bool used, std::uint64_t variable, std::uint64_t of, std::uint64_t made_in);
 /// The current context, and its identity.

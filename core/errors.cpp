@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/errors.h>
 
-#include <heddle/core/base/thread_state.h>
-#include <heddle/core/record/task_record.h>
-
 #include <cxxabi.h>
 
 #include <cstdlib>
@@ -70,17 +67,6 @@ std::string created_at(std::source_location made) {
 std::string describe_task(const std::string& name, std::source_location made) {
   return "task '" + name + "'" + created_at(made);
 }
-
-std::string describe_task(task_record& t) { return describe_task(t.name(), t.root().made()); }
-
-std::string in_this_task() {
-  auto* t = this_thread().current;
-  return t ? " (in " + describe_task(*t) + ")" : std::string();
-}
-
-void throw_usage(const char* what) { throw usage_error(what + in_this_task()); }
-void throw_usage(const std::string& what) { throw usage_error(what + in_this_task()); }
-void throw_bad_value(const std::string& what) { throw bad_value(what + in_this_task()); }
 
 }  // namespace detail
 

@@ -7,8 +7,6 @@
 // must not swallow the order to stop.
 #pragma once
 
-#include <heddle/core/base/config.h>
-
 #include <cstddef>
 #include <exception>
 #include <source_location>
@@ -171,27 +169,10 @@ std::string describe(const std::exception_ptr& error);
 
 namespace detail {
 
-class task_record;
-
-// How the errors of the library name a task: one way everywhere. The file is as the compiler was
-// given it, so that a terminal or an editor finds it.
-
 /// ", created at FILE:LINE", or nothing if the place is not known.
 std::string created_at(std::source_location made);
 /// "task 'NAME', created at FILE:LINE".
 std::string describe_task(const std::string& name, std::source_location made);
-std::string describe_task(task_record& t);
-/// " (in task 'NAME', created at FILE:LINE)" of the task whose code runs here; empty outside of
-/// tasks.
-std::string in_this_task();
-
-/// Throws usage_error, naming the task that made the mistake. Out of line: what throws stays small,
-/// and includers need no std::string.
-[[noreturn]] HEDDLE_COLD void throw_usage(const char* what);
-[[noreturn]] HEDDLE_COLD void throw_usage(const std::string& what);
-/// The same for bad_value.
-[[noreturn]] HEDDLE_COLD void throw_bad_value(const std::string& what);
-
 }  // namespace detail
 
 }  // namespace heddle

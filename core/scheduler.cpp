@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/scheduler.h>
 
-#include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
 
 #include <cstdio>
@@ -40,12 +39,6 @@ void run_here(owned<callback_base> c) noexcept {
     std::fprintf(stderr, "heddle: a callback that no loop runs threw %s\n",
                  describe(std::current_exception()).c_str());
   }
-}
-
-runtime_number current_runtime_id() noexcept {
-  const auto& own = this_thread();
-  if (own.runtime != 0) return own.runtime;
-  return own.current ? own.current->runtime() : runtime_number{0};
 }
 
 }  // namespace heddle::detail

@@ -5,13 +5,29 @@
 #pragma once
 
 #include <heddle/core/base/owned.h>
+#include <heddle/core/base/runtime_number.h>
 #include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/context_slot.h>
-#include <heddle/core/record/task_record.h>
 
-#include <cstdint>
+#include <source_location>
 
 namespace heddle::detail {
+
+class task_record;
+struct promise_base;
+
+/// Whoever can run tasks: a loop.
+class executor {
+ public:
+  /// Makes `t`, which is active and the caller's to schedule, run again. From any thread; takes no
+  /// lock that a caller may hold.
+  virtual void schedule(task_record& t) noexcept = 0;
+  /// A task ended: the runtime's reference is dropped by the caller afterwards.
+  virtual void ended(task_record& t) noexcept = 0;
+
+ protected:
+  ~executor() = default;
+};
 
 /// What a scheduler needs to post a callback, made while there is still somebody to tell that
 /// memory is short.
@@ -67,9 +83,6 @@ void drop_at_home(task_record& t) noexcept;
 void tell_never_awaited(std::source_location made) noexcept;
 
 /// A join around the strand that begins with `first` has failed. Defined by sched.
-bool strand_abandoned(struct promise_base& first) noexcept;
-
-/// The runtime whose code the calling thread runs now; 0 on a foreign thread.
-HEDDLE_NOINLINE runtime_number current_runtime_id() noexcept;
+bool strand_abandoned(promise_base& first) noexcept;
 
 }  // namespace heddle::detail

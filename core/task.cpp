@@ -2,6 +2,7 @@
 #include <heddle/core/task.h>
 
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/record/strand_records.h>
 #include <heddle/core/scheduler.h>
 
 namespace heddle::detail {
@@ -9,7 +10,7 @@ namespace heddle::detail {
 void promise_base::promote() {
   promise_base* root = this;  // the strand's own first frame: the one with an end
   while (!root->end) root = &of(root->continuation);
-  auto* own = task_record::make_strand(*root);
+  auto* own = strand_records::make(*root, root->enclosing(), root->end);
   own->at_home(this_thread().loop);
   const auto bits = reinterpret_cast<std::uintptr_t>(own);
   for (promise_base* p = this; p != root; p = &of(p->continuation)) p->record = bits;

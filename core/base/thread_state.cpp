@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/base/thread_state.h>
 
-#include <heddle/core/record/budget.h>
-
 #include <pthread.h>
 
-#include <new>
-
 namespace heddle::detail {
-
-magazine_depot<record_links>& process_records() noexcept;
-
 namespace {
 
-constinit frame_depot frames_of_the_process{frame_depot::immortal};
-
-constexpr std::uint32_t record_batch = 64;
+constinit frame_depot frames_of_the_process{&flush_caches_at_thread_exit};
+constinit magazine_depot<record_links> records_of_the_process;
 
 // Problem   A thread-local with a destructor is not enough: what other destructors free after its
 //           own is lost, and to register it
@@ -26,7 +18,7 @@ constexpr std::uint32_t record_batch = 64;
 void flush_caches(void*) {
   auto& own = this_thread();
   own.frames.flush();
-  own.records.flush(process_records(), record_batch);
+  own.records.flush(records_of_the_process, record_links::batch);
 }
 
 /// 0: the process has no more keys, and a later thread will ask again.
@@ -52,44 +44,17 @@ constinit thread_local thread_state self_of_thread{frames_of_the_process};
 
 thread_state& this_thread() noexcept { return self_of_thread; }
 
-// Here, beside the thread-local, so that each is one call deep and no deeper.
-bool budget_spent() noexcept {
-  return ++self_of_thread.ready_awaits % 64 == 0 && step_took_long(self_of_thread, false);
-}
-bool fetching_budget_spent() noexcept {
-  return ++self_of_thread.ready_awaits % 64 == 0 && step_took_long(self_of_thread, true);
-}
-
-void* frame_allocate_from(std::size_t index) {
-  if constexpr (HEDDLE_ASAN) return heap_allocate((index + 1) * frame_depot::grain);
-  return self_of_thread.frames.allocate_from(index);
-}
-
-void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept {
-  if constexpr (HEDDLE_ASAN) return heap_free(block, (index + 1) * frame_depot::grain);
-  self_of_thread.frames.free_to(index, block, batch);
-}
-
-void* frame_allocate_any(std::size_t bytes) {
-  if (HEDDLE_ASAN || bytes > frame_depot::largest) return heap_allocate(bytes);
-  return self_of_thread.frames.allocate(bytes);
-}
-
-void frame_free_any(void* block, std::size_t bytes) noexcept {
-  if (HEDDLE_ASAN || bytes > frame_depot::largest) return heap_free(block, bytes);
-  self_of_thread.frames.free(block, bytes);
-}
-
 frame_depot& process_frames() noexcept { return frames_of_the_process; }
+magazine_depot<record_links>& process_records() noexcept { return records_of_the_process; }
 
 void hold_caches() noexcept {
-  process_records().hold();
+  records_of_the_process.hold();
   frames_of_the_process.hold();
 }
 
 void let_go_caches() noexcept {
   frames_of_the_process.let_go();
-  process_records().let_go();
+  records_of_the_process.let_go();
 }
 
 bool flush_caches_at_thread_exit() noexcept {

@@ -3,11 +3,18 @@
 // What a thread keeps for itself.
 #pragma once
 
-#include <heddle/core/memory/frame_cache.h>
-#include <heddle/core/record/context_slot.h>
-#include <heddle/core/record/task_record.h>
+#include <heddle/core/base/runtime_number.h>
+#include <heddle/core/memory/frame_depot.h>
+#include <heddle/core/memory/magazine.h>
+#include <heddle/core/record/eventual.h>
+
+#include <cstdint>
 
 namespace heddle::detail {
+
+class context_slot;
+class executor;
+class task_record;
 
 /// What the thread does just now: all that changes hands when one OS thread plays several virtual
 /// ones (world.h).
@@ -46,14 +53,16 @@ HEDDLE_NOINLINE thread_state& this_thread() noexcept;
 
 /// The same without a call, for functions of the library's own sources that stand in no coroutine
 /// and are not inlined into one.
-extern constinit thread_local thread_state self_of_thread;
+extern constinit thread_local thread_state self_of_thread [[gnu::visibility("hidden")]];
 
 /// Arranges that the caches of the calling thread are given back when it ends: after the
 /// destructors of all its thread-locals, and once more for what is freed later. Called from slow
 /// paths. False: there is no memory for that; the caller must keep nothing in the caches.
 [[nodiscard]] bool flush_caches_at_thread_exit() noexcept;
 
+/// What threads give back, and take from each other: blocks for frames, and records.
 frame_depot& process_frames() noexcept;
+magazine_depot<record_links>& process_records() noexcept;
 
 /// Before a fork, and after it on both sides: what all threads share to make frames and records is
 /// locked by nobody else meanwhile, so that a child, in which a thread that held it would never let

@@ -7,47 +7,6 @@
 
 namespace heddle::detail {
 
-frame_depot::~frame_depot() {
-  if (immortal_) return;
-  while (chunks_) {
-    chunk* c = std::exchange(chunks_, chunks_->next);
-    ::operator delete(c, std::align_val_t(c->alignment));
-  }
-}
-
-raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
-  const std::size_t size = (index + 1) * grain;
-  static_assert(sizeof(raw_links::block) <= grain && sizeof(chunk) <= grain);
-  // The first block stands one alignment behind the chunk's head, so that all of them stand
-  // aligned.
-  const std::size_t alignment = alignment_of(size);
-  auto* raw = static_cast<std::byte*>(
-      ::operator new(alignment + size * batch, std::align_val_t(alignment)));
-  auto* head = ::new (static_cast<void*>(raw)) chunk{nullptr, alignment};
-  chunks_lock_.lock_for_all_worlds();
-  head->next = chunks_;
-  chunks_ = head;
-  chunks_lock_.unlock();
-  reserved_.fetch_add(alignment + size * batch, relaxed);
-  raw_links::block* list = nullptr;
-  for (std::uint32_t i = batch; i-- > 0;) {
-    auto* b = reinterpret_cast<raw_links::block*>(raw + alignment + size * i);
-    b->next = list;
-    list = b;
-  }
-  return list;
-}
-
-void frame_depot::hold() noexcept {
-  for (auto& d : depots_) d.hold();
-  chunks_lock_.lock();
-}
-
-void frame_depot::let_go() noexcept {
-  chunks_lock_.unlock();
-  for (auto& d : depots_) d.let_go();
-}
-
 void* heap_allocate(std::size_t bytes) {
   return ::operator new(bytes, std::align_val_t(frame_depot::alignment_of(bytes)));
 }
@@ -56,25 +15,24 @@ void heap_free(void* block, std::size_t bytes) noexcept {
   ::operator delete(block, std::align_val_t(frame_depot::alignment_of(bytes)));
 }
 
-void* frame_cache::refill(std::size_t index) {
-  const uninterrupted guard;
-  if (!flush_caches_at_thread_exit()) throw std::bad_alloc();
-  const std::uint32_t batch = frame_depot::batch_of(index);
-  if (!lists_[index].refill(depot_->of(index), batch))
-    lists_[index].fill(depot_->carve(index, batch), batch);
-  return lists_[index].pop();
+void* frame_allocate_from(std::size_t index) {
+  if constexpr (HEDDLE_ASAN) return heap_allocate((index + 1) * frame_depot::grain);
+  return self_of_thread.frames.allocate_from(index);
 }
 
-void frame_cache::spill(std::size_t index) noexcept {
-  const std::uint32_t batch = frame_depot::batch_of(index);
-  if (lists_[index].is_asleep() && !flush_caches_at_thread_exit())
-    return lists_[index].flush(depot_->of(index), batch);
-  lists_[index].spill(depot_->of(index), batch);
+void frame_free_to(std::size_t index, void* block, std::uint32_t batch) noexcept {
+  if constexpr (HEDDLE_ASAN) return heap_free(block, (index + 1) * frame_depot::grain);
+  self_of_thread.frames.free_to(index, block, batch);
 }
 
-void frame_cache::flush() noexcept {
-  for (std::size_t i = 0; i < frame_depot::classes; ++i)
-    lists_[i].flush(depot_->of(i), frame_depot::batch_of(i));
+void* frame_allocate_any(std::size_t bytes) {
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return heap_allocate(bytes);
+  return self_of_thread.frames.allocate(bytes);
+}
+
+void frame_free_any(void* block, std::size_t bytes) noexcept {
+  if (HEDDLE_ASAN || bytes > frame_depot::largest) return heap_free(block, bytes);
+  self_of_thread.frames.free(block, bytes);
 }
 
 }  // namespace heddle::detail

@@ -1,115 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// Memory for coroutine frames and other short-lived blocks: a free list per thread and size
-// (protocol MAGAZINE, magazine.h).
-//
-// Alignment  A frame with an alignas(64) local, or a callback with such a capture, needs a block at
-//            a multiple of 64. The compiler asks operator new for a size only. But the size of such
-//            a frame or object is a multiple of its alignment.
-// Chosen     A block of n bytes stands at a multiple of the largest power of two that divides n,
-//            4096 at most. So every alignment is honoured without being asked for. It costs at most
-//            one block for each chunk that is carved, and nothing later.
+// Memory for coroutine frames and other short-lived blocks, from the calling thread's cache.
 #pragma once
 
-#include <heddle/core/memory/magazine.h>
+#include <heddle/core/memory/frame_depot.h>
 
 #include <cstddef>
 
 namespace heddle::detail {
-
-/// What the frame caches of all threads share: batches on their way from where blocks are freed to
-/// where they are made, and the chunks that blocks are carved from. Chunks stay for the life of the
-/// process: the memory is bounded by the peak per size.
-class frame_depot {
- public:
-  static constexpr std::size_t grain = 16;      // bytes between size classes
-  static constexpr std::size_t largest = 1024;  // bytes; what is larger goes to malloc
-  static constexpr std::size_t classes = largest / grain;
-
-  enum immortal_tag { immortal };
-
-  constexpr frame_depot() = default;
-  /// For the process-wide depot: chunks are never given back, not even at exit (frames may outlive
-  /// static destruction).
-  constexpr explicit frame_depot(immortal_tag) : immortal_(true) {}
-  frame_depot(const frame_depot&) = delete;
-  ~frame_depot();
-
-  magazine_depot<raw_links>& of(std::size_t index) noexcept { return depots_[index]; }
-  /// A fresh chunk of one batch, its blocks linked. Throws std::bad_alloc.
-  raw_links::block* carve(std::size_t index, std::uint32_t batch);
-  /// Around a fork, as magazine_depot's.
-  void hold() noexcept;
-  void let_go() noexcept;
-  /// Bytes ever carved: an upper bound of the peak.
-  [[nodiscard]] std::size_t reserved() const noexcept { return reserved_.load(relaxed); }
-
-  static constexpr std::size_t most_aligned = 4096;
-
-  /// Where blocks of so many bytes stand: at multiples of what is returned.
-  static constexpr std::size_t alignment_of(std::size_t bytes) noexcept {
-    const std::size_t rounded = (bytes + grain - 1) / grain * grain;
-    const std::size_t divisor = rounded & (~rounded + 1);
-    return divisor < most_aligned ? divisor : most_aligned;
-  }
-  static constexpr std::size_t index_of(std::size_t bytes) noexcept { return (bytes - 1) / grain; }
-  static constexpr std::uint32_t batch_of(std::size_t index) noexcept {
-    const std::size_t blocks = 16384 / ((index + 1) * grain);
-    return blocks < 16 ? 16 : blocks > 64 ? 64 : static_cast<std::uint32_t>(blocks);
-  }
-
- private:
-  struct chunk {
-    chunk* next;
-    std::size_t alignment;
-  };
-  magazine_depot<raw_links> depots_[classes];
-  spin_lock chunks_lock_;
-  chunk* chunks_ = nullptr;
-  atomic<std::size_t> reserved_{0};
-  bool immortal_ = false;
-};
-
-/// One thread's cache over a depot. Only its owner calls it; blocks may be freed into any cache of
-/// the same depot.
-class frame_cache {
- public:
-  constexpr explicit frame_cache(frame_depot& depot) noexcept : depot_(&depot) {}
-  frame_cache(const frame_cache&) = delete;
-
-  /// `bytes` is 1 or more and at most frame_depot::largest. Cost: a free-list pop. Throws
-  /// std::bad_alloc.
-  HEDDLE_INLINE void* allocate(std::size_t bytes) {
-    return allocate_from(frame_depot::index_of(bytes));
-  }
-  /// `bytes` as it was allocated.
-  HEDDLE_INLINE void free(void* block, std::size_t bytes) noexcept {
-    const std::size_t index = frame_depot::index_of(bytes);
-    free_to(index, block, frame_depot::batch_of(index));
-  }
-  /// The same, when the arithmetic has been done before: batch_of() divides.
-  HEDDLE_INLINE void* allocate_from(std::size_t index) {
-    if (auto* b = lists_[index].pop()) [[likely]]
-      return b;
-    return refill(index);
-  }
-  HEDDLE_INLINE void free_to(std::size_t index, void* block, std::uint32_t batch) noexcept {
-    if (!lists_[index].push(static_cast<raw_links::block*>(block), batch)) [[unlikely]]
-      spill(index);
-  }
-  /// Gives everything back to the depot (a thread ends).
-  void flush() noexcept;
-  [[nodiscard]] std::uint32_t idle(std::size_t bytes) const noexcept {
-    return lists_[frame_depot::index_of(bytes)].count();
-  }
-
- private:
-  HEDDLE_COLD void* refill(std::size_t index);
-  HEDDLE_COLD void spill(std::size_t index) noexcept;
-
-  frame_depot* depot_;
-  magazine<raw_links> lists_[frame_depot::classes];
-};
 
 /// The calling thread's cache. Never inlined: a coroutine may resume on another thread, and an
 /// inlined access could keep the thread-local's address across the suspension.

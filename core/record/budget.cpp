@@ -8,13 +8,12 @@
 namespace heddle::detail {
 namespace {
 constexpr std::int64_t step_limit_ns = 1'000'000;
-}  // namespace
+constexpr std::uint32_t awaits_a_look = 64;
 
-// budget_spent() and its like stand beside the thread-local, in thread_state.cpp.
-
-bool step_took_long(thread_state& own, bool fetches) noexcept {
+/// The look at the clock. `fetches`: the loop may be the only one.
+HEDDLE_COLD bool step_took_long(thread_state& own, bool fetches) noexcept {
   if (world* w = this_world()) {
-    own.ready_awaits = 63;  // every ready await comes here
+    own.ready_awaits = awaits_a_look - 1;  // every ready await comes here
     return own.loop && w->stands_back() && (own.forced_yields || fetches);
   }
   if (!own.loop || !(own.forced_yields || fetches)) return false;
@@ -26,6 +25,16 @@ bool step_took_long(thread_state& own, bool fetches) noexcept {
   if (now - own.step_started < step_limit_ns) return false;
   own.step_started = 0;
   return true;
+}
+}  // namespace
+
+bool budget_spent() noexcept {
+  return ++self_of_thread.ready_awaits % awaits_a_look == 0 &&
+         step_took_long(self_of_thread, false);
+}
+
+bool fetching_budget_spent() noexcept {
+  return ++self_of_thread.ready_awaits % awaits_a_look == 0 && step_took_long(self_of_thread, true);
 }
 
 }  // namespace heddle::detail

@@ -20,8 +20,6 @@ HEDDLE_NOINLINE bool budget_spent() noexcept;
 /// The same for what fetches from the kernel, with one loop too: the kernel brings more as fast as
 /// a task takes it, so a task that only reads would never end its step.
 HEDDLE_NOINLINE bool fetching_budget_spent() noexcept;
-/// Their every 64th look, at the clock. `fetches`: the loop may be the only one.
-HEDDLE_COLD bool step_took_long(struct thread_state& own, bool fetches) noexcept;
 
 /// Base of the awaiters whose operation may be ready: `return go_on();` in await_ready, and first
 /// thing in await_suspend `if (stands_back()) return stand_back(h, note);`, where `note(task)`

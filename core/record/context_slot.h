@@ -63,6 +63,9 @@ class context_map : public frame_cached {
 };
 using context_map_ref = context_map::ref_to;
 
+/// A name for a variable or a context that no other one gets. Cost: a locked operation.
+std::uint64_t next_context_number() noexcept;
+
 class context_state;
 
 /// Where a task, a callback or a thread keeps its context: a map of its own, or a context that it
@@ -134,13 +137,6 @@ inline bool context_slot::begun() noexcept {
   auto* state = target_.load(acquire);                        // pairs with shared()
   return (state ? state->slot : *this).begun_.load(acquire);  // pairs with replace()
 }
-
-/// The slot that context variables are read from here: of the callback or `context::run` that is
-/// going on, else of the running task, else the thread's own. Null, unless `make`, if there is
-/// none: nothing is set. Throws std::bad_alloc if `make`.
-[[nodiscard]] HEDDLE_NOINLINE context_slot* current_context(bool make);
-/// The map that what is created here begins with; null if nothing is set.
-[[nodiscard]] HEDDLE_NOINLINE context_map_ref inherited_context() noexcept;
 
 /// While it lives the calling thread uses `slot`; null: what it would use by itself.
 class context_scope {

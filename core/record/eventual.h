@@ -25,7 +25,6 @@
 namespace heddle::detail {
 
 class eventual;
-class task_record;
 class work_list;
 
 /// One entry in an eventual's list of joiners. Lives in the waiter's frame or in a counted block.
@@ -152,7 +151,7 @@ class eventual {
   static constexpr std::uint8_t retrieved = 1;
   static constexpr std::uint8_t pinned = 2;
   static constexpr std::uint8_t in_round = 4;
-  static constexpr std::uint8_t knows = 8;  // strands: it was told from above to stop (STRAND)
+  static constexpr std::uint8_t told_to_stop = 8;  // strands: from above (STRAND)
   static constexpr std::uint8_t spared = 16;
   static constexpr std::uint8_t has_extra = 32;  // tasks and strands: there is one to delete
   static constexpr std::uint8_t foreign = 64;
@@ -167,6 +166,7 @@ class eventual {
   eventual* next_ = nullptr;
 
  private:
+  friend class owed_list;
   friend class work_list;
   friend struct record_links;
 
@@ -190,67 +190,19 @@ class eventual {
 
 static_assert(sizeof(eventual) == 40);
 
-/// What follows from cancelling and notifying, gathered under whatever lock and settled with none
-/// held: so there is no recursion and no lock order. Entries are linked through their next_; what
-/// each is owed is read off its word:
-///   active with `interrupted`  its leaf wait is ours: leave the primitive, then schedule
-///   active                     schedule
-///   frozen                     forward to its targets, then thaw
-///   done                       (a future cancelled) fire its joiners
-class work_list {
- public:
-  work_list() = default;
-  work_list(const work_list&) = delete;
-  ~work_list() { HEDDLE_DEBUG_ASSERT(!head_ && !later_, "a work list was dropped unsettled"); }
-
-  /// A task that is the caller's to schedule.
-  void schedule(task_record& t) noexcept;
-  /// Notes what the cancellation of `target`'s word owes. False: it was done already.
-  bool owes(eventual& target, on_cancel owed) noexcept;
-  /// Asks `target` to cancel and notes what that owes. False: it was done already. Legal under any
-  /// lock.
-  bool cancel(eventual& target) noexcept;
-  /// `node` has fired and is the caller's. settle() calls `then` with it, with no lock held, when
-  /// all that was to be scheduled is scheduled. For the drop of a reference that may be the last
-  /// one: destructors of the user's may ask for the lock that is held now.
-  void afterwards(join_node& node, void (*then)(join_node&) noexcept) noexcept {
-    node.then = then;
-    node.next = later_;
-    later_ = &node;
+/// Free records are linked through fields that no late looker reads (protocol SLAB,
+/// task_record.cpp).
+struct record_links {
+  static constexpr std::uint32_t batch = 64;
+  // The type that next_ has: a reference to it under another name would break aliasing rules.
+  using block = eventual;
+  static block*& next(block* r) noexcept { return r->next_; }
+  static block* next_batch(block* r) noexcept {
+    return reinterpret_cast<block*>(r->joiners_.load(relaxed));
   }
-  [[nodiscard]] bool empty() const noexcept { return head_ == nullptr && later_ == nullptr; }
-  /// Does it all. No lock may be held.
-  void settle() noexcept {
-    if (head_ || later_) settle_all();
+  static void set_next_batch(block* r, block* b) noexcept {
+    r->joiners_.store(reinterpret_cast<std::uintptr_t>(b), relaxed);
   }
-  /// A task of the list was begun frozen by itself (a wait that forwards a pending cancellation).
-  void forward_self(task_record& t) noexcept;
-
- private:
-  void append(eventual& e) noexcept {
-    e.next_ = nullptr;
-    if (tail_)
-      tail_->next_ = &e;
-    else
-      head_ = &e;
-    tail_ = &e;
-  }
-  void settle_all() noexcept;
-  void settle_next() noexcept;
-  void forward(eventual& e) noexcept;
-
-  eventual* head_ = nullptr;
-  eventual* tail_ = nullptr;
-  join_node* later_ = nullptr;
-  std::uint32_t forwarded_ = 0;
 };
-
-/// Cancels and settles: what `cancel()` of every handle does.
-inline bool cancel_now(eventual& target) noexcept {
-  work_list todo;
-  const bool took = todo.cancel(target);
-  todo.settle();
-  return took;
-}
 
 }  // namespace heddle::detail

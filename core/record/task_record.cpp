@@ -3,9 +3,7 @@
 
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
-#include <heddle/core/scheduler.h>
 #include <heddle/core/simulated/world.h>
-#include <heddle/core/task.h>
 
 #include <cstddef>
 #include <memory>
@@ -17,7 +15,7 @@ namespace heddle::detail {
 // word, or a scan, always meets a record; a word's generation tells whether it is still the same
 // life. Free records travel by MAGAZINE.
 struct record_slab {
-  static constexpr std::uint32_t batch = 64;
+  static constexpr std::uint32_t batch = record_links::batch;
   struct chunk {
     chunk* next;
     alignas(64) std::byte memory[batch * sizeof(task_record)];
@@ -26,7 +24,6 @@ struct record_slab {
     }
   };
 
-  magazine_depot<record_links> depot;
   atomic<chunk*> chunks{nullptr};
 
   eventual* carve() {
@@ -63,17 +60,15 @@ task_record* record_slab::refill() {
   const uninterrupted guard;
   if (!flush_caches_at_thread_exit()) throw std::bad_alloc();
   auto& own = this_thread().records;
-  if (!own.refill(slab.depot, batch)) own.fill(slab.carve(), batch);
+  if (!own.refill(process_records(), batch)) own.fill(slab.carve(), batch);
   return static_cast<task_record*>(own.pop());
 }
 
 void record_slab::spill() noexcept {
   auto& own = this_thread().records;
-  if (own.is_asleep() && !flush_caches_at_thread_exit()) return own.flush(slab.depot, batch);
-  own.spill(slab.depot, batch);
+  if (own.is_asleep() && !flush_caches_at_thread_exit()) return own.flush(process_records(), batch);
+  own.spill(process_records(), batch);
 }
-
-magazine_depot<record_links>& process_records() noexcept { return slab.depot; }
 
 task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uint32_t refs,
                                std::source_location made) {
@@ -133,133 +128,6 @@ std::string task_record::name() {
   return x.name;
 }
 
-// Protocol STRAND. A child of fork_join runs under the record of what forked it: its task, or a
-// strand that has a record. When it really suspends it needs a word of its own: it takes an unnamed
-// record, rewrites the record pointers of its own frames (task.cpp), and is listed, so that a
-// cancellation reaches it. The list's lock is a leaf lock: inside it only words are changed.
-//
-// Problem   A cancellation of a task, or of a strand by a scope inside it, and the failure of a
-//           join must stop everything below.
-// Rejected  To tell every strand of the task and let each find out: a time-out would walk over all
-//           other strands. A list for each strand: locks that nest as deep as the forks.
-// Chosen    One list for each task, in which all that is below a strand stands directly behind it,
-//           with its depth. A strand enters directly behind the record that it ran under, and
-//           leaves when nothing is below it, so the order needs no search.
-// Promised  Each is told exactly once, and forks pay nothing but the load of their record's word.
-//
-// Exactly once. What was asked of a record before a strand below it was listed is standing in the
-// record's word (must), and the strand takes it over when it is listed; what is asked later finds
-// it in the list. If both told it, the strand would be cancelled twice; if neither did, the
-// cancellation would be lost. So the two sides agree on an order:
-//   the strand lock(list); link; set `strands` in the word it ran under; must -> cancel itself;
-//   unlock
-//   the canceller one compare-exchange that fails if `strands` is set: it precedes the strand's
-//   set, which sees the must it made, and
-//                   it never looks at the list. Otherwise lock(list); cancel the record and each
-//                   strand behind it; unlock: the strand was listed before that, and saw none of
-//                   it, or is listed after it, and sees all of it.
-// Only the task or strand itself clears its must, and only when it runs: then nothing is below it.
-// A strand without a record that meets must at a fork takes a record first, and so takes the
-// cancellation over. Its siblings still find it. A join that fails does the same: failed; one more
-// `troubled` in the word that its parent runs under; lock(list); cancel the strands inside; unlock.
-// A strand that is listed later finds the failure and cancels itself. A strand that was told from
-// above is marked, and is not told again by joins that fail, since most fail because they were told
-// too; a new cancellation tells it again. A strand that meets trouble at a fork takes a record,
-// whether the trouble is its own or not: it looks up the joins once, and forks below it do not look
-// at all. When the failed join is over its parent takes the trouble back.
-task_record* task_record::make_strand(promise_base& first) {
-  static constexpr eventual_ops ops{[](eventual& self) noexcept {
-                                      auto& r = static_cast<task_record&>(self);
-                                      auto* root = r.strand().root;
-                                      r.recycle();
-                                      root->unref();
-                                    },
-                                    nullptr, nullptr};
-  task_record& under = first.enclosing();
-  task_record& task = under.root();
-  auto& shared = task.extra().strands;
-  auto* r = make(kind::strand, ops, 1,
-                 std::bit_cast<std::source_location>((under.depth() + 1) * depth_unit));
-  r->joiners_.store(reinterpret_cast<std::uintptr_t>(first.end), relaxed);
-  r->belongs_to(task.runtime());
-  r->home_.store(task.home(), relaxed);
-  if (task.is_pinned()) r->pin();
-  task.ref();
-  auto* part = ::new (static_cast<void*>(r->storage_)) strand_part{&task, nullptr, nullptr};
-  if (auto* around = under.extra_if_any(); around && around->innermost) r->enter_scopes(*around);
-  shared.lock.lock();
-  if (under.kind_ == kind::strand) {
-    part->prev = &under;
-    part->next = std::exchange(under.strand().next, r);
-  } else {
-    part->next = std::exchange(shared.head, r);
-  }
-  if (part->next) part->next->strand().prev = r;
-  const auto before = under.word_.set_flag(word::strands);
-  if ((before & word::must) || ((before & word::troubled) && strand_abandoned(first))) {
-    r->flags_.fetch_or(knows, relaxed);
-    (void)r->word_.cancel();  // active: nothing is owed
-  }
-  shared.lock.unlock();
-  return r;
-}
-
-// Blocks with a deadline nest through forks (protocol SCOPE).
-void task_record::enter_scopes(const task_extra& around) {
-  try {
-    extra().innermost = around.innermost;
-  } catch (...) {
-    unref();
-    throw;
-  }
-}
-
-void task_record::tell(work_list& todo) noexcept {
-  flags_.fetch_or(knows, relaxed);
-  (void)todo.owes(*this, word_.cancel());
-}
-
-on_cancel task_record::cancel_with_strands(work_list& todo) noexcept {
-  auto& shared = root().extra_if_any()->strands;  // the first strand made it
-  shared.lock.lock();
-  const auto owed = word_.cancel();
-  const auto own = depth();
-  if (owed != on_cancel::no)
-    for (auto* r = first_below(); r && r->depth() > own; r = r->strand().next) r->tell(todo);
-  shared.lock.unlock();
-  return owed;
-}
-
-// What is below a strand that is to be told was forked by it, and is inside the same join. What is
-// below one that was told before is left to that strand.
-void task_record::cancel_abandoned(work_list& todo, bool (*inside)(void* join)) noexcept {
-  auto& shared = root().extra_if_any()->strands;
-  shared.lock.lock();
-  const auto own = depth();
-  for (auto* r = first_below(); r && r->depth() > own;) {
-    const bool tells = (r->flags_.load(relaxed) & knows) == 0 && inside(r->strand_join());
-    const auto top = r->depth();
-    do {
-      if (tells && (r->flags_.load(relaxed) & knows) == 0) r->tell(todo);
-      r = r->strand().next;
-    } while (r && r->depth() > top);
-  }
-  shared.lock.unlock();
-}
-
-void task_record::retire_strand() noexcept {
-  auto& part = strand();
-  auto& shared = part.root->extra_if_any()->strands;
-  shared.lock.lock();
-  if (part.prev)
-    part.prev->strand().next = part.next;
-  else
-    shared.head = part.next;
-  if (part.next) part.next->strand().prev = part.prev;
-  shared.lock.unlock();
-  unref();
-}
-
 // The runtime is looked at before a reference is taken, since a record keeps its type: so who looks
 // for one runtime's records touches those of no other, but for one that changes hands at this
 // moment.
@@ -288,6 +156,56 @@ void throw_cancelled(task_record& t) {
   } catch (const std::bad_alloc&) {}  // to be cancelled is more than to know why
   throw cancelled_error(std::move(message));
 }
+
+runtime_number current_runtime_id() noexcept {
+  const auto& own = this_thread();
+  if (own.runtime != 0) return own.runtime;
+  return own.current ? own.current->runtime() : runtime_number{0};
+}
+
+namespace {
+
+/// What a foreign thread, which has no task, has set.
+struct thread_context {
+  context_slot slot;
+  ~thread_context() { this_thread().own_context = nullptr; }
+};
+
+context_slot& own_context() {
+  thread_local thread_context own;
+  this_thread().own_context = &own.slot;
+  return own.slot;
+}
+
+}  // namespace
+
+context_slot* current_context(bool make) {
+  auto& self = self_of_thread;
+  if (self.context) return self.context;
+  if (self.current) {
+    auto& task = self.current->root();
+    if (auto* x = task.extra_if_any()) return &x->context;
+    return make ? &task.extra().context : nullptr;
+  }
+  if (self.own_context || !make) return self.own_context;
+  return &own_context();
+}
+
+context_map_ref inherited_context() noexcept {
+  auto* slot = current_context(false);
+  return slot ? slot->copy() : context_map_ref();
+}
+
+std::string describe_task(task_record& t) { return describe_task(t.name(), t.root().made()); }
+
+std::string in_this_task() {
+  auto* t = this_thread().current;
+  return t ? " (in " + describe_task(*t) + ")" : std::string();
+}
+
+void throw_usage(const char* what) { throw usage_error(what + in_this_task()); }
+void throw_usage(const std::string& what) { throw usage_error(what + in_this_task()); }
+void throw_bad_value(const std::string& what) { throw bad_value(what + in_this_task()); }
 
 void set_unretrieved_reporter(unretrieved_reporter f) noexcept {
   reporter.store(f, release);

@@ -4,10 +4,10 @@
 // the life of the process.
 #pragma once
 
-#include <heddle/core/memory/magazine.h>
 #include <heddle/core/memory/memory.h>
 #include <heddle/core/record/context_slot.h>
 #include <heddle/core/record/eventual.h>
+#include <heddle/core/scheduler.h>
 
 #include <bit>
 #include <exception>
@@ -18,21 +18,6 @@
 #include <utility>
 
 namespace heddle::detail {
-
-class task_record;
-
-/// Whoever can run tasks: a loop. core knows no more of the scheduler than this.
-class executor {
- public:
-  /// Makes `t`, which is active and the caller's to schedule, run again. From any thread; takes no
-  /// lock that a caller may hold.
-  virtual void schedule(task_record& t) noexcept = 0;
-  /// A task ended: the runtime's reference is dropped by the caller afterwards.
-  virtual void ended(task_record& t) noexcept = 0;
-
- protected:
-  ~executor() = default;
-};
 
 /// What a suspended task waits in. Lives in its frame.
 class wait_base {
@@ -165,27 +150,10 @@ class alignas(32) task_record final : public eventual {
 
   void* storage() noexcept { return storage_; }
 
-  /// The unnamed record of the strand whose first frame is `first`, registered with its task.
-  /// Throws std::bad_alloc.
-  static task_record* make_strand(struct promise_base& first);
-  /// The strand has ended: unregisters and drops it.
-  void retire_strand() noexcept;
   /// Strands: the task they belong to; tasks: themselves.
   [[nodiscard]] task_record& root() noexcept {
     return kind_ == kind::strand ? *strand().root : *this;
   }
-  /// A task or strand that has strands below: cancels it and them (protocol STRAND). What it is
-  /// owed itself is left to the caller.
-  on_cancel cancel_with_strands(work_list& todo) noexcept;
-  /// A join below has failed: cancels the promoted strands below which are inside a failed join, as
-  /// `inside` says of the join that a strand reports to (it is called under the list's lock), but
-  /// for those that were told to stop before.
-  void cancel_abandoned(work_list& todo, bool (*inside)(void* join)) noexcept;
-  /// The join that a strand reports to. A strand has no joiners: that field holds it.
-  [[nodiscard]] void* strand_join() const noexcept {
-    return reinterpret_cast<void*>(joiners_.load(relaxed));
-  }
-
   /// Every record that lives now, of every runtime or of `runtime` alone: calls `see(record)` with
   /// a reference held during the call. If all others drop theirs meanwhile, a loop of the record's
   /// own runtime drops this one: a result is never destroyed by who merely looked.
@@ -196,8 +164,8 @@ class alignas(32) task_record final : public eventual {
   }
 
  private:
-  friend struct record_links;
   friend struct record_slab;
+  friend struct strand_records;
 
   struct strand_part {  // in storage_, which a strand does not need for a result
     task_record* root;
@@ -210,12 +178,6 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] std::uintptr_t depth() const noexcept {
     return kind_ == kind::strand ? std::bit_cast<std::uintptr_t>(made()) / depth_unit : 0;
   }
-  [[nodiscard]] task_record* first_below() noexcept {
-    return kind_ == kind::strand ? strand().next : extra_if_any()->strands.head;
-  }
-  void enter_scopes(const task_extra& around);
-  /// Lock of the list held: tells a strand to stop, from above.
-  void tell(work_list& todo) noexcept;
   static void scan_all(void (*see)(void*, task_record&), void* f, std::uint16_t runtime);
 
   static constexpr std::uintptr_t unstarted_tag = 1;
@@ -238,20 +200,6 @@ class alignas(32) task_record final : public eventual {
 
 static_assert(sizeof(task_record) == 96);
 static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t));
-
-/// Free records are linked through fields that no late looker reads.
-struct record_links {
-  using block =
-      // the type that next_ has: a reference to it under another name would break aliasing rules
-      eventual;
-  static eventual*& next(eventual* r) noexcept { return r->next_; }
-  static eventual* next_batch(eventual* r) noexcept {
-    return reinterpret_cast<eventual*>(static_cast<task_record*>(r)->resume_);
-  }
-  static void set_next_batch(eventual* r, eventual* b) noexcept {
-    static_cast<task_record*>(r)->resume_ = reinterpret_cast<std::uintptr_t>(b);
-  }
-};
 
 /// Where results are kept: in the record when they are small and move without throwing, else in a
 /// block of their own.
@@ -287,21 +235,34 @@ inline std::exception_ptr& error_in(void* storage) noexcept {
 /// Schedules on the task's loop or, for movable tasks, the caller's.
 inline void schedule(task_record& t) noexcept { t.home()->schedule(t); }
 
-/// Ends a task: the result (or error) is already in its storage. `how` is what the body did; a
-/// pending cancellation overrides a value. Fires the joiners. The caller then drops the runtime's
-/// reference.
-inline outcome end_task(task_record& t, outcome how,
-                        void (*destroy_result)(void*) noexcept) noexcept {
-  const outcome stands = t.state().finish(how);
-  if (stands != how && destroy_result) destroy_result(t.storage());
-  work_list todo;
-  t.close_joiners(todo);
-  todo.settle();
-  return stands;
-}
-
 /// Throws the cancellation that was just taken from `t`, with its message.
 [[noreturn]] HEDDLE_COLD void throw_cancelled(task_record& t);
+
+// --- the code that runs in the calling thread ---
+
+/// The runtime whose code the calling thread runs now; 0 on a foreign thread.
+HEDDLE_NOINLINE runtime_number current_runtime_id() noexcept;
+/// The slot that context variables are read from here: of the callback or `context::run` that is
+/// going on, else of the running task, else the thread's own. Null, unless `make`, if there is
+/// none: nothing is set. Throws std::bad_alloc if `make`.
+[[nodiscard]] HEDDLE_NOINLINE context_slot* current_context(bool make);
+/// The map that what is created here begins with; null if nothing is set.
+[[nodiscard]] HEDDLE_NOINLINE context_map_ref inherited_context() noexcept;
+
+// How the errors of the library name a task: one way everywhere. The file is as the compiler was
+// given it, so that a terminal or an editor finds it.
+
+/// "task 'NAME', created at FILE:LINE".
+std::string describe_task(task_record& t);
+/// " (in task 'NAME', created at FILE:LINE)" of the task whose code runs here; empty outside of
+/// tasks.
+std::string in_this_task();
+/// Throws usage_error, naming the task that made the mistake. Out of line: what throws stays small,
+/// and includers need no std::string.
+[[noreturn]] HEDDLE_COLD void throw_usage(const char* what);
+[[noreturn]] HEDDLE_COLD void throw_usage(const std::string& what);
+/// The same for bad_value.
+[[noreturn]] HEDDLE_COLD void throw_bad_value(const std::string& what);
 
 /// What becomes of an error that nobody retrieved, found when the last reference is dropped. The
 /// reporter may take references.

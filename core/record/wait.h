@@ -21,6 +21,7 @@
 
 #include <heddle/core/base/spin_lock.h>
 #include <heddle/core/record/task_record.h>
+#include <heddle/core/record/work_list.h>
 #include <heddle/core/task.h>
 
 namespace heddle::detail {

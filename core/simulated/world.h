@@ -9,7 +9,7 @@
 
 #include <heddle/core/base/atomic.h>
 #include <heddle/core/base/config.h>
-#include <heddle/core/clock.h>
+#include <heddle/core/base/time_types.h>
 
 #include <cstdint>
 

@@ -3,6 +3,7 @@
 
 #include <heddle/core/base/spin_lock.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/record/task_record.h>
 
 #include <pthread.h>
 #include <sys/eventfd.h>

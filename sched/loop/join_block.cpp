@@ -3,6 +3,8 @@
 
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/checked.h>
+#include <heddle/core/record/strand_records.h>
+#include <heddle/core/record/work_list.h>
 #include <heddle/core/scheduler.h>
 #include <heddle/sched/loop/fork_state.h>
 
@@ -107,7 +109,7 @@ std::coroutine_handle<> join_block::child_ended_otherwise(promise_base& child) n
   const bool counted = is_counted(child);
   if ((child.record & promise_base::strand_tag) == 0) {  // the strand has taken a record of its own
     this_thread().current = &j.parent->enclosing();
-    child.enclosing().retire_strand();
+    strand_records::retire(child.enclosing());
   }
   if (counted) return j.counted_one();
   if (++j.inline_done == j.count) return j.resume_parent();
@@ -207,8 +209,8 @@ void join_block::child_failed(promise_base& child) noexcept {
   // the trouble itself: listing and trouble change the same word.
   if ((around.state().add_trouble() & word::strands) == 0) return;
   work_list todo;
-  around.cancel_abandoned(todo,
-                          [](void* join) { return static_cast<join_block*>(join)->is_lost(); });
+  strand_records::cancel_abandoned(
+      around, todo, [](void* join) { return static_cast<join_block*>(join)->is_lost(); });
   todo.settle();
 }
 

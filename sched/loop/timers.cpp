@@ -3,6 +3,7 @@
 
 #include <heddle/core/base/assert.h>
 #include <heddle/core/checked.h>
+#include <heddle/core/record/work_list.h>
 
 namespace heddle::detail {
 
