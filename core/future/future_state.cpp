@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/core/future.h>
+#include <heddle/core/future/future_state.h>
 
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/errors.h>
+#include <heddle/core/record/work_list.h>
 #include <heddle/core/simulated/world.h>
 
 #include <linux/futex.h>
