@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The one door for numbers that a user or a peer chose: durations, counts, sizes, lengths, and
-// their text.
+// their text. For users: `to_duration`, and the types of arguments `any_duration` and
+// `port_number`.
+//
+//   h::to_duration(std::chrono::hours::max())   // h::duration::max(): clamped, not in the past
+//   h::port_number(65536)                       // throws h::bad_value
 //
 // Problem   A bare conversion is silent at the ends of its types. A NaN becomes some integer, 2^32
 //           becomes 0, -1 becomes 2^64 - 1, and hours::max() becomes a time in the past.
@@ -28,7 +32,7 @@ namespace detail {
 template <class T>
 concept whole_number = std::is_integral_v<T> && !std::is_same_v<T, bool>;
 
-/// `v` is a value of `To`. Signs are compared as numbers: -1 is no std::size_t. Cost: two
+/// True: `v` is a value of `To`. Signs are compared as numbers: -1 is no std::size_t. Cost: two
 /// comparisons at most.
 template <whole_number To, whole_number From>
 [[nodiscard]] constexpr bool fits(From v) noexcept {
@@ -61,8 +65,8 @@ template <whole_number To, whole_number From>
   return std::numeric_limits<To>::max();
 }
 
-/// A number of the user's as a `To` from `least` to `most`. Throws bad_value, which says `name`,
-/// the value and the range.
+/// A user's number as a `To` from `least` to `most`. Throws bad_value, which says `name`, the value
+/// and the range.
 template <whole_number To, whole_number From>
 [[nodiscard]] constexpr To checked(From v, const char* name,
                                    To least = std::numeric_limits<To>::min(),
@@ -77,15 +81,15 @@ template <whole_number To, whole_number From>
                      saturated<std::uint64_t>(most));
 }
 
-/// A number that the library has bounded already. One that does not fit all the same is a bug of
-/// the library: the process ends, with no byte lost silently. Cost: a comparison.
+/// A number that the library has bounded already. If it does not fit all the same, that is a bug of
+/// the library: the process ends, and no byte is lost in silence. Cost: a comparison.
 template <whole_number To, whole_number From>
 [[nodiscard]] constexpr To narrow(From v) noexcept {
   HEDDLE_ASSERT(fits<To>(v), "a length that had been bounded does not fit its type");
   return static_cast<To>(v);
 }
 
-/// The sum, or the end of the type.
+/// The sum, or the end of the type that it would pass.
 template <whole_number T>
 [[nodiscard]] constexpr T saturating_sum(T a, T b) noexcept {
   T sum{};
@@ -94,8 +98,9 @@ template <whole_number T>
   return b < T{} ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max();
 }
 
-/// All of `text` is digits of `base` (no sign, no space), at least one, and their value is at most
-/// `most`: true, and `value` is set. Leading zeros are allowed. Never throws.
+/// Reads a number. True, and `value` is set: all of `text` is digits of `base`, at least one, with
+/// no sign and no space, and their value is at most `most`. Leading zeros are allowed. Never
+/// throws.
 [[nodiscard]] bool parse_digits(std::string_view text, std::uint64_t most, std::uint64_t& value,
                                 unsigned base = 10) noexcept;
 template <whole_number T>
@@ -112,9 +117,10 @@ template <whole_number T>
 
 }  // namespace detail
 
-/// Turns any duration into nanoseconds: an infinite or very long one is clamped at the end of its
-/// side. Fractions round up, so that no wait is too short.
-/// Cost      whole nanoseconds to hours: a multiplication. Throws bad_value for a NaN.
+/// Turns any duration into nanoseconds. A duration too long for that, or infinite, becomes the
+/// longest of its sign. Fractions round up, so that no wait is too short.
+/// Cost      whole nanoseconds to hours: a multiplication
+/// Throws    bad_value for a NaN
 template <class Rep, class Period>
 constexpr std::chrono::duration<std::int64_t, std::nano> to_duration(
     std::chrono::duration<Rep, Period> d) noexcept(!std::is_floating_point_v<Rep>) {
@@ -138,9 +144,8 @@ constexpr std::chrono::duration<std::int64_t, std::nano> to_duration(
   }
 }
 
-/// A duration in an argument or an option: whatever duration it is made of is converted by
-/// to_duration, so hours::max() means for ever. Reads as nanoseconds. Throws bad_value, where it is
-/// made, for a NaN.
+/// A duration in an argument or an option. It is made of any duration by to_duration, so
+/// hours::max() means for ever. Reads as nanoseconds. Making one of a NaN throws bad_value.
 class any_duration {
   using nanoseconds = std::chrono::duration<std::int64_t, std::nano>;
 
@@ -161,8 +166,7 @@ class any_duration {
   nanoseconds value_;
 };
 
-/// The port in an argument, made of whatever integer. Throws bad_value, where it is made, outside
-/// of 0 to 65535.
+/// The port in an argument, made of any integer. Making one outside of 0 to 65535 throws bad_value.
 class port_number {
  public:
   template <detail::whole_number T>

@@ -13,7 +13,8 @@ detail::atomic<detail::time_source*> source{nullptr};
 clock::time_point clock::now() noexcept {
   if (auto* w = detail::this_world()) [[unlikely]]
     return w->now();
-  if (auto* s = source.load(detail::acquire)) [[unlikely]]  // pairs with set_time_source
+  // pairs with set_time_source()
+  if (auto* s = source.load(detail::acquire)) [[unlikely]]
     return s->now();
   timespec t;
   ::clock_gettime(CLOCK_MONOTONIC, &t);
@@ -21,7 +22,8 @@ clock::time_point clock::now() noexcept {
 }
 
 void detail::set_time_source(time_source* s) noexcept {
+  // pairs with now()
   source.store(s, release);
-}  // pairs with now()
+}
 
 }  // namespace heddle

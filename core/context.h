@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Context variables: values that belong to a task and are handed down to what it starts (Python's
 // contextvars).
+//
+//   h::context_var<int> number{"number"};
+//   number.set(1);
+//   auto child = h::create_task([]() -> h::task<int> { co_return number.get(); });  // gets 1
+//   number.set(3);  // the child does not see this
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -31,12 +36,13 @@ class context_value_of final : public context_value {
 
 [[noreturn]] void throw_not_set(const std::string& name);
 void check_token(bool used, std::uint64_t variable, std::uint64_t of, std::uint64_t made_in);
-/// The current context, and its identity.
+/// The slot of the current context, which is made if there is none, and the context's identity.
 std::pair<context_slot*, std::uint64_t> context_to_change();
 
 }  // namespace detail
 
-/// What `context_var::set` returns: takes the variable back to what it was, once.
+/// What `context_var::set` returns. With it `context_var::reset` takes the variable back to what it
+/// was, once.
 template <class T>
 class context_token {
  public:
@@ -64,20 +70,18 @@ class context_token {
 /// A variable whose value belongs to the current context: every task has its own, and begins with a
 /// copy of its creator's.
 ///
-///   inline h::context_var<std::string> request_id{"request id"};
-///   ...
-///   request_id.set("17"); // seen here, and by every task, callback and to_thread call started
-///   from here on log(request_id.get());
-///
-/// What is set in a task is seen by nobody else: not by its creator, nor by the tasks that it
+/// What is set in a task is seen there, and by every task, callback and to_thread call that the
+/// task starts from then on. It is seen neither by the task's creator nor by the tasks that it
 /// started before. Callbacks (call_soon, add_done_callback) see what was set where they were given,
-/// and what they set ends with them. Strands of fork_join share their task's.
-/// Cost      get: a lock nobody contends, a search among the variables that are set, a copy of T
-///           (make it a shared_ptr if it is large). set: a copy of the map. A task that is created
-///           while nothing is set pays nothing, otherwise one increment and a block from the cache.
-/// Throws    usage_error when there is neither a value nor a default.
-/// Thread-safety: every function may be called from any task and thread; foreign threads have a
-/// context of their own each. Make it a global, or let it outlive those who use it.
+/// and what they set ends with them. Strands of fork_join share the context of their task.
+///
+/// Cost      get: a lock that nobody contends, a search among the variables that are set, a copy of
+///           T (make it a shared_ptr if it is large). set: a copy of the map. A task that is
+///           created while nothing is set pays nothing, otherwise one increment and a block from
+///           the cache
+/// Throws    usage_error when there is neither a value nor a default
+/// Thread-safety: every function may be called from any task and thread. Each foreign thread has a
+/// context of its own. Make the variable a global, or let it outlive those that use it.
 template <class T>
 class context_var {
  public:
@@ -101,7 +105,7 @@ class context_var {
     if (const auto v = find()) return value_in(*v);
     return fallback;
   }
-  /// The same, or nothing.
+  /// The same, or nothing if there is neither a value nor a default.
   [[nodiscard]] std::optional<T> try_get() const {
     if (const auto v = find()) return value_in(*v);
     return default_;
@@ -141,33 +145,33 @@ class context_var {
 };
 
 /// A context as an object: values of context variables that may be read, and given to several
-/// tasks, which then see each other's changes:
+/// tasks. These then see each other's changes:
 ///
 ///   auto shared = h::copy_context();
 ///   h::create_task({.context = shared}, writer);
 ///   h::create_task({.context = shared}, reader);
 ///
-/// A counted handle: copies refer to one context (`copy()` makes another). Thread-safety: may be
-/// used from any thread.
+/// A counted handle: its copies refer to one context (`copy()` makes another). Thread-safety: may
+/// be used from any thread.
 class context {
  public:
   /// An empty one.
   context() : state_(new detail::context_state) {}
   explicit context(detail::context_ref state) noexcept : state_(std::move(state)) {}
 
-  /// Another one, with the same values. Cost: one block.
+  /// Another context with the same values. Cost: one block.
   [[nodiscard]] context copy() const {
     return context(detail::context_ref(new detail::context_state(state_->slot.copy())));
   }
-  /// Calls `f(args...)` with this as the current context: what it sets stays here. A task that `f`
-  /// returns has not begun yet, and is not covered: give the context to create_task.
+  /// Calls `f(args...)` with this as the current context: what `f` sets stays here. A task that `f`
+  /// returns has not begun yet, and does not run in this context: give the context to create_task.
   template <class F, class... Args>
   decltype(auto) run(F&& f, Args&&... args) const {
     const context kept = *this;
     detail::context_scope inside(&kept.state_->slot);
     return detail::invoke(std::forward<F>(f), std::forward<Args>(args)...);
   }
-  /// The value here; none if it is not set (the default does not count).
+  /// The value here; none if the variable is not set here (its default does not count).
   template <class T>
   [[nodiscard]] std::optional<T> get(const context_var<T>& variable) const {
     const auto v = state_->slot.find(variable.number_);
@@ -183,7 +187,7 @@ class context {
     const auto map = state_->slot.copy();
     return map ? map->size() : 0;
   }
-  /// They refer to one context.
+  /// True: both refer to one context.
   friend bool operator==(const context& a, const context& b) noexcept {
     return a.state_.get() == b.state_.get();
   }

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The errors of the library, named after asyncio's.
 //
-// Sorted by what the caller does. A bug in the caller (`usage_error`, `bad_value`, ...) and weather
-// (`std::system_error`, `timeout_error`) derive from std::exception. Cancellation and fatal errors
-// do not, so that `catch (const std::exception&)` lets them through: a handler of ordinary errors
-// must not swallow the order to stop.
+// They are sorted by what the caller does. A bug of the caller (`usage_error`, `bad_value`, ...)
+// and weather (`std::system_error`, `timeout_error`) derive from std::exception. Cancellation and
+// fatal errors do not, so `catch (const std::exception&)` lets them through: a handler of ordinary
+// errors must not swallow the order to stop. A task that catches a cancellation rethrows it:
+//
+//   } catch (const h::cancelled_error& e) {
+//     log += std::string("cancelled:") + e.what();
+//     throw;
+//   } catch (const std::exception& e) { log += e.what(); }
 #pragma once
 
 #include <cstddef>
@@ -18,8 +23,8 @@
 
 namespace heddle {
 
-/// Thrown at a wait whose task was cancelled. Outside std::exception: catch it by name, and rethrow
-/// it.
+/// Thrown at a wait whose task was cancelled. It is no std::exception: catch it by name, and
+/// rethrow it.
 class cancelled_error {
  public:
   cancelled_error() = default;
@@ -35,7 +40,7 @@ class cancelled_error {
 };
 
 /// Leaves `run` at once, past every task group (asyncio's KeyboardInterrupt and SystemExit). Derive
-/// from it.
+/// your own from it.
 class fatal_error {
  public:
   explicit fatal_error(std::string message) : message_(std::move(message)) {}
@@ -73,13 +78,13 @@ class bad_value : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-/// The result of a future that has none yet, or a second result.
+/// A future was asked for a result that it does not have yet, or was given a second one.
 class invalid_state_error : public std::logic_error {
  public:
   using std::logic_error::logic_error;
 };
 
-/// A promise was destroyed before it was fulfilled: what its future then throws.
+/// What a future throws whose promise was destroyed before a result was set.
 class broken_promise : public std::logic_error {
  public:
   broken_promise()
@@ -94,10 +99,10 @@ class timeout_error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The stream ended before all that was asked for had come.
+/// The stream ended before all bytes that were asked for had come.
 class incomplete_read_error : public std::runtime_error {
  public:
-  /// `expected` 0: unknown (a separator was looked for).
+  /// `expected` 0: not known, since a separator was looked for.
   incomplete_read_error(std::string partial, std::size_t expected);
   [[nodiscard]] const std::string& partial() const noexcept { return partial_; }
   [[nodiscard]] std::size_t expected() const noexcept { return expected_; }
@@ -112,7 +117,7 @@ class limit_overrun_error : public std::runtime_error {
  public:
   limit_overrun_error(const std::string& message, std::size_t consumed)
       : std::runtime_error(message), consumed_(consumed) {}
-  /// Bytes that may be read away before one goes on.
+  /// So many bytes may be read away before the next attempt.
   [[nodiscard]] std::size_t consumed() const noexcept { return consumed_; }
 
  private:
@@ -153,7 +158,7 @@ class exception_group : public std::runtime_error {
   std::vector<std::exception_ptr> errors_;
 };
 
-/// It is a cancelled_error: told by its type, without throwing it.
+/// True: `error` is a cancelled_error. Looks at its type, without throwing it.
 bool is_cancellation(const std::exception_ptr& error) noexcept;
 
 /// The name of a type, for people.

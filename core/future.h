@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
-// promise<T> sets; future<T> is awaited by any number of tasks, on any loop, and by threads.
+// A promise<T> sets a result once; its future<T> is awaited by any number of tasks, on any loop,
+// and by threads.
+//
+//   h::promise<int> p;
+//   auto f = p.get_future();
+//   p.set_value(1);        // from any task or thread
+//   EXPECT_EQ(f.get(), 1); // in a foreign thread; a task says co_await f
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -24,7 +30,7 @@ class promise;
 
 namespace detail {
 
-/// F as a done-callback: called with the future, or with nothing.
+/// F as a done-callback: it is called with the future, or with nothing.
 template <class T, class F>
 class bound_done_callback final : public done_callback {
  public:
@@ -61,16 +67,16 @@ class bound_done_callback final : public done_callback {
 /// The end of something, to be awaited. Copyable: all copies share one result, and any number of
 /// tasks may await it, on any loop.
 ///
-/// Cost      a ready await: a load. A waiting one: two locked operations and two for its
+/// Cost      a ready await: a load. A waiting one: two locked operations, and two for its
 ///           reference; nothing is allocated
-/// Ordering  what was written before the set is seen by who awaited it
-/// Cancel    a cancelled `co_await f` cancels the future, for all who await it, as in asyncio
-///           (shield it, if they shall not know)
+/// Ordering  what was written before the set is seen by every task and thread that awaited it
+/// Cancel    a cancelled `co_await f` cancels the future for all that await it, as in asyncio
+///           (await a shield of it if the others shall go on)
 /// Throws    what was set; cancelled_error; usage_error when the future is empty or of another
 ///           runtime
-/// Thread-safety: a handle like a shared_ptr, one thread at a time; what it refers to, from any
-/// thread. Several tasks that read one result share an object: they must not change it without a
-/// lock.
+/// Thread-safety: the handle is like a shared_ptr, for one thread at a time. What it refers to may
+/// be used from any thread. Several tasks that read one result share an object: they must not
+/// change it without a lock.
 template <class T>
 class [[nodiscard]] future {
  public:
@@ -84,27 +90,29 @@ class [[nodiscard]] future {
   [[nodiscard]] bool done() const { return state().done(); }
   [[nodiscard]] bool cancelled() const { return state().how_ended() == detail::outcome::cancelled; }
 
-  /// Ends it as cancelled, at once, unless it is done: then false. Whoever awaits it gets a
-  /// cancelled_error with `message`.
+  /// Ends the future as cancelled, at once. All that await it get a cancelled_error with `message`.
+  /// False: it was done already.
   bool cancel(std::string message = {}) const { return state().cancel(std::move(message)); }
 
-  /// The result. Throws what was set; cancelled_error; invalid_state_error if it is not done yet.
+  /// The result. Throws the error that was set; cancelled_error; invalid_state_error if the future
+  /// is not done yet.
   reference result() const {
     auto& s = state();
     s.check_result();
     return s.value();
   }
-  /// The error, or null if there is a value. Throws cancelled_error, or invalid_state_error if it
-  /// is not done yet.
+  /// The error, or null if there is a value. Throws cancelled_error, or invalid_state_error if the
+  /// future is not done yet.
   [[nodiscard]] std::exception_ptr exception() const {
     auto& s = state();
     s.check_result();
     return s.error();
   }
 
-  /// Calls `f(future)` (or `f()`) once it is done: never inside this call or the set, but on the
-  /// loop that added it, in order of adding. Added by a foreign thread: on a loop of the future's
-  /// runtime; if it has none, in the thread that ends it.
+  /// Calls `f(future)` (or `f()`) once the future is done. The call is never inside this one or
+  /// inside the set, but on the loop that added `f`, in the order of adding. If a foreign thread
+  /// added it: on a loop of the future's runtime, or if the future has none, in the thread that
+  /// ends it. Throws std::bad_alloc.
   template <class F>
     requires std::invocable<std::decay_t<F>&, future> || std::invocable<std::decay_t<F>&>
   callback_id add_done_callback(F&& f) const {
@@ -112,9 +120,11 @@ class [[nodiscard]] future {
     return s.add(detail::owned<detail::done_callback>(
         new detail::bound_done_callback<T, std::decay_t<F>>(std::forward<F>(f))));
   }
-  /// How many were removed: callbacks that are on their way already are not.
+  /// Removes the callback that `id` names, unless it is on its way already. Returns how many were
+  /// removed.
   std::size_t remove_done_callback(callback_id id) const { return state().remove(id); }
-  /// Removes every callback that compares equal to `f`.
+  /// Removes every callback that compares equal to `f`. Returns how many were removed. Throws what
+  /// the comparison throws; those that were found equal before are removed.
   template <class F>
     requires std::equality_comparable<std::decay_t<F>> &&
              (!std::same_as<std::decay_t<F>, callback_id>)
@@ -123,10 +133,10 @@ class [[nodiscard]] future {
     return state().remove(detail::bound_done_callback<T, std::decay_t<F>>::type(), &value);
   }
 
-  /// Blocks a foreign thread until it is done. Throws usage_error in a loop's thread, which must
-  /// not block: `co_await` it there.
+  /// Blocks a foreign thread until the future is done. Throws usage_error in a loop's thread, which
+  /// must not block: `co_await` it there.
   void wait() const { (void)state().wait_until(time_point::max()); }
-  /// The same, at most for `d`. True: it is done. Throws bad_value for a NaN.
+  /// The same, at most for `d`. True: the future is done. Throws bad_value for a NaN.
   template <class Rep, class Period>
   [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> d) const {
     return state().wait_until(saturating_add(clock::now(), to_duration(d)));
@@ -151,7 +161,7 @@ class [[nodiscard]] future {
     (void)state();
     return detail::future_awaiter<T, false>(*state_.get());
   }
-  /// Yields the result, moved out: for whoever is the only one to want it.
+  /// Yields the result, moved out: for a task that is the only one to want it.
   auto operator co_await() && {
     (void)state();
     return detail::future_awaiter<T, true>(std::move(state_));
@@ -172,7 +182,7 @@ class [[nodiscard]] future {
   detail::future_ref<T> state_;
 };
 
-/// A future seen from outside, whatever its result: for reports. Copyable, counted, perhaps empty.
+/// A future of any type, seen from outside: for reports. Copyable, counted, perhaps empty.
 class any_future {
  public:
   any_future() noexcept = default;
@@ -204,23 +214,23 @@ class any_future {
   detail::eventual* state_ = nullptr;
 };
 
-/// The side that sets. Move-only. Destroyed before it was set, it gives those who wait a
+/// The side that sets. Move-only. If it is destroyed before it was set, its future throws
 /// broken_promise.
 ///
-/// Cost      one block from the thread's cache; a set: five locked operations, and one for each who
-///           waits, who is then scheduled
-/// Ordering  set_value() synchronizes-with whoever sees the future done
-/// Cancel    does not wait. A future that was cancelled is done: setting it throws
-/// Throws    invalid_state_error if it was set or cancelled before; of several that set at once
-///           exactly one succeeds
-/// Thread-safety: set from any thread.
+/// Cost      one block from the thread's cache. A set: five locked operations, and one for each
+///           task that waits, which is then scheduled
+/// Ordering  set_value() synchronizes-with all that see the future done
+/// Cancel    nothing here waits. A future that was cancelled is done: setting it throws
+/// Throws    invalid_state_error if it was set or cancelled before. Of several sets at once exactly
+///           one succeeds
+/// Thread-safety: may be set from any thread.
 template <class T>
 class [[nodiscard]] promise {
  public:
   using value_type = T;
 
-  /// The future belongs to the runtime of the caller; to none, and so to all, if a foreign thread
-  /// makes it.
+  /// The future belongs to the runtime of the caller. If a foreign thread makes it, it belongs to
+  /// none, and tasks of every runtime may await it. Throws std::bad_alloc.
   promise() : state_(new detail::future_state<T>) {}
   promise(promise&&) noexcept = default;
   promise& operator=(promise&& other) noexcept {
@@ -232,7 +242,7 @@ class [[nodiscard]] promise {
   }
   ~promise() { abandon(); }
 
-  /// A handle to what will be set. Any number of times.
+  /// A handle to what will be set. May be called any number of times.
   [[nodiscard]] future<T> get_future() const {
     (void)state();
     return future<T>(state_);
@@ -272,7 +282,7 @@ class [[nodiscard]] promise {
   bool cancel(std::string message = {}) { return state().cancel(std::move(message)); }
 
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(state_); }
-  /// Set, or cancelled by whoever wanted it: then there is no need to go on.
+  /// True: it was set, or cancelled by those that wanted it; then there is no need to go on.
   [[nodiscard]] bool done() const { return state().done(); }
   [[nodiscard]] bool cancelled() const { return state().how_ended() == detail::outcome::cancelled; }
 
@@ -286,7 +296,7 @@ class [[nodiscard]] promise {
   void abandon() noexcept {
     auto* s = state_.get();
     if (!s || s->done() || !s->somebody_cares()) return;
-    // Whoever waits gets the error; if nobody does, it is the trace of a teardown and not worth a
+    // Those that wait get the error. If none does, it is the trace of a teardown and not worth a
     // report.
     s->mark_retrieved();
     (void)s->fail(detail::promise_dropped());

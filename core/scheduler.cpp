@@ -13,17 +13,20 @@ atomic<carrier_maker> maker{nullptr};
 }  // namespace
 
 void set_callback_poster(callback_poster f, carrier_maker make) noexcept {
-  maker.store(make, release);  // pairs with prepare_callback
-  poster.store(f, release);    // pairs with post_callback
+  // pairs with prepare_callback()
+  maker.store(make, release);
+  // pairs with post_callback()
+  poster.store(f, release);
 }
 
 void prepare_callback(callback_base& c) {
-  if (auto* make = maker.load(acquire))  // pairs with set_callback_poster
-    c.carrier.reset(make());
+  // pairs with set_callback_poster()
+  if (auto* make = maker.load(acquire)) c.carrier.reset(make());
 }
 
 void post_callback(runtime_number runtime, executor* home, owned<callback_base> c) noexcept {
-  auto* f = poster.load(acquire);  // pairs with set_callback_poster
+  // pairs with set_callback_poster()
+  auto* f = poster.load(acquire);
   if (f && runtime != 0 && c->carrier)
     f(runtime, home, std::move(c));
   else

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// What core asks of a scheduler that it does not know: doors that sched opens when its first
-// runtime starts.
+// The one interface that core knows of a scheduler: `executor`, by which a task is made to run
+// again, callbacks on their way to a loop, and doors. A door is a function that core calls and that
+// it does not define. Most are defined by sched. The door for callbacks is one that sched opens
+// when its first runtime starts: until then, and for what belongs to no runtime, a callback runs in
+// the thread that posts it.
 #pragma once
 
 #include <heddle/core/base/owned.h>
@@ -16,21 +19,21 @@ namespace heddle::detail {
 class task_record;
 struct promise_base;
 
-/// Whoever can run tasks: a loop.
+/// What can run tasks: a loop.
 class executor {
  public:
   /// Makes `t`, which is active and the caller's to schedule, run again. From any thread; takes no
-  /// lock that a caller may hold.
+  /// lock that a caller may hold. The task may run on another thread before this returns.
   virtual void schedule(task_record& t) noexcept = 0;
-  /// A task ended: the runtime's reference is dropped by the caller afterwards.
+  /// A task ended. The caller drops the runtime's reference afterwards.
   virtual void ended(task_record& t) noexcept = 0;
 
  protected:
   ~executor() = default;
 };
 
-/// What a scheduler needs to post a callback, made while there is still somebody to tell that
-/// memory is short.
+/// What a scheduler needs to post a callback. It is made before, while an exception can still tell
+/// somebody that memory is short.
 struct callback_carrier {
   callback_carrier() = default;
   callback_carrier(const callback_carrier&) = delete;
@@ -38,8 +41,8 @@ struct callback_carrier {
   virtual ~callback_carrier() = default;
 };
 
-/// A callback on its way to a loop. Owned by whoever holds the pointer; destroyed unrun if its
-/// runtime ends first.
+/// A callback on its way to a loop. Owned by whoever holds the pointer; destroyed without having
+/// run if its runtime ends first.
 struct callback_base : frame_cached {
   callback_base() = default;
   callback_base(const callback_base&) = delete;
@@ -55,34 +58,37 @@ struct callback_base : frame_cached {
 /// Makes the carrier of `c`: after that, posting it needs no memory. Throws std::bad_alloc.
 void prepare_callback(callback_base& c);
 
-/// Runs `c` on `home`, or on any loop of the runtime if that is null; never inside the call. A
-/// runtime that is gone, or that was never there (0): run_here(c). May be called on any thread;
-/// takes no lock that a caller may hold. `c` was prepared.
+/// Runs `c`, which was prepared, on `home`, or on any loop of the runtime if `home` is null; never
+/// inside the call. If the runtime is gone, or is none (0): run_here(c). From any thread; takes no
+/// lock that a caller may hold.
 using callback_poster = void (*)(runtime_number runtime, executor* home,
                                  owned<callback_base> c) noexcept;
 using carrier_maker = callback_carrier* (*)();
+/// Opens the door for callbacks. Once, before the first runtime runs.
 void set_callback_poster(callback_poster f, carrier_maker make) noexcept;
 void post_callback(runtime_number runtime, executor* home, owned<callback_base> c) noexcept;
 
-/// Runs `c` in the calling thread; what it throws becomes a line on stderr, since nobody else is
-/// there to tell.
+/// Runs `c` in the calling thread. What it throws becomes a line on stderr, since there is no
+/// exception handler without a runtime.
 void run_here(owned<callback_base> c) noexcept;
 
-/// A task gives the processor up: it goes to the end of its loop's run queue. Whether its resume is
-/// a cancellation point is the awaiter's to say. Defined by sched.
+/// The calling task, which is suspended, goes to the end of its loop's run queue. Its awaiter
+/// decides whether the resumption is a cancellation point. Defined by sched.
 void reschedule(task_record& t) noexcept;
-/// The same of a task whose step took too long: the loop serves its timers and I/O next. Defined by
-/// sched.
+/// The same for a task whose step took too long: the loop serves its timers and I/O next. Defined
+/// by sched.
 void give_way(task_record& t) noexcept;
 
 /// Drops the last reference to `t` on a loop of its runtime; here, if the calling thread is one, or
 /// if that runtime has ended. Defined by sched.
 void drop_at_home(task_record& t) noexcept;
 
-/// A coroutine that stands at `made` was destroyed and never awaited. Defined by sched.
-void tell_never_awaited(std::source_location made) noexcept;
+/// A coroutine that was made at `made` was destroyed and never awaited. Defined by sched, which
+/// reports it in debug mode.
+void warn_never_awaited(std::source_location made) noexcept;
 
-/// A join around the strand that begins with `first` has failed. Defined by sched.
+/// True: a join around the strand that begins with `first` has failed (STRAND). Called under the
+/// lock of a strand list; takes no lock. Defined by sched.
 bool strand_abandoned(promise_base& first) noexcept;
 
 }  // namespace heddle::detail

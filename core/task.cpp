@@ -8,7 +8,7 @@
 namespace heddle::detail {
 
 void promise_base::promote() {
-  promise_base* root = this;  // the strand's own first frame: the one with an end
+  promise_base* root = this;  // becomes the strand's first frame: the one with an end
   while (!root->end) root = &of(root->continuation);
   auto* own = strand_records::make(*root, root->enclosing(), root->end);
   own->at_home(this_thread().loop);
@@ -24,7 +24,7 @@ drops_unstarted::~drops_unstarted() { this_thread().drops_unstarted = outside_; 
 
 void drop_never_awaited(promise_base& frame) noexcept {
   if (!this_thread().drops_unstarted)
-    tell_never_awaited(
+    warn_never_awaited(
         std::bit_cast<std::source_location>(frame.record - promise_base::unawaited_tag));
   const drops_unstarted silently;
   frame.handle().destroy();

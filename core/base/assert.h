@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// A broken invariant is a bug, not weather: the process ends at once, with the place and the
-// values.
+// A broken invariant is a bug, not weather: the process ends at once, and says where and why.
 #pragma once
 
 #include <heddle/core/base/config.h>
@@ -13,14 +12,14 @@ namespace heddle::detail {
 
 }  // namespace heddle::detail
 
-/// Always on: cheap checks of what a protocol promises. `why` says what the caller did wrong.
+/// Always on: for cheap checks of what a protocol promises. `why` says what the caller did wrong.
 #define HEDDLE_ASSERT(condition, why)                                          \
   do {                                                                         \
     if (!(condition)) [[unlikely]]                                             \
       ::heddle::detail::assertion_failed(#condition, __FILE__, __LINE__, why); \
   } while (false)
 
-/// On only in debug builds: checks on hot paths.
+/// On in debug builds only: for checks on hot paths.
 #ifdef NDEBUG
 #define HEDDLE_DEBUG_ASSERT(condition, why) ((void)0)
 #else

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
 // The seam for atomics. Every atomic of the library is a heddle::detail::atomic, so that the same
-// code can be compiled over counting or simulated atomics (define HEDDLE_ATOMIC_HEADER to a header
-// that defines heddle::detail::atomic). Orders stand on the operations; there are no free-standing
-// fences (ThreadSanitizer does not see them, and clang's costs twice a locked operation).
+// code can be compiled over counting or simulated atomics: define HEDDLE_ATOMIC_HEADER to a header
+// that defines heddle::detail::atomic. Orders stand on the operations. There are no free-standing
+// fences: ThreadSanitizer does not see them, and clang's cost twice a locked operation.
 #pragma once
 
 #include <type_traits>
@@ -23,9 +23,10 @@ inline constexpr auto release = memory_order::release;
 inline constexpr auto acq_rel = memory_order::acq_rel;
 inline constexpr auto seq_cst = memory_order::seq_cst;
 
-/// The processor's atomic operations. As std::atomic, but for what the library has no use for: the
-/// orders are always named, there are no operators, no wait and no notify. Own code, since <atomic>
-/// alone is a tenth of what a program's compiler pays for the umbrella header.
+/// The processor's atomic operations. Like std::atomic, without what the library has no use for:
+/// the orders are always named, and there are no operators, no wait and no notify. It is code of
+/// our own because <atomic> alone is a tenth of what a program's compiler pays for the umbrella
+/// header.
 template <class T>
 class plain_atomic {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8 &&
@@ -86,8 +87,8 @@ class plain_atomic {
   alignas(sizeof(T)) T value_{};
 };
 
-/// What a build that counts, or that charges for what it counts, cannot tell from the atomic
-/// operations alone.
+/// What bench/model cannot see in the atomic operations alone, when it counts them or charges for
+/// them.
 enum class happening { locked, sent, woke, stole, found_nothing, spun };
 
 }  // namespace heddle::detail
@@ -100,29 +101,30 @@ namespace heddle::detail {
 template <class T>
 using atomic = plain_atomic<T>;
 
-/// Nothing. Over simulated atomics: while one lives no other virtual thread overtakes the caller.
-/// Stands where the caller is alone for a reason that simulated threads do not share, since they
-/// share one thread's thread-locals and hold its std::mutex.
+/// Does nothing here. Over simulated atomics: while one lives, no other virtual thread overtakes
+/// the caller. It stands where real threads exclude each other by a thread-local or a std::mutex.
+/// That does not exclude virtual threads, which all are one thread of the machine.
 struct uninterrupted {
   uninterrupted() noexcept {}
   ~uninterrupted() {}
   uninterrupted(const uninterrupted&) = delete;
 };
 
-/// Nothing. Over counting atomics: counted.
+/// Does nothing here. Over counting atomics: counts.
 inline void noted(happening) noexcept {}
 }  // namespace heddle::detail
 #endif
 
 namespace heddle::detail {
-/// One writer only: a counter others may read without tearing. Costs a plain add.
+/// Adds to a counter that has one writer, and that others may read without tearing. Costs a plain
+/// add.
 template <class T>
 inline void bump(atomic<T>& counter, T by = 1) noexcept {
   counter.store(counter.load(relaxed) + by, relaxed);
 }
-/// The same for a counter from which others conclude that something is over: who reads it with
-/// acquire, and finds this step counted, sees all that the writer did before. On x86 it costs the
-/// same.
+/// The same for a counter from which others conclude that something is over. A thread that reads it
+/// with acquire, and finds this step counted, sees all that the writer did before. Costs the same
+/// on x86.
 template <class T>
 inline void bump_release(atomic<T>& counter) noexcept {
   counter.store(counter.load(relaxed) + 1, release);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// Compiler and platform facts. The only place, with assert.h, that defines macros.
+// Facts about compiler and platform. With assert.h it is the only place that defines macros.
 #pragma once
 
 #include <cstddef>
@@ -30,12 +30,12 @@
 
 namespace heddle::detail {
 
-/// Two adjacent lines are fetched together on current x86 parts, so what different threads write
-/// stands two lines apart.
+/// Current x86 processors fetch two adjacent lines together. So what different threads write stands
+/// two lines apart.
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t far_apart = 128;
 
-/// Tells the core that this thread spins.
+/// Tells the processor that this thread spins.
 HEDDLE_INLINE void cpu_relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();

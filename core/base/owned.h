@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
+// Owners of one object. They are what std::unique_ptr and std::shared_ptr are, for less of a user's
+// compile time.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -9,9 +11,10 @@
 
 namespace heddle::detail {
 
-/// One owner, deleted with it. What std::unique_ptr is, without the <ostream> and the dozen class
-/// templates behind each T that it costs who includes a public header: half a millisecond a type,
-/// of the second that a first program has. T may be incomplete but where it is deleted.
+/// The one owner of an object, which is deleted with it: what std::unique_ptr is. That costs
+/// whoever includes a public header <ostream>, and a dozen class templates for each T: half a
+/// millisecond a type, of the second that a first program has. T may be incomplete, except where it
+/// is deleted.
 template <class T>
 class owned {
  public:
@@ -38,7 +41,7 @@ class owned {
   T* p_ = nullptr;
 };
 
-/// Base of what is shared: the count stands in the object, and begins with whoever makes it.
+/// Base of what is shared: the count stands in the object, and begins at 1, for its maker.
 class counted {
  public:
   counted() = default;
@@ -46,16 +49,17 @@ class counted {
   virtual ~counted() = default;
   void ref() const noexcept { refs_.fetch_add(1, relaxed); }
   void unref() const noexcept {
-    if (refs_.fetch_sub(1, acq_rel) == 1) delete this;  // the last one sees what the others did
+    // The last one sees what the others did. pairs with the other unref() calls
+    if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
 
  private:
   mutable atomic<std::uint32_t> refs_{1};
 };
 
-/// A pointer to something that counts itself (ref, unref), as `counted` does. What std::shared_ptr
-/// is; T may be incomplete but where one is made, copied or dropped. Thread-safety as
-/// std::shared_ptr's.
+/// A pointer to something that counts itself (ref, unref), as `counted` does: what std::shared_ptr
+/// is, with the same thread-safety. T may be incomplete, except where a pointer is made, copied or
+/// dropped.
 template <class T>
 class counted_ptr {
  public:

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Internal to core.
+// The seam for random choices.
 #pragma once
 
 #include <cstdint>
 
 namespace heddle::detail {
 
-/// Scheduling choices (whom to steal from first) come from here and nowhere else, so that a seed
-/// decides them. splitmix64: small, fast, passes the usual statistical tests; not for secrets.
+/// Choices of the scheduler (from which loop to steal first) come from here and nowhere else, so
+/// that a seed decides them. splitmix64: small, fast, passes the usual statistical tests; not for
+/// secrets.
 class random_source {
  public:
   explicit constexpr random_source(std::uint64_t seed) noexcept : state_(seed) {}
@@ -18,7 +20,7 @@ class random_source {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
   }
-  /// Below `bound` (which is not 0); the bias is below 2^-32 for bounds under 2^32.
+  /// A number below `bound`, which is not 0. The bias is below 2^-32.
   constexpr std::uint32_t below(std::uint32_t bound) noexcept {
     return static_cast<std::uint32_t>(
         (static_cast<std::uint64_t>(static_cast<std::uint32_t>(next())) * bound) >> 32);

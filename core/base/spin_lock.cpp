@@ -21,7 +21,7 @@ void backoff::stand_back() noexcept {
   }
   const unsigned doubled = turns_ - (spins + yields);
   if (doubled < doublings) ++turns_;
-  const int before = errno;  // a signal may end the sleep; the waiter's caller shall not see that
+  const int before = errno;  // a signal may end the sleep, which the waiter's caller must not see
   const timespec time{0, std::min(first_sleep << doubled, longest_sleep)};
   (void)::nanosleep(&time, nullptr);
   errno = before;

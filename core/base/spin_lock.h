@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
+// A lock for short sections, and how a thread waits that cannot be woken.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -10,21 +11,21 @@
 
 namespace heddle::detail {
 
-/// What a thread does between two looks at what another thread is about to change: it spins, then
-/// yields, then sleeps.
+/// What a thread does between two looks at something that another thread is about to change: it
+/// spins, then yields, then sleeps.
 //
 // Problem   The thread that is waited for may be preempted. Spinning then wastes a processor.
-//           Yielding does not help either when the waiter has a real-time priority (SCHED_FIFO):
-//           the kernel gives it the processor again at once, and both stand still.
+//           Yielding does not help when the waiter has a real-time priority (SCHED_FIFO): the
+//           kernel gives the waiter the processor again at once, and both threads stand still.
 // Rejected  A lock word with a third state, and a futex that unlock wakes. A plain store cannot see
 //           waiters, so each unlock would have to be a locked operation: some 5 ns more for each of
 //           the millions of sections that nobody waits for.
 // Chosen    After 6 rounds of spinning (63 pauses) and 32 yields the waiter sleeps: 50 us at first,
 //           doubled each time, 1 ms at most. Nobody has to wake it, so unlock stays a plain store.
-// Cost      A waiter that sleeps learns of the end late: by at most as long as it has waited, and
-//           by at most 1 ms (and the kernel's slack). Only who waits for a preempted thread comes
-//           so far.
-// In a simulated world each pause is a step of that world, and nothing sleeps.
+// Cost      A waiter that sleeps learns late that its wait is over: by at most as long as it has
+//           waited, and by at most 1 ms (and the kernel's slack). Only a thread that waits for a
+//           preempted one comes so far.
+// World     In a simulated world each pause is a step of that world, and nothing sleeps.
 class backoff {
  public:
   void pause() noexcept {
@@ -33,8 +34,8 @@ class backoff {
     else
       pause_thread();
   }
-  /// The same, of the machine's thread even inside a world: what is waited for happens on another
-  /// thread of the machine.
+  /// The same, but inside a world too the machine's thread waits: what it waits for happens on
+  /// another thread of the machine.
   void pause_thread() noexcept {
     if (turns_ >= spins) return stand_back();
     for (unsigned i = 0; i < (1u << turns_); ++i) cpu_relax();
@@ -55,26 +56,29 @@ class backoff {
 
 /// A lock for sections of a few instructions in which nothing of the user's runs and nothing
 /// blocks.
-/// Cost      1 locked operation to take, a plain store to release; 4 bytes.
-/// Ordering  unlock() (release) pairs with the lock() (acquire) that follows.
-/// Blocking  A holder may be preempted: a waiter spins, yields, and then sleeps between two looks
-///           (see backoff).
+/// Cost      1 locked operation to take, a plain store to release; 4 bytes
+/// Ordering  unlock() (release) pairs with the lock() (acquire) that follows
+/// Blocking  a waiter spins, yields, and then sleeps between two looks, since the holder may be
+///           preempted (see backoff)
 class spin_lock {
  public:
   void lock() noexcept {
     noted(happening::locked);
+    // pairs with unlock()
     if (held_.exchange(1, acquire) != 0) [[unlikely]]
       lock_slow();
   }
   /// For what simulated programs share with each other and with real threads, and hold only where
-  /// they are uninterrupted. Who holds it then runs on another processor, so that no world need go
-  /// on meanwhile, and its seed decides nothing.
+  /// they are uninterrupted. So a holder runs on another thread of the machine: the caller's world
+  /// need not go on meanwhile, and its seed decides nothing.
   void lock_for_all_worlds() noexcept {
     noted(happening::locked);
+    // pairs with unlock()
     if (held_.exchange(1, acquire) != 0) [[unlikely]]
       lock_slow_for_all_worlds();
   }
   bool try_lock() noexcept { return held_.load(relaxed) == 0 && held_.exchange(1, acquire) == 0; }
+  // pairs with the lock() that follows
   void unlock() noexcept { held_.store(0, release); }
 
  private:

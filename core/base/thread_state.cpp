@@ -9,26 +9,29 @@ namespace {
 constinit frame_depot frames_of_the_process{&flush_caches_at_thread_exit};
 constinit magazine_depot<record_links> records_of_the_process;
 
-// Problem   A thread-local with a destructor is not enough: what other destructors free after its
-//           own is lost, and to register it
-//           may end the process when memory is short.
-// Chosen    A key of the thread: its destructor runs behind those of all thread-locals. It runs
-//           again if it was set again meanwhile,
-//           which a first free into the flushed caches does.
+// Problem   A thread-local with a destructor is not enough to flush a thread's caches. What the
+//           destructors of other thread-locals free after its own is lost, and to register a
+//           destructor may end the process when memory is short.
+// Chosen    A key of the thread (pthread_key_create): its destructor runs behind those of all
+//           thread-locals. It runs again if the key was set again meanwhile, which the first free
+//           into a flushed cache does (magazine.h).
+// Cost      One of the process's keys (1024 on Linux).
 void flush_caches(void*) {
   auto& own = this_thread();
   own.frames.flush();
   own.records.flush(records_of_the_process, record_links::batch);
 }
 
-/// 0: the process has no more keys, and a later thread will ask again.
+/// 0: no key yet, or the process has none left, and then a later thread asks again.
 atomic<pthread_key_t> key_plus_one{0};
 
 bool key_of_caches(pthread_key_t& key) noexcept {
-  auto known = key_plus_one.load(acquire);  // pairs with the exchange below
+  // pairs with the exchange below
+  auto known = key_plus_one.load(acquire);
   if (known == 0) {
     pthread_key_t fresh;
     if (::pthread_key_create(&fresh, &flush_caches) != 0) return false;
+    // pairs with the load above
     if (key_plus_one.compare_exchange_strong(known, fresh + 1, acq_rel, acquire))
       known = fresh + 1;
     else

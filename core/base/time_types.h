@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// The types of time, apart from the clock that tells it: a simulated world (simulated/world.h)
-// names points of time, and the clock asks that world.
+// The types of time, apart from the clock: a simulated world (simulated/world.h) has points of
+// time, and the clock (clock.h) asks that world.
 #pragma once
 
 #include <cstdint>

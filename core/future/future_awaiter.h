@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
+// How a task awaits a future.
 #pragma once
 
 #include <heddle/core/future/future_state.h>
@@ -12,7 +13,7 @@
 
 namespace heddle::detail {
 
-/// Awaits the end. Cancelling the task goes to the future. `Moves`: the result is moved out.
+/// Awaits the end. A cancellation of the task goes to the future. `Moves`: the result is moved out.
 template <class T, bool Moves>
 class future_awaiter final : private join_wait, private ready_await {
  public:
@@ -30,7 +31,7 @@ class future_awaiter final : private join_wait, private ready_await {
   }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (!keeps_) state().ref();  // the handle may be assigned to while we wait
+    if (!keeps_) state().ref();  // the handle may be assigned to while the task waits
     keeps_ = true;
     if (stands_back()) return stand_back(h, [this](task_record& t) { ended_meanwhile(t); });
     return suspend(h.promise().suspending(h));
@@ -38,8 +39,8 @@ class future_awaiter final : private join_wait, private ready_await {
   auto await_resume() -> std::conditional_t<Moves, T, typename future_traits<T>::reference> {
     auto& f = state();
     const auto how = f.how_ended();
-    if (how == outcome::error)
-      f.mark_retrieved();  // also if a cancellation of the task takes its place
+    // Also if a cancellation of the task is thrown in place of the error.
+    if (how == outcome::error) f.mark_retrieved();
     check_cancel();
     if (how == outcome::cancelled) [[unlikely]]
       f.throw_cancellation(suspended());
@@ -54,7 +55,8 @@ class future_awaiter final : private join_wait, private ready_await {
     return static_cast<future_state<T>&>(awaited());
   }
 
-  bool keeps_ = false;  // a reference, from its suspension on; at once if the result is to be moved
+  // It has a reference: from its suspension on; from the beginning if the result is moved out.
+  bool keeps_ = false;
 };
 
 }  // namespace heddle::detail

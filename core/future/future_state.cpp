@@ -24,15 +24,16 @@ class thread_joiner : public join_node {
   bool wait_until(time_point deadline) {
     if (world* w = this_world())
       return block_until(*w, deadline, [this] { return fired_.load(acquire) != 0; });
-    while (fired_.load(acquire) == 0) {  // pairs with fire()
+    // pairs with fire()
+    while (fired_.load(acquire) == 0) {
       timespec left{};
       if (deadline != time_point::max()) {
         const auto ns = time_left(deadline, clock::now()).count();
         if (ns == 0) return false;
         left = {ns / 1'000'000'000, ns % 1'000'000'000};
       }
-      // Every reason to return early (a signal, a stray wake-up, the value changed before) ends in
-      // another look.
+      // It may return early: for a signal, a stray wake-up, or because the value has changed
+      // before. Each time the loop looks again.
       ::syscall(SYS_futex, &fired_, FUTEX_WAIT_PRIVATE, 0u,
                 deadline == time_point::max() ? nullptr : &left, nullptr, 0);
     }
@@ -40,10 +41,11 @@ class thread_joiner : public join_node {
   }
 
  private:
-  // Under the joiner lock, which the waiting thread takes once more before it leaves: so the node
-  // outlives this.
+  // Runs under the joiner lock. The waiting thread takes that lock once more (remove_joiner) before
+  // it returns, so the node outlives this call.
   static void fire(join_node& node, eventual&, work_list&) noexcept {
     auto& self = static_cast<thread_joiner&>(node);
+    // pairs with wait_until()
     self.fired_.store(1, release);
     ::syscall(SYS_futex, &self.fired_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
@@ -66,19 +68,20 @@ void send(owned<done_callback> c, future_base& ended) noexcept {
   post_callback(runtime, home, std::move(c));
 }
 
-/// One by one: a chain of owners would be destroyed by recursion.
+/// One by one: a chain of owners would be destroyed by recursion, as deep as the list is long.
 void destroy(owned<done_callback> list) noexcept {
   while (list) list = std::move(list->next);
 }
 }  // namespace
 
 bool future_base::cancel(std::string message) {
-  if (done()) mark_retrieved();  // the caller has looked at it, as in asyncio
+  if (done()) mark_retrieved();  // as in asyncio: the caller has looked at it
   if (message.empty()) return cancel_now(*this);
   auto kept = owned<std::string>(new std::string(std::move(message)));
   if (!claim()) return false;
-  message_.store(kept.release(), release);  // pairs with throw_cancellation()
-  return cancel_now(*this);                 // publishes the message
+  // pairs with throw_cancellation()
+  message_.store(kept.release(), release);
+  return cancel_now(*this);  // publishes the message
 }
 
 bool future_base::wait_until(time_point deadline) {
@@ -115,7 +118,7 @@ callback_id future_base::add(owned<done_callback> c) {
 }
 
 namespace {
-/// Takes out of the list what remove() has marked.
+/// Takes out of the list the callbacks that remove() has marked.
 owned<done_callback> take_removed(owned<done_callback>& list) noexcept {
   owned<done_callback> taken;
   for (auto* place = &list; *place;) {
@@ -131,7 +134,7 @@ owned<done_callback> take_removed(owned<done_callback>& list) noexcept {
   return taken;
 }
 
-/// The list has the latest first; they are sent in the order in which they were added.
+/// Sends the callbacks in the order in which they were added; the list has the latest first.
 void send_all(owned<done_callback> list, future_base& ended) noexcept {
   owned<done_callback> in_order;
   while (list) {
@@ -148,14 +151,20 @@ void send_all(owned<done_callback> list, future_base& ended) noexcept {
 }
 }  // namespace
 
-// Protocol COMPARE. remove(f) asks the user's operator==, which may call this future again, and so
-// must not run under lock_. But a callback that is being compared must neither run nor be destroyed
-// meanwhile. So nobody unlinks anything while comparers_ is not 0:
-//   remove   marks what it removes, and unlinks what is marked if nobody compares
-//   add      links in front, also when the future has fired
-//   fire     says so in fired_, and leaves the list alone
-// The last comparer unlinks what is marked, and sends the rest if the future has fired meanwhile.
-// All of it costs others one load.
+// Protocol COMPARE.
+//
+// Problem   remove(f) asks the user's operator==, which may call this future again. Under lock_ it
+//           would hang. Without lock_ the callback that is being compared could run, or be
+//           destroyed, meanwhile.
+// Chosen    The comparison runs without lock_. Nobody unlinks anything while comparers_ is not 0:
+//             remove   marks what it removes; unlinks what is marked if nobody compares
+//             add      links in front, also when the future has fired
+//             fire     sets fired_; does not touch the list if somebody compares
+//           The last comparer unlinks what is marked, and sends the rest if the future has fired
+//           meanwhile.
+// Cost      One load for those that do not compare.
+// Touch     callbacks_, comparers_, fired_ and `removed`: under lock_. A comparer may read the
+//           callback that it compares without it.
 class future_base::comparing {
  public:
   explicit comparing(future_base& f) noexcept : future_(f) {
@@ -181,7 +190,7 @@ class future_base::comparing {
   /// The lock is held before and after. True: one more is marked.
   bool mark_next(const void* type, const void* f) {
     done_callback& c = *next_;
-    next_ = c.next.get();  // what is linked stays linked until the end
+    next_ = c.next.get();  // what is linked stays linked while somebody compares
     if (c.removed) return false;
     future_.lock_.unlock();
     struct relock {
@@ -210,7 +219,7 @@ std::size_t future_base::remove(callback_id id) noexcept {
     if (c->id == id && !std::exchange(c->removed, true)) ++count;
   if (count != 0 && comparers_ == 0) taken = take_removed(callbacks_);
   lock_.unlock();
-  destroy(std::move(taken));  // runs destructors of the user's: with no lock held
+  destroy(std::move(taken));  // runs destructors of the user's, so no lock is held
   return count;
 }
 
@@ -233,8 +242,9 @@ void future_base::fire_callbacks(eventual& self, work_list&) noexcept {
 }
 
 bool future_base::somebody_cares() noexcept {
-  if (refs_.load(acquire) > pending_and_promise) return true;  // pairs with unref()
-  // Only the promise is left, so nothing below can change.
+  // pairs with unref()
+  if (refs_.load(acquire) > pending_and_promise) return true;
+  // Only the promise is left, so callbacks_ cannot change.
   if (callbacks_) return true;
   unref();
   return false;
@@ -255,7 +265,8 @@ void future_base::check_result() const {
 }
 
 void future_base::throw_cancellation() const {
-  if (auto* text = message_.load(acquire)) throw cancelled_error(*text);  // pairs with cancel()
+  // pairs with cancel()
+  if (auto* text = message_.load(acquire)) throw cancelled_error(*text);
   throw cancelled_error();
 }
 
@@ -281,7 +292,7 @@ std::exception_ptr promise_dropped() noexcept {
     return std::make_exception_ptr(broken_promise(std::string(broken_promise().what()) +
                                                   " (dropped by " + describe_task(*t) + ")"));
   } catch (const std::bad_alloc&) {
-    return std::current_exception();  // no memory even for that error: whoever waits gets this one
+    return std::current_exception();  // no memory for that error, so those that wait get this one
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// What a future and its promise share.
+// What a future and its promise share: the result, the done-callbacks, and who ends it.
 #pragma once
 
 #include <heddle/core/base/owned.h>
@@ -25,65 +25,75 @@ namespace detail {
 
 class future_base;
 
-/// A done-callback until the end; then the callback that is posted.
+/// A done-callback: in the future's list until the end, then posted as a callback.
 struct done_callback : callback_base {
-  /// Takes what `run` needs: a reference to the future. Called at the end, before it is posted.
+  /// Takes what `run` needs: a reference to the future. Called when the future has ended, before
+  /// the callback is posted.
   virtual void attach(future_base& ended) noexcept = 0;
-  /// Is it `f`, of the type that `type` stands for? Calls the user's operator==: no lock may be
-  /// held. Throws what that throws.
+  /// True: it is equal to `f`, of the type that `type` stands for. Calls the user's operator==, so
+  /// no lock may be held. Throws what that throws.
   virtual bool is(const void* type, const void* f) const = 0;
 
   callback_id id{};
   executor* home = nullptr;  // the loop that added it
   runtime_number runtime = 0;
-  bool removed = false;  // under the future's lock: remove() has counted it, and it never runs
+  bool removed = false;  // guarded by the future's lock: remove() has counted it, it never runs
   owned<done_callback> next;
 };
 
 /// The part of a future's state that does not depend on the result.
 //
-// Who ends it: setters first take claimed_, build the result in the storage, then move the word to
-// done. A cancellation moves the word without asking claimed_; a setter that loses to it destroys
-// what it has built. So exactly one wins, and the storage of a done word is never written.
+// Who ends it. A setter first takes claimed_, then builds the result in the storage, then moves the
+// word to done. A cancellation moves the word without asking claimed_, and a setter that loses to
+// it destroys what it has built. So exactly one wins, and the storage of a done word is never
+// written.
+//
+// Who may touch what:
+//   lock_        guards fired_, comparers_ and callbacks_ (protocol COMPARE)
+//   claimed_     setters, and cancellers with a message, atomically
+//   number_      the maker, before others can reach the future; then constant
+//   message_     written by the canceller that holds the claim; read by anyone when the word is
+//                done
 class future_base : public eventual {
  public:
-  /// Of the runtime that it belongs to; 0: none.
+  /// The long number of the runtime that it belongs to; 0: none.
   [[nodiscard]] runtime_number number() const noexcept { return number_; }
-  /// Before anybody else knows it.
+  /// Only before others can reach it.
   void belongs_to(runtime_number runtime) noexcept {
     eventual::belongs_to(short_number(runtime));
     number_ = runtime;
   }
-  /// Cancels, with a message for who waits. False: it has ended already, or a setter is just ending
-  /// it.
+  /// Cancels, with a message for those that wait. False: it has ended already, or a setter is just
+  /// ending it.
   bool cancel(std::string message);
-  /// Awaits the end in the calling thread, which must not be a loop's: usage_error. False:
-  /// `deadline` came first.
+  /// Blocks the calling thread until the end. False: `deadline` came first. Throws usage_error in a
+  /// loop's thread.
   bool wait_until(time_point deadline);
 
   callback_id add(owned<done_callback> c);
   std::size_t remove(callback_id id) noexcept;
-  /// Protocol COMPARE, in future.cpp. Throws what the user's operator== throws; those that it found
-  /// equal before are removed.
+  /// Protocol COMPARE, in future_state.cpp. Throws what the user's operator== throws; those that it
+  /// found equal before are removed.
   std::size_t remove(const void* type, const void* f);
 
-  /// Usage_error unless tasks of the calling runtime may await it.
+  /// Throws usage_error unless tasks of the calling runtime may await it.
   void check_runtime() const;
-  /// Invalid_state_error unless it is done; cancelled_error if it was cancelled.
+  /// Throws invalid_state_error unless it is done, and cancelled_error if it was cancelled.
   void check_result() const;
   [[noreturn]] HEDDLE_COLD void throw_cancellation() const;
-  /// The same for a task that awaited it: if the future has no message, that of the task's own
-  /// cancellation, which came this way.
+  /// The same for the task that awaited it. If the future has no message, the error has that of the
+  /// task's own cancellation, which went to the future.
   [[noreturn]] HEDDLE_COLD void throw_cancellation(task_record* waited) const;
 
-  /// True when the caller may build the result: nobody else will.
+  /// True: the caller may build the result, and nobody else will.
   [[nodiscard]] bool claim() noexcept { return !done() && !claimed_.exchange(true, acq_rel); }
-  /// The result is in its place. False: cancelled meanwhile, destroy it.
+  /// Ends it; the result is in its place. False: it was cancelled meanwhile, so the caller destroys
+  /// the result.
   [[nodiscard]] bool end(outcome how) noexcept;
   [[noreturn]] HEDDLE_COLD static void throw_ended_before();
 
-  /// The promise is being destroyed, unset. True: somebody may still ask, so the caller is to fail
-  /// it. False: it is as good as gone.
+  /// The promise is being destroyed, unset. True: a future or a callback is left, so the caller
+  /// fails it. False: nothing is left, and the pending reference is dropped.
   [[nodiscard]] bool somebody_cares() noexcept;
 
  protected:
@@ -94,26 +104,25 @@ class future_base : public eventual {
   static void fire_callbacks(eventual& self, work_list&) noexcept;
 
  private:
-  // Until it ends the state holds a reference to itself, which whoever ends it drops last of all:
-  // those it lets go on may destroy every handle, the promise included, while the call that set it
-  // has not returned yet.
+  // Until it ends the state holds a reference to itself, the pending one. The thread that ends it
+  // drops that last of all: tasks that go on may destroy every handle, the promise included, while
+  // the call that set it has not returned yet.
   static constexpr std::uint32_t pending_and_promise = 2;
 
   class comparing;
 
-  spin_lock lock_;  // guards fired_, comparers_ and callbacks_
+  spin_lock lock_;
   bool fired_ = false;
   atomic<bool> claimed_{false};
   std::uint16_t comparers_ = 0;
   runtime_number number_ = 0;
   owned<done_callback> callbacks_;  // the latest first
-  // Written by a canceller that holds the claim, perhaps while another one, without a message, ends
-  // it.
+  // Atomic, since a canceller with a message may write it while one without a message ends it.
   atomic<std::string*> message_{nullptr};
 };
 
-/// What the futures of a promise that is dropped unset end with: broken_promise, naming the task
-/// that dropped it.
+/// The error with which a future ends whose promise is destroyed unset: a broken_promise that names
+/// the task that dropped it.
 std::exception_ptr promise_dropped() noexcept;
 
 template <class T>
@@ -144,7 +153,7 @@ class future_state final : public future_base, public frame_cached {
   template <class... Args>
   void set(Args&&... args) {
     if (done()) throw_ended_before();
-    // What can throw is done before the claim: a claim is always followed by an end.
+    // What can throw is done before the claim, since a claim must be followed by an end.
     if constexpr (slot::fits) {
       stored made(std::forward<Args>(args)...);
       if (!claim()) throw_ended_before();
@@ -167,7 +176,7 @@ class future_state final : public future_base, public frame_cached {
     return false;
   }
 
-  /// Done, and not cancelled: the error thrown, or the value.
+  /// The value, or throws the error. Only when done, and not cancelled.
   typename future_traits<T>::reference value() {
     if (how_ended() == outcome::error) [[unlikely]] {
       mark_retrieved();

@@ -16,8 +16,7 @@ frame_depot::~frame_depot() {
 raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
   const std::size_t size = (index + 1) * grain;
   static_assert(sizeof(raw_links::block) <= grain && sizeof(chunk) <= grain);
-  // The first block stands one alignment behind the chunk's head, so that all of them stand
-  // aligned.
+  // The first block stands one alignment behind the chunk's head, so that all of them are aligned.
   const std::size_t alignment = alignment_of(size);
   auto* raw = static_cast<std::byte*>(
       ::operator new(alignment + size * batch, std::align_val_t(alignment)));
@@ -47,7 +46,7 @@ void frame_depot::let_go() noexcept {
 }
 
 void* frame_cache::refill(std::size_t index) {
-  const uninterrupted alone;
+  const uninterrupted refilling;
   if (!depot_->arrange_flush()) throw std::bad_alloc();
   const std::uint32_t batch = frame_depot::batch_of(index);
   if (!lists_[index].refill(depot_->of(index), batch))

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// Blocks of memory by size: what the threads of a process share (frame_depot), and what each keeps
-// for itself (frame_cache), by protocol MAGAZINE (magazine.h).
+// Blocks of memory in size classes: what the threads of a process share (frame_depot), and what
+// each keeps for itself (frame_cache), by protocol MAGAZINE (magazine.h).
 //
-// Alignment  A frame with an alignas(64) local, or a callback with such a capture, needs a block at
-//            a multiple of 64. The compiler asks operator new for a size only. But the size of such
-//            a frame or object is a multiple of its alignment.
-// Chosen     A block of n bytes stands at a multiple of the largest power of two that divides n,
-//            4096 at most. So every alignment is honoured without being asked for. It costs at most
-//            one block for each chunk that is carved, and nothing later.
+// Problem   A frame with an alignas(64) local, or a callback with such a capture, needs a block at
+//           a multiple of 64. But the compiler tells operator new only a size.
+// Chosen    The size of such a frame or object is a multiple of its alignment. So a block of n
+//           bytes stands at a multiple of the largest power of two that divides n, 4096 at most,
+//           and every alignment is honoured without being asked for.
+// Cost      At most one block for each chunk that is carved, and nothing later.
 #pragma once
 
 #include <heddle/core/memory/magazine.h>
@@ -17,9 +17,9 @@
 
 namespace heddle::detail {
 
-/// What the frame caches of all threads share: batches on their way from where blocks are freed to
-/// where they are made, and the chunks that blocks are carved from. Chunks stay for the life of the
-/// process: the memory is bounded by the peak per size.
+/// What the frame caches of all threads share: batches on their way from the threads that free
+/// blocks to those that take them, and the chunks that blocks are carved from. Chunks stay for the
+/// life of the process, so memory is bounded by the peak of each size. Thread-safety: any thread.
 class frame_depot {
  public:
   static constexpr std::size_t grain = 16;      // bytes between size classes
@@ -30,7 +30,8 @@ class frame_depot {
   /// memory for that.
   using exit_arranger = bool (*)() noexcept;
 
-  /// Its chunks are given back with it. The owner of a cache over it flushes the cache.
+  /// For tests: its chunks are given back with it, and the owner of a cache over it flushes the
+  /// cache.
   constexpr frame_depot() = default;
   /// For the process-wide depot: chunks are never given back, not even at exit (frames may outlive
   /// static destruction). `arrange` is called when a thread's cache of
@@ -39,19 +40,20 @@ class frame_depot {
   frame_depot(const frame_depot&) = delete;
   ~frame_depot();
 
+  /// Sees to it that the calling thread's cache over this depot is flushed. False: it cannot be.
   [[nodiscard]] bool arrange_flush() noexcept { return !arrange_ || arrange_(); }
   magazine_depot<raw_links>& of(std::size_t index) noexcept { return depots_[index]; }
   /// A fresh chunk of one batch, its blocks linked. Throws std::bad_alloc.
   raw_links::block* carve(std::size_t index, std::uint32_t batch);
-  /// Around a fork, as magazine_depot's.
+  /// Around a fork, as in magazine_depot.
   void hold() noexcept;
   void let_go() noexcept;
-  /// Bytes ever carved: an upper bound of the peak.
+  /// Bytes ever carved: an upper bound of the peak of what was in use.
   [[nodiscard]] std::size_t reserved() const noexcept { return reserved_.load(relaxed); }
 
   static constexpr std::size_t most_aligned = 4096;
 
-  /// Where blocks of so many bytes stand: at multiples of what is returned.
+  /// The alignment of blocks of so many bytes.
   static constexpr std::size_t alignment_of(std::size_t bytes) noexcept {
     const std::size_t rounded = (bytes + grain - 1) / grain * grain;
     const std::size_t divisor = rounded & (~rounded + 1);
@@ -75,7 +77,7 @@ class frame_depot {
   exit_arranger arrange_ = nullptr;  // set: the chunks are immortal too
 };
 
-/// One thread's cache over a depot. Only its owner calls it; blocks may be freed into any cache of
+/// One thread's cache over a depot. Only its owner calls it. A block may be freed into any cache of
 /// the same depot.
 class frame_cache {
  public:
@@ -92,7 +94,7 @@ class frame_cache {
     const std::size_t index = frame_depot::index_of(bytes);
     free_to(index, block, frame_depot::batch_of(index));
   }
-  /// The same, when the arithmetic has been done before: batch_of() divides.
+  /// The same, for callers that have the index already: batch_of() divides.
   HEDDLE_INLINE void* allocate_from(std::size_t index) {
     if (auto* b = lists_[index].pop()) [[likely]]
       return b;
@@ -102,7 +104,7 @@ class frame_cache {
     if (!lists_[index].push(static_cast<raw_links::block*>(block), batch)) [[unlikely]]
       spill(index);
   }
-  /// Gives everything back to the depot (a thread ends).
+  /// Gives all blocks to the depot: the thread ends.
   void flush() noexcept;
   [[nodiscard]] std::uint32_t idle(std::size_t bytes) const noexcept {
     return lists_[frame_depot::index_of(bytes)].count();

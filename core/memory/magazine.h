@@ -3,15 +3,16 @@
 // Protocol MAGAZINE: blocks of one size, freed on any thread, without a lock on the fast path and
 // without unbounded growth.
 //
-// Problem   A frame is often freed on another loop than the one that made it (the task moved). A
-//           free list per thread alone grows without bound on the consumer's side; a shared list
-//           costs a locked operation each time.
+// Problem   A frame is often freed on another loop than the one that made it, since the task moved.
+//           With a free list for each thread alone, the list of the thread that frees grows without
+//           bound. A shared list costs a locked operation each time.
 // Chosen    Each thread keeps at most two batches of free blocks (a magazine). When it has more, it
-//           gives one whole batch to the depot, under the depot's lock; when it has none, it takes
-//           one from there. So a block freed far away finds its way back at the price of one lock
-//           per batch, and what lies idle in a thread is bounded by two batches a size.
-// Promised  Memory is bounded by the peak of live blocks plus two batches per thread and size.
+//           gives one whole batch to the depot, under the depot's lock. When it has none, it takes
+//           one batch from there. So a block that was freed far away finds its way back.
+// Promised  Memory is bounded by the peak of live blocks plus two batches for each thread and size.
 //           Handing over a batch under the lock orders the block's old life before its new one.
+// Cost      One lock for each batch; a pop or a push costs no atomic operation.
+// Touch     A magazine: its thread alone. The depot's lists, and blocks in them: under its lock.
 #pragma once
 
 #include <heddle/core/base/config.h>
@@ -22,8 +23,7 @@
 
 namespace heddle::detail {
 
-/// Links a free block through its first two words. For blocks whose memory holds nothing while they
-/// are free.
+/// Links a free block through its first two words. For memory that holds nothing while it is free.
 struct raw_links {
   struct block {
     block* next;
@@ -34,33 +34,34 @@ struct raw_links {
   static void set_next_batch(block* b, block* n) noexcept { b->next_batch = n; }
 };
 
-/// Full batches that no thread holds. Thread-safe.
+/// Full batches that no thread has, and loose blocks of threads that ended. Thread-safety: any
+/// thread.
 template <class Links>
 class magazine_depot {
  public:
   using block = typename Links::block;
 
   void put(block* batch) noexcept {
-    const uninterrupted guard;
+    const uninterrupted section;
     lock_.lock_for_all_worlds();
     Links::set_next_batch(batch, batches_);
     batches_ = batch;
     lock_.unlock();
   }
-  /// Less than a batch: what a thread had left when it ended. Walks the list.
+  /// Takes less than a batch: what a thread had left when it ended. Walks the list.
   void put_loose(block* list) noexcept {
     if (!list) return;
     block* last = list;
     while (Links::next(last)) last = Links::next(last);
-    const uninterrupted guard;
+    const uninterrupted section;
     lock_.lock_for_all_worlds();
     Links::next(last) = loose_;
     loose_ = list;
     lock_.unlock();
   }
-  /// A list of blocks, or nullptr; `count` is `batch` but for what threads left loose.
+  /// A list of `count` blocks, or nullptr. `count` is `batch`, or less if they are loose blocks.
   block* take(std::uint32_t batch, std::uint32_t& count) noexcept {
-    const uninterrupted guard;
+    const uninterrupted section;
     lock_.lock_for_all_worlds();
     block* list = batches_;
     if (list) {
@@ -77,8 +78,8 @@ class magazine_depot {
     return list;
   }
 
-  /// Around a fork: the child, which has none of the other threads, shall not find it locked by one
-  /// of them.
+  /// Around a fork: the child has none of the other threads, and must not find the depot locked by
+  /// one of them.
   void hold() noexcept { lock_.lock(); }
   void let_go() noexcept { lock_.unlock(); }
 
@@ -90,16 +91,17 @@ class magazine_depot {
 
 /// One thread's free blocks of one size. Only its owner touches it.
 //
-// A thread that only frees would never come to refill(), and its blocks would be lost when it ends.
-// So a magazine begins asleep: its first push answers false, and in spill() the owner arranges for
-// the thread's end. The fast path pays nothing: the mark stands in the count.
+// A thread that only frees never comes to refill(). If nobody arranged that its magazine is
+// flushed, its blocks would be lost when it ends. So a magazine begins asleep: its first push
+// answers false, and before spill() the owner arranges for the thread's end. The fast path pays
+// nothing, since the mark stands in the count.
 template <class Links>
 class magazine {
  public:
   using block = typename Links::block;
 
-  /// Nobody has arranged yet that it is flushed when its thread ends. True before the first
-  /// refill() or spill(), and after flush().
+  /// True: nobody has arranged yet that it is flushed when its thread ends. So it is before the
+  /// first refill() or spill(), and after flush().
   [[nodiscard]] bool is_asleep() const noexcept { return (count_ & asleep) != 0; }
 
   /// A free block, or nullptr: then refill().
@@ -111,21 +113,24 @@ class magazine {
     }
     return b;
   }
-  /// False: the magazine is over-full or asleep, spill().
+  /// The block is in. False: the magazine is over-full or asleep, call spill().
   HEDDLE_INLINE bool push(block* b, std::uint32_t batch) noexcept {
     Links::next(b) = head_;
     head_ = b;
     return ++count_ < 2 * batch;
   }
+  /// Takes a batch from the depot. False: there is none, call fill().
   bool refill(magazine_depot<Links>& depot, std::uint32_t batch) noexcept {
     head_ = depot.take(batch, count_);
     return head_ != nullptr;
   }
+  /// With blocks that were just carved.
   void fill(block* list, std::uint32_t count) noexcept {
     head_ = list;
     count_ = count;
   }
-  /// Awake from here on. Gives one batch away if there are two; the most recently used blocks stay.
+  /// The magazine is awake from here on. Gives one batch to the depot if there are two; the most
+  /// recently used blocks stay.
   void spill(magazine_depot<Links>& depot, std::uint32_t batch) noexcept {
     count_ &= ~asleep;
     if (count_ < 2 * batch) return;
@@ -136,7 +141,7 @@ class magazine {
     depot.put(given);
   }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_ & ~asleep; }
-  /// Gives everything away (the thread ends), and is asleep.
+  /// Gives all blocks to the depot, since the thread ends. The magazine is asleep afterwards.
   void flush(magazine_depot<Links>& depot, std::uint32_t batch) noexcept {
     while (count() >= 2 * batch) spill(depot, batch);
     depot.put_loose(std::exchange(head_, nullptr));

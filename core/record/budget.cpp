@@ -19,7 +19,7 @@ HEDDLE_COLD bool step_took_long(thread_state& own, bool fetches) noexcept {
   if (!own.loop || !(own.forced_yields || fetches)) return false;
   const auto now = clock::now().time_since_epoch().count();
   if (own.step_started == 0) {
-    own.step_started = now;  // measured from the first look on: short steps never ask for the time
+    own.step_started = now;  // measured from the first look on, so short steps never ask for it
     return false;
   }
   if (now - own.step_started < step_limit_ns) return false;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
 // The budget: a task whose awaits are all ready never suspends. It would starve its loop, and no
-// cancellation would ever reach it. Operations that are ready ask here whether the task is to stand
-// back; if so the awaiter suspends, and its resume is a cancellation point.
+// cancellation would ever reach it. So an operation that is ready asks here whether its task is to
+// stand back. If so the awaiter suspends, and its resumption is a cancellation point.
+// Cost: a call and an increment for each ready await; every 64th one looks at the clock.
 #pragma once
 
 #include <heddle/core/scheduler.h>
@@ -13,23 +14,22 @@
 
 namespace heddle::detail {
 
-/// Counts a ready await. True: the step has run for longer than a step may, and the loop is one of
-/// several.
-/// Cost: a call and an increment; every 64th looks at the clock.
+/// Counts a ready await. True: the step has run for longer than a step may (1 ms), and the loop is
+/// one of several. With one loop asyncio's order holds, so nothing stands back.
 HEDDLE_NOINLINE bool budget_spent() noexcept;
-/// The same for what fetches from the kernel, with one loop too: the kernel brings more as fast as
-/// a task takes it, so a task that only reads would never end its step.
+/// The same for what fetches from the kernel, but with one loop too: the kernel brings more as fast
+/// as a task takes it, so a task that only reads would never end its step.
 HEDDLE_NOINLINE bool fetching_budget_spent() noexcept;
 
-/// Base of the awaiters whose operation may be ready: `return go_on();` in await_ready, and first
-/// thing in await_suspend `if (stands_back()) return stand_back(h, note);`, where `note(task)`
-/// makes the resume look for a cancellation.
+/// Base of the awaiters whose operation may be ready. await_ready says `return go_on();`, and
+/// await_suspend begins with `if (stands_back()) return stand_back(h, note);`, where `note(task)`
+/// makes the resumption look for a cancellation.
 ///
-/// Danger    The operation has succeeded, and then a cancellation is thrown in place of its result:
+/// Problem   The operation has succeeded, and then a cancellation is thrown in place of its result:
 ///           a permit or an item would be lost.
 /// Chosen    The awaiter gives back what it got, as after a hand-over that a cancellation overtook.
-///           Where giving back would change an order (a queue), it stands back first and takes
-///           then.
+///           Where giving back would change an order (a queue), the task stands back first and
+///           takes after that.
 class ready_await {
  protected:
   ready_await() = default;
@@ -40,7 +40,7 @@ class ready_await {
   [[nodiscard]] bool go_on_fetching() noexcept { return !(stands_back_ = fetching_budget_spent()); }
   [[nodiscard]] bool stands_back() const noexcept { return stands_back_; }
   /// The answer of await_suspend. False: a strand found no memory for a record of its own, so it
-  /// just goes on.
+  /// goes on without standing back.
   template <heddle_promise P, class Note>
   bool stand_back(std::coroutine_handle<P> h, Note note) noexcept {
     task_record* t;

@@ -41,10 +41,11 @@ void context_slot::share(counted_ptr<context_state> state) noexcept {
   shared_ = std::move(state);
 }
 
-// The slot whose map counts, as far as can be seen from here. What is shared is no task's slot, so
-// it shares nothing in turn; and it stays for as long as this slot.
+// The slot whose map counts, as far as can be seen without the lock. The slot of a shared context
+// belongs to no task, so it shares nothing in turn. It lives as long as this slot.
 context_slot& context_slot::target() noexcept {
-  auto* state = target_.load(acquire);  // pairs with shared()
+  // pairs with shared()
+  auto* state = target_.load(acquire);
   return state ? state->slot : *this;
 }
 
@@ -59,7 +60,8 @@ context_slot& context_slot::lock_target() noexcept {
 }
 
 context_map_ref context_slot::copy() noexcept {
-  if (!target().begun_.load(acquire)) return {};  // pairs with replace() and shared()
+  // pairs with replace() and shared()
+  if (!target().begun_.load(acquire)) return {};
   auto& t = lock_target();
   auto map = t.map_;
   t.lock_.unlock();
@@ -67,15 +69,16 @@ context_map_ref context_slot::copy() noexcept {
 }
 
 context_value_ref context_slot::find(std::uint64_t variable) noexcept {
-  if (!target().begun_.load(acquire)) return {};  // pairs with replace() and shared()
+  // pairs with replace() and shared()
+  if (!target().begun_.load(acquire)) return {};
   auto& t = lock_target();
   auto value = t.map_ ? t.map_->find(variable) : context_value_ref();
   t.lock_.unlock();
   return value;
 }
 
-// The new map is made outside of the lock, from the one that is there; if another took its place
-// meanwhile, again from that one.
+// The new map is made outside of the lock, from the map that is there. If another map took its
+// place meanwhile, the new one is made again from that.
 context_value_ref context_slot::replace(std::uint64_t variable, context_value_ref value) {
   for (;;) {
     const auto before = copy();
@@ -84,7 +87,8 @@ context_value_ref context_slot::replace(std::uint64_t variable, context_value_re
     const bool same = t.map_.get() == before.get();
     if (same) {
       std::swap(t.map_, after);
-      t.begun_.store(true, release);  // pairs with copy() and find()
+      // pairs with begun(), copy() and find()
+      t.begun_.store(true, release);
     }
     t.lock_.unlock();
     if (same) return before ? before->find(variable) : context_value_ref();
@@ -99,7 +103,8 @@ counted_ptr<context_state> context_slot::shared() {
     fresh->slot.identity_ = identity_;
     fresh->slot.begun_.store(static_cast<bool>(fresh->slot.map_), relaxed);
     shared_ = std::move(fresh);
-    target_.store(shared_.get(), release);  // pairs with target()
+    // pairs with target() and begun()
+    target_.store(shared_.get(), release);
   }
   auto result = shared_;
   lock_.unlock();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// What a context consists of: immutable maps that are shared, and the slots that say which one
+// What a context consists of: immutable maps that are shared, and the slots that say which map
 // holds now.
 #pragma once
 
@@ -30,9 +30,9 @@ class context_value : public frame_cached {
 };
 using context_value_ref = counted_ptr<context_value>;
 
-/// Which variables have which values. Never changes: a set makes another map, so that copying a
-/// context is one counted reference. Sorted by variable; a set copies it all, which for the dozen
-/// variables that a program has is one block and a dozen increments.
+/// Which variables have which values. Never changes: setting a variable makes another map, so
+/// copying a context costs one counted reference. Sorted by variable. A set copies the whole map:
+/// for the dozen variables that a program has that is one block and a dozen increments.
 class context_map : public frame_cached {
  public:
   using ref_to = counted_ptr<context_map>;
@@ -71,9 +71,9 @@ class context_state;
 /// Where a task, a callback or a thread keeps its context: a map of its own, or a context that it
 /// shares with others.
 ///
-/// Locked, although a task is one: its strands run at the same time, and so do tasks that were
-/// given one context. Under the lock nothing of the user's runs: values are counted out, and copied
-/// or destroyed outside.
+/// It has a lock, although one task owns it: the task's strands run at the same time, and so do
+/// tasks that were given one context. Nothing of the user's runs under the lock: a value is taken
+/// out by its count, and copied or destroyed outside. Thread-safety: any thread.
 class context_slot {
  public:
   constexpr context_slot() noexcept = default;
@@ -83,24 +83,25 @@ class context_slot {
   context_slot& operator=(const context_slot&) = delete;
   ~context_slot();
 
-  /// At the birth of its owner: begins with `map`, or shares `state`.
+  /// Only before others can reach it: begins with `map`, or shares `state`.
   void begin_with(context_map_ref map) noexcept {
     begun_.store(static_cast<bool>(map), relaxed);
     map_ = std::move(map);
   }
   void share(counted_ptr<context_state> state) noexcept;
 
-  /// Something was set here at some time. False: a child has nothing to begin with.
+  /// Something was set here at some time. False: a child has nothing to begin with. Costs two
+  /// loads.
   [[nodiscard]] inline bool begun() noexcept;
   /// What a child begins with; null if nothing is set.
   [[nodiscard]] context_map_ref copy() noexcept;
   [[nodiscard]] context_value_ref find(std::uint64_t variable) noexcept;
   /// Sets (null: unsets) and returns what was before. Throws std::bad_alloc.
   context_value_ref replace(std::uint64_t variable, context_value_ref value);
-  /// The context as an object that others may share; from now on changes on either side are seen by
-  /// both. Throws std::bad_alloc.
+  /// The context as an object that others may share. From now on the owner of this slot and all who
+  /// share it see each other's changes. Throws std::bad_alloc.
   [[nodiscard]] counted_ptr<context_state> shared();
-  /// Names this context among all there ever were.
+  /// A number that no other context ever has.
   [[nodiscard]] std::uint64_t identity() noexcept;
 
  private:
@@ -111,8 +112,8 @@ class context_slot {
   context_map_ref map_;                // under lock_
   counted_ptr<context_state> shared_;  // under lock_; once set it stays
   std::uint64_t identity_ = 0;         // under lock_; 0: nobody asked yet
-  // Looked at without the lock, and raised under it: something was set here (most never see that);
-  // the context that is shared.
+  // Written under the lock, read without it. begun_: something was set here; in most slots nothing
+  // ever is. target_: the context that is shared.
   atomic<bool> begun_{false};
   atomic<context_state*> target_{nullptr};
 };
@@ -134,11 +135,14 @@ class context_state : public frame_cached {
 using context_ref = counted_ptr<context_state>;
 
 inline bool context_slot::begun() noexcept {
-  auto* state = target_.load(acquire);                        // pairs with shared()
-  return (state ? state->slot : *this).begun_.load(acquire);  // pairs with replace()
+  // pairs with shared()
+  auto* state = target_.load(acquire);
+  // pairs with replace()
+  return (state ? state->slot : *this).begun_.load(acquire);
 }
 
-/// While it lives the calling thread uses `slot`; null: what it would use by itself.
+/// While it lives, the calling thread reads and sets variables in `slot`. Null: in the slot that it
+/// would use by itself.
 class context_scope {
  public:
   explicit context_scope(context_slot* slot) noexcept;

@@ -9,8 +9,9 @@ join_node* eventual::lock_joiners_slow() noexcept {
   backoff wait;
   for (;;) {
     auto bits = joiners_.load(relaxed);
-    if ((bits & lock_bit) == 0 && joiners_.compare_exchange_weak(bits, bits | lock_bit, seq_cst,
-                                                                 relaxed))  // as lock_joiners()
+    // pairs as in lock_joiners()
+    if ((bits & lock_bit) == 0 &&
+        joiners_.compare_exchange_weak(bits, bits | lock_bit, seq_cst, relaxed))
       return reinterpret_cast<join_node*>(bits);
     wait.pause();
   }
@@ -33,7 +34,7 @@ bool eventual::remove_joiner(join_node& node) noexcept {
 
 void eventual::fire_joiners(work_list& todo) noexcept {
   auto* head = lock_joiners();
-  join_node* in_order = nullptr;  // nodes were pushed in front: turn them round
+  join_node* in_order = nullptr;  // nodes were pushed in front, so they are turned round
   while (head) {
     auto* next = head->next;
     head->next = in_order;
@@ -44,9 +45,8 @@ void eventual::fire_joiners(work_list& todo) noexcept {
     auto* node = in_order;
     in_order = node->next;
     node->linked = false;
-    node->fire(
-        *node, *this,
-        todo);  // the node may be gone once its owner is scheduled, which is not before the unlock
+    // The node may be gone once its owner is scheduled. That is not before the unlock.
+    node->fire(*node, *this, todo);
   }
   unlock_joiners(closed_list());
 }

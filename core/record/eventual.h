@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// Whatever ends once (a task, a future, a gathering): its word, its references, and who waits for
-// its end.
+// Whatever ends once (a task, a future, a gathering): its word, its references, and its joiners,
+// which wait for its end.
 //
-// Protocol JOIN.  joiners_ is a list head with two bits: locked, closed.
-//   add take the lock bit; closed or done -> refuse; otherwise link; release 1 locked operation
-//   remove    take the lock bit; unlink if linked; release
-//   close (the one who ended it) nobody there -> nothing to do; otherwise take the lock bit, fire
-//   each node in the order of
-//             adding, release as closed
-// Who finds nobody there makes the word done and then looks at the list; who adds takes the lock
-// and then looks at the word; all four are seq_cst, so in their one order the end sees the lock, or
-// the adder sees the end. A node is fired exactly once or removed, never both: both happen under
-// the lock bit. Firing may take the lock of the block a node belongs to (a gathering, a wait), so
-// nobody takes a joiner lock while holding such a block's lock.
+// Protocol JOIN.
+//
+// Problem   A joiner may come while its target ends. If the end looked at the list before the
+//           joiner was in it, and the joiner looked at the word before it was done, the joiner
+//           waits for ever. If both act on it, it is fired twice.
+// Chosen    joiners_ is the head of a list, with two bits: locked, closed. Four steps are seq_cst,
+//           and so have one order. The ending thread makes the word done, then looks at the list.
+//           The joiner takes the lock, then looks at the word. So the end sees the lock (and waits
+//           for it), or the joiner sees the end.
+//             add     take the lock bit; closed or done -> refuse; else link; release
+//             remove  take the lock bit; unlink if linked; release
+//             close   the thread that made the word done. An empty list -> nothing to do; else take
+//                     the lock bit, fire each node in the order of adding, release as closed
+// Promised  A node is fired exactly once or removed, never both: both happen under the lock bit.
+// Cost      One locked operation to add or to remove; a load for an end that nobody waits for.
+// Lock      Firing may take the lock of the block that a node belongs to (a gathering, a wait). So
+//           nobody takes a joiner lock while holding such a block's lock.
 #pragma once
 
 #include <heddle/core/base/assert.h>
@@ -27,7 +33,7 @@ namespace heddle::detail {
 class eventual;
 class work_list;
 
-/// One entry in an eventual's list of joiners. Lives in the waiter's frame or in a counted block.
+/// A joiner: one entry in an eventual's list. Lives in the waiter's frame or in a counted block.
 struct join_node {
   using fire_function = void (*)(join_node& node, eventual& target, work_list& todo) noexcept;
 
@@ -47,19 +53,23 @@ struct join_node {
 enum class kind : std::uint8_t { task, strand, future, gathering };
 
 struct eventual_ops {
-  /// The last reference is gone: destroy the result, free the memory.
+  /// The last reference is gone: destroys the result, frees the memory.
   void (*drop)(eventual& self) noexcept;
-  /// Gatherings: asks every target to cancel; true if one of them took it.
+  /// Gatherings: asks every target to cancel; true if one of them took the cancellation.
   bool (*forward)(eventual& self, work_list& todo) noexcept;
-  /// Gatherings: the end came while they were frozen; now it is the thawer's to bring about.
-  /// Futures: one was cancelled and its joiners were fired; what else its end brings about (no lock
-  /// is held). May be null.
+  /// Gatherings: the last child ended while the word was frozen, so the thread that thaws the word
+  /// ends the gathering by this. Futures: one was cancelled and its joiners were fired; this does
+  /// the rest of its end. No lock is held. May be null.
   void (*finish)(eventual& self, work_list& todo) noexcept;
 };
 
-// word_     anyone, atomically                    ops_   the maker, before anybody else knows it
-// joiners_ protocol JOIN next_ whoever has the duty to schedule or settle it (or, when free, its
-// cache)
+// Who may touch what:
+//   word_     anyone, atomically
+//   joiners_  protocol JOIN. A strand has no joiners: there the field holds the join that it
+//             reports to. In a free record the owner of the batch links the next batch by it
+//   refs_     anyone, atomically
+//   ops_      the maker, before others can reach the eventual; then constant
+//   next_     whoever must schedule or settle it; when the memory is free, the cache that has it
 class eventual {
  public:
   eventual(const eventual&) = delete;
@@ -70,36 +80,38 @@ class eventual {
   [[nodiscard]] task_word& state() noexcept { return word_; }
   [[nodiscard]] const task_word& state() const noexcept { return word_; }
   [[nodiscard]] kind what() const noexcept { return kind_; }
-  /// The short number. 0 until it is known: a scan may meet a record that is just being made.
+  /// The short number (runtime_number.h). 0 until it is set: a scan may meet a record that is just
+  /// being made.
   [[nodiscard]] std::uint16_t runtime() const noexcept { return runtime_.load(relaxed); }
   void belongs_to(std::uint16_t runtime) noexcept { runtime_.store(runtime, relaxed); }
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref(std::uint32_t count = 1) noexcept {
+    // The last one sees what the others did. pairs with the other unref() calls
     if (refs_.fetch_sub(count, acq_rel) == count) {
-      const uninterrupted guard;  // who scans all records may be the last one, in whatever world
-      ops_->drop(*this);          // sees what the others did
+      const uninterrupted drop;  // a scan of all records may be the last one, in whatever world
+      ops_->drop(*this);
     }
   }
-  /// Drops a reference unless that is the last one: false.
+  /// Drops a reference, unless it is the last one: then it returns false and keeps it.
   [[nodiscard]] bool unref_unless_last() noexcept {
     auto n = refs_.load(relaxed);
     while (n != 1)
-      if (refs_.compare_exchange_weak(n, n - 1, release, relaxed))
-        return true;  // pairs with unref()
+      // pairs with unref()
+      if (refs_.compare_exchange_weak(n, n - 1, release, relaxed)) return true;
     return false;
   }
-  /// Takes a reference unless there is none: for those who find it by scanning.
+  /// Takes a reference, unless there is none: for scans, which find records without one.
   [[nodiscard]] bool try_ref() noexcept {
     auto n = refs_.load(relaxed);
     while (n != 0)
-      if (refs_.compare_exchange_weak(n, n + 1, acquire, relaxed))
-        return true;  // pairs with the maker's publish
+      // pairs with reset()
+      if (refs_.compare_exchange_weak(n, n + 1, acquire, relaxed)) return true;
     return false;
   }
 
-  /// Links `node`, after `begin` (run under the joiner lock) has agreed. False: it is done, or
-  /// `begin` refused.
+  /// Links `node` if `begin`, which runs under the joiner lock, returns true. False: this is done,
+  /// or `begin` refused.
   template <class Begin>
   [[nodiscard]] bool add_joiner(join_node& node, Begin&& begin) noexcept {
     auto* head = lock_joiners();
@@ -117,14 +129,15 @@ class eventual {
   [[nodiscard]] bool add_joiner(join_node& node) noexcept {
     return add_joiner(node, [] { return true; });
   }
-  /// True: it was still linked and will never fire. False: it has fired (or was never added).
+  /// True: the node was still linked and will never fire. False: it has fired (or was never added).
   bool remove_joiner(join_node& node) noexcept;
-  /// The end: fires everybody. Exactly once, by whoever made the word done.
+  /// The end: fires all joiners. Called exactly once, by the thread that made the word done.
   void close_joiners(work_list& todo) noexcept {
-    if (joiners_.load(seq_cst) != 0) fire_joiners(todo);  // pairs with lock_joiners()
+    // pairs with lock_joiners()
+    if (joiners_.load(seq_cst) != 0) fire_joiners(todo);
   }
 
-  /// Its error was seen by somebody; nothing is to be reported when it is dropped.
+  /// Its error was seen by somebody: nothing is reported when it is dropped.
   void mark_retrieved() noexcept {
     if (!is_retrieved()) flags_.fetch_or(retrieved, relaxed);
   }
@@ -143,14 +156,13 @@ class eventual {
     flags_.store(0, relaxed);
     runtime_.store(0, relaxed);
     ops_ = &ops;
-    refs_.store(
-        refs,
-        release);  // pairs with try_ref(): a scanner that gets a reference sees all of the above
+    // pairs with try_ref(): a scan that gets a reference sees all of the above
+    refs_.store(refs, release);
   }
 
   static constexpr std::uint8_t retrieved = 1;
   static constexpr std::uint8_t pinned = 2;
-  static constexpr std::uint8_t in_round = 4;
+  static constexpr std::uint8_t in_round = 4;      // of shutdown
   static constexpr std::uint8_t told_to_stop = 8;  // strands: from above (STRAND)
   static constexpr std::uint8_t spared = 16;
   static constexpr std::uint8_t has_extra = 32;  // tasks and strands: there is one to delete
@@ -176,22 +188,23 @@ class eventual {
 
   join_node* lock_joiners() noexcept {
     auto bits = joiners_.load(relaxed) & ~lock_bit;
-    if (joiners_.compare_exchange_strong(bits, bits | lock_bit, seq_cst, relaxed))
-        [[likely]]  // pairs with unlock_joiners() and close_joiners()
+    // pairs with unlock_joiners() and close_joiners()
+    if (joiners_.compare_exchange_strong(bits, bits | lock_bit, seq_cst, relaxed)) [[likely]]
       return reinterpret_cast<join_node*>(bits);
     return lock_joiners_slow();
   }
   HEDDLE_COLD join_node* lock_joiners_slow() noexcept;
   HEDDLE_NOINLINE void fire_joiners(work_list& todo) noexcept;
   void unlock_joiners(join_node* head) noexcept {
+    // pairs with lock_joiners()
     joiners_.store(reinterpret_cast<std::uintptr_t>(head), release);
   }
 };
 
 static_assert(sizeof(eventual) == 40);
 
-/// Free records are linked through fields that no late looker reads (protocol SLAB,
-/// task_record.cpp).
+/// How free records are linked (protocol SLAB, task_record.cpp): through fields that no late look
+/// reads.
 struct record_links {
   static constexpr std::uint32_t batch = 64;
   // The type that next_ has: a reference to it under another name would break aliasing rules.

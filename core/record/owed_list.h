@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// The part of a work list (work_list.h) that only notes.
+// The part of a work list (work_list.h) that only notes what is owed. STRAND notes in it too, and
+// the work list needs STRAND: so noting and settling are two units.
 #pragma once
 
 #include <heddle/core/base/assert.h>
@@ -9,28 +10,29 @@
 namespace heddle::detail {
 
 /// What cancelling and notifying owe, noted under whatever lock. Entries are linked through their
-/// next_; what each is owed is read off its word (work_list.h).
+/// next_, so noting allocates nothing. What each entry is owed is read off its word (work_list.h).
+/// Thread-safety: one thread's; it lives on that thread's stack.
 class owed_list {
  public:
   owed_list(const owed_list&) = delete;
   owed_list& operator=(const owed_list&) = delete;
 
-  /// Notes what the cancellation of `target`'s word owes. False: it was done already.
+  /// Notes what the cancellation of `target`'s word owes. False: the target was done already.
   bool owes(eventual& target, on_cancel owed) noexcept {
     switch (owed) {
       case on_cancel::no: return false;
       case on_cancel::pending: break;
       case on_cancel::owe_leaf: append(target); break;
-      case on_cancel::owe_fwd:
+      case on_cancel::owe_forwarding:
         if (target.kind_ == kind::gathering) target.ref();
         append(target);
         break;
     }
     return true;
   }
-  /// `node` has fired and is the caller's. settle() calls `then` with it, with no lock held, when
-  /// all that was to be scheduled is scheduled. For the drop of a reference that may be the last
-  /// one: destructors of the user's may ask for the lock that is held now.
+  /// `node` has fired and belongs to the caller. settle() calls `then` with it, with no lock held,
+  /// when all that was to be scheduled is scheduled. For the drop of a reference that may be the
+  /// last one: destructors of the user's may ask for the lock that is held now.
   void afterwards(join_node& node, void (*then)(join_node&) noexcept) noexcept {
     node.then = then;
     node.next = later_;

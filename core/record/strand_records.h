@@ -9,9 +9,9 @@
 
 namespace heddle::detail {
 
-/// What only works on strands' records: the part of task_record that keeps the strands of a task
-/// in order. Each function takes the lock of that task's list, so it may be called under a joiner
-/// lock, and under no block's lock. Thread-safety: any thread.
+/// The part of task_record that keeps the strands of a task in order. Each function takes the lock
+/// of that task's list, a leaf lock. Thread-safety: make() and retire() on the thread that runs the
+/// strand; the others on any thread, under whatever lock.
 struct strand_records {
   /// The unnamed record of the strand whose first frame is `first` and which was forked under
   /// `under`, registered with its task. It reports to `join`. Throws std::bad_alloc.

@@ -11,9 +11,17 @@
 
 namespace heddle::detail {
 
-// Protocol SLAB. Records are carved from chunks that are never given back, so that a late look at a
-// word, or a scan, always meets a record; a word's generation tells whether it is still the same
-// life. Free records travel by MAGAZINE.
+// Protocol SLAB.
+//
+// Problem   A scan, or a late look at a word, may meet memory whose record was freed. If that
+//           memory had become something else, the look would read, and a claim would overwrite,
+//           what is not a word.
+// Rejected  A list of all tasks: a lock on the fast path. Hazard pointers: they cost each look.
+// Chosen    Records are carved from chunks that are never given back, so a look always meets a
+//           record. The word's generation tells whether it is still the same life. A scan walks
+//           the chunks and takes references (try_ref). Free records travel by MAGAZINE.
+// Cost      Memory is bounded by the most records that lived at one time.
+// Touch     chunks: grows at its head by compare-exchange, never shrinks; anyone may walk it.
 struct record_slab {
   static constexpr std::uint32_t batch = record_links::batch;
   struct chunk {
@@ -35,9 +43,8 @@ struct record_slab {
       list = r;
     }
     fresh->next = chunks.load(relaxed);
-    while (!chunks.compare_exchange_weak(fresh->next, fresh, release,
-                                         relaxed)) {  // pairs with scan_all()
-    }
+    // pairs with scan_all()
+    while (!chunks.compare_exchange_weak(fresh->next, fresh, release, relaxed)) {}
     return list;
   }
 
@@ -57,7 +64,7 @@ atomic<unretrieved_reporter> reporter{nullptr};
 }  // namespace
 
 task_record* record_slab::refill() {
-  const uninterrupted guard;
+  const uninterrupted refilling;
   if (!flush_caches_at_thread_exit()) throw std::bad_alloc();
   auto& own = this_thread().records;
   if (!own.refill(process_records(), batch)) own.fill(slab.carve(), batch);
@@ -83,33 +90,36 @@ task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uin
   return r;
 }
 
-// Without an extra block its second line is left alone, which another loop may have: make() writes
-// there without having read it.
+// Without an extra block the record's second cache line is not touched here, since another loop may
+// have it. make() writes there without having read it.
 void task_record::recycle() noexcept {
   if ((flags_.load(relaxed) & has_extra) != 0) [[unlikely]] {
     delete extra_if_any();
-    extra_.store(0, relaxed);  // nobody has a reference; a scan that gets one gets it from reset()
+    // Nobody has a reference. A scan that gets one later gets it from reset(), which releases this.
+    extra_.store(0, relaxed);
   }
   if (!this_thread().records.push(this, record_slab::batch)) [[unlikely]]
     record_slab::spill();
 }
 
 task_extra& task_record::extra() {
-  auto bits = extra_.load(acquire);  // pairs with the exchange below
+  // pairs with the exchange below
+  auto bits = extra_.load(acquire);
   if (auto* e = extra_in(bits)) return *e;
   auto fresh = std::make_unique<task_extra>();
   fresh->made = std::bit_cast<std::source_location>(bits & ~place_tag);
+  // pairs with the loads of extra_
   if (extra_.compare_exchange_strong(bits, reinterpret_cast<std::uintptr_t>(fresh.get()), acq_rel,
                                      acquire)) {
-    flags_.fetch_or(has_extra, relaxed);  // for recycle(), after our reference is dropped
+    flags_.fetch_or(has_extra, relaxed);  // recycle() sees it: our reference is dropped later
     return *fresh.release();
   }
-  return *extra_in(bits);  // it only ever changes from a place to a block
+  return *extra_in(bits);  // another thread was first; a block never goes again
 }
 
 void task_extra::set(std::string task_extra::* field, std::string text) noexcept {
   const std::lock_guard hold(lock);
-  (this->*field).swap(text);  // what was there goes with the argument, after the unlock
+  (this->*field).swap(text);  // the former text goes with the argument, after the unlock
 }
 
 std::string task_extra::get(std::string task_extra::* field) {
@@ -122,18 +132,19 @@ std::string task_record::name() {
   auto& x = root().extra();
   const std::lock_guard hold(x.lock);
   if (x.name.empty()) {
-    world* w = this_world();  // there, so that a seed gives the same names each time
+    world* w = this_world();  // in a world the seed decides names, so that each run has the same
     x.name = "task-" + std::to_string(w ? w->number_of(root()) : next_number.fetch_add(1, relaxed));
   }
   return x.name;
 }
 
-// The runtime is looked at before a reference is taken, since a record keeps its type: so who looks
-// for one runtime's records touches those of no other, but for one that changes hands at this
-// moment.
+// The runtime is looked at before a reference is taken, which is safe since a record keeps its
+// type. So a scan for one runtime's records touches those of no other, except one that is reused at
+// this moment; therefore it looks again.
 void task_record::scan_all(void (*see)(void*, task_record&), void* f, std::uint16_t runtime) {
-  const uninterrupted guard;  // how many records there are no seed decides
-  for (auto* c = slab.chunks.load(acquire); c; c = c->next)  // pairs with carve()
+  const uninterrupted scanning;  // no seed decides how many records there are
+  // pairs with carve()
+  for (auto* c = slab.chunks.load(acquire); c; c = c->next)
     for (std::uint32_t i = 0; i < record_slab::batch; ++i) {
       auto* r = c->at(i);
       if ((runtime != 0 && r->runtime() != runtime) || !r->try_ref()) continue;
@@ -153,7 +164,7 @@ void throw_cancelled(task_record& t) {
   std::string message;
   try {
     message = e->get(&task_extra::message);
-  } catch (const std::bad_alloc&) {}  // to be cancelled is more than to know why
+  } catch (const std::bad_alloc&) {}  // cancelled without the message is better than not at all
   throw cancelled_error(std::move(message));
 }
 
@@ -165,7 +176,7 @@ runtime_number current_runtime_id() noexcept {
 
 namespace {
 
-/// What a foreign thread, which has no task, has set.
+/// What a foreign thread, which has no task, has set of context variables.
 struct thread_context {
   context_slot slot;
   ~thread_context() { this_thread().own_context = nullptr; }
@@ -208,13 +219,16 @@ void throw_usage(const std::string& what) { throw usage_error(what + in_this_tas
 void throw_bad_value(const std::string& what) { throw bad_value(what + in_this_task()); }
 
 void set_unretrieved_reporter(unretrieved_reporter f) noexcept {
+  // pairs with report_unretrieved()
   reporter.store(f, release);
-}  // pairs with report
+}
+
 void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept {
-  // It lives once more: whoever is told may keep a handle. The last one drops it again, and then it
-  // is retrieved.
+  // It lives once more, since the reporter may keep a handle. When the last handle drops it again
+  // it counts as retrieved.
   what.mark_retrieved();
   what.ref();
+  // pairs with set_unretrieved_reporter()
   if (auto* f = reporter.load(acquire)) f(what.runtime(), what, error);
   what.unref();
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
 // The record of a task: its identity. 64 hot bytes, 96 in all, in memory that keeps its type for
-// the life of the process.
+// the life of the process (protocol SLAB, task_record.cpp). A strand has one too once it is
+// promoted (protocol STRAND, strand_records.cpp).
 #pragma once
 
 #include <heddle/core/memory/memory.h>
@@ -19,17 +20,17 @@
 
 namespace heddle::detail {
 
-/// What a suspended task waits in. Lives in its frame.
+/// What a suspended task waits in. Lives in the frame of the task.
 class wait_base {
  public:
-  /// Leaf waits: lock(P); unlink if linked; unlock. Called by the canceller that claimed the wait,
-  /// with no lock held.
+  /// Leaf waits leave their primitive P: lock(P); unlink if linked; unlock. Called by the canceller
+  /// that claimed the wait, with no lock held.
   virtual void leave() noexcept {}
   /// Forwarding waits: what a cancellation goes to.
   virtual eventual* target() noexcept { return nullptr; }
-  /// Where task_record::looks_first() was said: called by the loop in place of the resumption, with
-  /// the task active and current. True: it is to be resumed. False: it waits again, and perhaps
-  /// runs elsewhere by now; neither it nor its frame may be touched.
+  /// Called by the loop in place of the resumption if task_record::looks_first() was called. The
+  /// task is active and current. True: the loop resumes it. False: it waits again, and perhaps runs
+  /// elsewhere by now; neither the task nor its frame may be touched.
   virtual bool look_again() noexcept { return true; }
   /// For people: what kind of wait this is ("mutex", "sleep").
   virtual const char* name() const noexcept { return "wait"; }
@@ -38,45 +39,49 @@ class wait_base {
   ~wait_base() = default;
 };
 
-/// All strands of a task that took a record of their own, those below a strand directly behind it
-/// (protocol STRAND, task_record.cpp).
+/// All strands of a task that took a record of their own. Those below a strand stand directly
+/// behind it (protocol STRAND, strand_records.cpp).
 struct strand_list {
-  spin_lock lock;
+  spin_lock lock;  // a leaf lock
   task_record* head = nullptr;
 };
 
-/// A block with a deadline: the part that core knows of (protocol SCOPE, sched/timeout.cpp).
+/// A block with a deadline: the part that core needs (protocol SCOPE, sched/timeout.cpp).
 struct scope_link {
   scope_link* outer = nullptr;  // the block around it
 };
 
-/// What is rarely used hangs off the record, made on demand.
+/// What is rarely used hangs off the record and is made on demand.
 struct task_extra : frame_cached {
-  /// Put `text` into `field` (name or message), or copy it out. What allocates or frees memory is
-  /// done without the lock, and no exception leaves it locked. Throws std::bad_alloc.
+  /// Puts `text` into `field` (name or message). What allocates or frees memory is done without the
+  /// lock.
   void set(std::string task_extra::* field, std::string text) noexcept;
+  /// Copies `field` under the lock. Throws std::bad_alloc, and leaves nothing locked.
   [[nodiscard]] std::string get(std::string task_extra::* field);
 
   spin_lock lock;  // guards name and message
   std::string name;
   std::string message;        // of the latest cancel(message)
-  std::source_location made;  // what the record held before it had this
+  std::source_location made;  // where the task was created; the record held it before
   strand_list strands;
   context_slot context;             // what context variables see
-  scope_link* innermost = nullptr;  // the block that runs; touched by the task or strand alone
+  scope_link* innermost = nullptr;  // the innermost block; only the task or strand touches it
 };
 
-// Who may touch what:
-//   resume_   the task while active; whoever must schedule or run it otherwise
-//   wait_     the task before it suspends; the canceller that claimed it
-//   home_     the loop that runs it (relaxed for introspection)
-//   storage_  the task until it is done, then everybody who saw it done
+// Who may touch what (the fields of eventual: see there):
+//   resume_   the task while it is active and runs; else whoever must schedule or run it. In a free
+//             record nobody
+//   wait_     written by the task before it suspends; read by the canceller that claimed the wait
+//   home_     written by the loop that runs the task; relaxed reads from outside
+//   extra_    anyone, atomically; it changes once, from a place to a block
+//   storage_  the task until it is done, then everybody who saw it done. A strand: strand_part,
+//             whose links the lock of the task's strand list guards
 class alignas(32) task_record final : public eventual {
  public:
   static constexpr std::size_t inline_result = 24;
 
-  /// A fresh record (from the thread's cache), with `refs` references, of what was created at
-  /// `made`. Throws std::bad_alloc.
+  /// A fresh record with `refs` references, of what was created at `made`. Cost: a pop from the
+  /// thread's cache. Throws std::bad_alloc.
   static task_record* make(kind what, const eventual_ops& ops, std::uint32_t refs,
                            std::source_location made = {});
   /// Gives the memory back. Only from ops.drop, after the result was destroyed.
@@ -86,15 +91,16 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] void* frame() const noexcept {
     return reinterpret_cast<void*>(resume_ & ~(unstarted_tag | looks_tag));
   }
-  /// A task's first frame, before its first step: whoever runs it looks for a cancellation first.
+  /// A task's first frame, before its first step: the loop that runs it looks for a cancellation
+  /// first.
   void starts_at(void* frame) noexcept {
     resume_ = reinterpret_cast<std::uintptr_t>(frame) | unstarted_tag;
   }
   [[nodiscard]] bool is_unstarted() const noexcept { return (resume_ & unstarted_tag) != 0; }
-  /// What it waits in shall look_again() before this wait ends. After suspending() and before the
-  /// suspension.
+  /// The loop shall call look_again() of the wait before it resumes the task. Called after
+  /// suspending() and before the suspension.
   void looks_first() noexcept { resume_ |= looks_tag; }
-  /// There is more to do than to resume it: it is unstarted, or its wait looks first.
+  /// The loop has more to do than to resume it: it is unstarted, or its wait looks first.
   [[nodiscard]] bool needs_a_look() const noexcept {
     return (resume_ & (unstarted_tag | looks_tag)) != 0;
   }
@@ -104,27 +110,27 @@ class alignas(32) task_record final : public eventual {
   void at_home(executor* e) noexcept { home_.store(e, relaxed); }
   [[nodiscard]] bool is_pinned() const noexcept { return (flags_.load(relaxed) & pinned) != 0; }
   void pin() noexcept { flags_.fetch_or(pinned, relaxed); }
-  /// A foreign thread made it and may wait for it: run, submit.
+  /// A foreign thread made it and may block until it ends: run, submit.
   void mark_foreign() noexcept { flags_.fetch_or(foreign, relaxed); }
   [[nodiscard]] bool is_foreign() const noexcept { return (flags_.load(relaxed) & foreign) != 0; }
-  /// Shutdown cancels in rounds; a task is cancelled in one round only.
+  /// Shutdown cancels in rounds, and counts the tasks of a round that have not ended. A task is in
+  /// one round only.
   [[nodiscard]] bool is_in_round() const noexcept { return (flags_.load(acquire) & in_round) != 0; }
   void put_in_round() noexcept { flags_.fetch_or(in_round, seq_cst); }
-  /// True for exactly one caller: the one who counts it down.
+  /// True for exactly one caller, which lowers the count of the round.
   [[nodiscard]] bool take_out_of_round() noexcept {
     return (flags_.fetch_and(static_cast<std::uint8_t>(~in_round), seq_cst) & in_round) != 0;
   }
-  /// Somebody counts on being told of its end: a round, or a foreign thread.
-  [[nodiscard]] bool end_is_awaited() const noexcept {
+  /// Its end lowers a count: that of a round, or that of what foreign threads wait for.
+  [[nodiscard]] bool end_is_counted() const noexcept {
     return (flags_.load(acquire) & (in_round | foreign)) != 0;
   }
 
-  /// It closes something on behalf of the runtime, which lets it finish: shutdown waits for it, but
-  /// does not cancel it.
+  /// It closes something on behalf of the runtime: shutdown waits for it, but does not cancel it.
   void spare() noexcept { flags_.fetch_or(spared, relaxed); }
   [[nodiscard]] bool is_spared() const noexcept { return (flags_.load(relaxed) & spared) != 0; }
 
-  /// The queue link, for whoever has the duty to schedule it.
+  /// The queue link, for whoever must schedule it.
   [[nodiscard]] task_record* next() const noexcept { return static_cast<task_record*>(next_); }
   void set_next(task_record* n) noexcept { next_ = n; }
   /// The same link as bits, for queues that tag it.
@@ -136,16 +142,19 @@ class alignas(32) task_record final : public eventual {
   /// The extra block; made on first use (thread-safe).
   task_extra& extra();
   [[nodiscard]] task_extra* extra_if_any() const noexcept {
+    // pairs with extra()
     return extra_in(extra_.load(acquire));
-  }  // pairs with extra()
+  }
 
   /// Where the task was created; line 0: not known.
   [[nodiscard]] std::source_location made() const noexcept {
-    const auto bits = extra_.load(acquire);  // pairs with extra()
+    // pairs with extra()
+    const auto bits = extra_.load(acquire);
     if (auto* e = extra_in(bits)) return e->made;
     return std::bit_cast<std::source_location>(bits & ~place_tag);
   }
-  /// The name of the task that it belongs to: given, or from now on a default one ("task-7").
+  /// The name of the task that it belongs to: the one it was given, or from now on a default one
+  /// ("task-7"). Throws std::bad_alloc.
   [[nodiscard]] std::string name();
 
   void* storage() noexcept { return storage_; }
@@ -154,9 +163,10 @@ class alignas(32) task_record final : public eventual {
   [[nodiscard]] task_record& root() noexcept {
     return kind_ == kind::strand ? *strand().root : *this;
   }
-  /// Every record that lives now, of every runtime or of `runtime` alone: calls `see(record)` with
-  /// a reference held during the call. If all others drop theirs meanwhile, a loop of the record's
-  /// own runtime drops this one: a result is never destroyed by who merely looked.
+  /// Calls `see(record)` for every record that lives now, of every runtime or of `runtime` alone. A
+  /// reference is held during the call. If all others drop theirs meanwhile, a loop of the record's
+  /// own runtime drops this one: a scan never destroys a result. Cost: a look at each record that
+  /// there ever was at one time.
   template <class F>
   static void scan(F&& see, std::uint16_t runtime = 0) {
     scan_all([](void* f, task_record& r) { (*static_cast<std::remove_reference_t<F>*>(f))(r); },
@@ -167,14 +177,14 @@ class alignas(32) task_record final : public eventual {
   friend struct record_slab;
   friend struct strand_records;
 
-  struct strand_part {  // in storage_, which a strand does not need for a result
+  struct strand_part {  // in storage_: a strand needs no place for a result
     task_record* root;
     task_record* prev;
     task_record* next;
   };
   strand_part& strand() noexcept { return *std::launder(reinterpret_cast<strand_part*>(storage_)); }
-  /// 0 for a task, and for a strand one more than for what it was forked under. A strand keeps it
-  /// where a task keeps its place.
+  /// 0 for a task; for a strand one more than for the record that it was forked under. A strand
+  /// keeps it where a task keeps the place of its creation.
   [[nodiscard]] std::uintptr_t depth() const noexcept {
     return kind_ == kind::strand ? std::bit_cast<std::uintptr_t>(made()) / depth_unit : 0;
   }
@@ -192,8 +202,9 @@ class alignas(32) task_record final : public eventual {
   atomic<wait_base*> wait_{nullptr};
   atomic<executor*> home_{nullptr};
   // --- 64 bytes: what follows is cold ---
-  // The extra block; until there is one, tagged, where the task was created: a pointer to what the
-  // compiler laid down for that call. So every task knows its place, and none pays for it.
+  // The extra block. Until there is one: tagged, the place where the task was created, a pointer to
+  // what the compiler laid down for that call. So the place of every task is known, and no task
+  // pays for it.
   atomic<std::uintptr_t> extra_{0};
   alignas(8) std::byte storage_[inline_result];
 };
@@ -201,7 +212,7 @@ class alignas(32) task_record final : public eventual {
 static_assert(sizeof(task_record) == 96);
 static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t));
 
-/// Where results are kept: in the record when they are small and move without throwing, else in a
+/// Where results are kept: in the record if they are small and move without throwing, else in a
 /// block of their own.
 template <class T>
 struct result_slot {
@@ -232,7 +243,8 @@ inline std::exception_ptr& error_in(void* storage) noexcept {
   return *std::launder(static_cast<std::exception_ptr*>(storage));
 }
 
-/// Schedules on the task's loop or, for movable tasks, the caller's.
+/// Has `t`, which is active and the caller's to schedule, run again: on its own loop, or on the
+/// caller's if `t` is movable. From any thread; takes no lock that a caller may hold.
 inline void schedule(task_record& t) noexcept { t.home()->schedule(t); }
 
 /// Throws the cancellation that was just taken from `t`, with its message.
@@ -242,34 +254,34 @@ inline void schedule(task_record& t) noexcept { t.home()->schedule(t); }
 
 /// The runtime whose code the calling thread runs now; 0 on a foreign thread.
 HEDDLE_NOINLINE runtime_number current_runtime_id() noexcept;
-/// The slot that context variables are read from here: of the callback or `context::run` that is
-/// going on, else of the running task, else the thread's own. Null, unless `make`, if there is
-/// none: nothing is set. Throws std::bad_alloc if `make`.
+/// The slot that context variables are read from here. It is that of the callback or `context::run`
+/// that is going on, else of the running task, else the thread's own. Null if there is none, so
+/// that nothing is set here; `make`: then one is made. Throws std::bad_alloc if `make`.
 [[nodiscard]] HEDDLE_NOINLINE context_slot* current_context(bool make);
 /// The map that what is created here begins with; null if nothing is set.
 [[nodiscard]] HEDDLE_NOINLINE context_map_ref inherited_context() noexcept;
 
-// How the errors of the library name a task: one way everywhere. The file is as the compiler was
-// given it, so that a terminal or an editor finds it.
+// How the errors of the library name a task: in one way everywhere. The file is written as the
+// compiler was given it, so that a terminal or an editor finds it.
 
 /// "task 'NAME', created at FILE:LINE".
 std::string describe_task(task_record& t);
 /// " (in task 'NAME', created at FILE:LINE)" of the task whose code runs here; empty outside of
 /// tasks.
 std::string in_this_task();
-/// Throws usage_error, naming the task that made the mistake. Out of line: what throws stays small,
-/// and includers need no std::string.
+/// Throws usage_error, which names the task that made the mistake. Out of line, so that callers
+/// stay small.
 [[noreturn]] HEDDLE_COLD void throw_usage(const char* what);
 [[noreturn]] HEDDLE_COLD void throw_usage(const std::string& what);
 /// The same for bad_value.
 [[noreturn]] HEDDLE_COLD void throw_bad_value(const std::string& what);
 
-/// What becomes of an error that nobody retrieved, found when the last reference is dropped. The
+/// Called with an error that nobody retrieved, when the last reference to `what` is dropped. The
 /// reporter may take references.
 using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,
                                       const std::exception_ptr& error) noexcept;
 void set_unretrieved_reporter(unretrieved_reporter f) noexcept;
-/// From ops.drop, as the last thing: drops it again.
+/// Reports, and drops `what` once more. From ops.drop, as the last thing it does.
 void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept;
 
 }  // namespace heddle::detail

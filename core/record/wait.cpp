@@ -29,8 +29,8 @@ bool join_wait::suspend(task_record& t) noexcept {
   bool forward = false;
   work_list todo;
   // Under the target's joiner lock: the word first, then the link. A cancellation that is due goes
-  // on to the target, and we still wait: the word is frozen, which keeps us from being resumed
-  // until we have forwarded it ourselves.
+  // on to the target, and the task waits all the same. Its word is frozen then, so nobody resumes
+  // the task until it has forwarded the cancellation itself.
   const bool linked = target_->add_joiner(*this, [&] {
     forward = !t.state().begin_forwarding();
     return true;

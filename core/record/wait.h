@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
 // Protocol WAIT: one way to suspend, one way to wake. Every primitive waits through a wait_queue;
-// every await of something that ends (a task, a future, a gathering) through join_wait. The states
-// and transitions are in word.h, the checked model in the design notes:
+// every await of a target (a task, a future, a gathering) through join_wait. The states and
+// transitions are in word.h.
 //
-//   suspend lock(P); available? take it, go on. Otherwise the word: active -> leaf (a cancellation
-//   due: unlock, throw); link; unlock.
-//              From here on neither frame, nor node, nor primitive may be touched: somebody may
-//              have resumed us.
-//   notify lock(P); pop until one is claimed (leaf -> active); give; unlock; schedule. After the
-//   unlock, because the primitive may
-//              live in the waiter's frame.  A node lost to a canceller is popped and left to him.
-//   cancel one compare-exchange claims the wait; then lock(P); unlink if linked; unlock; schedule.
-//   resume a load. If a cancellation claimed the wait or came after the hand-over: give back what
-//   was given, throw.
-//
-// While a node is linked and P is locked its task cannot run on: a claimer must take P's lock
-// before it schedules. So there is no ABA.
+// Problem   A waker, a canceller and the waiting task race with each other. A task that two of them
+//           resume runs twice at once. A task that each leaves to the other never runs again. What
+//           was handed over to a task that is then cancelled is lost. And whoever touches the
+//           primitive too late touches freed memory, since it may live in the waiter's frame.
+// Rejected  A flag that tasks poll. Moving the word before the lock is taken: the task is scheduled
+//           while it is linked. Scheduling before the unlock: the frame with the lock may be gone.
+// Chosen    Each wait is claimed by one compare-exchange on the task's word. The claimer takes the
+//           primitive's lock P before it schedules the task.
+//     suspend  lock(P); available? take it, unlock, go on. Otherwise the word: active -> leaf (a
+//              cancellation is due: unlock, throw); link; unlock.
+//              From here on the task touches neither its frame, nor its node, nor the primitive:
+//              another thread may have resumed it.
+//     notify   lock(P); pop nodes until one is claimed (leaf -> active); give; unlock; schedule.
+//              A node whose task a canceller has claimed is popped and left to that canceller.
+//     cancel   one compare-exchange claims the wait; lock(P); unlink if linked; unlock; schedule.
+//     resume   a load. If a cancellation claimed the wait, or came after the hand-over: give back
+//              what was given, throw.
+// Promised  While a node is linked and P is locked its task cannot run on, since a claimer must
+//           take P before it schedules. So there is no ABA, and the claimer may read the node.
+// Cost      Waiting and waking: two locked operations each (the lock and the word).
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
@@ -26,8 +33,11 @@
 
 namespace heddle::detail {
 
-/// A leaf wait in a wait_list. Part of an awaiter, in the waiting frame; its class knows how to
-/// leave.
+/// A leaf wait in a wait_list. Part of an awaiter, in the waiting frame; the class that derives
+/// from it says how it leaves its primitive.
+//
+// Who may touch what: all of it whoever holds the primitive's lock, while the node is linked; the
+// task before it suspends and after it was resumed; and the claimer until it schedules.
 class waiter : public wait_base {
  public:
   waiter() = default;
@@ -40,14 +50,14 @@ class waiter : public wait_base {
   bool linked = false;          // under the queue's lock
   bool given = false;           // the waker handed over what was waited for
   bool refused = false;         // a cancellation was due: throw at once
-  bool wish = false;            // the primitive's own: which of two things it waits for
+  bool wish = false;            // for the primitive: which of two things it waits for
   atomic<bool> past{false};     // protocol LEAVERS (sync/waiting/leavers.h)
 
  protected:
   ~waiter() = default;
 };
 
-/// The waiters of one primitive, oldest first. A lock of the primitive's guards them.
+/// The waiters of one primitive, oldest first. The caller holds the primitive's lock.
 class wait_list {
  public:
   wait_list() = default;
@@ -56,8 +66,8 @@ class wait_list {
   [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
   [[nodiscard]] waiter* first() const noexcept { return head_; }
 
-  /// Suspends `t` in `w`, last or before `place`; false: a cancellation was due, w.refused is set
-  /// and nothing is linked.
+  /// Suspends `t` in `w`, last or before `place`. False: a cancellation was due, so w.refused is
+  /// set and nothing is linked.
   [[nodiscard]] bool suspend(waiter& w, task_record& t, waiter* place = nullptr) noexcept {
     w.task = &t;
     t.waits_in(&w);
@@ -68,8 +78,8 @@ class wait_list {
     link_before(w, place);
     return true;
   }
-  /// The oldest waiter that could be claimed, unlinked and now the caller's to schedule; or
-  /// nullptr.
+  /// The oldest waiter that could be claimed: it is unlinked, and the caller must schedule its
+  /// task. nullptr: there is none.
   [[nodiscard]] waiter* claim_first() noexcept {
     while (waiter* w = head_) {
       unlink(*w);
@@ -90,7 +100,7 @@ class wait_list {
     (w.next ? w.next->prev : tail_) = &w;
     w.linked = true;
   }
-  /// Ends the process if somebody waits, and names him.
+  /// Ends the process if tasks wait here, and names them.
   void assert_empty() const noexcept {
     if (head_) [[unlikely]]
       destroyed_too_early();
@@ -103,12 +113,12 @@ class wait_list {
   waiter* tail_ = nullptr;
 };
 
-/// The same with a lock, which guards both them and the primitive's own state.
+/// A wait_list with a lock, which guards the waiters and the primitive's own state.
 class wait_queue : public wait_list {
  public:
   wait_queue() = default;
-  /// Takes the lock, so that a primitive may be destroyed by whom it has just let go on, while the
-  /// waker's call still leaves it.
+  /// Takes the lock once. The task that was just let go may destroy the primitive, while the waker
+  /// has not released the lock yet: the destructor waits for that.
   ~wait_queue() {
     lock_.lock();
     assert_empty();
@@ -116,7 +126,7 @@ class wait_queue : public wait_list {
 
   void lock() noexcept { lock_.lock(); }
   void unlock() noexcept { lock_.unlock(); }
-  /// A canceller has claimed `w`.
+  /// Unlinks `w`, whose wait a canceller has claimed.
   void leave(waiter& w) noexcept;
 
  private:
@@ -135,9 +145,9 @@ class queue_waiter : public waiter {
   ~queue_waiter() = default;
 };
 
-/// Waiting for the end of `target` such that cancelling goes to the target: the waiter stays
-/// suspended until it ends. Base of the awaiters of handles, futures and gatherings. The awaiter
-/// holds a reference to the target.
+/// A forwarding wait, for the end of `target`: cancelling the waiting task goes to the target, and
+/// the task stays suspended until the target ends. Base of the awaiters of handles, futures and
+/// gatherings. The awaiter holds a reference to the target.
 class join_wait : public wait_base, public join_node {
  public:
   explicit join_wait(eventual& target) noexcept : join_node(&fired), target_(&target) {}
@@ -147,10 +157,10 @@ class join_wait : public wait_base, public join_node {
   const char* name() const noexcept override { return "await"; }
 
   [[nodiscard]] bool ready() const noexcept { return target_->done(); }
-  /// False: it is done already, do not suspend.
+  /// False: the target is done already, do not suspend.
   [[nodiscard]] bool suspend(task_record& t) noexcept;
-  /// It has ended, and `t` goes on without waiting for it: a cancellation that came meanwhile is
-  /// thrown at the resume.
+  /// The target has ended, and `t` suspends for another reason (it stands back): a cancellation
+  /// that comes meanwhile is thrown at the resume.
   void ended_meanwhile(task_record& t) noexcept { task_ = &t; }
   /// After the resume: throws the caller's own cancellation if one is due.
   void check_cancel() {
@@ -160,9 +170,10 @@ class join_wait : public wait_base, public join_node {
  protected:
   ~join_wait() = default;
   [[nodiscard]] eventual& awaited() const noexcept { return *target_; }
-  /// Who was suspended by suspend(), or nullptr.
+  /// The task that suspend() has suspended, or nullptr.
   [[nodiscard]] task_record* suspended() const noexcept { return task_; }
-  /// The target was cancelled: was it by a cancellation of ours, which went to it?
+  /// The target was cancelled. Returns the waiting task if a cancellation of that task may be why;
+  /// else nullptr.
   [[nodiscard]] task_record* cancelled_through() const noexcept {
     return task_ && word::requests(task_->state().load()) != 0 ? task_ : nullptr;
   }
@@ -174,8 +185,8 @@ class join_wait : public wait_base, public join_node {
   task_record* task_ = nullptr;
 };
 
-/// The end of every leaf wait: true if what was waited for is to be given back and a cancellation
-/// thrown.
+/// The end of every leaf wait. True: give back what was waited for, if it was given, and throw the
+/// cancellation.
 [[nodiscard]] inline bool cancelled_at_resume(const waiter& w) noexcept {
   return w.refused || (w.task && w.task->state().take_cancel());
 }

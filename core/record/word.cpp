@@ -24,12 +24,12 @@ bool task_word::cancel_unless(std::uint64_t flags, on_cancel& owed) noexcept {
         break;
       case task_state::forwarding:
         next = word::with_state(next, task_state::frozen);
-        owed = on_cancel::owe_fwd;
+        owed = on_cancel::owe_forwarding;
         break;
       case task_state::frozen: next |= word::again; break;
     }
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
-      return true;  // pairs with begin(): the node is visible
+    // pairs with begin(): the waiter's node is visible
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return true;
   }
 }
 
@@ -52,9 +52,10 @@ std::uint64_t task_word::add_trouble() noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     const bool full = (w & word::troubled) == word::troubled;
-    // Also when it is full: the read-modify-write is what orders a failure and a promotion.
+    // Written also when the count is full: this read-modify-write is what puts a failure and a
+    // promotion in order. pairs with set_flag()
     if (bits_.compare_exchange_weak(w, full ? w : w + word::one_trouble, acq_rel, relaxed))
-      return w;  // pairs with set_flag()
+      return w;
   }
 }
 
@@ -62,7 +63,7 @@ void task_word::end_trouble() noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     const auto count = w & word::troubled;
-    if (count == 0 || count == word::troubled) return;  // full: how many there were is not known
+    if (count == 0 || count == word::troubled) return;  // full: nobody knows how many there were
     if (bits_.compare_exchange_weak(w, w - word::one_trouble, acq_rel, relaxed)) return;
   }
 }
@@ -81,8 +82,8 @@ on_thaw task_word::thaw() noexcept {
       next = word::with_state(w, task_state::forwarding);
       owed = on_thaw::waits_on;
     }
-    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed))
-      return owed;  // pairs with claim() and cancel()
+    // pairs with claim() and cancel()
+    if (bits_.compare_exchange_weak(w, next, acq_rel, relaxed)) return owed;
   }
 }
 
@@ -100,8 +101,8 @@ bool task_word::settle_once(outcome how) noexcept {
   std::uint64_t w = bits_.load(relaxed);
   for (;;) {
     if (word::done(w)) return false;
-    if (bits_.compare_exchange_weak(w, word::with_outcome(w, how), seq_cst, relaxed))
-      return true;  // as end()
+    // pairs as in end()
+    if (bits_.compare_exchange_weak(w, word::with_outcome(w, how), seq_cst, relaxed)) return true;
   }
 }
 

@@ -11,7 +11,7 @@ void work_list::schedule(task_record& t) noexcept { append(t); }
 bool work_list::cancel(eventual& target) noexcept {
   if (target.kind_ == kind::future) {
     if (!target.word_.settle_once(outcome::cancelled)) return false;
-    target.ref();  // dropped when its joiners have been fired
+    target.ref();  // dropped when its joiners are fired
     append(target);
     return true;
   }
@@ -26,13 +26,13 @@ bool work_list::cancel(eventual& target) noexcept {
 void work_list::forward_self(task_record& t) noexcept { append(t); }
 
 namespace {
-// Tasks that await each other in a ring pass a cancellation round for ever, since nobody in it can
-// take it. No honest chain is so long.
+// Tasks that await each other in a ring pass a cancellation round for ever, since no task of the
+// ring can take it. No honest chain is so long: here the ring is broken.
 constexpr std::uint32_t longest_chain = 1u << 21;
 }  // namespace
 
 void work_list::forward(eventual& e) noexcept {
-  const bool gathers = e.kind_ == kind::gathering;  // a task may be gone once it is thawed
+  const bool gathers = e.kind_ == kind::gathering;  // read now: a thawed task may be gone
   if (!gathers && ++forwarded_ > longest_chain) [[unlikely]] {
     auto& t = static_cast<task_record&>(e);
     t.wait()->leave();
@@ -74,7 +74,7 @@ void work_list::settle_all() noexcept {
 }
 
 void work_list::settle_next() noexcept {
-  overtaking_point();  // the words have changed, and what that owes is still to be done
+  overtaking_point();  // the words have changed, and what that owes is not done yet
   eventual& e = *head_;
   head_ = e.next_;
   if (!head_) tail_ = nullptr;

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
+// The work list: how what cancelling and notifying owe is settled.
+//
+// Problem   A cancellation goes along chains of tasks that await each other, and an end wakes tasks
+//           whose ends wake others. Done on the spot, that recurses as deep as the chain is long,
+//           and takes the next lock while it holds the last one.
+// Chosen    What is owed is noted under whatever lock, and settled when none is held: no recursion,
+//           no lock order.
+// Cost      The list is linked through the entries themselves: nothing is allocated.
 #pragma once
 
 #include <heddle/core/record/owed_list.h>
@@ -9,24 +17,24 @@
 
 namespace heddle::detail {
 
-/// What follows from cancelling and notifying, gathered under whatever lock and settled with none
-/// held: so there is no recursion and no lock order. What each entry is owed is read off its word:
-///   active with `interrupted`  its leaf wait is ours: leave the primitive, then schedule
-///   active                     schedule
-///   frozen                     forward to its targets, then thaw
-///   done                       (a future cancelled) fire its joiners
+/// A list of what is owed. What each entry is owed is read off its word:
+///   active, interrupted  its leaf wait was claimed by a canceller: leave the primitive, schedule
+///   active               schedule
+///   frozen               forward to its targets, then thaw
+///   done                 (a future was cancelled) fire its joiners
 class work_list : public owed_list {
  public:
-  /// A task that is the caller's to schedule.
+  /// Notes a task that the caller must schedule.
   void schedule(task_record& t) noexcept;
-  /// Asks `target` to cancel and notes what that owes. False: it was done already. Legal under any
-  /// lock.
+  /// Asks `target` to cancel and notes what that owes. False: the target was done already. Allowed
+  /// under any lock: the one that it may take itself, that of STRAND, is a leaf lock.
   bool cancel(eventual& target) noexcept;
-  /// Does it all. No lock may be held.
+  /// Does all that is noted, and what that in turn owes. No lock may be held.
   void settle() noexcept {
     if (head_ || later_) settle_all();
   }
-  /// A task of the list was begun frozen by itself (a wait that forwards a pending cancellation).
+  /// Notes the calling task, which has frozen its own word: it began to wait for a target with a
+  /// cancellation due, and forwards that.
   void forward_self(task_record& t) noexcept;
 
  private:
@@ -34,7 +42,7 @@ class work_list : public owed_list {
   void settle_next() noexcept;
   void forward(eventual& e) noexcept;
 
-  std::uint32_t forwarded_ = 0;
+  std::uint32_t forwarded_ = 0;  // tasks that settle() has forwarded for
 };
 
 /// Cancels and settles: what `cancel()` of every handle does.
@@ -45,9 +53,9 @@ inline bool cancel_now(eventual& target) noexcept {
   return took;
 }
 
-/// Ends a task: the result (or error) is already in its storage. `how` is what the body did; a
-/// pending cancellation overrides a value. Fires the joiners. The caller then drops the runtime's
-/// reference.
+/// Ends a task whose result (or error) is already in its storage. `how` is what the body did; a
+/// cancellation that is not delivered overrides a value. Fires the joiners. The caller then drops
+/// the runtime's reference.
 inline outcome end_task(task_record& t, outcome how,
                         void (*destroy_result)(void*) noexcept) noexcept {
   const outcome stands = t.state().finish(how);

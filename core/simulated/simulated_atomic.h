@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
-// Internal to core.
+// Internal to core. Not installed.
 // Atomics for a build of the library in which, in a simulated program, another virtual thread may
 // run before every atomic operation (HEDDLE_ATOMIC_HEADER, core/base/atomic.h). Outside of a
-// simulation they are the processor's. Not installed.
+// simulation they are the processor's.
 //
-// Memory orders. All virtual threads of a simulation are fibers of one thread, so that each
-// operation sees all that came before, whatever its order: a simulation tries every interleaving,
-// and none of the reorderings that a weaker order would allow. An order that is too weak is found
-// by ThreadSanitizer and by the stresses on real threads, not here. The orders are passed on all
-// the same, and not made seq_cst: outside of a simulation the same build runs on real threads (the
-// tests' own, to_thread's), under ThreadSanitizer too, and there a stronger order would hide the
-// race. Relaxed operations are points of overtaking like the others, since another thread may run
-// before them.
+// Memory orders. All virtual threads of a simulation are fibers of one thread, so each operation
+// sees all that came before, whatever its order. A simulation tries interleavings, and none of the
+// reorderings that a weaker order allows: ThreadSanitizer and the stresses on real threads find an
+// order that is too weak. The orders are passed on all the same, and not made seq_cst. Outside of a
+// simulation the same build runs on real threads (the tests' own, those of to_thread), under
+// ThreadSanitizer too, and there a stronger order would hide the race. Relaxed operations are
+// points of overtaking like the others, since another thread may run before them.
 #pragma once
 
 namespace heddle::detail {
 
-/// Before an atomic operation: others may run.
+/// Before an atomic operation: other virtual threads may run.
 void overtaken_here() noexcept;
-/// A compare-exchange that is allowed to fail for no reason: shall it?
+/// A compare-exchange may fail for no reason. True: this one does.
 bool fails_for_no_reason() noexcept;
+/// False: from here on no other virtual thread runs, until as many calls with true have come.
 void interrupt(bool allowed) noexcept;
 
 struct uninterrupted {

@@ -54,7 +54,7 @@ class loop_group {
   virtual void callback_was_slow(callback& c, duration took) noexcept = 0;
   /// What `c` threw, in the context in which it ran.
   virtual void callback_threw(callback& c, std::exception_ptr error) noexcept = 0;
-  /// `t` has ended, and a thread counts on being told: task_record::end_is_awaited.
+  /// `t` has ended, and a thread counts on being told: task_record::end_is_counted.
   virtual void awaited_end(task_record& t) noexcept = 0;
 
   const thread_signals signals;  // that the threads of the loops take

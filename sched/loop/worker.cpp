@@ -439,7 +439,7 @@ void worker::drop_leftovers() noexcept {
 
 void worker::ended(task_record& t) noexcept {
   bump_release(this_worker()->finished_);  // pairs with finished()
-  if (!t.end_is_awaited()) [[likely]]
+  if (!t.end_is_counted()) [[likely]]
     return;
   state_->awaited_end(t);
 }

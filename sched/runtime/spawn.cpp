@@ -160,7 +160,7 @@ awaited_now run_awaited(task_record& waiting, task_record& child) noexcept {
   return here ? here->run_awaited(waiting, child) : awaited_now::elsewhere;
 }
 
-void tell_never_awaited(std::source_location made) noexcept {
+void warn_never_awaited(std::source_location made) noexcept {
   auto* s = this_runtime();
   if (!s || !s->debug()) return;
   try {

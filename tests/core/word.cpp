@@ -35,7 +35,7 @@ struct model {
         return on_cancel::owe_leaf;
       case task_state::forwarding:
         ++requests, state = task_state::frozen;
-        return on_cancel::owe_fwd;
+        return on_cancel::owe_forwarding;
       case task_state::frozen: ++requests, again = true; return on_cancel::pending;
     }
     return on_cancel::no;
