@@ -2,6 +2,7 @@
 #include <heddle/core/scheduler.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/record/eventual.h>
 
 #include <cstdio>
 #include <utility>
@@ -10,6 +11,7 @@ namespace heddle::detail {
 namespace {
 atomic<callback_poster> poster{nullptr};
 atomic<carrier_maker> maker{nullptr};
+atomic<unretrieved_reporter> reporter{nullptr};
 }  // namespace
 
 void set_callback_poster(callback_poster f, carrier_maker make) noexcept {
@@ -42,6 +44,21 @@ void run_here(owned<callback_base> c) noexcept {
     std::fprintf(stderr, "heddle: a callback that no loop runs threw %s\n",
                  describe(std::current_exception()).c_str());
   }
+}
+
+void set_unretrieved_reporter(unretrieved_reporter f) noexcept {
+  // pairs with report_unretrieved()
+  reporter.store(f, release);
+}
+
+void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept {
+  // It lives once more, since the reporter may keep a handle. When the last handle drops it again
+  // it counts as retrieved.
+  what.mark_retrieved();
+  what.ref();
+  // pairs with set_unretrieved_reporter()
+  if (auto* f = reporter.load(acquire)) f(what.runtime(), what, error);
+  what.unref();
 }
 
 }  // namespace heddle::detail

@@ -2,9 +2,9 @@
 // Internal to core; installed, since public headers need it.
 // The one interface that core knows of a scheduler: `executor`, by which a task is made to run
 // again, callbacks on their way to a loop, and doors. A door is a function that core calls and that
-// it does not define. Most are defined by sched. The door for callbacks is one that sched opens
-// when its first runtime starts: until then, and for what belongs to no runtime, a callback runs in
-// the thread that posts it.
+// it does not define. Most are defined by sched. Two are opened by sched when its first runtime
+// starts. Until then, and for what belongs to no runtime, a callback runs in the thread that posts
+// it, and an error that nobody retrieved is dropped.
 #pragma once
 
 #include <heddle/core/base/owned.h>
@@ -12,10 +12,13 @@
 #include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/context_slot.h>
 
+#include <cstdint>
+#include <exception>
 #include <source_location>
 
 namespace heddle::detail {
 
+class eventual;
 class task_record;
 struct promise_base;
 
@@ -71,6 +74,14 @@ void post_callback(runtime_number runtime, executor* home, owned<callback_base> 
 /// Runs `c` in the calling thread. What it throws becomes a line on stderr, since there is no
 /// exception handler without a runtime.
 void run_here(owned<callback_base> c) noexcept;
+
+/// Opens the door for errors that nobody retrieved. The reporter is called when the last reference
+/// to `what` is dropped, and may take references.
+using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,
+                                      const std::exception_ptr& error) noexcept;
+void set_unretrieved_reporter(unretrieved_reporter f) noexcept;
+/// Reports `error`, and drops `what` once more. From ops.drop, as the last thing it does.
+void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept;
 
 /// The calling task, which is suspended, goes to the end of its loop's run queue. Its awaiter
 /// decides whether the resumption is a cancellation point. Defined by sched.

@@ -60,7 +60,6 @@ struct record_slab {
 
 namespace {
 constinit record_slab slab;
-atomic<unretrieved_reporter> reporter{nullptr};
 }  // namespace
 
 task_record* record_slab::refill() {
@@ -204,7 +203,7 @@ context_slot* current_context(bool make) {
 
 context_map_ref inherited_context() noexcept {
   auto* slot = current_context(false);
-  return slot ? slot->copy() : context_map_ref();
+  return slot && slot->begun() ? slot->copy() : context_map_ref();
 }
 
 std::string describe_task(task_record& t) { return describe_task(t.name(), t.root().made()); }
@@ -217,20 +216,5 @@ std::string in_this_task() {
 void throw_usage(const char* what) { throw usage_error(what + in_this_task()); }
 void throw_usage(const std::string& what) { throw usage_error(what + in_this_task()); }
 void throw_bad_value(const std::string& what) { throw bad_value(what + in_this_task()); }
-
-void set_unretrieved_reporter(unretrieved_reporter f) noexcept {
-  // pairs with report_unretrieved()
-  reporter.store(f, release);
-}
-
-void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept {
-  // It lives once more, since the reporter may keep a handle. When the last handle drops it again
-  // it counts as retrieved.
-  what.mark_retrieved();
-  what.ref();
-  // pairs with set_unretrieved_reporter()
-  if (auto* f = reporter.load(acquire)) f(what.runtime(), what, error);
-  what.unref();
-}
 
 }  // namespace heddle::detail

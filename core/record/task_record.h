@@ -114,8 +114,10 @@ class alignas(32) task_record final : public eventual {
   void mark_foreign() noexcept { flags_.fetch_or(foreign, relaxed); }
   [[nodiscard]] bool is_foreign() const noexcept { return (flags_.load(relaxed) & foreign) != 0; }
   /// Shutdown cancels in rounds, and counts the tasks of a round that have not ended. A task is in
-  /// one round only.
+  /// one round only. The mark and the end of a task are two words, so a task that ends while it is
+  /// marked may miss the mark: the round looks again now and then.
   [[nodiscard]] bool is_in_round() const noexcept { return (flags_.load(acquire) & in_round) != 0; }
+  // pairs with take_out_of_round() and with the acquire loads of the mark
   void put_in_round() noexcept { flags_.fetch_or(in_round, seq_cst); }
   /// True for exactly one caller, which lowers the count of the round.
   [[nodiscard]] bool take_out_of_round() noexcept {
@@ -275,13 +277,5 @@ std::string in_this_task();
 [[noreturn]] HEDDLE_COLD void throw_usage(const std::string& what);
 /// The same for bad_value.
 [[noreturn]] HEDDLE_COLD void throw_bad_value(const std::string& what);
-
-/// Called with an error that nobody retrieved, when the last reference to `what` is dropped. The
-/// reporter may take references.
-using unretrieved_reporter = void (*)(std::uint16_t runtime, eventual& what,
-                                      const std::exception_ptr& error) noexcept;
-void set_unretrieved_reporter(unretrieved_reporter f) noexcept;
-/// Reports, and drops `what` once more. From ops.drop, as the last thing it does.
-void report_unretrieved(eventual& what, const std::exception_ptr& error) noexcept;
 
 }  // namespace heddle::detail
