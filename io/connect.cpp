@@ -9,16 +9,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
 #include <exception>
 
 namespace heddle {
 
 namespace detail {
-
-connection make_connection(stream_core* core) {
-  return {stream_reader(stream_ref(core)), stream_writer(stream_ref(core))};
-}
 
 namespace {
 
@@ -66,11 +61,6 @@ task<connection> connect_to(address to, connection_options options) {
 }
 
 }  // namespace
-
-void check_limit(std::size_t limit) {
-  if (limit == 0 || limit > PTRDIFF_MAX)
-    throw bad_value("a stream's limit must be at least one byte");
-}
 
 }  // namespace detail
 

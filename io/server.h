@@ -6,81 +6,22 @@
 //   co_await s.serve_forever();
 #pragma once
 
-#include <heddle/core/base/functional.h>
 #include <heddle/core/base/owned.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
+#include <heddle/io/server_options.h>
+#include <heddle/io/servers/connection_handler.h>
 #include <heddle/io/stream.h>
 
-#include <concepts>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace heddle {
 
-struct server_options {
-  /// Connections that wait in the kernel to be accepted, for each listener; also the most that are
-  /// accepted at one go.
-  int backlog = 1024;
-  /// For the readers; in bytes, at least 1.
-  std::size_t limit = default_stream_limit;
-  bool no_delay = true;
-  /// One listener for each loop, by SO_REUSEPORT; false: one for all, which also refuses a second
-  /// server on the port.
-  bool reuse_port = true;
-  bool start_serving = true;
-  /// Unix servers: remove the path when the server closes (unless something else stands there by
-  /// then).
-  bool cleanup_socket = true;
-  /// Name of the connections' tasks; empty: none.
-  std::string name = {};
-};
-
 namespace detail {
-
 struct server_handle;
-using connection_handler = std::function<task<>(connection)>;
-
-/// Handlers may take the two halves or the connection, and return a task or nothing.
-template <class F>
-connection_handler make_connection_handler(F&& f) {
-  using D = std::decay_t<F>;
-  constexpr bool two = std::is_invocable_v<D&, stream_reader, stream_writer>;
-  static_assert(
-      two || std::is_invocable_v<D&, connection>,
-      "a connection handler is called with (stream_reader, stream_writer) or with (connection)");
-  // Shared, since std::function copies; called from all loops at once, as the documentation says.
-  struct kept final : counted {
-    explicit kept(F&& g) : f(std::forward<F>(g)) {}
-    D f;
-  };
-  const counted_ptr<kept> handler(new kept(std::forward<F>(f)));
-  return [handler](connection c) -> task<> {
-    if constexpr (two) {
-      using R = std::invoke_result_t<D&, stream_reader, stream_writer>;
-      if constexpr (is_task<R>)
-        return handler->f(std::move(c.reader), std::move(c.writer));
-      else
-        return [](counted_ptr<kept> g, connection own) -> task<> {
-          g->f(std::move(own.reader), std::move(own.writer));
-          co_return;
-        }(handler, std::move(c));
-    } else {
-      using R = std::invoke_result_t<D&, connection>;
-      if constexpr (is_task<R>)
-        return handler->f(std::move(c));
-      else
-        return [](counted_ptr<kept> g, connection own) -> task<> {
-          g->f(std::move(own));
-          co_return;
-        }(handler, std::move(c));
-    }
-  };
 }
-
-}  // namespace detail
 
 /// A handle to a running server. Destroying it closes the listeners; connections go on.
 ///

@@ -6,6 +6,7 @@
 #include <heddle/sched/timeout.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -14,6 +15,15 @@
 namespace heddle {
 
 namespace detail {
+
+connection make_connection(stream_core* core) {
+  return {stream_reader(stream_ref(core)), stream_writer(stream_ref(core))};
+}
+
+void check_limit(std::size_t limit) {
+  if (limit == 0 || limit > PTRDIFF_MAX)
+    throw bad_value("a stream's limit must be at least one byte");
+}
 
 void stream_ref::drop() noexcept { core_->unref(); }
 

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <heddle/io/descriptors/fd.h>
-#include <heddle/io/process.h>
+#include <heddle/io/process_options.h>
 
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace heddle::detail {
 

@@ -45,7 +45,7 @@ int wait_for_events(int set, epoll_event* list, int room, duration limit) noexce
 }  // namespace
 
 epoll_reactor::epoll_reactor()
-    : reactor(false),
+    : subscribing_reactor(false),
       set_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
   epoll_event e{};

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <heddle/io/descriptors/fd.h>
-#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/reactor/subscriptions.h>
 
 namespace heddle::detail {
 
@@ -12,7 +12,7 @@ namespace heddle::detail {
 ///
 /// A hogged loop's events are fetched by another thread from the same set: the kernel tells each
 /// edge to one of the two.
-class epoll_reactor final : public reactor {
+class epoll_reactor final : public subscribing_reactor {
  public:
   epoll_reactor();
   ~epoll_reactor() override;

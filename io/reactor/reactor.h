@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// What the two reactors have in common: watched sources, and the reactor of the calling loop.
+// What a reactor is to the rest of io: it watches sources, and may move their bytes.
 #pragma once
 
 #include <heddle/io/reactor/source.h>
@@ -8,12 +8,8 @@
 #include <heddle/sched/runtime/drivers.h>
 
 #include <cstddef>
-#include <memory>
-#include <mutex>
 
 namespace heddle::detail {
-
-class subscriptions;
 
 enum class watched_for {
   reading,     // edges of "readable"
@@ -25,15 +21,11 @@ enum class watched_for {
 
 /// One a loop. Everything here may be called from any thread, but for what driver.h gives to the
 /// owner alone.
-class reactor : public driver {
+class reactor : public driver, public source_home {
  public:
   /// Watches `descriptor` (non-blocking) for its whole life, by edges. Throws std::system_error,
   /// std::bad_alloc; then the descriptor is still the caller's.
   virtual io_source& watch(int descriptor, source_owner* owner, watched_for purpose) = 0;
-  /// io_source::retire() ends a watch and tells so here, under both locks of the source and before
-  /// its generation moves on. The descriptor may be closed afterwards: nothing that names it is on
-  /// its way to the kernel any more.
-  virtual void unwatch(io_source& source) noexcept = 0;
 
   /// What was watched both ways is watched no more, although it stays open. After retire().
   virtual void forget(int) noexcept {}
@@ -53,21 +45,11 @@ class reactor : public driver {
   /// another thread is at it, and may not be through.
   [[nodiscard]] virtual bool collect() noexcept { return true; }
 
-  void subscribe(occasion when, int number, loop& home, driver& watcher,
-                 counted_ptr<handler> what) final;
-  bool unsubscribe(occasion when, int number) final;
-
-  ~reactor() override;
-
  protected:
-  explicit reactor(bool moves_bytes) noexcept;
-  /// The first thing that a destructor does: what is watched for handlers is watched no more.
-  void end_subscriptions() noexcept;
+  explicit reactor(bool moves_bytes) noexcept : moves_bytes_(moves_bytes) {}
 
  private:
   const bool moves_bytes_;
-  std::mutex subscribing_;
-  std::unique_ptr<subscriptions> subscriptions_;
 };
 
 /// The reactor of the loop that this thread is. Throws no_running_loop elsewhere.

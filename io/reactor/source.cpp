@@ -2,8 +2,6 @@
 #include <heddle/io/reactor/source.h>
 
 #include <heddle/core/base/assert.h>
-#include <heddle/core/base/thread_state.h>
-#include <heddle/io/reactor/reactor.h>
 
 #include <poll.h>
 #include <pthread.h>
@@ -45,7 +43,7 @@ io_source& io_source::at(std::uint32_t slot) noexcept {
   return table.chunks[slot / chunk_size].load(acquire)[slot % chunk_size];  // pairs with claim()
 }
 
-void io_source::orphan_all(reactor& ending) noexcept {
+void io_source::orphan_all(source_home& ending) noexcept {
   const auto n = table.count.load(acquire);  // pairs with claim()
   for (std::uint32_t i = 0; i < n; ++i) {
     auto& s = at(i);
@@ -68,7 +66,7 @@ void io_source::orphan_all(reactor& ending) noexcept {
   }
 }
 
-io_source& io_source::claim(int descriptor, reactor& home, source_owner* owner) {
+io_source& io_source::claim(int descriptor, source_home& home, source_owner* owner) {
   for (;;) {
     table.lock.lock();
     io_source* s = table.free;
@@ -193,8 +191,6 @@ void io_source::free_slot() noexcept {
   table.free = this;
   table.lock.unlock();
 }
-
-reactor* reactor_here() noexcept { return this_thread().loop ? &current_reactor() : nullptr; }
 
 // Nothing of the waiter may be touched once the lock is released: its task may be running.
 HEDDLE_NOINLINE bool readable_wait::suspend(task_record& t) noexcept {

@@ -30,7 +30,18 @@
 namespace heddle::detail {
 
 class io_source;
-class reactor;
+
+/// What a source asks of the reactor that watches it.
+class source_home {
+ public:
+  /// The life of `source` ends. Called under both locks of the source, before its generation moves
+  /// on. The descriptor may be closed afterwards: nothing that names it is on its way to the kernel
+  /// any more.
+  virtual void unwatch(io_source& source) noexcept = 0;
+
+ protected:
+  ~source_home() = default;
+};
 
 /// What a stream wants to be told. Called with no lock held, between hold() and drop().
 class source_owner {
@@ -72,7 +83,7 @@ struct kernel_side {
   lent_chunk* first = nullptr;  // received and not yet taken, oldest first
   lent_chunk* last = nullptr;
   std::size_t bytes = 0;
-  reactor* receiver = nullptr;  // whose ring is receiving; nullptr: none is
+  source_home* receiver = nullptr;  // whose ring is receiving; nullptr: none is
   int end = 0;  // nothing more will be received: 1 for the end of the stream, or a negative errno
   std::uint16_t operations =
       0;  // in the kernel, or on their way there: the slot is kept until they have ended
@@ -122,7 +133,7 @@ class io_source {
       false};  // the peer hung up, or an error stands: a short read does not mean "empty"
   std::uint32_t slot = 0;
   int descriptor = -1;
-  atomic<reactor*> home{nullptr};
+  atomic<source_home*> home{nullptr};
   source_owner* owner = nullptr;
   bool tells_readable = false;  // constant in a life, like owner
   io_source* next_free = nullptr;
@@ -162,11 +173,11 @@ class io_source {
   void free_slot() noexcept;
 
   /// A slot for `descriptor`. Throws std::bad_alloc.
-  static io_source& claim(int descriptor, reactor& home, source_owner* owner);
+  static io_source& claim(int descriptor, source_home& home, source_owner* owner);
   /// The slot's source, whatever life it is in. `slot` came from a name.
   static io_source& at(std::uint32_t slot) noexcept;
   /// `ending` is going: its sources forget it, and their owners are told.
-  static void orphan_all(reactor& ending) noexcept;
+  static void orphan_all(source_home& ending) noexcept;
 
  private:
   atomic<std::uint32_t> generation_{1};

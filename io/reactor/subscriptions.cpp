@@ -2,7 +2,6 @@
 #include <heddle/io/reactor/subscriptions.h>
 
 #include <heddle/core/errors.h>
-#include <heddle/io/reactor/reactor.h>
 #include <heddle/io/signals/signal_place.h>
 #include <heddle/sched/loop.h>
 #include <heddle/sched/loop/handler.h>
@@ -10,6 +9,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -290,28 +290,21 @@ bool subscriptions::remove(occasion when, int number) {
   return removed.get() != nullptr;
 }
 
-// ------------------------------------------------------------------- reactor
+// --- the reactor that keeps them ---
 
-reactor::reactor(bool moves_bytes) noexcept : moves_bytes_(moves_bytes) {}
-reactor::~reactor() = default;
-
-void reactor::subscribe(occasion when, int number, loop& home, driver& watcher,
-                        counted_ptr<handler> what) {
-  {
-    const std::lock_guard lock(subscribing_);
-    if (!subscriptions_) subscriptions_ = std::make_unique<subscriptions>();
-  }
-  subscriptions_->add(when, number, home, watcher, std::move(what));
+subscriptions& subscribing_reactor::all() {
+  const std::lock_guard lock(subscribing_);
+  if (!subscriptions_) subscriptions_ = std::make_unique<subscriptions>();
+  return *subscriptions_;
 }
 
-bool reactor::unsubscribe(occasion when, int number) {
-  {
-    const std::lock_guard lock(subscribing_);
-    if (!subscriptions_) subscriptions_ = std::make_unique<subscriptions>();
-  }
-  return subscriptions_->remove(when, number);
+void subscribing_reactor::subscribe(occasion when, int number, loop& home, driver& watcher,
+                                    counted_ptr<handler> what) {
+  all().add(when, number, home, watcher, std::move(what));
 }
 
-void reactor::end_subscriptions() noexcept { subscriptions_.reset(); }
+bool subscribing_reactor::unsubscribe(occasion when, int number) {
+  return all().remove(when, number);
+}
 
 }  // namespace heddle::detail

@@ -4,7 +4,7 @@
 // add_signal_handler of a runtime's loops.
 #pragma once
 
-#include <heddle/sched/loop/driver.h>
+#include <heddle/io/reactor/reactor.h>
 
 #include <map>
 #include <memory>
@@ -31,6 +31,25 @@ class subscriptions {
   std::mutex mutex_;
   std::map<int, descriptor_watch*> descriptors_;
   signal_watch* signals_ = nullptr;
+};
+
+/// A reactor that keeps handlers for a runtime. Both reactors derive from it.
+class subscribing_reactor : public reactor {
+ public:
+  void subscribe(occasion when, int number, loop& home, driver& watcher,
+                 counted_ptr<handler> what) final;
+  bool unsubscribe(occasion when, int number) final;
+
+ protected:
+  using reactor::reactor;
+  /// The first thing that a destructor does: what is watched for handlers is watched no more.
+  void end_subscriptions() noexcept { subscriptions_.reset(); }
+
+ private:
+  [[nodiscard]] subscriptions& all();
+
+  std::mutex subscribing_;
+  std::unique_ptr<subscriptions> subscriptions_;
 };
 
 }  // namespace heddle::detail

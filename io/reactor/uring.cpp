@@ -62,7 +62,7 @@ void plant_fault_no_receive_cap(bool on) noexcept { caps_forbidden.store(on, rel
 void refuse_caps() noexcept { caps_refused.store(true, relaxed); }
 
 uring_reactor::uring_reactor()
-    : reactor(true), bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+    : subscribing_reactor(true), bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
   make_ring(ring_);
   try {
     buffers_ = uring_buffers::make(ring_, *this);

@@ -4,7 +4,7 @@
 
 #include <heddle/core/base/spin_lock.h>
 #include <heddle/io/descriptors/fd.h>
-#include <heddle/io/reactor/reactor.h>
+#include <heddle/io/reactor/subscriptions.h>
 #include <heddle/io/reactor/uring_buffers.h>
 
 #include <liburing.h>
@@ -57,7 +57,7 @@ inline constexpr std::size_t most_unread = 256 * 1024;
 //   queue_   the submission queue and the list of the owed. Reaping takes it too, if only to see
 //            what those wrote who queued
 // starved_, last_starved_  under reap_
-class uring_reactor final : public reactor {
+class uring_reactor final : public subscribing_reactor {
  public:
   uring_reactor();
   ~uring_reactor() override;
@@ -162,6 +162,10 @@ class uring_reactor final : public reactor {
 };
 
 /// Tries a ring with all that is needed of it. Throws std::system_error telling what the kernel
+/// The kernel cannot end a receive after so many bytes: no receive of any ring asks for that any
+/// more.
+void refuse_caps() noexcept;
+
 /// refused.
 void probe_uring();
 

@@ -9,9 +9,6 @@
 
 namespace heddle::detail {
 
-/// The kernel does not know how to end a receive after so many bytes.
-void refuse_caps() noexcept;
-
 /// A hint without reap_, exact with it.
 unsigned uring_reactor::completions_ready() const noexcept {
   return __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE) -  // pairs with the kernel's release

@@ -7,7 +7,8 @@
 #include <heddle/io/address.h>
 #include <heddle/io/descriptors/fd.h>
 #include <heddle/io/reactor/source.h>
-#include <heddle/io/server.h>
+#include <heddle/io/server_options.h>
+#include <heddle/io/servers/connection_handler.h>
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/sched/any_task.h>
 

@@ -14,7 +14,6 @@
 #include <heddle/io/address.h>
 #include <heddle/io/descriptors/fd.h>
 #include <heddle/io/reactor/reactor.h>
-#include <heddle/io/stream.h>
 #include <heddle/io/streams/buffer.h>
 #include <heddle/io/transport/transport.h>
 
@@ -277,11 +276,6 @@ class stream_core final : public source_owner, public frame_cached {
   std::uint8_t local_length_ = 0;  // under the output lock, with local_: kept when it closes
   unsigned char short_peer_[28];   // IPv4 and IPv6
   unsigned char local_[28];
-};
-
-/// For parts of io that need more of a connection than its two halves offer: a filter, say.
-struct stream_access {
-  static stream_core& of(connection& c) { return c.writer.core_.use(); }
 };
 
 }  // namespace heddle::detail

@@ -24,7 +24,7 @@ void end_both_ways(int socket, bool reset) noexcept {
 /// Under the source's read lock, which keeps the reactor: the nearest ring of the runtime that the
 /// stream was opened in; nullptr when that runtime is gone.
 reactor* ring_transport::mover_locked() const noexcept {
-  reactor* home = source_->home.load(relaxed);
+  auto* home = static_cast<reactor*>(source_->home.load(relaxed));
   return home ? &home->nearest() : nullptr;
 }
 
@@ -112,8 +112,8 @@ void ring_transport::listen() noexcept {
 bool ring_transport::is_quiet() noexcept {
   if (!socket_is_quiet(descriptor())) return false;
   source_->readable.lock();
-  reactor* receiver =
-      source_->generation() == name_.generation ? source_->kernel.receiver : nullptr;
+  auto* receiver = static_cast<reactor*>(
+      source_->generation() == name_.generation ? source_->kernel.receiver : nullptr);
   // A loop of the same runtime keeps the receiver; for others it may be gone after the unlock.
   reactor* here = reactor_here();
   const bool near = receiver && here && (receiver == here || &receiver->nearest() == here);

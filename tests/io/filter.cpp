@@ -5,7 +5,7 @@
 #include "io/runtime.h"
 
 #include <heddle/io/http/message/engine.h>
-#include <heddle/io/streams/stream_core.h>
+#include <heddle/io/streams/stream_access.h>
 #include <heddle/io/transport/filter.h>
 
 #include <support/streams.h>
