@@ -39,13 +39,6 @@ class descriptor_transport : public transport {
   /// Between settling and closing of the descriptor.
   virtual void before_close(int) noexcept {}
 
-  /// There was nothing when the edges were `seen`.
-  received nothing_since(std::uint32_t seen) noexcept {
-    is_drained_ = true;
-    drained_at_ = seen;
-    return {got::nothing, 0};
-  }
-
   io_source* source_ = nullptr;
   source_name name_;
   std::uint32_t drained_at_ = 0;

@@ -2,14 +2,12 @@
 // Internal to io. One end of a pipe, by readiness. It has one direction.
 #pragma once
 
-#include <heddle/io/transport/descriptor.h>
+#include <heddle/io/transport/readiness.h>
 
 namespace heddle::detail {
 
-class pipe_transport final : public descriptor_transport {
+class pipe_transport final : public readiness_transport {
  public:
-  pipe_transport() noexcept : descriptor_transport(false) {}
-
   received receive(input_buffer& into) override;
   ssize_t send(std::string_view piece) noexcept override;
   /// Only closing tells the other side.

@@ -2,14 +2,12 @@
 // Internal to io. A connected socket by readiness: one recv or send a message.
 #pragma once
 
-#include <heddle/io/transport/descriptor.h>
+#include <heddle/io/transport/readiness.h>
 
 namespace heddle::detail {
 
-class socket_transport final : public descriptor_transport {
+class socket_transport final : public readiness_transport {
  public:
-  socket_transport() noexcept : descriptor_transport(false) {}
-
   received receive(input_buffer& into) override;
   ssize_t send(std::string_view piece) noexcept override;
   [[nodiscard]] bool end_output() noexcept override;
