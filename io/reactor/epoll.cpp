@@ -24,6 +24,13 @@ std::uint64_t pack(source_name n) noexcept {
   return (static_cast<std::uint64_t>(n.generation) << 32) | n.slot;
 }
 
+epoll_event registration_of(const io_source& s) noexcept {
+  epoll_event e{};
+  e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  e.data.u64 = pack(s.name());
+  return e;
+}
+
 /// epoll_wait to the nanosecond; on kernels before 5.11 to the next millisecond above, so that a
 /// busy loop never wakes early.
 int wait_for_events(int set, epoll_event* list, int room, duration limit) noexcept {
@@ -102,15 +109,19 @@ void epoll_reactor::wake() noexcept {
 
 io_source& epoll_reactor::watch(int descriptor, source_owner* owner, watched_for) {
   auto& s = io_source::claim(descriptor, *this, owner);
-  epoll_event e{};
-  e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  e.data.u64 = pack(s.name());
+  epoll_event e = registration_of(s);
   if (::epoll_ctl(set_.get(), EPOLL_CTL_ADD, descriptor, &e) != 0) {
     const int error = errno;
     s.retire();
     throw_system_error(error, "epoll_ctl");
   }
   return s;
+}
+
+// The kernel looks at the descriptor when its registration is changed, also to what it was.
+void epoll_reactor::tell_again(io_source& source) noexcept {
+  epoll_event e = registration_of(source);
+  (void)::epoll_ctl(set_.get(), EPOLL_CTL_MOD, source.descriptor, &e);
 }
 
 void epoll_reactor::forget(int descriptor) noexcept {

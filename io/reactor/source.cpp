@@ -184,6 +184,12 @@ void io_source::retire() noexcept {
   if (is_free) free_slot();
 }
 
+void io_source::tell_again() noexcept {
+  readable.lock();
+  if (auto* r = home.load(relaxed)) r->tell_again(*this);
+  readable.unlock();
+}
+
 void io_source::free_slot() noexcept {
   kernel = {};
   table.lock.lock();

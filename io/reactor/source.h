@@ -38,6 +38,10 @@ class source_home {
   /// on. The descriptor may be closed afterwards: nothing that names it is on its way to the kernel
   /// any more.
   virtual void unwatch(io_source& source) noexcept = 0;
+  /// An edge was told and could not be acted upon, since memory was short: tells it once more, if
+  /// the descriptor is still ready. Called under the read lock of `source`. Needs no memory of the
+  /// process's. Until memory is there again each poll of the reactor finds the edge at once.
+  virtual void tell_again(io_source& source) noexcept = 0;
 
  protected:
   ~source_home() = default;
@@ -155,6 +159,8 @@ class io_source {
   /// the kernel: the descriptor may be closed, and its number given to somebody else. From any
   /// thread.
   void retire() noexcept;
+  /// source_home::tell_again(), in the present life. From any thread.
+  void tell_again() noexcept;
 
   // --- io_uring ---
 

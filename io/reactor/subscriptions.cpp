@@ -44,13 +44,20 @@ class owner_ref {
   counted_owner* owner_;
 };
 
-/// False: the loop takes no more callbacks, or there is no memory for one.
+enum class posted {
+  yes,
+  no_memory,  // now: to be tried again
+  never,      // the loop takes no callbacks any more
+};
+
 template <class F>
-bool post(loop& home, F&& f) noexcept {
+posted post(loop& home, F&& f) noexcept {
   try {
     (void)home.call_soon(std::forward<F>(f));
-    return true;
-  } catch (...) { return false; }
+    return posted::yes;
+  } catch (const std::bad_alloc&) { return posted::no_memory; } catch (...) {
+    return posted::never;
+  }
 }
 
 }  // namespace
@@ -129,9 +136,11 @@ class descriptor_watch final : public counted_owner {
 
   void post_call(bool writing) noexcept {
     side& s = sides_[writing];
-    s.posted = true;
-    if (!post(*s.home, [kept = owner_ref(*this), this, writing] { call(writing); }))
-      s.posted = false;
+    const auto how = post(*s.home, [kept = owner_ref(*this), this, writing] { call(writing); });
+    s.posted = how == posted::yes;
+    if (how != posted::no_memory) return;
+    if (writing) source_->wants_write.store(true, seq_cst);  // pairs with io_source::ready()
+    source_->tell_again();
   }
 
   // On its loop.
@@ -214,9 +223,13 @@ class signal_watch final : public counted_owner {
       const std::lock_guard lock(mutex_);
       const auto at = handlers_.find(number);
       if (at == handlers_.end()) continue;
-      (void)post(*at->second.home, [kept = owner_ref(*this), this, number, what = at->second.what] {
-        if (is_still(number, what)) what->call();
-      });
+      const auto how =
+          post(*at->second.home, [kept = owner_ref(*this), this, number, what = at->second.what] {
+            if (is_still(number, what)) what->call();
+          });
+      if (how != posted::no_memory) continue;
+      place_.put_back(number);
+      return;
     }
   }
   [[nodiscard]] bool is_still(int number, const counted_ptr<handler>& what) {

@@ -409,6 +409,13 @@ void uring_reactor::unwatch(io_source& s) noexcept {
   if (!withdraw(s, kind)) begin(s, cancel_of(kind), s.generation());
 }
 
+// Under the source's read lock. A poll that is cancelled although its watch goes on is armed again,
+// and then looks at the descriptor: polled().
+void uring_reactor::tell_again(io_source& s) noexcept {
+  const auto armed = s.kernel.armed;
+  if (armed != 0) begin(s, cancel_of(poll_of(armed)), s.generation());
+}
+
 // Under the source's read lock.
 void uring_reactor::receive_more(io_source& s) noexcept {
   auto& k = s.kernel;

@@ -69,6 +69,7 @@ class uring_reactor final : public subscribing_reactor {
 
   io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
   void unwatch(io_source& source) noexcept override;
+  void tell_again(io_source& source) noexcept override;
   void receive_more(io_source& source) noexcept override;
   void send(io_source& source, int descriptor, const char* data,
             std::size_t size) noexcept override;
@@ -161,11 +162,11 @@ class uring_reactor final : public subscribing_reactor {
   atomic<unsigned> operations_{0};       // in this ring
 };
 
-/// Tries a ring with all that is needed of it. Throws std::system_error telling what the kernel
 /// The kernel cannot end a receive after so many bytes: no receive of any ring asks for that any
 /// more.
 void refuse_caps() noexcept;
 
+/// Tries a ring with all that is needed of it. Throws std::system_error telling what the kernel
 /// refused.
 void probe_uring();
 

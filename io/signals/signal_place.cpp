@@ -149,6 +149,13 @@ void signal_place::unwant(int s) noexcept {
   line_->wanted.fetch_and(~bit(s), seq_cst);  // pairs with on_signal()
 }
 
+void signal_place::put_back(int s) noexcept {
+  line_->came.fetch_or(bit(s), release);  // pairs with take()
+  const std::uint64_t one = 1;
+  const auto n = ::write(bell_.get(), &one, sizeof one);
+  (void)n;  // as in on_signal()
+}
+
 int signal_place::take() noexcept {
   auto bits = line_->came.load(acquire);  // pairs with on_signal()
   while (bits != 0) {

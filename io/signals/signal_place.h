@@ -29,6 +29,9 @@ class signal_place {
   void unwant(int signal) noexcept;
   /// A signal that came, the lowest first, or 0.
   int take() noexcept;
+  /// A signal that take() has given comes once more, and so does the edge of the bell. For one that
+  /// could not be told to anybody now.
+  void put_back(int signal) noexcept;
   /// Readable once a signal came: each is an edge.
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
 
