@@ -218,10 +218,10 @@ class stream_core final : public source_owner, public frame_cached {
   // stream_output.cpp
   [[nodiscard]] bool queue_locked(std::string_view bytes);
   void send_at_once(std::string_view bytes) noexcept;
-  void send_all(std::string_view direct) noexcept;
+  void send_all(std::string_view direct, bool in_turns = true) noexcept;
   [[nodiscard]] turn refused(int code, std::string_view& direct) noexcept;
   [[nodiscard]] turn next_output() noexcept;
-  [[nodiscard]] turn send_piece(std::string_view& direct, std::size_t& sent_now) noexcept;
+  [[nodiscard]] turn send_piece(std::string_view& direct, std::size_t& turn_left) noexcept;
   [[nodiscard]] turn let_go(std::string_view& direct, bool continues) noexcept;
   [[nodiscard]] turn give_to_transport() noexcept;
   [[nodiscard]] bool take_pending_locked() noexcept;
@@ -230,6 +230,7 @@ class stream_core final : public source_owner, public frame_cached {
   [[nodiscard]] bool offer_to_filter_locked(filter_place& f, bool& ends) noexcept;
   void note_sent(std::size_t n) noexcept;
   void continue_later() noexcept;
+  void go_on(bool in_turns) noexcept;
   void drop_output_locked() noexcept;
   void shrink_filter_locked() noexcept;
   void pend_locked(std::size_t more) noexcept;

@@ -85,9 +85,10 @@ void stream_core::send_at_once(std::string_view bytes) noexcept {
 }
 
 // Sender's role. Sends `direct`, then what is in flight, then what others added meanwhile, until
-// nothing is left or the transport takes no more; then gives the role back.
-void stream_core::send_all(std::string_view direct) noexcept {
-  std::size_t sent_now = 0;
+// nothing is left or the transport takes no more; then gives the role back. `in_turns`: on a loop
+// it gives the role back for a moment, too, each time that much was sent.
+void stream_core::send_all(std::string_view direct, bool in_turns) noexcept {
+  std::size_t turn_left = in_turns ? most_a_turn : ~std::size_t{0};
   turn how = turn::go_on;
   while (how == turn::go_on) {
     if (direct.empty() && offset_ == inflight_.size())
@@ -95,7 +96,7 @@ void stream_core::send_all(std::string_view direct) noexcept {
     else if (mover_->keeps_memory())
       how = give_to_transport();
     else
-      how = send_piece(direct, sent_now);
+      how = send_piece(direct, turn_left);
   }
 }
 
@@ -165,20 +166,20 @@ bool stream_core::take_pending_locked() noexcept {
 
 // Sender's role. Sends some of `direct`, or of what is in flight, by the transport's send().
 stream_core::turn stream_core::send_piece(std::string_view& direct,
-                                          std::size_t& sent_now) noexcept {
+                                          std::size_t& turn_left) noexcept {
   const bool from_caller = !direct.empty();
   const auto n = mover_->send(from_caller ? direct : std::string_view(inflight_).substr(offset_));
   if (n < 0) [[unlikely]]
     return refused(static_cast<int>(-n), direct);
   const auto sent = static_cast<std::size_t>(n);
-  sent_now += sent;
   if (from_caller)
     direct.remove_prefix(sent);
   else
     note_sent(sent);
   // A peer that reads as fast as we send must not hold this loop: the rest has to queue.
   const bool all = direct.empty() && offset_ == inflight_.size();
-  if (all || sent_now < most_a_turn || current_runtime_id() == 0) return turn::go_on;
+  turn_left -= std::min(turn_left, sent);
+  if (all || turn_left != 0 || current_runtime_id() == 0) return turn::go_on;
   return let_go(direct, true);
 }
 
@@ -227,33 +228,45 @@ stream_core::turn stream_core::let_go(std::string_view& direct, bool continues) 
   return turn::over;
 }
 
-// Takes over a reference. If the runtime ends first, reactor_gone() ends what is left.
+// Takes over a reference. A continuation that cannot be posted, or that is destroyed unrun, must
+// not leave the output where it is: nobody else would send it, and the peer of a memory pair would
+// wait for ever. So whoever destroys it goes on in its place, in one turn.
 void stream_core::continue_later() noexcept {
   struct continuation final : callback_base {
     explicit continuation(stream_core& c) noexcept : core(&c) {}
-    ~continuation() override { core->unref(); }
-    void run() override { core->writable(); }
+    ~continuation() override {
+      if (!ran) core->go_on(false);
+      core->unref();
+    }
+    void run() override {
+      ran = true;
+      core->go_on(true);
+    }
     stream_core* const core;
+    bool ran = false;
   };
   owned<callback_base> rest;
   try {
     rest.reset(new continuation(*this));
     prepare_callback(*rest);
   } catch (const std::bad_alloc&) {
-    writable();
-    if (!rest) unref();  // else the continuation has the reference, and drops it
+    if (rest) return;  // it has the reference, and goes on
+    go_on(false);
+    unref();
     return;
   }
   post_callback(current_runtime_id(), this_thread().loop, std::move(rest));
 }
 
-void stream_core::writable() noexcept {
+void stream_core::writable() noexcept { go_on(true); }
+
+void stream_core::go_on(bool in_turns) noexcept {
   drain_queue_.lock();
   if (sender_ == sending::thread) sender_ = sending::thread_told;
   const bool now = sender_ == sending::nobody && pending_ != 0;
   if (now) sender_ = sending::thread;
   drain_queue_.unlock();
-  if (now) send_all({});
+  if (now) send_all({}, in_turns);
 }
 
 // Sender's role, which the transport then has until sent().

@@ -71,6 +71,32 @@ TEST(MemoryPair, AnEndThatClosesWithBytesUnreadResetsTheOther) {
   }());
 }
 
+TEST(MemoryPair, WhatARuntimeLeftUnsentIsReadToItsEndInTheNext) {
+  constexpr std::size_t room = 4 * 1024 * 1024;
+  for (const unsigned loops : {1u, 2u, 8u})
+    for (int i = 0; i < support::rounds(10); ++i) {
+      h::options o;
+      o.loops = loops;
+      auto pair = h::memory_pair(room);
+      h::run(
+          [&]() -> h::task<> {
+            // Half round the ring: what is written next goes in two pieces, of which the second is
+            // a whole turn's. The rest is a callback's to send, after the main task has ended.
+            pair.first.writer.write(std::string(room / 2, 'h'));
+            (void)co_await pair.second.reader.read_exactly(room / 2);
+            pair.first.writer.write(std::string(2 * room + 10, 'r'));
+            pair.first.writer.close();
+          }(),
+          o);
+      h::run(
+          [&]() -> h::task<> {
+            EXPECT_EQ(co_await swallow(pair.second.reader), 2 * room + 10);
+            EXPECT_TRUE(pair.second.reader.at_eof());
+          }(),
+          o);
+    }
+}
+
 TEST(MemoryPair, CarriesBothWaysBetweenLoops) {
   for (const unsigned loops : {1u, 2u, 8u}) {
     h::options o;

@@ -2,6 +2,7 @@
 // Memory runs out anywhere: each verb of io, with each of its allocations failing.
 #include "memory/shortage.h"
 
+#include <heddle/io/memory_pair.h>
 #include <heddle/io/process.h>
 #include <heddle/io/resolve.h>
 #include <heddle/io/signal_set.h>
@@ -140,6 +141,29 @@ TEST_P(MemoryOfIo, IsShortInAFillAndTheReaderMayFillAgain) {
   EXPECT_TRUE(refused);
   EXPECT_EQ(got, 40'000u);
 }
+
+h::task<int> pours() {
+  constexpr std::size_t room = 2 * 1024 * 1024;
+  auto pair = h::memory_pair(room);
+  auto& w = pair.first.writer;
+  auto& r = pair.second.reader;
+  w.write(std::string(room / 2, 'h'));
+  {
+    auto reading = r.read_exactly(room / 2);
+    (void)co_await std::move(reading);
+  }
+  w.write(std::string(room + 10, 'r'));  // a turn's worth, and a rest that a callback sends
+  w.close();
+  std::size_t n = 0;
+  for (;;) {
+    const bool more = co_await r.fill();
+    if (!more) break;
+    n += r.buffered().size();
+    r.consume(r.buffered().size());
+  }
+  co_return n == room + 10 ? 1 : 0;
+}
+TEST_P(MemoryOfIo, IsShortWhileMuchIsWritten) { check("a memory pair", pours, 1); }
 
 h::task<int> signals() {
   h::signal_set set{SIGUSR1};
