@@ -147,8 +147,8 @@ class process_state final : public source_owner {
     if (reap()) end_watch();
   }
   void reactor_gone() noexcept override {
-    orphan_.store(true, release);  // pairs with code()
-    if (let_go_.load(acquire)) reap_now();
+    orphan_.store(true, seq_cst);  // pairs with code(), and with let_go(): one sees the other
+    if (let_go_.load(seq_cst)) reap_now();
     end_watch();
   }
 
@@ -243,7 +243,7 @@ void process_state::send(int signal) {
 }
 
 void process_state::let_go() noexcept {
-  let_go_.store(true, release);  // pairs with reactor_gone()
+  let_go_.store(true, seq_cst);  // pairs with reactor_gone()
   if (exited()) return;
   if (reap()) {  // ended, and nobody had noticed
     end_watch();
@@ -252,7 +252,7 @@ void process_state::let_go() noexcept {
   ended_.lock();
   if (!exited_.load(relaxed)) (void)kill_locked(SIGKILL);
   ended_.unlock();
-  if (orphan_.load(acquire)) reap_now();
+  if (orphan_.load(seq_cst)) reap_now();
 }
 
 /// Waits for the end of the child.
