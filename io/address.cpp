@@ -65,7 +65,7 @@ address address::ip(std::string_view host, port_number port) {
 address address::unix_path(std::string_view path) {
   if (path.empty()) throw bad_value("an empty path for a Unix socket");
   sockaddr_un name{};
-  // An abstract name has no terminator; a path must leave room for one.
+  // A path needs room for its terminator; an abstract name has none.
   if (path.size() > sizeof name.sun_path - (path[0] == '\0' ? 0 : 1))
     throw bad_value("the path of a Unix socket is longer than 107 bytes: " + std::string(path));
   name.sun_family = AF_UNIX;

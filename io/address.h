@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Where a socket is bound or connected: IPv4, IPv6 or Unix.
+// The address of a socket: IPv4, IPv6 or Unix. A value; no name is looked up (resolve.h does that).
+//
+//   const h::address at = h::address::ip("127.0.0.1", 80);
+//   at.to_string() == "127.0.0.1:80"
 #pragma once
 
 #include <heddle/core/checked.h>
@@ -13,17 +16,21 @@
 
 namespace heddle {
 
-/// A socket address by value. Empty (family 0) when there is none, as for the peer of an unnamed
+/// A socket address, by value. Empty (family 0) if there is none, as for the peer of an unnamed
 /// Unix socket.
+/// Cost      136 bytes; no allocation but for text
+/// Thread-safety  as an int
 class address {
  public:
   address() noexcept = default;
   address(const sockaddr* a, socklen_t length) noexcept;
 
-  /// Numeric IPv4 or IPv6 ("127.0.0.1", "::1", "fe80::1%eth0"). Throws bad_value.
+  /// From a numeric IPv4 or IPv6 address ("127.0.0.1", "::1", "fe80::1%eth0"). Throws bad_value.
   static address ip(std::string_view host, port_number port);
-  /// A path, or '\0' and an abstract name. Throws bad_value if it is empty or too long (107 bytes).
+  /// From a path, or from '\0' and an abstract name. Throws bad_value for one that is empty or
+  /// longer than 107 bytes.
   static address unix_path(std::string_view path);
+  /// The address that a socket is bound to, and that of its peer. Empty if there is none.
   static address local_of(int socket) noexcept;
   static address peer_of(int socket) noexcept;
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Connecting: the functions open_connection and open_unix_connection of stream.h.
 #include <heddle/io/descriptors/socket.h>
 #include <heddle/io/resolve.h>
 #include <heddle/io/stream.h>
@@ -32,7 +33,7 @@ task<connection> connect_to(address to, connection_options options) {
   auto pause = 1ms;
   int result = ::connect(socket.get(), to.data(), to.size());
   while (result != 0 && errno == EAGAIN && to.family() == AF_UNIX) {
-    // A Unix server's backlog is full, and nothing tells when it has room.
+    // The backlog of the Unix server is full, and no event tells of room. So it is tried again.
     co_await sleep(pause);
     pause = std::min(2 * pause, 50ms);
     result = ::connect(socket.get(), to.data(), to.size());
@@ -40,7 +41,7 @@ task<connection> connect_to(address to, connection_options options) {
   if (result != 0 && errno != EINPROGRESS && errno != EINTR)
     throw_system_error(errno, "connect", to.to_string());
 
-  // Watched from here on: an unconnected socket would report a hang-up.
+  // The watch begins after connect(): a socket that was never connected reports a hang-up.
   const auto purpose = result == 0 ? watched_for::streaming : watched_for::connecting;
   stream_core* core =
       stream_core::open(std::move(socket), current_reactor(), purpose, options.limit, to);

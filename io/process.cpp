@@ -38,8 +38,8 @@ int open_pidfd(pid_t pid) noexcept {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
 }
 
-/// Where the kernel has no pidfds: a thread of its own waits for the child, without reaping it, and
-/// rings.
+/// For a kernel without pidfds. A thread waits for the end of the child, without reaping it, and
+/// then rings the returned bell.
 fd bell_of_a_waiting_thread(pid_t pid) {
   fd bell(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
   fd hammer(check(::dup(bell.get()), "dup"));
@@ -56,7 +56,7 @@ fd bell_of_a_waiting_thread(pid_t pid) {
            errno == EINTR) {}
     const std::uint64_t one = 1;
     const auto n = ::write(own.get(), &one, sizeof one);
-    (void)n;  // an eventfd of our own takes it
+    (void)n;  // an eventfd takes a first write always
   }).detach();
   return bell;
 }
@@ -73,19 +73,25 @@ struct report_later final : callback_base {
 
 void plant_fault_no_pidfd(bool on) noexcept { pidfds_forbidden.store(on, relaxed); }
 
-// Two references hold it: the handle's, and the watch's, which goes when the child was reaped.
+/// A child. The handle holds one reference, and the watch another, until the child was reaped.
+///
+/// Danger     When a child was reaped, the kernel may give its number to another process. A signal
+///            sent then would hit that process. And a child must be reaped once, whichever thread
+///            finds the exit.
+/// Prevented  Reaping is done under the lock of ended_, once, by the thread that finds the exit.
+///            Signals are sent under the same lock, and only before that. (Foreign code that reaps
+///            children of others can still break this.)
+/// Costs      A system call under a spin lock, once a signal and once an exit.
 //
-// Who reaps: whoever finds the exit, under the lock of ended_, once. Until then the number of the
-// child cannot be given to another process (but by code that reaps what is not its own), so signals
-// are sent under the same lock.
-//
-//   exited_, code_, watch_   under ended_'s lock; exited_ is also read without
-//   exit_                    the descriptor that tells of the exit; closed by who has reaped
+//   exited_, code_, source_  under the lock of ended_; exited_ is also read without
+//   exit_                    The descriptor that tells of the exit. Closed by the thread that ends
+//                            the watch after the reaping.
+//   orphan_, let_go_         Each is stored by one side, which then looks at the other: seq_cst.
 class process_state final : public source_owner {
  public:
   explicit process_state(pid_t pid) noexcept : pid_(pid), runtime_(current_runtime_id()) {}
 
-  /// Watches the child. Throws after having killed and reaped it.
+  /// Watches the child. If it throws, the child was killed and reaped.
   void watch() {
     try {
       fd pidfd(open_pidfd(pid_));
@@ -98,7 +104,7 @@ class process_state final : public source_owner {
       ref();  // for the watch
       watched_ = true;
       auto& source = current_reactor().watch(exit_.get(), this, watched_for::reading);
-      // It may have been told already, and then waits to be retired here.
+      // The exit may have been told before source_ was set. Then the watch is ended here.
       ended_.lock();
       source_ = &source;
       const bool over = exited_.load(relaxed);
@@ -110,7 +116,8 @@ class process_state final : public source_owner {
       while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
       ended_.lock();
       code_ = -SIGKILL;
-      exited_.store(true, release);  // pairs with exited()
+      // pairs with the load in exited()
+      exited_.store(true, release);
       ended_.unlock();
       throw;
     }
@@ -122,14 +129,18 @@ class process_state final : public source_owner {
   }
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  [[nodiscard]] bool exited() const noexcept { return exited_.load(acquire); }  // pairs with reap()
+  [[nodiscard]] bool exited() const noexcept {
+    // pairs with the store in reap()
+    return exited_.load(acquire);
+  }
   [[nodiscard]] std::optional<int> code() noexcept {
-    if (!exited() && orphan_.load(acquire)) (void)reap();  // no loop looks any more
+    // The runtime has ended, so no loop looks for the exit any more. Pairs with reactor_gone().
+    if (!exited() && orphan_.load(acquire)) (void)reap();
     if (!exited()) return std::nullopt;
     return code_;
   }
   void send(int signal);
-  /// The handle goes.
+  /// The handle goes: kills the child if it runs, and arranges that it is reaped.
   void let_go() noexcept;
 
   wait_queue ended_;
@@ -147,7 +158,8 @@ class process_state final : public source_owner {
     if (reap()) end_watch();
   }
   void reactor_gone() noexcept override {
-    orphan_.store(true, seq_cst);  // pairs with code(), and with let_go(): one sees the other
+    // pairs with the look of let_go(): one of the two sees the other, and reaps
+    orphan_.store(true, seq_cst);
     if (let_go_.load(seq_cst)) reap_now();
     end_watch();
   }
@@ -174,7 +186,7 @@ class process_state final : public source_owner {
   int code_ = 0;
 };
 
-// False: it runs.
+// Reaps the child if it has ended. False: it runs.
 bool process_state::reap() noexcept {
   work_list todo;
   ended_.lock();
@@ -195,7 +207,8 @@ bool process_state::reap() noexcept {
   }
   const bool foreign = result != 0;
   code_ = foreign ? unknown_code : info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
-  exited_.store(true, release);  // pairs with exited()
+  // pairs with the load in exited()
+  exited_.store(true, release);
   while (waiter* w = ended_.claim_first()) todo.schedule(*w->task);
   ended_.unlock();
   todo.settle();
@@ -208,13 +221,14 @@ bool process_state::reap() noexcept {
       prepare_callback(*later);
       post_callback(runtime_, nullptr, std::move(later));
     } catch (const std::bad_alloc&) {
-      // Nothing can be told now.
+      // There is no memory for a report, and it is left out.
     }
   }
   return true;
 }
 
-// Killed, and no loop is there to tell of the end: that is near.
+// The child was killed, and no loop is there to tell of its end. So this thread waits for the end,
+// which is near: at most five seconds.
 void process_state::reap_now() noexcept {
   for (int i = 0; i < 100 && !reap(); ++i) {
     pollfd end{exit_.get(), POLLIN, 0};
@@ -243,9 +257,10 @@ void process_state::send(int signal) {
 }
 
 void process_state::let_go() noexcept {
-  let_go_.store(true, seq_cst);  // pairs with reactor_gone()
+  // pairs with the look of reactor_gone(): one of the two sees the other, and reaps
+  let_go_.store(true, seq_cst);
   if (exited()) return;
-  if (reap()) {  // ended, and nobody had noticed
+  if (reap()) {  // it had ended, and no loop had noticed yet
     end_watch();
     return;
   }
@@ -307,9 +322,9 @@ task<> feed(stream_writer& in, std::optional<std::string> text) {
     if (text) in.write(*text);
     co_await in.drain();
   } catch (const std::system_error&) {
-    // The child does not want all of it.
+    // The child does not read all of its input, which is no error.
   } catch (const std::exception&) {
-    in.close();  // a child that waits for more would never end
+    in.close();  // a child that waits for more input would never end
     throw;
   }
   in.close();
@@ -324,7 +339,8 @@ task<std::optional<std::string>> take_all(stream_reader& from) {
   co_return text;
 }
 
-// The tasks use `p`, so all that began end before this does, also when a later one cannot begin.
+// The three tasks use `p`. So those that began must end before this one does, also when a later one
+// cannot begin.
 task<process_output> talk(process& p, std::optional<std::string> input) {
   task_handle<> fed;
   task_handle<std::optional<std::string>> out, error;
@@ -340,7 +356,8 @@ task<process_output> talk(process& p, std::optional<std::string> input) {
     if (fed.valid()) (void)fed.cancel();
     if (out.valid()) (void)out.cancel();
     if (error.valid()) (void)error.cancel();
-    // What they end with is not what counts, nor is another cancellation of this task.
+    // `cut` is the error that is thrown. Errors of the three, and further cancellations, are
+    // dropped.
     while (fed.valid() && !fed.done()) try {
         co_await fed;
       } catch (...) {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Child processes, as asyncio has them.
+// Child processes, as asyncio has them: started, fed and read by pipes, awaited, and signalled.
+// Tasks that wait for a child hold no loop.
 //
 //   h::process_options piped;
 //   piped.stdout = h::stdio::pipe;
@@ -28,7 +29,7 @@ namespace detail {
 
 class process_state;
 
-/// A counted pointer to what the handle and the watch of a child share.
+/// A counted pointer to the state that the handle and the watch of a child share.
 class process_ref {
  public:
   process_ref() noexcept = default;
@@ -41,7 +42,7 @@ class process_ref {
   }
   ~process_ref();
   [[nodiscard]] process_state* get() const noexcept { return state_; }
-  /// Throws usage_error if it is empty.
+  /// Throws usage_error if this pointer is empty.
   [[nodiscard]] process_state& use() const;
 
  private:
@@ -50,7 +51,7 @@ class process_ref {
 
 }  // namespace detail
 
-/// What communicate() yields: nothing for a stream that was no pipe.
+/// The result of communicate(). Empty for a stream that was no pipe.
 struct process_output {
   std::optional<std::string> stdout;
   std::optional<std::string> stderr;
@@ -58,11 +59,11 @@ struct process_output {
 
 /// A child process. Destroying the handle of a running child kills it (SIGKILL) and reaps it.
 ///
-/// The exit is noticed by the loop (a pidfd; a waiting thread where the kernel has none), whether
-/// anybody waits or not, and nobody else's child is ever reaped. A child that other code of this
-/// program has reaped counts as ended with 255, and that is reported.
-/// Thread-safety  everything but the streams, which are as streams are; made in a task, and used in
-///                tasks of the same runtime.
+/// A loop notices the exit, whether a task waits for it or not: by a pidfd, or by a waiting thread
+/// where the kernel has no pidfds. No other child of the program is ever reaped. A child that other
+/// code of the program has reaped counts as ended with 255, and that is reported.
+/// Thread-safety  everything, but for the streams, which are as other streams. A handle is made in
+///                a task, and used in tasks of the same runtime.
 class process {
  public:
   process() noexcept = default;
@@ -70,34 +71,35 @@ class process {
   process& operator=(process&& other) noexcept;
   ~process();
 
-  /// Pipes to the child; not valid() if they were not asked for. A child that does not read makes
-  /// stdin.drain() throw EPIPE once it has ended.
+  /// The pipes to the child; not valid() if they were not asked for. When the child has ended
+  /// without reading all of its input, stdin.drain() throws EPIPE.
   stream_writer stdin;
   stream_reader stdout;
   stream_reader stderr;
 
   [[nodiscard]] pid_t pid() const;
-  /// The exit code, or the negative number of the signal that ended it; nothing while it runs.
+  /// The exit code, or the negative number of the signal that ended the child; empty while it runs.
   [[nodiscard]] std::optional<int> returncode() const;
 
-  /// Waits for the end of the child and yields its returncode(). Any number of tasks may wait.
-  /// With pipes and a child that writes much, read them too, or it never ends: communicate().
-  /// Cancel    the child runs on.
+  /// Waits for the end of the child, and yields its returncode(). Any number of tasks may wait. A
+  /// child that writes much to a pipe never ends unless the pipe is read: see communicate().
+  /// Cancel    the child runs on
   [[nodiscard]] task<int> wait() const;
-  /// Writes `input` to stdin, closes it, reads stdout and stderr to their ends and waits for the
-  /// child. That the child does not read its input is no error. This object must outlive it; no
-  /// task of it is left when it ends, however it ends.
-  /// Cancel    what was read is lost; the child runs on.
+  /// Writes `input` to stdin, closes it, reads stdout and stderr to their ends, and waits for the
+  /// child. A child that does not read its input is no error. This object must outlive the returned
+  /// task. When that task ends, in whatever way, none of the tasks that it made is left.
+  /// Cancel    the bytes that were read are lost; the child runs on
   [[nodiscard]] task<process_output> communicate(std::string input);
   [[nodiscard]] task<process_output> communicate();
 
-  /// Throws no_such_process once it has ended, std::system_error when that is forbidden.
+  /// Sends a signal. Throws no_such_process once the child has ended, std::system_error if the
+  /// signal is forbidden.
   void send_signal(int number);
-  /// SIGTERM.
+  /// Sends SIGTERM.
   void terminate() { send_signal(SIGTERM); }
-  /// SIGKILL.
+  /// Sends SIGKILL.
   void kill() { send_signal(SIGKILL); }
-  /// Closes the pipes, kills the child if it runs, and sees that it is reaped. Returns at once.
+  /// Closes the pipes, kills the child if it runs, and arranges that it is reaped. Returns at once.
   void close() noexcept;
   [[nodiscard]] bool valid() const noexcept { return state_.get() != nullptr; }
 
@@ -105,16 +107,17 @@ class process {
   friend struct process_access;
 
   detail::process_ref state_;
-  stream_writer closers_[2];  // the unused halves of stdout and stderr: they close the pipes
+  stream_writer closers_[2];  // the writing halves of stdout and stderr: they close the pipes
 };
 
-/// Starts `command[0]`, looked up in the child's PATH if there is no slash in it, with the rest as
-/// arguments.
-/// Throws    std::system_error naming the program; nothing is left behind then. bad_value for an
-///           empty command and for options that make no sense.
+/// Starts the program `command[0]`, with the rest as its arguments. A name without a slash is
+/// looked up in the child's PATH.
+/// Throws    std::system_error that names the program; nothing is left behind then. bad_value for
+///           an empty command, and for options that make no sense
 [[nodiscard]] task<process> create_subprocess_exec(std::vector<std::string> command,
                                                    process_options options);
-/// Starts `/bin/sh -c command`. Do not build the command from what others sent you.
+/// Starts `/bin/sh -c command`. Do not build the command from text that others sent you: the shell
+/// would run it.
 [[nodiscard]] task<process> create_subprocess_shell(std::string command, process_options options);
 
 // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
@@ -123,13 +126,13 @@ class process {
 [[nodiscard]] task<process> create_subprocess_shell(std::string command);
 
 namespace detail {
-/// The words of a command, moved out of the array.
+/// The same for the words of an array, which are moved out of it.
 [[nodiscard]] task<process> exec_words(std::string* words, std::size_t count,
                                        process_options options);
 [[nodiscard]] task<process> exec_words(std::string* words, std::size_t count);
 }  // namespace detail
 
-/// The command word by word.
+/// The same with the command word by word.
 template <class... Words>
   requires(std::convertible_to<Words, std::string> && ...)
 [[nodiscard]] task<process> create_subprocess_exec(process_options options, std::string program,
@@ -145,7 +148,7 @@ template <class... Words>
 }
 
 namespace detail {
-/// Acts as if the kernel had no pidfds, for the test of what is done then.
+/// Acts as if the kernel had no pidfds. Only for the test of that.
 void plant_fault_no_pidfd(bool on) noexcept;
 }  // namespace detail
 

@@ -16,18 +16,18 @@
 
 namespace heddle {
 
-/// Where one of a child's standard streams leads.
+/// Where one of the standard streams of a child leads.
 class stdio {
  public:
   enum kind {
     inherit,    // where ours leads
     pipe,       // to the process object
-    null,       // /dev/null
-    to_stdout,  // stderr only: where the child's stdout leads
+    null,       // to /dev/null
+    to_stdout,  // where the child's stdout leads; for stderr only
   };
 
   constexpr stdio(kind k = inherit) noexcept : kind_(k) {}  // NOLINT: a word for what it is
-  /// A descriptor of ours; it stays open here.
+  /// To a descriptor of ours, which stays open here.
   [[nodiscard]] static constexpr stdio fd(int descriptor) noexcept {
     stdio s;
     s.descriptor_ = descriptor;
@@ -47,15 +47,16 @@ struct process_options {
   stdio stdin = stdio::inherit;
   stdio stdout = stdio::inherit;
   stdio stderr = stdio::inherit;
-  /// The whole environment, names and values; none: ours.
+  /// The whole environment, names and values; empty: ours.
   std::optional<std::vector<std::pair<std::string, std::string>>> env = std::nullopt;
-  /// Where it starts; empty: here.
+  /// The directory in which the child starts; empty: ours.
   std::string cwd = {};
-  /// It leads a session, and so a process group, of its own.
+  /// The child leads a session, and so a process group, of its own.
   bool new_session = false;
-  /// For read_until and read_line on its output, in bytes; at least 1.
+  /// The limit() of the readers of its output, in bytes; at least 1.
   std::size_t limit = default_stream_limit;
-  /// Nothing but the three standard streams is inherited. False: also what is not closed on exec.
+  /// The child inherits the three standard streams alone. False: also descriptors that are not
+  /// closed on exec.
   bool close_descriptors = true;
 };
 

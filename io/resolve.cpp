@@ -18,7 +18,8 @@ class resolve_errors final : public std::error_category {
   [[nodiscard]] std::string message(int code) const override { return ::gai_strerror(code); }
 };
 
-/// "127.0.0.1" or "::1" in the family that is asked for: no look-up, no system call.
+/// True: `host` is a numeric address of the wanted family, like "127.0.0.1" or "::1". Makes no
+/// system call.
 bool is_numeric(const std::string& host, std::uint16_t port, int family, address& out) {
   unsigned char bytes[sizeof(in6_addr)];
   const bool v4 = ::inet_pton(AF_INET, host.c_str(), bytes) == 1;
@@ -40,7 +41,7 @@ task<std::vector<address>> resolve(std::string host, port_number port, resolve_o
   address literal;
   if (is_numeric(host, port, options.family, literal)) co_return std::vector<address>(1, literal);
   const detail::resolver::question q{host, port, options.family, options.passive};
-  detail::resolver::answer a = detail::resolver::ask(q, true);  // older spellings, and ""
+  detail::resolver::answer a = detail::resolver::ask(q, true);  // older numeric spellings, and ""
   if (a.error == EAI_NONAME && !host.empty()) {
     auto looking = detail::resolver::here().look_up(q);
     a = co_await looking;

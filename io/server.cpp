@@ -18,8 +18,7 @@ namespace heddle {
 namespace detail {
 namespace {
 
-/// A socket that nobody listens at any more may be replaced; anything else at the path is the
-/// user's.
+/// Removes a socket at `path` that no process listens at. Any other file there belongs to the user.
 void remove_stale_socket(const std::string& path) {
   struct stat s{};
   if (path[0] == '\0' || ::stat(path.c_str(), &s) != 0 || !S_ISSOCK(s.st_mode)) return;
@@ -51,7 +50,7 @@ void check_options(const server_options& o) {
 
 }  // namespace
 
-/// What a server holds: the core is shared with its tasks.
+/// The inside of a server object. Its tasks share the core.
 struct server_handle {
   std::shared_ptr<server_core> core;
 

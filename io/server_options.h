@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a server listens.
+// How a server listens, and how it makes the streams of its connections.
 //
 //   h::server_options o;
 //   o.reuse_port = false;
@@ -14,20 +14,21 @@
 namespace heddle {
 
 struct server_options {
-  /// Connections that wait in the kernel to be accepted, for each listener; also the most that are
-  /// accepted at one go.
+  /// So many connections may wait in the kernel to be accepted, at each listener. It is also the
+  /// most that are accepted at one go. At least 1.
   int backlog = 1024;
-  /// For the readers; in bytes, at least 1.
+  /// The limit() of the readers, in bytes; at least 1.
   std::size_t limit = default_stream_limit;
+  /// Send small messages at once (TCP_NODELAY).
   bool no_delay = true;
-  /// One listener for each loop, by SO_REUSEPORT; false: one for all, which also refuses a second
-  /// server on the port.
+  /// True: one listener for each loop, by SO_REUSEPORT. False: one listener for all loops.
   bool reuse_port = true;
+  /// False: accepting begins with server::start_serving() or server::serve_forever().
   bool start_serving = true;
-  /// Unix servers: remove the path when the server closes (unless something else stands there by
-  /// then).
+  /// Unix servers: remove the path when the server closes, unless another file stands there by
+  /// then.
   bool cleanup_socket = true;
-  /// Name of the connections' tasks; empty: none.
+  /// The name of the connections' tasks; empty: none.
   std::string name = {};
 };
 

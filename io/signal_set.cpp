@@ -36,7 +36,7 @@ class signal_state {
  private:
   void end_watch() noexcept { source_->retire(); }
 
-  signal_place place_;  // goes last: its bell is watched
+  signal_place place_;  // destroyed last, since its bell is watched
   io_source* source_ = nullptr;
   source_name name_;
 };

@@ -90,11 +90,11 @@ void warn_unless_closed(stream_core& core, runtime_state& runtime) noexcept {
     what.message = "a stream_writer was destroyed without close(): " + core.peer().to_string();
     runtime.report(what);
   } catch (const std::bad_alloc&) {
-    // A warning less.
+    // There is no memory for the warning, and it is left out.
   }
 }
 
-/// Holds the reader's role for one read.
+/// Holds the reader's role of a stream for one read.
 class reading {
  public:
   explicit reading(stream_core& core) : core_(core) { core.begin_read(); }
@@ -122,8 +122,8 @@ task<std::string> read_some(stream_core& core, std::size_t most) {
   co_return take(in, std::min(most, in.size()));
 }
 
-/// Puts what a read has taken out back in front of what is there. Without memory for that the
-/// stream ends, and says so, since it would go on with a gap.
+/// Puts bytes that a read has taken out back in front of those that are there. Without memory for
+/// that the stream would go on with a gap. So it ends, with ENOMEM.
 void give_back(stream_core& core, std::string taken) noexcept {
   auto& in = core.input();
   try {
@@ -138,7 +138,7 @@ task<std::string> read_all(stream_core& core) {
   std::string out;
   auto& in = core.input();
   for (;;) {
-    // A cancellation must lose nothing: what was gathered goes back in front.
+    // A cancellation must lose nothing: the gathered bytes go back in front.
     std::exception_ptr cut;
     bool more = false;
     try {
@@ -171,13 +171,13 @@ task<std::string> read_exact(stream_core& core, std::size_t n) {
   co_return take(in, n);
 }
 
-/// Where the earliest end of a separator stands: {end, start}; npos if there is none from `from`
-/// on.
+/// Where a separator stands in a text; npos: there is none.
 struct found {
   std::size_t start = std::string_view::npos;
   std::size_t end = std::string_view::npos;
 };
 
+/// The separator that ends first, looked for from `from` on.
 found look_for(std::string_view text, const std::vector<std::string>& separators,
                std::size_t from) {
   found best;
@@ -188,8 +188,8 @@ found look_for(std::string_view text, const std::vector<std::string>& separators
   return best;
 }
 
-/// Waits until a separator is buffered and tells where; consumes nothing but at the end of the
-/// stream.
+/// Waits until a separator is buffered, and yields its place. Consumes nothing, unless the stream
+/// ends before: then it throws all that was left.
 task<found> await_separator(stream_core& core, const std::vector<std::string>& separators) {
   std::size_t shortest = std::string_view::npos;
   std::size_t longest = 0;
@@ -246,7 +246,7 @@ task<std::string> read_one_line(stream_core& core) {
   }
 }
 
-/// The reader's role of a stream that leaves; nobody's if a task reads just then.
+/// Holds the reader's role of a stream in close_within(). Empty if a task is reading just then.
 class lingering_role {
  public:
   explicit lingering_role(stream_core& core) noexcept
@@ -262,7 +262,7 @@ class lingering_role {
   stream_core* core_;
 };
 
-/// Reads and drops up to the peer's end, closes, and waits for that.
+/// Reads and drops bytes up to the peer's end, closes, and waits for the end of the connection.
 task<> end_in_order(stream_core& core, lingering_role& role) {
   if (role) {
     core.input().clear();
@@ -277,7 +277,8 @@ task<> end_in_order(stream_core& core, lingering_role& role) {
   co_await closed;
 }
 
-/// A connection whose deadline passes, or whose closing is cancelled, is not left half closed.
+/// close_within(). A connection whose deadline passes, or whose closing is cancelled, must not stay
+/// half closed: it is aborted.
 task<bool> end_in_time(stream_ref ref, duration limit) {
   auto& core = ref.use();
   struct aborter {
@@ -286,7 +287,7 @@ task<bool> end_in_time(stream_ref ref, duration limit) {
       if (core) core->abort();
     }
   } at_end{&core};
-  lingering_role role(core);  // before the peer can see our end, and with it what we do
+  lingering_role role(core);  // taken first: the peer may answer our end before linger() returns
   core.linger();
   try {
     const auto body = [&core, &role] { return end_in_order(core, role); };
@@ -363,7 +364,7 @@ stream_writer::~stream_writer() {
 
 stream_writer& stream_writer::operator=(stream_writer&& other) noexcept {
   if (this != &other) {
-    stream_writer old(std::move(*this));  // closed when it goes
+    stream_writer old(std::move(*this));  // its destructor closes the former connection
     core_ = std::move(other.core_);
   }
   return *this;

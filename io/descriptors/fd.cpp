@@ -8,7 +8,7 @@ namespace heddle::detail {
 void fd::reset() noexcept {
   if (number_ < 0) return;
   const int saved = errno;
-  ::close(number_);  // EINTR: Linux has closed it all the same
+  ::close(number_);  // also with EINTR Linux has closed it
   number_ = -1;
   errno = saved;
 }

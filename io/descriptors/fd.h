@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// An owned file descriptor, and the only door from errno.
+// An owned file descriptor, and check(), which turns a failed call into an exception.
 #pragma once
 
 #include <heddle/core/errors.h>
@@ -29,15 +29,16 @@ class fd {
   [[nodiscard]] int get() const noexcept { return number_; }
   [[nodiscard]] bool valid() const noexcept { return number_ >= 0; }
   [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
-  /// Keeps errno: it runs in the destructors of error paths.
+  /// Closes the descriptor. Leaves errno as it was, since destructors call this on the way of
+  /// errors.
   void reset() noexcept;
 
  private:
   int number_ = -1;
 };
 
-/// Passes a result through, or throws std::system_error for errno with the failing call and what it
-/// was about.
+/// Returns `result`, if it is not negative. Else throws std::system_error for errno, with the name
+/// of the call and what it was about.
 template <class Result>
 Result check(Result result, const char* call, const std::string& about = {}) {
   if (result < 0) [[unlikely]]

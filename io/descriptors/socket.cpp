@@ -21,7 +21,7 @@ void set_option(int socket, int level, int name, int value, const char* call,
 void set_no_delay(int socket, int family) noexcept {
   if (family != AF_INET && family != AF_INET6) return;
   const int on = 1;
-  // Refused only by a connection that is gone already, which the first read or write will tell.
+  // Only a connection that is gone refuses it, and the first read or write finds that, too.
   (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// Sockets as the library makes them: non-blocking, closed on exec.
+// Makes the sockets of the library: non-blocking, and closed on exec.
 #pragma once
 
 #include <heddle/io/address.h>
@@ -10,9 +10,9 @@ namespace heddle::detail {
 
 /// A stream socket for `family`. Throws std::system_error.
 fd make_stream_socket(int family, const address& about);
-/// Throws std::system_error about `about`.
+/// setsockopt. Throws std::system_error that names `call` and `about`.
 void set_option(int socket, int level, int name, int value, const char* call, const address& about);
-/// TCP_NODELAY where the family has it.
+/// Sets TCP_NODELAY, if the family has it.
 void set_no_delay(int socket, int family) noexcept;
 
 }  // namespace heddle::detail

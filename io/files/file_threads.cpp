@@ -21,7 +21,7 @@ void submit_to_files(offload_job& j) {
   if (!runtime) throw no_running_loop();
   auto& files = runtime->services.get<file_threads>(service_name::files);
   j.context = inherited_context();
-  j.ref();  // the thread's
+  j.ref();  // for the thread
   try {
     files.pool.submit(j);
   } catch (...) {

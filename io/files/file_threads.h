@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// Threads for files, apart from those of to_thread. Not a public header.
+// Threads for calls that block on a disk, apart from the threads of to_thread.
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -10,15 +10,15 @@
 
 namespace heddle::detail {
 
-/// More calls than these at one time wait for each other: a disk gets no faster by more threads.
+/// With more calls at one time some of them wait: more threads make no disk faster.
 inline constexpr unsigned most_file_threads = 16;
 
 /// Gives a job to the file threads of the calling loop's runtime. Throws as submit_to_pool.
 void submit_to_files(offload_job& j);
 
-/// Calls `f(args...)`, which may block on a disk, and yields what it returns. Jobs of to_thread and
-/// names that are looked up do not delay it, nor does it delay them. As to_thread in everything
-/// else.
+/// Calls `f(args...)`, which may block on a disk, on a file thread, and yields its result. It
+/// neither delays jobs of to_thread and look-ups of names, nor is it delayed by them. In all else
+/// it is as to_thread.
 template <class F, class... Args>
 [[nodiscard]] auto on_file_thread(F&& f, Args&&... args) {
   auto job = make_job(std::forward<F>(f), std::forward<Args>(args)...);

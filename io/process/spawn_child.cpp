@@ -13,8 +13,9 @@
 namespace heddle::detail {
 namespace {
 
-/// posix_spawn answers with the error that exec or a step before it met in the child, and neither
-/// copies our memory nor runs any code of ours there: a fork of a program with threads must not.
+/// The steps of posix_spawn. It returns the error that exec, or a step before it, met in the child.
+/// It neither copies our memory nor runs code of ours in the child: after a fork of a program with
+/// threads such code could meet a lock that nobody will release.
 class spawn_steps {
  public:
   spawn_steps() {
@@ -40,11 +41,12 @@ class spawn_steps {
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     if (new_session) flags |= POSIX_SPAWN_SETSID;
     ensure(::posix_spawnattr_setflags(&attributes_, flags));
-    // A loop's thread blocks all signals, which the child must not inherit.
+    // The calling thread may block signals (a loop blocks SIGPIPE). The child must not inherit
+    // that.
     sigset_t signals;
     ::sigemptyset(&signals);
     ensure(::posix_spawnattr_setsigmask(&attributes_, &signals));
-    // Ignored here, perhaps, but programs expect to end by it.
+    // This program may ignore them, but the child's program expects to be ended by them.
     ::sigaddset(&signals, SIGPIPE);
     ::sigaddset(&signals, SIGXFSZ);
     ensure(::posix_spawnattr_setsigdefault(&attributes_, &signals));
@@ -72,7 +74,8 @@ pipe_ends make_pipe() {
   return {fd(both[0]), fd(both[1])};
 }
 
-/// The same open file above the standard streams, so that filling one of them overwrites no other.
+/// The same open file under a number above 2. In the child one standard stream is set after the
+/// other by dup2, which would close a file that still has such a number.
 fd lift(int descriptor) {
   return fd(check(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3), "fcntl F_DUPFD_CLOEXEC",
                   "descriptor " + std::to_string(descriptor)));
@@ -95,7 +98,7 @@ std::string path_of(const process_options& o) {
   return "/bin:/usr/bin";
 }
 
-/// Where the program may be, best first.
+/// The paths at which the program may be, best first.
 std::vector<std::string> places_of(const std::string& program, const process_options& o) {
   if (program.find('/') != std::string::npos) return std::vector<std::string>(1, program);
   std::vector<std::string> places;
@@ -106,7 +109,8 @@ std::vector<std::string> places_of(const std::string& program, const process_opt
     std::string place = path.substr(from, to - from);
     if (place.empty()) place = ".";
     place += "/" + program;
-    // Only to save the attempt: exec is the judge. With another cwd a relative place is not here.
+    // The stat only saves a vain attempt: exec decides. A relative place may mean another file in
+    // the child's directory, so it is always tried.
     struct stat s;
     if (place[0] != '/' || ::stat(place.c_str(), &s) == 0) places.push_back(std::move(place));
     from = to + 1;

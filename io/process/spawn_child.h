@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// From a command to a child: posix_spawn and what must be right around it.
+// Starts a child by posix_spawn, with its pipes, descriptors and signals as a program expects them.
 #pragma once
 
 #include <heddle/io/descriptors/fd.h>
@@ -13,13 +13,14 @@
 
 namespace heddle::detail {
 
-/// A child and our ends of its pipes, non-blocking; those that were not asked for are not valid().
+/// A child, and our ends of its pipes: non-blocking; not valid() if they were not asked for.
 struct spawned_child {
   pid_t pid = -1;
   fd in, out, error;
 };
 
-/// Throws std::system_error naming the program, bad_value.
+/// Throws std::system_error that names the program; bad_value. Then no child and no descriptor is
+/// left.
 spawned_child spawn_child(const std::vector<std::string>& command, const process_options& options);
 
 }  // namespace heddle::detail

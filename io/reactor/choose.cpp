@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which reactor: a wish, then HEDDLE_REACTOR, then what the kernel allows.
+// Chooses the reactor: by the option, then by HEDDLE_REACTOR, then by what the kernel allows.
 #include <heddle/core/errors.h>
 #include <heddle/io/reactor/epoll.h>
 #include <heddle/io/reactor/uring.h>

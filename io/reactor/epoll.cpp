@@ -31,8 +31,8 @@ epoll_event registration_of(const io_source& s) noexcept {
   return e;
 }
 
-/// epoll_wait to the nanosecond; on kernels before 5.11 to the next millisecond above, so that a
-/// busy loop never wakes early.
+/// epoll_wait with a limit in nanoseconds. A kernel before 5.11 knows milliseconds only: there the
+/// limit is rounded up. Rounded down, a loop with a timer in less than a millisecond would spin.
 int wait_for_events(int set, epoll_event* list, int room, duration limit) noexcept {
   static atomic<bool> fine{true};
   if (limit <= duration::zero()) return ::epoll_wait(set, list, room, 0);
@@ -80,8 +80,9 @@ unsigned epoll_reactor::rescue() noexcept {
   epoll_event list[batch];
   const int n = ::epoll_wait(set_.get(), list, batch, 0);
   if (n <= 0) return 0;
-  // The bell rang for the owner, and this thread has taken its edge: the owner is not in its poll,
-  // or about to look again, but whoever rang counts on the next waiting poll to return.
+  // The bell rang for the owner, but this rescuer has taken the edge. The owner is outside of its
+  // poll now, or will look again. Still the thread that rang relies on the next waiting poll to
+  // return at once. So the bell is rung again.
   for (int i = 0; i < n; ++i)
     if (list[i].data.u64 == bell_mark) wake();
   return dispatch(list, n);
@@ -101,7 +102,7 @@ unsigned epoll_reactor::dispatch(const void* events_list, int count) noexcept {
 }
 
 void epoll_reactor::wake() noexcept {
-  // Never read, so it must not run full: after 2^64 - 2 rings it would.
+  // The count is never read, so the write would block after 2^64 - 2 rings: never.
   const std::uint64_t one = 1;
   const auto n = ::write(bell_.get(), &one, sizeof one);
   HEDDLE_ASSERT(n == static_cast<ssize_t>(sizeof one), "a write to an eventfd of our own failed");
@@ -118,14 +119,15 @@ io_source& epoll_reactor::watch(int descriptor, source_owner* owner, watched_for
   return s;
 }
 
-// The kernel looks at the descriptor when its registration is changed, also to what it was.
+// EPOLL_CTL_MOD makes the kernel look at the descriptor, also when the registration stays the same.
+// If the descriptor is ready, that is a new edge.
 void epoll_reactor::tell_again(io_source& source) noexcept {
   epoll_event e = registration_of(source);
   (void)::epoll_ctl(set_.get(), EPOLL_CTL_MOD, source.descriptor, &e);
 }
 
 void epoll_reactor::forget(int descriptor) noexcept {
-  // It is not there any more if it was closed first.
+  // An error means that the descriptor was closed before, and so has left the set already.
   (void)::epoll_ctl(set_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
 }
 

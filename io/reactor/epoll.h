@@ -7,11 +7,12 @@
 
 namespace heddle::detail {
 
-/// Readiness by epoll. A descriptor is registered once for its life, edge-triggered in both
-/// directions: no wait re-arms anything.
+/// A reactor by readiness. A descriptor is registered once for its life, edge-triggered, for both
+/// directions. So no wait makes a system call to arm anything, and a message costs one recv and one
+/// send.
 ///
-/// A hogged loop's events are fetched by another thread from the same set: the kernel tells each
-/// edge to one of the two.
+/// When a loop is hogged, a rescuer fetches events from the same set. The kernel gives each edge to
+/// one of the two threads.
 class epoll_reactor final : public subscribing_reactor {
  public:
   epoll_reactor();
@@ -23,7 +24,7 @@ class epoll_reactor final : public subscribing_reactor {
   [[nodiscard]] const char* name() const noexcept override { return "epoll"; }
 
   io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
-  /// The kernel takes a descriptor out of the set when it is closed.
+  /// Nothing to do: the kernel takes a descriptor out of the set when it is closed.
   void unwatch(io_source&) noexcept override {}
   void tell_again(io_source& source) noexcept override;
   void forget(int descriptor) noexcept override;
@@ -34,7 +35,7 @@ class epoll_reactor final : public subscribing_reactor {
   unsigned dispatch(const void* list, int count) noexcept;
 
   fd set_;
-  fd bell_;  // an eventfd that is only ever written: each write is an edge
+  fd bell_;  // an eventfd that is written and never read: each write is an edge
 };
 
 }  // namespace heddle::detail

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// What a reactor is to the rest of io: it watches sources, and may move their bytes.
+// A reactor as the rest of io sees it: it watches sources, and it may move their bytes.
+//
+// To add a reactor: derive from subscribing_reactor (reactor/subscriptions.h), and name it in
+// reactor/choose.cpp. io/README.md lists the files.
 #pragma once
 
 #include <heddle/io/reactor/source.h>
@@ -11,38 +14,41 @@
 
 namespace heddle::detail {
 
+/// Which edges a watch asks for.
 enum class watched_for {
-  reading,     // edges of "readable"
-  writing,     // edges of "writable"
-  both_ways,   // edges of both; whoever watches calls forget() before it lets the descriptor go
-  connecting,  // one of "writable"; a stream afterwards
-  streaming,   // a stream: edges of both, unless the kernel moves its bytes
+  reading,     // "readable"
+  writing,     // "writable"
+  both_ways,   // both; forget() is called before the descriptor goes back to its user
+  connecting,  // one edge of "writable"; a stream afterwards
+  streaming,   // both, unless the kernel moves the stream's bytes
 };
 
-/// One a loop. Everything here may be called from any thread, but for what driver.h gives to the
-/// owner alone.
+/// The reactor of one loop.
+/// Thread-safety  any thread, but for poll(): driver.h gives that to the owning loop.
 class reactor : public driver, public source_home {
  public:
-  /// Watches `descriptor` (non-blocking) for its whole life, by edges. Throws std::system_error,
-  /// std::bad_alloc; then the descriptor is still the caller's.
+  /// Watches `descriptor` (non-blocking) by edges until io_source::retire(). The owner may be told
+  /// of an edge before watch() returns. Throws std::system_error, std::bad_alloc; then the
+  /// descriptor is still the caller's.
   virtual io_source& watch(int descriptor, source_owner* owner, watched_for purpose) = 0;
 
-  /// What was watched both ways is watched no more, although it stays open. After retire().
+  /// Ends the watch of a descriptor that was watched both ways, and that stays open. Called after
+  /// retire().
   virtual void forget(int) noexcept {}
 
-  /// The kernel moves a stream's bytes itself: receive_more and send are there. Else the stream
-  /// calls recv and send.
+  /// True: the kernel moves a stream's bytes, and is asked to by receive_more() and send(). False:
+  /// the stream calls recv and send.
   [[nodiscard]] bool moves_bytes() const noexcept { return moves_bytes_; }
-  /// Under the source's read lock: receives into lent buffers until the end of the stream.
+  /// Begins to receive into lent buffers. The source's read lock is held.
   virtual void receive_more(io_source&) noexcept {}
-  /// Under the source's read lock: sends from memory that stays as it is until owner->sent(), which
-  /// tells of at least one byte and perhaps not of all.
+  /// Begins to send. The memory stays as it is until the kernel is done: owner->sent() tells how
+  /// much went, which may be less than all. The source's read lock is held.
   virtual void send(io_source&, int, const char*, std::size_t) noexcept {}
-  /// Who best moves the bytes of a source of this reactor: the reactor of the calling loop if that
-  /// is a loop of the same runtime, else this.
+  /// The reactor that moves the bytes of this reactor's sources at the least cost: that of the
+  /// calling loop, if that is a loop of the same runtime; else this one.
   [[nodiscard]] virtual reactor& nearest() noexcept { return *this; }
-  /// Acts on what the kernel has told by now and poll() has yet to see, from any loop. False:
-  /// another thread is at it, and may not be through.
+  /// Acts on what the kernel has told and poll() has not seen yet. From any loop. False: another
+  /// thread does that now, and may not be through.
   [[nodiscard]] virtual bool collect() noexcept { return true; }
 
  protected:
@@ -52,9 +58,9 @@ class reactor : public driver, public source_home {
   const bool moves_bytes_;
 };
 
-/// The reactor of the loop that this thread is. Throws no_running_loop elsewhere.
+/// The reactor of the calling thread's loop. Throws no_running_loop where there is none.
 inline reactor& current_reactor() { return static_cast<reactor&>(current_driver()); }
-/// The same, or nullptr elsewhere.
+/// The same, or nullptr where there is none.
 HEDDLE_NOINLINE reactor* reactor_here() noexcept;
 
 }  // namespace heddle::detail

@@ -14,7 +14,11 @@ namespace {
 constexpr std::uint32_t chunk_size = 256;
 constexpr std::uint32_t chunk_limit = 16384;  // four million descriptors
 
-// Chunks are published once and never freed: an event may name a slot at any later time.
+// All sources of the process. An event may name a slot at any later time, so chunks are published
+// once and never freed.
+//
+// free            under lock
+// count, chunks   written under lock; read by anybody
 struct source_table {
   spin_lock lock;
   io_source* free = nullptr;
@@ -25,8 +29,8 @@ struct source_table {
 constinit source_table table{};
 constinit atomic<bool> generations_ignored{false};
 
-/// A forked child may have loops of its own: it shall not find the table locked by a thread that it
-/// does not have.
+/// A forked child may run loops of its own. It has only the thread that forked, so a lock that
+/// another thread held would stay locked for ever. So the lock is taken over the fork.
 void care_for_forks() {
   static const int once = ::pthread_atfork([] { table.lock.lock(); }, [] { table.lock.unlock(); },
                                            [] { table.lock.unlock(); });
@@ -36,23 +40,27 @@ void care_for_forks() {
 }  // namespace
 
 void plant_fault_ignore_generations(bool on) noexcept {
+  // pairs with the load in ready()
   generations_ignored.store(on, release);
-}  // pairs with ready()
+}
 
 io_source& io_source::at(std::uint32_t slot) noexcept {
-  return table.chunks[slot / chunk_size].load(acquire)[slot % chunk_size];  // pairs with claim()
+  // pairs with the store of the chunk in claim()
+  return table.chunks[slot / chunk_size].load(acquire)[slot % chunk_size];
 }
 
 void io_source::orphan_all(source_home& ending) noexcept {
-  const auto n = table.count.load(acquire);  // pairs with claim()
+  // pairs with the store of count in claim()
+  const auto n = table.count.load(acquire);
   for (std::uint32_t i = 0; i < n; ++i) {
     auto& s = at(i);
-    if (s.home.load(acquire) != &ending) continue;  // pairs with claim() and retire()
+    // pairs with the stores of home in claim() and retire()
+    if (s.home.load(acquire) != &ending) continue;
     source_owner* told = nullptr;
     s.readable.lock();
     s.writable.lock();
     if (s.home.load(relaxed) == &ending) {
-      ending.unwatch(s);  // protocol WITHDRAW: the owner is about to close the descriptor
+      ending.unwatch(s);  // protocol WITHDRAW: the owner may close the descriptor next
       s.home.store(nullptr, relaxed);
       told = s.owner;
       if (told) told->hold();
@@ -78,7 +86,8 @@ io_source& io_source::claim(int descriptor, source_home& home, source_owner* own
       s->tells_readable = owner && owner->wants_readable();
       s->wants_write.store(false, relaxed);
       s->ended.store(false, relaxed);
-      s->home.store(&home, release);  // pairs with orphan_all()
+      // pairs with the look of orphan_all()
+      s->home.store(&home, release);
       return *s;
     }
     care_for_forks();
@@ -92,8 +101,10 @@ io_source& io_source::claim(int descriptor, source_home& home, source_owner* own
       fresh[i].next_free = table.free;
       table.free = &fresh[i];
     }
-    table.chunks[first / chunk_size].store(fresh.release(), release);  // pairs with at()
-    table.count.store(first + chunk_size, release);                    // pairs with orphan_all()
+    // pairs with the load in at()
+    table.chunks[first / chunk_size].store(fresh.release(), release);
+    // pairs with the load in orphan_all()
+    table.count.store(first + chunk_size, release);
     table.lock.unlock();
   }
 }
@@ -116,7 +127,8 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
       }
       if (what & (events::error | events::hang_up | events::peer_hang_up))
         ended.store(true, relaxed);
-      edges_.store(edges_.load(relaxed) + 1, release);  // pairs with edges(): `ended` is seen too
+      // pairs with the load in edges(): a reader that sees the edge sees `ended` too
+      edges_.store(edges_.load(relaxed) + 1, release);
       w = readable.claim_first();
     }
     readable.unlock();
@@ -131,8 +143,8 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
       ++woken;
     }
   }
-  if ((what & events::writable) &&
-      wants_write.load(seq_cst)) {  // pairs with the store before the last try
+  // The load pairs with the store that a sender makes before its last try: protocol EDGE.
+  if ((what & events::writable) && wants_write.load(seq_cst)) {
     waiter* w = nullptr;
     source_owner* told = nullptr;
     writable.lock();
@@ -163,10 +175,12 @@ void io_source::retire() noexcept {
   readable.lock();
   writable.lock();
   if (auto* r = home.load(relaxed)) r->unwatch(*this);
-  generation_.store(generation_.load(relaxed) + 1, release);  // pairs with generation()
+  // pairs with the load in generation()
+  generation_.store(generation_.load(relaxed) + 1, release);
   while (waiter* w = readable.claim_first()) todo.schedule(*w->task);
   while (waiter* w = writable.claim_first()) todo.schedule(*w->task);
-  home.store(nullptr, release);  // pairs with orphan_all(): the reactor is not called any more
+  // pairs with the look of orphan_all(): the reactor is not called for this source any more
+  home.store(nullptr, release);
   owner = nullptr;
   descriptor = -1;
   lent_chunk* unread = kernel.first;
@@ -198,7 +212,7 @@ void io_source::free_slot() noexcept {
   table.lock.unlock();
 }
 
-// Nothing of the waiter may be touched once the lock is released: its task may be running.
+// After the unlock nothing here touches the waiter: its task may be running.
 HEDDLE_NOINLINE bool readable_wait::suspend(task_record& t) noexcept {
   auto& q = source_.readable;
   q.lock();
@@ -213,7 +227,8 @@ HEDDLE_NOINLINE bool writable_wait::suspend(task_record& t) noexcept {
   q.lock();
   bool waits = source_.generation() == generation_;
   if (waits) {
-    source_.wants_write.store(true, seq_cst);  // pairs with ready()
+    // pairs with the load in ready()
+    source_.wants_write.store(true, seq_cst);
     pollfd now{source_.descriptor, POLLOUT, 0};
     waits = ::poll(&now, 1, 0) == 0 && q.suspend(*this, t);
   }

@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// A descriptor that a reactor watches, and who waits for it.
+// A source: a descriptor that a reactor watches, and the tasks that wait for it.
 //
-// Problem   An event is fetched on one thread while another closes or hands on the socket it
-//           belongs to; a pointer in the event would be stale, and a descriptor's number is reused
-//           at once.
+// Problem   One thread fetches an event while another closes the socket, or hands it on. A pointer
+//           in the event would be stale by then. A descriptor's number is no better: the kernel
+//           gives it to the next open at once.
 // Chosen    Sources stand in slots of memory that keeps its type for the life of the process. An
-//           event, and a cancellation, carries slot and generation; retire() moves the generation
-//           on under both locks, so that what comes later for the old life is dropped.
+//           event, and a cancellation, carries a slot and a generation. retire() moves the
+//           generation on under both locks, so what comes later for the old life is dropped.
+// Costs     One compare an event. Slots are never given back to the system.
 //
-// Protocol EDGE. Events are edges: each is told once. A reader takes the count of edges, tries, and
-// waits only if the count is still the same under the lock; ready() counts under the same lock. So
-// an edge comes before the count was taken (the try sees its bytes), or the wait is refused, or it
-// finds the waiter.
-//
-// Writing differs, because an event for reading nearly always says "writable" too and must stay
-// cheap: who was refused sets wants_write and tries once more (or asks poll) before it relies on an
-// event. If room came before that last try, the try sees it; if after, ready() sees the flag. Both
-// sides are seq_cst: the kernel's answer stands between the store and the load.
+// Protocol EDGE
+//   Danger     The kernel tells each event (an edge) once. A reader tries, finds nothing, and goes
+//              to sleep. An edge that came between its try and its sleep would be lost, and the
+//              reader would sleep for ever.
+//   Reading    The reader takes the count of edges, then tries, then waits under the read lock, and
+//              only if the count is still the same. ready() counts under the same lock. So an edge
+//              came before the count was taken, and the try sees its bytes; or it changed the
+//              count, and the wait is refused; or it finds the waiter.
+//   Writing    An event for reading nearly always says "writable" too, and must not take the write
+//              lock for that. So ready() takes it only if wants_write is set. A sender that the
+//              kernel refused sets wants_write, and then tries once more (or asks poll) before it
+//              relies on an event. If room came before that last try, the try sees it. If room came
+//              after it, ready() sees the flag. Flag and look are seq_cst, since the kernel's
+//              answer stands between the store and the load.
+//   Costs      One system call more each time a sender meets a full socket.
+//   Tested by  tests/io/reactor.cpp, tests/io/foreign_hands.cpp
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -47,63 +55,65 @@ class source_home {
   ~source_home() = default;
 };
 
-/// What a stream wants to be told. Called with no lock held, between hold() and drop().
+/// The object behind a source, a stream for example: it is told of events. Every function but
+/// hold() is called from any loop, with no lock held, between a hold() and its drop().
 class source_owner {
  public:
-  /// Under the source's write lock, while the source is not retired.
+  /// Keeps the owner alive. Called under a lock of the source, while the source is not retired.
   virtual void hold() noexcept = 0;
   virtual void drop() noexcept = 0;
-  /// There may be room for sending. From any loop.
+  /// There may be room for sending.
   virtual void writable() noexcept {}
-  /// A send that was handed to the kernel has ended: bytes, or a negative errno. From any loop.
+  /// A send that the kernel was given has ended: so many bytes, or a negative errno.
   virtual void sent(int) noexcept {}
-  /// It wants to be told of edges for reading too, besides the tasks that wait for them. Constant.
+  /// True: readable() is called at each edge for reading, besides the tasks that wait for edges.
+  /// Constant.
   [[nodiscard]] virtual bool wants_readable() const noexcept { return false; }
   virtual void readable() noexcept {}
-  /// The kernel has found an error on the socket, perhaps while nobody reads or writes: its number,
-  /// or 0 if the socket is to be asked.
+  /// The kernel has found an error on the socket, perhaps while no task reads or writes. The
+  /// error's number, or 0: then the owner asks the socket.
   virtual void failed(int) noexcept {}
-  /// The reactor ends: nothing will come any more.
+  /// The reactor ends: no event will come any more.
   virtual void reactor_gone() noexcept = 0;
 
  protected:
   ~source_owner() = default;
 };
 
-/// Where in the table, and which life.
+/// Names one life of a source: its slot in the table, and the generation of that life.
 struct source_name {
   std::uint32_t slot = 0;
   std::uint32_t generation = 0;
   friend bool operator==(source_name, source_name) = default;
 };
 
-/// What io_uring holds of a source; always zero on epoll.
+/// What io_uring keeps in a source. All of it stays zero on epoll.
 //
 // first .. polled     under the source's read lock
-// next_starved        under the ring's reap_
-// poll_at .. size     under the queue_ of the ring that they are about; owed and what follows: the
-//                     home's
+// next_starved        under the reap_ lock of the ring that starves
+// poll_at .. size     under the queue_ lock of the ring that they are about. The owed ones, from
+//                     owed_generation on: of the home.
 struct kernel_side {
-  lent_chunk* first = nullptr;  // received and not yet taken, oldest first
+  lent_chunk* first = nullptr;  // received, and not yet taken by the stream; oldest first
   lent_chunk* last = nullptr;
   std::size_t bytes = 0;
-  source_home* receiver = nullptr;  // whose ring is receiving; nullptr: none is
-  int end = 0;  // nothing more will be received: 1 for the end of the stream, or a negative errno
-  std::uint16_t operations =
-      0;  // in the kernel, or on their way there: the slot is kept until they have ended
-  std::uint16_t polled = 0;  // events that a lasting poll asks for
-  std::uint8_t armed = 0;    // the polls under way, as bits of uring_reactor
+  source_home* receiver = nullptr;  // the ring that is receiving; nullptr: none is
+  int end = 0;  // 1: the end of the stream came. Negative: an errno came. Nothing follows either.
+  std::uint16_t operations = 0;  // in the kernel or on their way: the slot is kept until 0
+  std::uint16_t polled = 0;      // the events that a lasting poll asks for
+  std::uint8_t armed = 0;        // the polls under way, as bits of uring_reactor
   bool receiving = false;
-  bool capped = false;   // the receive ends by itself after so many bytes
-  bool retired = false;  // free the slot when operations reaches 0
+  bool capped = false;   // the receive ends by itself after so many bytes: protocol CAP
+  bool retired = false;  // the slot is to be freed when operations reaches 0
   io_source* next_starved = nullptr;
 
-  std::uint32_t poll_at = 0;     // where the last poll, and the last receive, stand or stood in the
-  std::uint32_t receive_at = 0;  // submission queue
-  std::uint32_t owed_generation = 0;  // the life in which it was owed
+  // Where in the submission queue the last poll and the last receive stand, or stood.
+  std::uint32_t poll_at = 0;
+  std::uint32_t receive_at = 0;
+  std::uint32_t owed_generation = 0;  // the life that the owed operations belong to
   std::uint8_t owed = 0;   // operations that a loop has still to submit, as bits of uring_reactor
-  bool is_owed = false;    // it stands in the list of those
-  bool withdrawn = false;  // the life is over: what names the descriptor must not be submitted
+  bool is_owed = false;    // this source stands in the list of the owed
+  bool withdrawn = false;  // the life is over: an entry that names the descriptor does nothing
   io_source* next_owed = nullptr;
   const char* data = nullptr;  // of the send
   std::size_t size = 0;
@@ -121,20 +131,25 @@ inline constexpr unsigned readable = in | error | hang_up | peer_hang_up;
 inline constexpr unsigned writable = out | error | hang_up;
 }  // namespace events
 
-// readable         its lock guards the reader and edges_ (written under it, read by the reader
-//                  without)
-// writable         its lock guards who waits for room, and owner
-// generation_      written under both locks; a look under one of them is exact, one without is a
-//                  hint
-// descriptor       set by claim() before the name is known to anybody, constant until retire()
-// home             likewise; cleared under both locks by orphan_all()
+/// One watched descriptor.
+//
+// readable         Its lock (the read lock) guards the waiting reader and edges_. edges_ is written
+//                  under that lock, and read by the reader without it.
+// writable         Its lock (the write lock) guards the task that waits for room.
+// owner            Set by claim(), cleared by retire() under both locks. Read under either lock,
+//                  and by the completion of a send: the sender's role keeps a stream from retire().
+// generation_      Written under both locks. A look under one of them is exact; a look without a
+//                  lock is a hint.
+// descriptor       Set by claim() before anybody knows the name. Constant until retire().
+// home             As descriptor, but orphan_all() clears it too, under both locks.
+// The read lock is taken before the write lock.
 class io_source {
  public:
   wait_queue readable;
   wait_queue writable;
-  atomic<bool> wants_write{false};
-  atomic<bool> ended{
-      false};  // the peer hung up, or an error stands: a short read does not mean "empty"
+  atomic<bool> wants_write{false};  // protocol EDGE, writing
+  // The peer hung up, or an error stands: then a short read does not mean that the socket is empty.
+  atomic<bool> ended{false};
   std::uint32_t slot = 0;
   int descriptor = -1;
   atomic<source_home*> home{nullptr};
@@ -144,45 +159,48 @@ class io_source {
   kernel_side kernel;
 
   [[nodiscard]] std::uint32_t generation() const noexcept {
+    // pairs with the store in retire()
     return generation_.load(acquire);
-  }  // pairs with retire()
+  }
   [[nodiscard]] source_name name() const noexcept { return {slot, generation()}; }
   [[nodiscard]] std::uint32_t edges() const noexcept {
+    // pairs with the stores in ready() and told()
     return edges_.load(acquire);
-  }  // pairs with ready()
+  }
 
-  /// Counts the event and wakes who waits for it; drops it if `generation` is another life. From
-  /// any thread. Returns how many were woken.
+  /// An event: counts it, and wakes the tasks that wait for it. Drops it if `generation` is not the
+  /// present life. From any thread. Returns how many tasks and owners were told.
   unsigned ready(std::uint32_t generation, unsigned what) noexcept;
-  /// Ends this life: later events are stale, all who wait are woken. The slot is free afterwards,
-  /// or once the kernel has let go. From here on nothing that names the descriptor is on its way to
-  /// the kernel: the descriptor may be closed, and its number given to somebody else. From any
-  /// thread.
+  /// Ends this life. Later events are stale, and all tasks that wait are woken. The slot is free
+  /// afterwards, or once the kernel has let go of it. When retire() returns, nothing that names the
+  /// descriptor is on its way to the kernel (protocol WITHDRAW): the descriptor may be closed, and
+  /// its number may be given to somebody else. From any thread.
   void retire() noexcept;
   /// source_home::tell_again(), in the present life. From any thread.
   void tell_again() noexcept;
 
   // --- io_uring ---
 
-  /// Under the read lock: counts an event of the kernel's; what it returns is to be scheduled after
-  /// the unlock.
+  /// Counts an event. The read lock is held. The caller schedules the returned task after the
+  /// unlock.
   [[nodiscard]] task_record* told() noexcept {
-    edges_.store(edges_.load(relaxed) + 1, release);  // pairs with edges()
+    // pairs with the load in edges()
+    edges_.store(edges_.load(relaxed) + 1, release);
     waiter* w = readable.claim_first();
     return w ? w->task : nullptr;
   }
-  /// Under the read lock: an operation has ended. True: free_slot() is to be called after the
-  /// unlock.
+  /// An operation of the kernel has ended. The read lock is held. True: the caller calls
+  /// free_slot() after the unlock.
   [[nodiscard]] bool operation_ended() noexcept {
     return --kernel.operations == 0 && kernel.retired;
   }
   void free_slot() noexcept;
 
-  /// A slot for `descriptor`. Throws std::bad_alloc.
+  /// Begins a life for `descriptor`, in a free slot. Throws std::bad_alloc.
   static io_source& claim(int descriptor, source_home& home, source_owner* owner);
-  /// The slot's source, whatever life it is in. `slot` came from a name.
+  /// The source in that slot, whatever life it is in. `slot` came from a name.
   static io_source& at(std::uint32_t slot) noexcept;
-  /// `ending` is going: its sources forget it, and their owners are told.
+  /// The reactor `ending` ends: its sources forget it, and their owners are told.
   static void orphan_all(source_home& ending) noexcept;
 
  private:
@@ -190,7 +208,7 @@ class io_source {
   atomic<std::uint32_t> edges_{0};
 };
 
-/// Waits for the next readable edge after `seen`.
+/// Waits for the next edge for reading after `seen`: protocol EDGE.
 ///     for (;;) {
 ///       auto seen = s.edges();
 ///       if (try()) break;
@@ -226,7 +244,7 @@ class readable_wait final : public queue_waiter {
   const char* what_;
 };
 
-/// Waits until the source is writable.
+/// Waits until the source is writable: protocol EDGE.
 class writable_wait final : public queue_waiter {
  public:
   writable_wait(io_source& s, source_name name, const char* what = "connect") noexcept
@@ -250,8 +268,7 @@ class writable_wait final : public queue_waiter {
   const char* what_;
 };
 
-/// Turns the check of generations off, for the test that shows what it is for. Not to be used
-/// otherwise.
+/// Turns the check of generations off. Only for the test that shows which events go astray then.
 void plant_fault_ignore_generations(bool on) noexcept;
 
 }  // namespace heddle::detail

@@ -16,7 +16,7 @@
 namespace heddle::detail {
 namespace {
 
-/// Counted: the table holds one reference, every callback on its way another.
+/// Counted: the table holds one reference, and each callback on its way to a loop holds another.
 class counted_owner : public source_owner {
  public:
   void hold() noexcept override { refs_.fetch_add(1, relaxed); }
@@ -62,13 +62,25 @@ posted post(loop& home, F&& f) noexcept {
 
 }  // namespace
 
-/// One descriptor with up to two handlers, which are called for as long as it is ready. The reactor
-/// tells edges, so after each call the descriptor is asked again.
+/// One descriptor, and up to two handlers: one for reading, one for writing. Each is called again
+/// and again for as long as the descriptor is ready.
 //
-// Protocol AGAIN. A side is `posted` from the decision to call its handler until it has been called
-// and the descriptor has been asked. An edge that comes meanwhile changes nothing: the asking,
-// under the same lock as the end of `posted`, sees what it tells of; one that comes later posts
-// anew.
+// Protocol AGAIN
+//   Danger     asyncio promises levels: a handler that leaves bytes unread is called again. The
+//              reactor tells edges: it is silent about those bytes. And an edge that comes while
+//              the handler runs must be neither lost nor lead to a second call at the same time.
+//   Prevented  A side is `posted` from the decision to call its handler until the handler has run
+//              and the descriptor was asked by poll(). An edge that comes meanwhile changes
+//              nothing: the asking comes later, and finds what that edge told of. The asking stands
+//              under the same lock as the end of `posted`, so a later edge posts anew.
+//   Memory     A call needs a callback. If there is no memory for one, the reactor tells the edge
+//              again (io_source::tell_again), until there is memory.
+//   Costs      One poll() after each call.
+//   Tested by  tests/conformance/io_loop.cpp, tests/io/out_of_memory.cpp
+//
+// sides_         under mutex_
+// source_        set by the constructor, before the first handler
+// the rest       constant
 class descriptor_watch final : public counted_owner {
  public:
   descriptor_watch(int descriptor, driver& watcher)
@@ -83,7 +95,7 @@ class descriptor_watch final : public counted_owner {
     }
   }
 
-  /// Leaves in `what` who was called before.
+  /// Exchanges the handler of that side: `what` is the former one afterwards.
   void set(bool writing, loop& home, counted_ptr<handler>& what) {
     const std::lock_guard lock(mutex_);
     side& s = sides_[writing];
@@ -91,7 +103,7 @@ class descriptor_watch final : public counted_owner {
     s.home = &home;
     if (!s.posted) look(writing);
   }
-  /// What was there.
+  /// Returns the handler that was there.
   counted_ptr<handler> clear(bool writing) noexcept {
     const std::lock_guard lock(mutex_);
     return std::exchange(sides_[writing].what, counted_ptr<handler>());
@@ -100,7 +112,7 @@ class descriptor_watch final : public counted_owner {
     const std::lock_guard lock(mutex_);
     return !sides_[0].what && !sides_[1].what;
   }
-  /// The descriptor is the user's again. `open`: the reactor is still there.
+  /// Gives the descriptor back to its user. `open`: the reactor is not ending.
   void end(bool open) noexcept {
     source_->retire();
     if (open) reactor_.forget(descriptor_);
@@ -125,11 +137,12 @@ class descriptor_watch final : public counted_owner {
     if (s.what && !s.posted) post_call(writing);
   }
 
-  // Under the lock, and nothing is posted: asks the descriptor.
+  // Asks the descriptor. The lock is held, and the side is not posted.
   void look(bool writing) noexcept {
     side& s = sides_[writing];
     if (!s.what || !source_) return;
-    if (writing) source_->wants_write.store(true, seq_cst);  // pairs with io_source::ready()
+    // pairs with the load in io_source::ready(): protocol EDGE, writing
+    if (writing) source_->wants_write.store(true, seq_cst);
     pollfd now{descriptor_, static_cast<short>(writing ? POLLOUT : POLLIN), 0};
     if (::poll(&now, 1, 0) > 0 && !(now.revents & POLLNVAL)) post_call(writing);
   }
@@ -139,11 +152,12 @@ class descriptor_watch final : public counted_owner {
     const auto how = post(*s.home, [kept = owner_ref(*this), this, writing] { call(writing); });
     s.posted = how == posted::yes;
     if (how != posted::no_memory) return;
-    if (writing) source_->wants_write.store(true, seq_cst);  // pairs with io_source::ready()
+    // pairs with the load in io_source::ready(), which has lowered the flag
+    if (writing) source_->wants_write.store(true, seq_cst);
     source_->tell_again();
   }
 
-  // On its loop.
+  // A callback, on the loop that added the handler.
   void call(bool writing) {
     struct asker {
       descriptor_watch& self;
@@ -170,14 +184,18 @@ class descriptor_watch final : public counted_owner {
   side sides_[2];  // reading, writing
 };
 
-/// The signal handlers of a runtime.
+/// The signal handlers of a runtime. A signal whose callback finds no memory is put back, and comes
+/// with the next edge.
+//
+// handlers_      under mutex_
+// source_        set by the constructor
 class signal_watch final : public counted_owner {
  public:
   explicit signal_watch(driver& watcher) {
     source_ = &static_cast<reactor&>(watcher).watch(place_.bell(), this, watched_for::reading);
   }
 
-  /// Leaves in `what` who was called before.
+  /// Exchanges the handler of that signal: `what` is the former one afterwards.
   void set(int number, loop& home, counted_ptr<handler>& what) {
     const std::lock_guard lock(mutex_);
     auto& l = handlers_[number];
@@ -261,7 +279,8 @@ subscriptions::~subscriptions() {
 
 void subscriptions::add(occasion when, int number, loop& home, driver& watcher,
                         counted_ptr<handler> what) {
-  // What is replaced goes when the lock is released: its destructor is the user's.
+  // The former handler's destructor is the user's code, and must not run under the lock. So `held`
+  // is declared before the lock, and destroyed after it.
   counted_ptr<handler> held = std::move(what);
   const std::lock_guard lock(mutex_);
   if (when == occasion::signal) {
@@ -284,7 +303,7 @@ void subscriptions::add(occasion when, int number, loop& home, driver& watcher,
 }
 
 bool subscriptions::remove(occasion when, int number) {
-  counted_ptr<handler> removed;  // as above
+  counted_ptr<handler> removed;  // declared before the lock, as in add()
   const std::lock_guard lock(mutex_);
   if (when == occasion::signal) {
     check_signal(number, false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// Who is called when a descriptor is ready or a signal came: add_reader, add_writer,
-// add_signal_handler of a runtime's loops.
+// The handlers of a runtime: what add_reader, add_writer and add_signal_handler have added.
+// Protocol AGAIN, at the head of subscriptions.cpp, says how a handler is called for each edge.
 #pragma once
 
 #include <heddle/io/reactor/reactor.h>
@@ -15,16 +15,19 @@ namespace heddle::detail {
 class descriptor_watch;
 class signal_watch;
 
-/// One a runtime, in the reactor of its first loop: asyncio's one loop is all of ours, so a task
-/// that has moved finds what it added elsewhere. From any thread.
+/// All handlers of one runtime. They stand in the reactor of its first loop. asyncio has one loop
+/// and heddle has many, so a task that has moved must find what it added on another loop.
+/// Thread-safety  any thread.
 class subscriptions {
  public:
   subscriptions();
   subscriptions(const subscriptions&) = delete;
-  /// No loop runs any more; signals have their former actions afterwards.
+  /// No loop runs any more. Afterwards signals have the actions that they had before.
   ~subscriptions();
 
+  /// Takes the place of the handler that was there. Throws as driver::subscribe().
   void add(occasion when, int number, loop& home, driver& watcher, counted_ptr<handler> what);
+  /// False: there was no handler.
   bool remove(occasion when, int number);
 
  private:
@@ -42,7 +45,8 @@ class subscribing_reactor : public reactor {
 
  protected:
   using reactor::reactor;
-  /// The first thing that a destructor does: what is watched for handlers is watched no more.
+  /// Ends what is watched for handlers. The first thing in the destructor of a derived class, since
+  /// it uses that class.
   void end_subscriptions() noexcept { subscriptions_.reset(); }
 
  private:

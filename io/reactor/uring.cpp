@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// The submitting half of a ring, and its polls. The other half is uring_completions.cpp.
 #include <heddle/io/reactor/uring.h>
 
 #include <heddle/core/base/assert.h>
@@ -22,18 +23,20 @@ namespace {
 constexpr unsigned entries = 1024;
 constexpr unsigned completions = 8192;
 
-// Whether the kernel ends a receive after so many bytes: tried, and given up at the first refusal.
+// Protocol CAP: whether the kernel knows it is found by trying, and given up at the first refusal.
 constinit atomic<bool> caps_refused{false};
 constinit atomic<bool> caps_forbidden{false};
 
 long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0); }
 
-// liburing maps and unmaps by system calls of its own, which ThreadSanitizer does not see: that the
-// memory of a ring that is gone was given to the next one is said here.
+// liburing maps and unmaps memory by system calls of its own, which ThreadSanitizer does not see.
+// When the memory of an ended ring is mapped for the next ring, it would report a race. This count
+// shows it the order of the two.
 constinit atomic<unsigned> rings_ended{0};
 
 void end_ring(io_uring& ring) noexcept {
-  rings_ended.fetch_add(1, release);  // pairs with make_ring(); before the memory can be given away
+  // pairs with the load in make_ring(); before the memory can be mapped again
+  rings_ended.fetch_add(1, release);
   ::io_uring_queue_exit(&ring);
 }
 
@@ -43,12 +46,13 @@ void make_ring(io_uring& ring) {
             IORING_SETUP_CLAMP;
   p.cq_entries = completions;
   const int error = ::io_uring_queue_init_params(entries, &ring, &p);
-  (void)rings_ended.load(acquire);  // pairs with end_ring()
+  // pairs with the count in end_ring()
+  (void)rings_ended.load(acquire);
   if (error < 0) throw_system_error(-error, "io_uring_setup");
 }
 
-/// A poll of io_uring says "ready" for ever of a descriptor that cannot be polled, as a file. epoll
-/// refuses it, and so is asked. Throws std::system_error.
+/// A file cannot be polled, but a poll of io_uring says "ready" of it for ever. epoll refuses such
+/// a descriptor, so epoll is asked. Throws std::system_error.
 void check_pollable(int descriptor) {
   const fd trial(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
   epoll_event none{};
@@ -66,7 +70,7 @@ uring_reactor::uring_reactor()
   make_ring(ring_);
   try {
     buffers_ = uring_buffers::make(ring_, *this);
-    // Once a process; allowed again and again.
+    // Needed once a process; more often does no harm.
     if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0)
       throw_system_error(errno, "membarrier");
   } catch (...) {
@@ -76,11 +80,12 @@ uring_reactor::uring_reactor()
   }
 }
 
-// The tasks are gone, but closed connections may still be sending what they were given, and the
-// kernel may hold on to their memory: all of it is called off and awaited. No loop is there any
-// more, so this thread submits, whichever it is.
+// No task is left, but the kernel may still be sending for closed connections, from memory of
+// theirs. All operations are cancelled and awaited, for at most a second. No loop is left either,
+// so the destroying thread submits: protocol OWED does not bind it, since it waits for the ends.
 uring_reactor::~uring_reactor() {
-  ending_.store(true, release);  // pairs with the looks of uring_completions.cpp
+  // pairs with the looks in uring_completions.cpp
+  ending_.store(true, release);
   end_subscriptions();
   io_source::orphan_all(*this);
   for (int i = 0; i < 1000; ++i) {
@@ -95,7 +100,8 @@ uring_reactor::~uring_reactor() {
     reap_.lock();
     (void)reap_locked();
     reap_.unlock();
-    if (operations_.load(acquire) == 0) break;  // pairs with end_operation()
+    // pairs with the count in end_operation()
+    if (operations_.load(acquire) == 0) break;
     (void)enter(0, 1, std::chrono::milliseconds(1));
   }
   buffers_->ring_gone(ring_);
@@ -103,11 +109,11 @@ uring_reactor::~uring_reactor() {
 }
 
 bool uring_reactor::on_own_thread() const noexcept {
-  return has_owner_.load(acquire) &&
-         ::pthread_equal(owner_, ::pthread_self());  // pairs with poll()
+  // pairs with the store in poll()
+  return has_owner_.load(acquire) && ::pthread_equal(owner_, ::pthread_self());
 }
 
-/// A thread that lives as long as this ring, so that it may submit.
+/// The calling thread lives as long as this ring, so it may submit: protocol OWED.
 bool uring_reactor::on_a_loop_of_ours() const noexcept {
   if (on_own_thread()) return true;
   const auto& self = this_thread();
@@ -121,17 +127,19 @@ reactor& uring_reactor::nearest() noexcept {
 
 // --- the submission queue ---
 
-// Under queue_: makes what was prepared visible to the kernel. Returns how many entries wait there.
+// Makes the prepared entries visible to the kernel. Returns how many wait there to be taken.
 unsigned uring_reactor::publish_locked() noexcept {
   auto& sq = ring_.sq;
-  unsigned tail = __atomic_load_n(sq.ktail, __ATOMIC_RELAXED);  // ours alone to write
+  unsigned tail = __atomic_load_n(sq.ktail, __ATOMIC_RELAXED);  // written under queue_ only
   while (sq.sqe_head != sq.sqe_tail) {
     sq.array[tail & sq.ring_mask] = sq.sqe_head & sq.ring_mask;
     ++tail;
     ++sq.sqe_head;
   }
-  __atomic_store_n(sq.ktail, tail, __ATOMIC_RELEASE);         // pairs with the kernel's acquire
-  return tail - __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);  // pairs with the kernel's release
+  // pairs with the kernel's acquire of the tail
+  __atomic_store_n(sq.ktail, tail, __ATOMIC_RELEASE);
+  // pairs with the kernel's release of the head
+  return tail - __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
 }
 
 int uring_reactor::enter(unsigned submit, unsigned wait_for, duration limit) noexcept {
@@ -149,20 +157,20 @@ int uring_reactor::enter(unsigned submit, unsigned wait_for, duration limit) noe
   return n < 0 ? -errno : static_cast<int>(n);
 }
 
-// What the kernel does not take now stays published, and goes with the next call.
+// An entry that the kernel does not take now stays published, and goes with the next call.
 void uring_reactor::submit_locked() noexcept {
   if (const unsigned n = publish_locked()) (void)enter(n, 0, duration::zero());
 }
 
-/// Under queue_, on a loop: a free entry. nullptr: the queue is full and the kernel takes nothing.
+/// A free entry. nullptr: the queue is full, and the kernel takes nothing now.
 io_uring_sqe* uring_reactor::entry_locked() noexcept {
   if (io_uring_sqe* e = ::io_uring_get_sqe(&ring_)) return e;
   submit_locked();
   return ::io_uring_get_sqe(&ring_);
 }
 
-// Under queue_. Of a source whose life is over, what names its descriptor becomes an operation that
-// does nothing.
+// Fills the entry `e`, the last one taken. queue_ is held. Protocol WITHDRAW: an operation that
+// names the descriptor of an ended life becomes one that does nothing.
 void uring_reactor::prepare(io_uring_sqe& e, io_source& s, operation kind,
                             std::uint32_t generation) noexcept {
   auto& k = s.kernel;
@@ -208,7 +216,7 @@ void uring_reactor::prepare(io_uring_sqe& e, io_source& s, operation kind,
   io_uring_sqe_set_data64(&e, mark_of(kind, s.slot, generation));
 }
 
-// Under queue_, on a loop.
+// Queues one operation. False: there is no room. queue_ is held, on a loop.
 bool uring_reactor::put(io_source& s, operation kind, std::uint32_t generation) noexcept {
   io_uring_sqe* e = entry_locked();
   if (!e) return false;
@@ -217,8 +225,9 @@ bool uring_reactor::put(io_source& s, operation kind, std::uint32_t generation) 
   return true;
 }
 
-// Under the source's read lock, which keeps this ring and the home. One more operation of the
-// source: it ends with its completion.
+// Begins one operation of the source, which ends with its completion: submitted from a loop of the
+// runtime, owed from any other thread. The source's read lock is held: it keeps this ring and the
+// source's home alive.
 void uring_reactor::begin(io_source& s, operation kind, std::uint32_t generation) noexcept {
   ++s.kernel.operations;
   if (on_a_loop_of_ours()) {
@@ -235,7 +244,7 @@ void uring_reactor::begin(io_source& s, operation kind, std::uint32_t generation
   (home ? home : this)->owe(s, kind, generation);
 }
 
-// Protocol OWED.
+// Protocol OWED: leaves the operation to the owner of this ring.
 void uring_reactor::owe(io_source& s, operation kind, std::uint32_t generation) noexcept {
   operations_.fetch_add(1, relaxed);
   auto& k = s.kernel;
@@ -252,7 +261,7 @@ void uring_reactor::owe(io_source& s, operation kind, std::uint32_t generation) 
   if (!on_own_thread()) wake();
 }
 
-// Under queue_, on a loop.
+// Queues what is owed, as far as there is room.
 void uring_reactor::submit_owed_locked() noexcept {
   if (bell_owed_) [[unlikely]] {
     if (io_uring_sqe* e = entry_locked()) {
@@ -276,8 +285,8 @@ void uring_reactor::submit_owed_locked() noexcept {
   }
 }
 
-// Protocol WITHDRAW. True: `kind`, under way in this ring, has not reached the kernel and will do
-// nothing there.
+// Protocol WITHDRAW. True: the operation `kind` had not reached the kernel, and will do nothing
+// there. False: the kernel has it. Its completion comes in both cases.
 bool uring_reactor::withdraw(io_source& s, operation kind) noexcept {
   auto& k = s.kernel;
   const auto mark = mark_of(kind, s.slot, s.generation());
@@ -288,16 +297,17 @@ bool uring_reactor::withdraw(io_source& s, operation kind) noexcept {
   } else {
     const std::uint32_t at = kind == operation::receive ? k.receive_at : k.poll_at;
     const auto waits = [&] {
-      const unsigned head =
-          __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);  // pairs with the kernel's release
+      // pairs with the kernel's release of the head
+      const unsigned head = __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
       return at - head < ring_.sq.sqe_tail - head &&
              ring_.sq.sqes[at & ring_.sq.ring_mask].user_data == mark;
     };
     backoff pause;
-    for (int i = 0; waits() && owner_enters_.load(acquire); ++i) {  // pairs with poll()
+    // The load of owner_enters_ pairs with its store after enter() in poll().
+    for (int i = 0; waits() && owner_enters_.load(acquire); ++i) {
       if (i < 100) {
         pause.pause();
-      } else {  // its thread does not run: it may be that ours is in its way
+      } else {  // the owner's thread does not run: perhaps this one is in its way
         const timespec moment{0, 20'000};
         (void)::nanosleep(&moment, nullptr);
       }
@@ -315,12 +325,12 @@ bool uring_reactor::withdraw(io_source& s, operation kind) noexcept {
 
 // --- the loop's side ---
 
-// By whoever reaps its end, or by the owner at its first poll: loops.
+// Polls the bell. Called by the owner at its first poll, and by the loop that reaps the poll's end.
 void uring_reactor::arm_bell() noexcept {
   queue_.lock();
   bell_owed_ = true;
   submit_owed_locked();
-  if (!on_own_thread()) submit_locked();  // the owner may be about to wait for it
+  if (!on_own_thread()) submit_locked();  // the owner may be about to wait, and must hear the bell
   queue_.unlock();
 }
 
@@ -328,13 +338,14 @@ unsigned uring_reactor::poll(duration limit) {
   if (!has_owner_.load(relaxed)) [[unlikely]] {
     owner_ = ::pthread_self();
     runtime_.store(this_thread().runtime, relaxed);
-    has_owner_.store(true, release);  // pairs with on_own_thread()
+    // pairs with the load in on_own_thread()
+    has_owner_.store(true, release);
     arm_bell();
   }
   queue_.lock();
   if (first_owed_ || bell_owed_) [[unlikely]] {
     submit_owed_locked();
-    // What still found no room must not wait for an event.
+    // An operation that found no room must not wait for an event: no event may come before it.
     if (first_owed_ || bell_owed_) limit = std::min<duration>(limit, std::chrono::milliseconds(1));
   }
   const unsigned waiting = publish_locked();
@@ -347,8 +358,9 @@ unsigned uring_reactor::poll(duration limit) {
     took = enter(waiting, 1, limit);
   else if (waiting != 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
     took = enter(waiting, 0, duration::zero());
-  if (waiting != 0) owner_enters_.store(false, release);  // pairs with withdraw()
-  // The kernel has no memory or no room for entries now: it gets time, and completions are taken.
+  // pairs with the load in withdraw()
+  if (waiting != 0) owner_enters_.store(false, release);
+  // The kernel has no memory or no room for entries. It gets a moment, and completions are taken.
   if ((took == -EAGAIN || took == -EBUSY) && limit > duration::zero()) [[unlikely]]
     (void)enter(0, 1, std::min<duration>(limit, std::chrono::milliseconds(1)));
   if (completions_ready() == 0 && !anybody_starves_.load(relaxed)) return 0;
@@ -365,7 +377,7 @@ void uring_reactor::wake() noexcept {
 }
 
 unsigned uring_reactor::rescue() noexcept {
-  if (!reap_.try_lock()) return 0;  // its owner, or another rescuer, is at it
+  if (!reap_.try_lock()) return 0;  // the owner reaps, or another rescuer does
   queue_.lock();
   submit_owed_locked();
   submit_locked();
@@ -378,7 +390,7 @@ unsigned uring_reactor::rescue() noexcept {
 
 // --- operations ---
 
-// Under the source's read lock.
+// The source's read lock is held.
 void uring_reactor::arm_poll(io_source& s, operation kind) noexcept {
   s.kernel.armed |= bit(kind);
   begin(s, kind, s.generation());
@@ -398,8 +410,9 @@ io_source& uring_reactor::watch(int descriptor, source_owner* owner, watched_for
   return s;
 }
 
-// Under both locks of the source, which still has the generation that its operations are marked
-// with. A receive that the kernel has ends when its stream cuts the socket off.
+// Both locks of the source are held, and the generation is still the one in the marks of its
+// operations. A receive that the kernel has is left to it: it ends when the stream shuts its socket
+// down before it closes it.
 void uring_reactor::unwatch(io_source& s) noexcept {
   auto& k = s.kernel;
   if (k.operations == 0) return;
@@ -409,14 +422,14 @@ void uring_reactor::unwatch(io_source& s) noexcept {
   if (!withdraw(s, kind)) begin(s, cancel_of(kind), s.generation());
 }
 
-// Under the source's read lock. A poll that is cancelled although its watch goes on is armed again,
-// and then looks at the descriptor: polled().
+// The source's read lock is held. A poll that is cancelled while its watch goes on is armed again
+// by polled(). The kernel then looks at the descriptor, and tells the edge if it is ready.
 void uring_reactor::tell_again(io_source& s) noexcept {
   const auto armed = s.kernel.armed;
   if (armed != 0) begin(s, cancel_of(poll_of(armed)), s.generation());
 }
 
-// Under the source's read lock.
+// The source's read lock is held.
 void uring_reactor::receive_more(io_source& s) noexcept {
   auto& k = s.kernel;
   k.receiving = true;
@@ -425,19 +438,19 @@ void uring_reactor::receive_more(io_source& s) noexcept {
   begin(s, operation::receive, s.generation());
 }
 
-// Under the source's read lock.
+// The source's read lock is held.
 void uring_reactor::send(io_source& s, int, const char* data, std::size_t size) noexcept {
   s.kernel.data = data;
   s.kernel.size = size;
   begin(s, operation::send, s.generation());
 }
 
-// With nothing told and nothing due, it costs two loads.
+// Costs two loads when the kernel has told nothing and owes nothing.
 bool uring_reactor::collect() noexcept {
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
   if (completions_ready() == 0 && (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
     return true;
-  if (!on_a_loop_of_ours()) return false;  // protocol OWED: reaping may submit
+  if (!on_a_loop_of_ours()) return false;  // protocol OWED: a reaper may have to submit
   if (!reap_.try_lock()) return false;
   (void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // as rescue() does
   (void)reap_locked();

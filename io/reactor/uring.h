@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
+// A reactor by completion. Read "Problem" and the three protocols before you touch uring.cpp or
+// uring_completions.cpp, which are the two halves of this one class.
 #pragma once
 
 #include <heddle/core/base/spin_lock.h>
@@ -18,45 +20,70 @@ namespace heddle::detail {
 
 /// The most bytes that one send hands to the kernel: an entry holds 32 bits of a length.
 inline constexpr std::size_t most_sent_at_once = std::size_t{1} << 30;
-/// What a stream holds unread beyond the limit of its reader, whatever the peer sends.
+/// The most that one receive may bring, and so what a stream may hold unread beyond the limit of
+/// its reader, whatever the peer sends: protocol CAP.
 inline constexpr std::size_t most_unread = 256 * 1024;
 
-/// Completions by io_uring. Listeners and the like are polled (multishot); streams receive by one
-/// multishot operation into lent buffers and send by one operation at a time. Operations are
-/// gathered and submitted with the next poll: one system call for all of them.
+/// Completions by io_uring. Listeners, bells and the like are polled by one lasting operation each.
+/// A stream receives by one multishot operation into lent buffers, and sends by one operation at a
+/// time. Operations are gathered, and submitted with the next poll: one system call for all.
 ///
 /// Problem   A hogged loop must not block its connections, so another thread has to see its
 ///           completions.
-/// Rejected  DEFER_TASKRUN and SINGLE_ISSUER: then no other thread ever does, for some 3 % of
-///           speed.
-/// Chosen    COOP_TASKRUN. rescue() makes the hog's kernel side post what is due by membarrier,
-///           which interrupts every thread of the process, and reaps it here.
+/// Rejected  DEFER_TASKRUN and SINGLE_ISSUER: with them no other thread ever sees completions. They
+///           would gain some 3 % of speed.
+/// Chosen    COOP_TASKRUN. The kernel holds completions back until the hog enters it. rescue()
+///           calls membarrier, which interrupts every thread of the process: then the kernel posts
+///           what is due, and the rescuer reaps it.
 ///
-/// Protocol OWED. The kernel cancels what a thread has submitted when that thread ends, and a
-/// submission takes along the entries of everybody. So loops alone submit, since they live as long
-/// as the ring. Any other thread marks the operation in its source, puts the source into the list
-/// of the owed, and rings the bell; the owner submits before its next wait, or a rescuer does. The
-/// same list takes what a loop cannot submit because the kernel has no room, so nobody spins for
-/// room. Cost: a foreign thread's operation begins when the loop comes round. What the kernel
-/// cancels although nobody asked for it is armed again.
+/// Protocol OWED
+///   Danger     The kernel cancels what a thread has submitted when that thread ends. And one
+///              submission takes along the entries of everybody. So a foreign thread that closed
+///              one stream and ended would break strangers' connections.
+///   Prevented  Only the loops of the ring's runtime submit: they live as long as the ring. Any
+///              other thread marks the operation in its source, puts the source into the list of
+///              the owed, and rings the bell. The owner submits before its next wait, or a rescuer
+///              does. The same list takes what a loop cannot submit since the kernel has no room,
+///              so no thread spins for room. An operation that the kernel cancelled unasked is
+///              armed again.
+///   Costs      A foreign thread's operation begins when the loop comes round.
+///   Tested by  tests/io/foreign_hands.cpp, tests/io/ring.cpp
 ///
-/// Protocol WITHDRAW. An entry names its descriptor by number, and whoever ends a watch may close
-/// the descriptor at once. So unwatch() turns what was not submitted yet into operations that do
-/// nothing. An entry that the owner is just handing to the kernel is awaited: the owner is inside a
-/// system call and needs no lock of ours until the entry is taken.
+/// Protocol WITHDRAW
+///   Danger     An entry names its descriptor by number. The thread that ends a watch may close the
+///              descriptor at once, and the number is given to another file. An entry that was
+///              prepared but not submitted would then act on that file.
+///   Prevented  unwatch() turns entries that were not submitted into operations that do nothing. An
+///              entry that the owner is handing to the kernel right now is awaited. That wait ends:
+///              the owner is inside a system call, and needs no lock of ours until the kernel has
+///              the entry.
+///   Costs      Nothing for a source without operations. Else one look at the submission queue.
+///   Tested by  tests/io/ring.cpp
 ///
-/// Protocol CAP. A multishot receive cannot be stopped while its peer floods it: a cancellation
-/// does not find a receive that waits to be continued. So each is told to end after most_unread
-/// bytes. A kernel before 6.17 refuses that; there each receive takes one buffer, for one entry
-/// more a message.
+/// Protocol CAP
+///   Danger     A multishot receive cannot be stopped while its peer floods it: a cancellation does
+///              not find a receive that waits to be continued. So an unread stream would take all
+///              the memory that its peer can fill.
+///   Prevented  Each receive is told to end by itself after most_unread bytes. It is begun again
+///              when the reader has caught up.
+///   Costs      One entry more for each most_unread bytes. A kernel before 6.17 refuses the cap:
+///              there each receive takes one buffer, for one entry more a message.
+///   Tested by  tests/io/unread.cpp
 //
 // Locks, in this order:
-//   reap_    one thread at a time takes completions and acts on them, so that the pieces of a
-//            stream stay in order
+//   reap_    One thread at a time takes completions and acts on them, so the pieces of a stream
+//            stay in order.
 //   (a source's locks)
-//   queue_   the submission queue and the list of the owed. Reaping takes it too, if only to see
-//            what those wrote who queued
-// starved_, last_starved_  under reap_
+//   queue_   The submission queue and the list of the owed. A reaper takes and releases it once, to
+//            see what the thread that queued an operation wrote before.
+//
+// Who may touch what:
+//   starved_, last_starved_                       under reap_
+//   ring_.sq, bell_owed_, first_owed_, last_owed_ under queue_
+//   ring_.cq                                      under reap_; completions_ready() without, a hint
+//   owner_, runtime_     written by the first poll(), before has_owner_
+//   owner_enters_        written by the owner; read under queue_ by withdraw()
+//   buffers_, bell_      constant
 class uring_reactor final : public subscribing_reactor {
  public:
   uring_reactor();
@@ -82,7 +109,8 @@ class uring_reactor final : public subscribing_reactor {
     int result;
     unsigned flags;
   };
-  /// What a mark names: generation, slot and kind of operation.
+  /// A mark stands in each entry, and comes back in its completion. It holds generation, slot and
+  /// kind of operation.
   enum class operation : std::uint8_t {
     ignored,
     bell,
@@ -113,7 +141,7 @@ class uring_reactor final : public subscribing_reactor {
     return poll == operation::poll_once ? operation::cancel_once : operation::cancel_each;
   }
 
-  // Submission: uring_reactor.cpp
+  // Submission: uring.cpp. `_locked`: under queue_, on a loop of the runtime.
   void begin(io_source& s, operation kind, std::uint32_t generation) noexcept;
   [[nodiscard]] bool put(io_source& s, operation kind, std::uint32_t generation) noexcept;
   void owe(io_source& s, operation kind, std::uint32_t generation) noexcept;
@@ -129,7 +157,7 @@ class uring_reactor final : public subscribing_reactor {
   [[nodiscard]] bool on_own_thread() const noexcept;
   [[nodiscard]] bool on_a_loop_of_ours() const noexcept;
 
-  // Completion: uring_completions.cpp
+  // Completion: uring_completions.cpp, all of it under reap_.
   [[nodiscard]] unsigned completions_ready() const noexcept;
   unsigned reap_locked() noexcept;
   void completed(const completion& c) noexcept;
@@ -148,10 +176,10 @@ class uring_reactor final : public subscribing_reactor {
   spin_lock reap_;
   uring_buffers* buffers_ = nullptr;
   fd bell_;
-  bool bell_owed_ = false;           // under queue_
-  io_source* first_owed_ = nullptr;  // under queue_
+  bool bell_owed_ = false;  // the poll of the bell has still to be submitted
+  io_source* first_owed_ = nullptr;
   io_source* last_owed_ = nullptr;
-  atomic<bool> owner_enters_{false};  // the owner hands entries to the kernel without queue_
+  atomic<bool> owner_enters_{false};  // the owner is handing entries to the kernel, without queue_
   atomic<bool> has_owner_{false};
   atomic<runtime_number> runtime_{0};  // the owner's
   atomic<bool> ending_{false};
@@ -159,19 +187,18 @@ class uring_reactor final : public subscribing_reactor {
   io_source* starved_ = nullptr;
   io_source* last_starved_ = nullptr;
   atomic<bool> anybody_starves_{false};  // a hint for poll()
-  atomic<unsigned> operations_{0};       // in this ring
+  atomic<unsigned> operations_{0};       // in this ring, owed ones included
 };
 
 /// The kernel cannot end a receive after so many bytes: no receive of any ring asks for that any
 /// more.
 void refuse_caps() noexcept;
 
-/// Tries a ring with all that is needed of it. Throws std::system_error telling what the kernel
-/// refused.
+/// Makes a ring with all that is needed of it, and drops it. Throws std::system_error that says
+/// what the kernel refused.
 void probe_uring();
 
-/// Acts as if the kernel refused to end a receive after so many bytes, for the test of what is done
-/// then.
+/// Acts as if the kernel could not end a receive after so many bytes. Only for the test of that.
 void plant_fault_no_receive_cap(bool on) noexcept;
 
 }  // namespace heddle::detail

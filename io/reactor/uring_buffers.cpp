@@ -12,7 +12,7 @@
 namespace heddle::detail {
 namespace {
 
-// Bytes that were moved out of the ring's buffers.
+// The lender of bytes that were copied out of a ring's buffers.
 struct moved_lender final : buffer_lender {
   void give_back(lent_chunk& chunk) noexcept override { ::operator delete(&chunk); }
   [[nodiscard]] bool is_short() const noexcept override { return false; }
@@ -103,7 +103,7 @@ void uring_buffers::give_back(lent_chunk& chunk) noexcept {
     available_.store(now, relaxed);
     if (starving_ && now >= count / 8) {
       starving_ = false;
-      owner_->wake();  // under the lock: the reactor cannot go meanwhile
+      owner_->wake();  // under the lock, so that the reactor cannot end meanwhile
     }
   } else {
     last = lent_ == 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a ring does with the completions that it takes. Under reap_ all of it.
+// The completing half of a ring: what is done with completions. All of it runs under reap_. The
+// other half is uring.cpp.
 #include <heddle/core/base/assert.h>
 #include <heddle/io/reactor/uring.h>
 
@@ -9,15 +10,18 @@
 
 namespace heddle::detail {
 
-/// A hint without reap_, exact with it.
+/// Exact under reap_; without it a hint.
 unsigned uring_reactor::completions_ready() const noexcept {
-  return __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE) -  // pairs with the kernel's release
+  // pairs with the kernel's release of the tail
+  return __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE) -
          __atomic_load_n(ring_.cq.khead, __ATOMIC_RELAXED);
 }
 
-// Takes what is there now, and not what comes meanwhile: the loop has other things to do.
+// Takes the completions that are there now. Those that come meanwhile are left to the next call:
+// the loop has other things to do.
 unsigned uring_reactor::reap_locked() noexcept {
-  queue_.lock();  // who queued an operation wrote things that its completion is about to read
+  // The thread that queued an operation wrote, under queue_, things that the completion reads.
+  queue_.lock();
   queue_.unlock();
   unsigned seen = 0;
   unsigned left = completions_ready();
@@ -43,8 +47,8 @@ void uring_reactor::completed(const completion& c) noexcept {
   const auto kind = kind_of(c.mark);
   if (kind == operation::ignored) return;
   if (kind == operation::bell) {
-    if (!(c.flags & IORING_CQE_F_MORE) && !ending_.load(acquire))
-      arm_bell();  // pairs with the destructor
+    // pairs with the store in the destructor
+    if (!(c.flags & IORING_CQE_F_MORE) && !ending_.load(acquire)) arm_bell();
     return;
   }
   auto& s = io_source::at(static_cast<std::uint32_t>((c.mark & 0xffffffff) >> kind_bits));
@@ -60,19 +64,20 @@ void uring_reactor::completed(const completion& c) noexcept {
   }
 }
 
-// The slot is kept while operations are under way, so a source found here is in the life of the
-// operation or in none.
+// The slot is kept while operations are under way. So a source that a completion names is in the
+// life of that operation, or its life has ended and no other has begun.
 void uring_reactor::end_operation(io_source& s) noexcept {
   s.readable.lock();
   const bool last = s.operation_ended();
   s.readable.unlock();
-  operations_.fetch_sub(1, release);  // pairs with the destructor
+  // pairs with the load in the destructor
+  operations_.fetch_sub(1, release);
   if (last) s.free_slot();
 }
 
-// A lasting poll ends when the kernel has no room for its completions, or no memory, or with the
-// thread that submitted it; then it is armed again. Other errors would come again at once: whoever
-// waits finds them when it tries.
+// A lasting poll ends early when the kernel has no room for its completions, or no memory, or when
+// the thread that submitted it ends, or when tell_again() cancels it. Then it is armed again. Any
+// other error would come again at once: a task that waits is woken, and finds the error by trying.
 void uring_reactor::polled(io_source& s, std::uint32_t generation, const completion& c) noexcept {
   if (c.result > 0) s.ready(generation, static_cast<unsigned>(c.result));
   if (c.flags & IORING_CQE_F_MORE) return;
@@ -83,22 +88,22 @@ void uring_reactor::polled(io_source& s, std::uint32_t generation, const complet
   auto& k = s.kernel;
   k.armed &= static_cast<std::uint8_t>(~bit(kind));
   const bool lasts = kind == operation::poll_each && c.result >= 0;
-  if ((lasts || lost) && s.generation() == generation && !k.retired &&
-      !ending_.load(acquire))  // pairs with the destructor
+  // The load of ending_ pairs with the store in the destructor.
+  if ((lasts || lost) && s.generation() == generation && !k.retired && !ending_.load(acquire))
     arm_poll(s, kind);
   s.readable.unlock();
   if (told) s.ready(generation, events::in | events::out);
   end_operation(s);
 }
 
-// The poll may not have been where the kernel looked: as long as it has not ended, it is called off
-// again.
+// ENOENT: the kernel did not find the poll where it looked. As long as a poll is armed it is
+// cancelled again.
 void uring_reactor::was_cancelled(io_source& s, std::uint32_t generation,
                                   const completion& c) noexcept {
   if (c.result == -ENOENT) {
     s.readable.lock();
-    if (s.kernel.armed != 0 && !ending_.load(acquire))  // pairs with the destructor
-      begin(s, kind_of(c.mark), generation);
+    // pairs with the store in the destructor
+    if (s.kernel.armed != 0 && !ending_.load(acquire)) begin(s, kind_of(c.mark), generation);
     s.readable.unlock();
   }
   end_operation(s);
@@ -109,8 +114,8 @@ lent_chunk* uring_reactor::chunk_of(const completion& c) noexcept {
   if (!(c.flags & IORING_CQE_F_BUFFER)) return nullptr;
   const unsigned id = c.flags >> IORING_CQE_BUFFER_SHIFT;
   auto& chunk = buffers_->filled(id, c.result > 0 ? static_cast<std::uint32_t>(c.result) : 0);
-  // What nobody reads must not keep buffers from a stream whose reader is what the others wait
-  // for.
+  // Bytes that no task reads must not keep buffers from a stream whose reader goes on: the other
+  // readers may wait for that one.
   if (chunk.size != 0 && buffers_->is_short())
     if (auto* copy = move_out(chunk)) return copy;
   return &chunk;
@@ -139,7 +144,8 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
     k.receiver = nullptr;
     if (alive) receive_ended(s, c);
     last = s.operation_ended();
-    operations_.fetch_sub(1, release);  // pairs with the destructor
+    // pairs with the load in the destructor
+    operations_.fetch_sub(1, release);
   }
   if (alive && (c.result > 0 || k.end != 0)) woken = s.told();
   if (alive && k.end < 0) failed = s.owner;
@@ -156,8 +162,8 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
   if (starves) starve(s);
 }
 
-// Under the source's read lock: a receive has ended. It goes on unless the stream is at its end, or
-// its reader is behind.
+// A receive has ended; the source's read lock is held. The next one is begun, unless the stream is
+// at its end or its reader is behind: then the reader begins it.
 void uring_reactor::receive_ended(io_source& s, const completion& c) noexcept {
   auto& k = s.kernel;
   const bool refused = c.result == -EINVAL && k.capped;
@@ -165,12 +171,13 @@ void uring_reactor::receive_ended(io_source& s, const completion& c) noexcept {
   if (refused) refuse_caps();
   if (c.result == 0) k.end = 1;
   if (c.result < 0 && !refused && !lost) k.end = c.result;
-  if (k.end == 0 && k.bytes < most_unread / 4 && s.home.load(relaxed) &&
-      !ending_.load(acquire))  // pairs with the destructor
+  // The load of ending_ pairs with the store in the destructor.
+  if (k.end == 0 && k.bytes < most_unread / 4 && s.home.load(relaxed) && !ending_.load(acquire))
     receive_more(s);
 }
 
-// A stream whose receiving ended for want of buffers counts as receiving: nobody else starts it.
+// A receive that ended for want of buffers: its stream goes to the end of the list of the starved.
+// Until it is fed it counts as receiving, so no reader begins a second receive.
 void uring_reactor::starve(io_source& s) noexcept {
   s.kernel.next_starved = nullptr;
   (last_starved_ ? last_starved_->kernel.next_starved : starved_) = &s;
@@ -179,7 +186,8 @@ void uring_reactor::starve(io_source& s) noexcept {
 }
 
 void uring_reactor::feed_starved() noexcept {
-  if (!ending_.load(acquire) && !buffers_->any_or_tell()) return;  // pairs with the destructor
+  // pairs with the store in the destructor
+  if (!ending_.load(acquire) && !buffers_->any_or_tell()) return;
   io_source* s = std::exchange(starved_, nullptr);
   last_starved_ = nullptr;
   anybody_starves_.store(false, relaxed);
@@ -189,20 +197,24 @@ void uring_reactor::feed_starved() noexcept {
     auto& k = fed.kernel;
     k.receiving = false;
     k.receiver = nullptr;
-    if (!k.retired && !ending_.load(acquire)) receive_more(fed);  // pairs with the destructor
+    // pairs with the store in the destructor
+    if (!k.retired && !ending_.load(acquire)) receive_more(fed);
     const bool last = fed.operation_ended();
     fed.readable.unlock();
-    operations_.fetch_sub(1, release);  // pairs with the destructor
+    // pairs with the load in the destructor
+    operations_.fetch_sub(1, release);
     if (last) fed.free_slot();
   }
 }
 
 void uring_reactor::was_sent(io_source& s, const completion& c) noexcept {
-  // The sender's role keeps the owner alive and the source from being retired.
+  // The stream's sender's role is the kernel's now. It keeps the owner alive, and the source from
+  // being retired.
   auto* owner = s.owner;
   HEDDLE_ASSERT(owner, "a stream was retired while the kernel was sending for it");
   end_operation(s);
-  // Cancelled by nobody: the thread that submitted it has ended. The owner tries again.
+  // No stream cancels a send. So ECANCELED means that the thread that submitted it has ended, and
+  // the owner tries again; or that this ring ends, and then the try fails.
   owner->sent(c.result == -ECANCELED ? -EAGAIN : c.result);
 }
 

@@ -15,7 +15,8 @@
 namespace heddle::detail {
 namespace {
 
-// A thread that looks nothing up ends within this time; one that does is left to itself.
+// When the resolver ends, an idle thread ends within this time. A thread that is looking a name up
+// is left to itself.
 constexpr auto end_within = std::chrono::milliseconds(20);
 
 }  // namespace
@@ -50,7 +51,8 @@ resolver::answer resolver::ask(const question& q, bool numeric_only) {
   return a;
 }
 
-/// Joins a look-up, or begins it; leaves it again. The last one to leave takes it away.
+/// One task's part in a look-up. The constructor joins the look-up, or begins it; the destructor
+/// takes the task's part back. The last part that goes cancels the look-up.
 class resolver::asker {
  public:
   asker(resolver& r, const question& q) : resolver_(r), question_(q) {
@@ -58,16 +60,16 @@ class resolver::asker {
     {
       const std::lock_guard hold(r.lock_);
       auto& at = r.under_way_[q];
-      first = !at || at->answered.done();  // what is answered already may be out of date
+      first = !at || at->answered.done();  // an old answer may be out of date
       if (first) at = std::make_shared<looking>();
       mine_ = at;
       ++mine_->waiting;
     }
     if (!first) return;
     try {
-      // The job knows nothing of the resolver, which it may outlive.
+      // The job may outlive the resolver, so it uses nothing of it.
       (void)r.threads_.submit([look = mine_, q] {
-        if (look->given.done()) return;  // nobody waits any more
+        if (look->given.done()) return;  // no task waits any more
         std::exception_ptr error;
         answer a;
         try {
@@ -91,7 +93,8 @@ class resolver::asker {
   [[nodiscard]] const future<answer>& answered() const noexcept { return mine_->answered; }
 
  private:
-  // An answer for which there is no memory is an error to those who wait, and never silence.
+  // If there is no memory for the answer, the tasks that wait get that error. They must get
+  // something.
   static void give(looking& to, answer a, std::exception_ptr error) noexcept {
     if (!error) {
       try {
@@ -100,7 +103,7 @@ class resolver::asker {
     }
     try {
       to.given.set_exception(std::move(error));
-    } catch (const invalid_state_error&) {}  // it was given up meanwhile
+    } catch (const invalid_state_error&) {}  // the look-up was cancelled meanwhile
   }
 
   resolver& resolver_;
@@ -110,7 +113,7 @@ class resolver::asker {
 
 task<resolver::answer> resolver::look_up(question q) {
   const asker here(*this, q);
-  auto answered = shield(here.answered());  // others may wait for it when this task is cancelled
+  auto answered = shield(here.answered());  // other tasks may wait for it: ours may be cancelled
   answer a = co_await answered;
   co_return a;
 }

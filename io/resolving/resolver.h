@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// Looks names up for a runtime, on threads of its own. Not a public header.
+// Looks names up for a runtime, on threads of its own.
 #pragma once
 
 #include <heddle/core/future.h>
@@ -20,16 +20,19 @@
 
 namespace heddle::detail {
 
-// Problem   getaddrinfo blocks, with a dead name server for ten seconds and more. On the threads of
-//           to_thread seven dead names stopped every connection by name and every static file.
-// Rejected  One thread for each look-up: a crawler would have thousands. A cache: getaddrinfo does
-//           not tell for how long an answer holds.
-// Chosen    Threads of its own, most_threads at most. Equal questions at one time are asked once.
-// Promised  A cancelled wait ends at once. A look-up that nobody waits for any more never begins,
-//           or its answer is dropped. The end of the runtime waits for no look-up.
+/// Problem   getaddrinfo blocks, with a dead name server for ten seconds and more. On the threads
+///           of to_thread seven dead names stopped every connection by name and every static file.
+/// Rejected  One thread for each look-up: a crawler would have thousands. A cache: getaddrinfo does
+///           not say for how long an answer holds.
+/// Chosen    Threads of its own, most_threads at most. Equal questions at one time are asked once.
+/// Promised  A cancelled wait ends at once. A look-up that no task waits for any more never begins,
+///           or its answer is dropped. The end of the runtime waits for no look-up.
+//
+// under_way_, looking::waiting    under lock_
+// looking::given, answered        thread-safe
 class resolver final : public service {
  public:
-  /// More dead names than these at one time make others wait.
+  /// With more dead names than that at one time, other look-ups wait.
   static constexpr unsigned most_threads = 32;
 
   struct question {
@@ -41,27 +44,29 @@ class resolver final : public service {
   };
   struct answer {
     int error = 0;   // of getaddrinfo
-    int system = 0;  // errno, where that says EAI_SYSTEM
+    int system = 0;  // errno, if `error` is EAI_SYSTEM
     std::vector<address> addresses;
   };
 
-  /// That of the runtime of the calling loop. Throws no_running_loop.
+  /// The resolver of the calling loop's runtime. Throws no_running_loop.
   static resolver& here();
-  /// Asks getaddrinfo; blocks, unless `numeric_only`.
+  /// Calls getaddrinfo, which blocks unless `numeric_only`.
   static answer ask(const question& q, bool numeric_only);
 
-  /// Throws std::system_error if there can be no thread.
+  /// Yields the answer. Throws std::system_error if no thread can be had.
   [[nodiscard]] task<answer> look_up(question q);
   void end() noexcept override;
-  /// One that was made after the services of its runtime had ended waits for no look-up either.
+  /// A resolver that was made after the services of its runtime had ended waits for no look-up
+  /// either.
   ~resolver() override { end(); }
 
  private:
+  /// One look-up under way.
   struct looking {
     looking() : answered(given.get_future()) {}
     promise<answer> given;
     future<answer> answered;
-    std::size_t waiting = 0;  // under lock_
+    std::size_t waiting = 0;  // tasks that wait for it
   };
   class asker;
 

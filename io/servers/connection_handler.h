@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io; installed, since public headers need it.
-// What a server calls for each connection, with the type of the user's handler erased.
+// The function that a server calls for each connection. The type of the user's handler is erased.
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -16,7 +16,8 @@ namespace heddle::detail {
 
 using connection_handler = std::function<task<>(connection)>;
 
-/// Handlers may take the two halves or the connection, and return a task or nothing.
+/// Wraps a handler of the user. It may take the two halves or the connection, and return a task or
+/// nothing.
 template <class F>
 connection_handler make_connection_handler(F&& f) {
   using D = std::decay_t<F>;
@@ -24,7 +25,8 @@ connection_handler make_connection_handler(F&& f) {
   static_assert(
       two || std::is_invocable_v<D&, connection>,
       "a connection handler is called with (stream_reader, stream_writer) or with (connection)");
-  // Shared, since std::function copies; called from all loops at once, as the documentation says.
+  // Counted, since std::function makes copies and a handler need not be copyable. All loops call
+  // the one handler at the same time; start_server() says so.
   struct kept final : counted {
     explicit kept(F&& g) : f(std::forward<F>(g)) {}
     D f;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a server takes its guests in: protocol GUEST, at the head of server_core.h.
+// The accepting half of server_core. Protocol GUEST, in server_core.h, says what failures do.
 #include <heddle/io/servers/server_core.h>
 
 #include <heddle/io/descriptors/socket.h>
@@ -16,7 +16,7 @@
 namespace heddle::detail {
 namespace {
 
-/// The kernel has no room for another socket: the next guest would fare no better.
+/// The kernel has no room for another socket, so the next accept would fail, too.
 bool is_exhaustion(int code) noexcept {
   return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
 }
@@ -28,7 +28,7 @@ void report_to_handler(const char* message, const std::exception_ptr& error) noe
     what.error = error;
     heddle::current_runtime().report(what);
   } catch (const std::bad_alloc&) {
-    // Nothing can be told now.
+    // There is no memory for a report, and it is left out.
   }
 }
 
@@ -38,13 +38,15 @@ std::exception_ptr accept_error(int code, const address& where) noexcept {
   } catch (...) { return std::current_exception(); }
 }
 
-/// The task's own cancellation, and not that of another task that its handler awaited.
+/// True: the calling task was cancelled. False: its cancelled_error comes from another task that it
+/// awaited.
 bool cancelled_itself() noexcept {
   const any_task self = current_task();
   return !self.valid() || self.cancelling() != 0;
 }
 
-// The ticket is a parameter: it counts the handler until its frame is gone, also if it never began.
+// The task of one connection. The ticket is a parameter, so it counts the handler until the frame
+// is gone, also if the task never began.
 task<> run_connection(std::shared_ptr<server_core> s, connection c,
                       [[maybe_unused]] handler_ticket ticket) {
   const server_core::running_handler here(*s);
@@ -77,7 +79,7 @@ accepted server_core::accept_some(listener& l) {
     const int code = socket.valid() ? 0 : errno;
     if (code == EAGAIN || code == EWOULDBLOCK) return accepted::drained;
     if (code == EINTR) continue;
-    if (code == EINVAL || code == EBADF) {  // no listening socket any more
+    if (code == EINVAL || code == EBADF) {  // it is no listening socket any more
       if (!l.stopped())
         report_to_handler("a listening socket was ended by others",
                           accept_error(code, where_.front()));
@@ -104,13 +106,14 @@ accepted server_core::accept_some(listener& l) {
   return accepted::more;
 }
 
-/// False: the server was closed meanwhile. What it throws has dropped the connection.
+/// Takes a guest in. False: the server was closed meanwhile. If it throws, the connection was
+/// dropped.
 bool server_core::admit(fd socket, const address& from) {
   if (options_.no_delay) set_no_delay(socket.get(), where_.front().family());
   stream_core* core = stream_core::open(std::move(socket), current_reactor(),
                                         watched_for::streaming, options_.limit, from);
   changed_.lock();
-  const bool late = closed_;  // and who closed it may have closed its clients, too
+  const bool late = closed_;  // close_clients() may have been called too, and missed this one
   if (!late) {
     core->tell(shared_from_this());
     ++live_;
@@ -132,8 +135,8 @@ bool server_core::admit(fd socket, const address& from) {
   return true;
 }
 
-/// Reports a guest that could not be taken in. True: it was not the first in a row, so the cause
-/// stays.
+/// Reports a guest that could not be taken in. True: it was not the first in a row. Then the cause
+/// is likely to stay, and accepting pauses.
 bool server_core::pauses_after(listener& l, std::exception_ptr error) noexcept {
   const bool stays = ++l.failures >= most_failures_in_a_row;
   report_to_handler(stays ? "a connection was dropped while it was accepted; accepting pauses for "
@@ -143,7 +146,8 @@ bool server_core::pauses_after(listener& l, std::exception_ptr error) noexcept {
   return stays;
 }
 
-// Every listener runs into it at about the same time; it is told once.
+// All listeners of a server meet the want of descriptors at about the same time. It is reported
+// once.
 void server_core::report_pause(int code) noexcept {
   const auto now = clock::now();
   changed_.lock();
@@ -172,7 +176,7 @@ task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) 
           co_await sleep(accept_pause);
           paused = true;
         } catch (const std::bad_alloc&) {
-          // Not even a timer can be had.
+          // There is no memory for a timer.
         }
         if (!paused) co_await yield_now();
         break;

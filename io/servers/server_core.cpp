@@ -21,21 +21,25 @@ void listener::start(int backlog, const address& where) {
   auto& home = static_cast<reactor&>(driver_of(loop_));
   source_ = &home.watch(socket_.get(), nullptr, watched_for::reading);
   name_ = source_->name();
-  watched_.store(source_, seq_cst);  // pairs with stop(): one of the two sees the other
+  // start() stores watched_, then looks at stopped_; stop() does the reverse. All four are seq_cst,
+  // so one of the two sees the other, and ends the watch. Pairs with stop().
+  watched_.store(source_, seq_cst);
   if (stopped_.load(seq_cst)) end_watch();
 }
 
 void listener::stop() noexcept {
-  if (stopped_.exchange(true, seq_cst)) return;  // pairs with stopped() and start()
-  // Refuses from now on, also while another thread is inside accept.
+  // pairs with the loads in stopped() and start()
+  if (stopped_.exchange(true, seq_cst)) return;
+  // From here on accept() refuses, also on a thread that is inside it.
   ::shutdown(socket_.get(), SHUT_RDWR);
   end_watch();
 }
 
 void listener::end_watch() noexcept {
-  io_source* watched = watched_.exchange(nullptr, seq_cst);  // pairs with start(): once
+  // pairs with the store in start(); an exchange, so that one of the two callers gets it
+  io_source* watched = watched_.exchange(nullptr, seq_cst);
   if (!watched) return;
-  ::shutdown(socket_.get(), SHUT_RDWR);  // it may have begun to listen after stop() looked
+  ::shutdown(socket_.get(), SHUT_RDWR);  // start() may have called listen() after stop() shut it
   watched->retire();
 }
 
@@ -56,8 +60,9 @@ void server_core::handler_ended() noexcept {
   todo.settle();
 }
 
-// What the last connection lets go of may be let go of under a ring's lock. So the user's handler
-// goes before, as soon as no guest can need it, and with no lock held.
+// The user's handler must not be destroyed under a lock: its destructor is the user's code. But the
+// last connection may end, and let its server go, under a lock of a ring. So the handler goes
+// before that, as soon as no guest can need it: the caller destroys `over` with no lock held.
 void server_core::give_up_handler_locked(connection_handler& over) noexcept {
   if (closed_ && handlers_ == 0) over.swap(handler_);
 }
@@ -184,11 +189,12 @@ void server_core::bind(const std::vector<address>& at, unsigned loops) {
     const bool shared = options_.reuse_port && a.is_ip() && loops > 1;
     fd first;
     try {
-      // Without SO_REUSEPORT first: with it the kernel would let two servers share a port unawares.
+      // With SO_REUSEPORT the kernel lets two servers share a port unawares. So the port is bound
+      // without it first, as a trial.
       if (shared && a.port() != 0) bind_one(a, false).reset();
       first = bind_one(a, shared);
     } catch (const std::system_error& e) {
-      // A machine without IPv6 still lists its addresses.
+      // A machine without IPv6 may still list IPv6 addresses.
       const bool unsupported =
           e.code().value() == EAFNOSUPPORT || e.code().value() == EADDRNOTAVAIL;
       if (unsupported && at.size() > 1 && a.family() == AF_INET6) continue;
@@ -280,8 +286,9 @@ void server_core::closed(stream_core& core) noexcept {
 }
 
 void server_core::for_each_client(void (stream_core::*f)() noexcept) {
-  // References first: ending one takes the lock, and may drop the last reference but ours. What is
-  // accepted while memory is reserved must not be passed over.
+  // A connection that ends takes the lock, and may drop the last reference but ours. So references
+  // are gathered under the lock, and `f` is called after it. Memory is reserved without the lock,
+  // so connections may be accepted meanwhile: then there is another round.
   std::vector<stream_core*> all;
   for (bool fits = false; !fits;) {
     all.reserve(look().live + 16);
@@ -300,7 +307,8 @@ void server_core::for_each_client(void (stream_core::*f)() noexcept) {
 }
 
 void server_core::cancel_handlers() {
-  // Outside the lock: what a cancellation wakes may end at once, and takes the lock then.
+  // A task that is cancelled may end at once, and takes the lock then. So tasks are gathered under
+  // the lock, as in for_each_client(), and cancelled after it.
   std::vector<any_task> all;
   for (bool fits = false; !fits;) {
     changed_.lock();

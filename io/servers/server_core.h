@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// What a server is inside: its listeners, its connections, and the tasks that serve them. Not a
-// public header.
+// The inside of a server: its listeners, its connections, and the tasks that serve them. Its two
+// source files are one class: server_accept.cpp takes connections in, server_core.cpp has the rest.
 #pragma once
 
 #include <heddle/io/address.h>
@@ -23,14 +23,14 @@
 
 namespace heddle::detail {
 
-/// How long accepting pauses when what stops it stays.
+/// How long accepting pauses when its cause is likely to stay: protocol GUEST.
 inline constexpr std::chrono::seconds accept_pause{1};
-/// Guests in a row that one listener could not take in, before its accepting pauses.
+/// So many guests in a row could not be taken in by one listener: then its accepting pauses.
 inline constexpr unsigned most_failures_in_a_row = 2;
 
-/// One listening socket. Shared by the server and its accepting task: whichever goes last closes
-/// the descriptor, so that nobody accepts on a number that has been given to something else. stop()
-/// ends listening at once, from any thread.
+/// One listening socket. The server and the accepting task share it, and the last of them closes
+/// the descriptor. Closed earlier, its number could be another file's while the task accepts on it.
+/// stop() ends listening at once, from any thread.
 class listener {
  public:
   listener(fd socket, unsigned loop) : socket_(std::move(socket)), loop_(loop) {}
@@ -41,13 +41,15 @@ class listener {
   void start(int backlog, const address& where);
   void stop() noexcept;
   [[nodiscard]] bool stopped() const noexcept {
-    return stopped_.load(acquire);  // pairs with stop()
+    // pairs with the exchange in stop()
+    return stopped_.load(acquire);
   }
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
   [[nodiscard]] io_source& source() const noexcept { return *source_; }
   [[nodiscard]] source_name name() const noexcept { return name_; }
 
-  /// Guests that could not be taken in since the last one that was. The accepting task's own.
+  /// Guests that could not be taken in since the last one that was. Used by the accepting task
+  /// only.
   unsigned failures = 0;
 
  private:
@@ -55,26 +57,27 @@ class listener {
 
   fd socket_;
   unsigned loop_;
-  io_source* source_ = nullptr;          // the accepting task's, and start()'s
-  atomic<io_source*> watched_{nullptr};  // until the watch is ended, by start() or stop()
+  io_source* source_ = nullptr;          // used by start(), then by the accepting task
+  atomic<io_source*> watched_{nullptr};  // start() or stop() takes it, and ends the watch
   source_name name_;
   atomic<bool> stopped_{false};
 };
 
-/// What one look at a listening socket found.
+/// How one visit to a listening socket ended.
 enum class accepted {
-  drained,  // nobody waits there any more
-  more,     // as many were accepted as at one go
-  failing,  // what stops accepting stays: pause
+  drained,  // no connection waits there any more
+  more,     // as many were accepted as are allowed at one go
+  failing,  // the cause of a failure is likely to stay: pause
   ended,    // the listener was stopped
 };
 
 class server_core;
 
-/// Counts a connection's handler from its admission until its frame is gone, whether it ran or not.
+/// Counts the handler of a connection, from its admission until its frame is gone. A handler that
+/// never began is counted too.
 class handler_ticket {
  public:
-  /// The server has counted it already, under its lock.
+  /// admit() has counted this handler already, under the lock.
   explicit handler_ticket(std::shared_ptr<server_core> s) noexcept : server_(std::move(s)) {}
   handler_ticket(handler_ticket&&) noexcept = default;
   handler_ticket& operator=(handler_ticket&&) = delete;
@@ -84,33 +87,34 @@ class handler_ticket {
   std::shared_ptr<server_core> server_;
 };
 
-// Protocol GUEST. One bad guest must not close the house.
-//
-// Problem   Whatever fails while a connection is accepted (the task factory, memory, a descriptor
-//           that no reactor can watch) is thrown inside the accepting task. If that task ends, its
-//           listener accepts nobody any more, in silence.
-// Chosen    What fails belongs to that one guest: it is reported, the guest is dropped, and the
-//           next one is accepted. If the next one fails too, or if the kernel is out of descriptors
-//           or memory, accepting pauses: the guests wait in the kernel meanwhile.
-// Promised  Only the end of the server, or something fatal, ends an accepting task. One that is
-//           cancelled by others takes its server along, which so never claims to serve in vain.
+/// Protocol GUEST: one bad guest must not close the house.
+///   Danger     Taking a connection in may fail: in the task factory, for want of memory, at a
+///              descriptor that no reactor can watch. The failure is thrown inside the accepting
+///              task. If that task ended, its listener would accept nobody any more, in silence.
+///   Prevented  A failure belongs to that one guest. It is reported, the guest is dropped, and the
+///              next one is accepted. If the next one fails too, or if the kernel is out of
+///              descriptors or memory, accepting pauses: guests wait in the kernel meanwhile.
+///   Promised   Only the end of the server, or a fatal error, ends an accepting task. An accepting
+///              task that others cancel closes its server, so no server claims to serve in vain.
+///   Costs      A pause of a second while descriptors are out.
+///   Tested by  tests/io/server_guests.cpp
 //
 // options_, where_             constant once the server is made
 // handler_                     constant until the server is closed and its last handler has ended
-// everything else               under the lock of changed_, where wait_closed and serve_forever
-//                               wait
+// the rest                     under the lock of changed_, the queue of wait_closed() and
+//                              serve_forever()
 class server_core final : public stream_listener, public std::enable_shared_from_this<server_core> {
  public:
   server_core(connection_handler handler, server_options options)
       : handler_(std::move(handler)), options_(std::move(options)) {}
   ~server_core() { remove_path(); }
 
-  /// Binds, on every loop; nothing listens yet.
+  /// Binds a socket for every loop. Nothing listens yet.
   void bind(const std::vector<address>& at, unsigned loops);
   void start();
   void close() noexcept;
   void for_each_client(void (stream_core::*f)() noexcept);
-  /// Cancels every handler; when the server is closed, also those that have yet to begin.
+  /// Cancels all handlers; on a closed server also those that have yet to begin.
   void cancel_handlers();
 
   accepted accept_some(listener& l);
@@ -128,13 +132,13 @@ class server_core final : public stream_listener, public std::enable_shared_from
     return look().closed ? std::vector<address>() : where_;
   }
   [[nodiscard]] std::vector<int> sockets();
-  /// Throws usage_error if another task runs serve_forever, or when the server is closed.
+  /// Throws usage_error if another task runs serve_forever(), or on a closed server.
   void begin_forever();
 
   // --- handlers, and waiting for the end ---
 
-  /// A handler's task while it runs, so that a handler which waits for its own server is known.
-  /// Linked for its life.
+  /// The task of a handler while it runs, in a list of the server. By it a handler that waits for
+  /// its own server is recognised.
   class running_handler {
    public:
     explicit running_handler(server_core& s) noexcept;
@@ -149,14 +153,14 @@ class server_core final : public stream_listener, public std::enable_shared_from
     running_handler* next_ = nullptr;
   };
 
-  /// What a task waits for.
+  /// The goal of a wait.
   enum class until {
     closed,       // the server is closed
-    empty,        // and its last connection and its last handler have ended
-    others_gone,  // the same without the handlers that wait for it themselves
+    empty,        // closed, and the last connection and the last handler have ended
+    others_gone,  // as `empty`, but without the handlers that wait for it themselves
   };
-  /// `empty` as the calling task has to wait for it: a handler that waits for its own end would
-  /// wait for ever. Counts such a handler until stops_waiting().
+  /// The goal of a calling task that wants `empty`. A handler that waited for its own end would
+  /// wait for ever: it gets others_gone, and is counted until stops_waiting().
   [[nodiscard]] until starts_waiting() noexcept;
   void stops_waiting() noexcept;
   [[nodiscard]] bool reached(until what) noexcept;
@@ -192,18 +196,18 @@ class server_core final : public stream_listener, public std::enable_shared_from
   std::vector<any_task> accepting_;
   time_point paused_until_ = time_point::min();
   std::size_t live_ = 0;              // connections
-  std::size_t handlers_ = 0;          // admitted, and not yet gone
-  std::size_t handlers_waiting_ = 0;  // of these, in wait_closed
-  std::size_t handlers_running_ = 0;  // of these, in the list of first_running_
-  bool cancels_handlers_ = false;     // as soon as they begin
+  std::size_t handlers_ = 0;          // handlers that were admitted, and are not yet gone
+  std::size_t handlers_waiting_ = 0;  // of these, those in wait_closed()
+  std::size_t handlers_running_ = 0;  // of these, those in the list of first_running_
+  bool cancels_handlers_ = false;     // handlers that begin from now on are cancelled
   stream_core* first_ = nullptr;
   running_handler* first_running_ = nullptr;
 };
 
-/// Accepts at `l` until the server ends.
+/// The accepting task of `l`: accepts until the server ends.
 task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l);
 
-/// Waits until the server is closed, or also empty.
+/// Waits until the server is closed; `empty`: until it is closed and empty.
 task<> wait_for_server(std::shared_ptr<server_core> s, bool empty);
 
 }  // namespace heddle::detail

@@ -17,11 +17,14 @@
 
 namespace heddle::detail {
 
-/// What the signal handler may look at: one line a place, and it takes no lock.
+/// All that the signal handler may look at: one line a place. It takes no lock.
 ///
-/// A place leaves by clearing `wanted` and waiting until no handler is inside, so that no handler
-/// writes to a descriptor that was closed. A handler that interrupts the leaving thread has
-/// returned before that goes on.
+/// Danger     A place closes its bell while a handler on another thread is about to write to it.
+///            The write would hit the next file with that number.
+/// Prevented  The place clears `wanted`, then waits until no handler is inside. Both sides are
+///            seq_cst: a handler that the wait does not see finds `wanted` cleared. A handler that
+///            interrupts the waiting thread itself returns before the wait goes on.
+/// Costs      Two locked operations a signal.
 struct signal_line {
   atomic<std::uint64_t> wanted{0};  // bit n-1: signal n
   atomic<std::uint64_t> came{0};
@@ -35,9 +38,9 @@ constexpr std::size_t most_places = 32;
 
 constinit signal_line lines[most_places];
 constinit atomic<int> inside{0};
-constinit atomic<pid_t> owner{0};  // a forked child inherits the handlers but not the loops
+constinit atomic<pid_t> owner{0};  // a forked child inherits the handlers, but not the loops
 
-constinit std::mutex registry;  // guards what follows, and who may take a line
+constinit std::mutex registry;  // guards what follows, and the taking of lines
 unsigned users[signal_count + 1];
 struct sigaction before[signal_count + 1];
 
@@ -45,22 +48,26 @@ std::uint64_t bit(int signal) noexcept { return std::uint64_t{1} << (signal - 1)
 
 void on_signal(int signal) {
   const int saved = errno;
-  inside.fetch_add(1, seq_cst);  // pairs with ~signal_place
+  // pairs with the wait in ~signal_place
+  inside.fetch_add(1, seq_cst);
   if (owner.load(acquire) == ::getpid()) {
     for (auto& l : lines)
-      if (l.wanted.load(seq_cst) & bit(signal)) {  // pairs with ~signal_place
-        l.came.fetch_or(bit(signal), release);     // pairs with take()
+      // pairs with the clearing in ~signal_place
+      if (l.wanted.load(seq_cst) & bit(signal)) {
+        // pairs with the load in take()
+        l.came.fetch_or(bit(signal), release);
         const std::uint64_t one = 1;
+        // pairs with the store in the constructor
         const auto n = ::write(l.bell.load(acquire), &one, sizeof one);
-        (void)n;  // the count is never read, so it never blocks before 2^64 signals
+        (void)n;  // the count is never read, so the write would fail after 2^64 signals: never
       }
   }
   inside.fetch_sub(1, seq_cst);
   errno = saved;
 }
 
-/// In a forked child: the loops that were told are the parent's, and so are the bells. The actions
-/// are put back, so that the child is as it would be without us.
+/// In a forked child: the loops and the bells are those of the parent, so the child forgets them.
+/// It gets the former actions back, as if this library had never been there.
 void forget_the_parents() noexcept {
   for (auto& l : lines) {
     l.wanted.store(0, relaxed);
@@ -103,15 +110,18 @@ signal_place::signal_place() : bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLO
       break;
     }
   if (!line_) throw_usage("more than 32 signal sets and runtimes with handlers live at once");
-  owner.store(::getpid(), release);  // pairs with on_signal()
+  // pairs with the load in on_signal()
+  owner.store(::getpid(), release);
   line_->came.store(0, relaxed);
-  line_->bell.store(bell_.get(), release);  // pairs with on_signal()
+  // pairs with the load in on_signal()
+  line_->bell.store(bell_.get(), release);
 }
 
 signal_place::~signal_place() {
   for (int s = 1; s <= signal_count; ++s) unwant(s);
   const std::lock_guard lock(registry);
-  line_->wanted.store(0, seq_cst);  // pairs with on_signal()
+  // pairs with the load in on_signal()
+  line_->wanted.store(0, seq_cst);
   backoff pause;
   while (inside.load(seq_cst) != 0) pause.pause();
   line_->bell.store(-1, relaxed);
@@ -121,7 +131,8 @@ void signal_place::want(int s) {
   check_signal(s);
   const std::lock_guard lock(registry);
   if (mask_ & bit(s)) return;
-  line_->wanted.fetch_or(bit(s), seq_cst);  // pairs with on_signal()
+  // pairs with the load in on_signal()
+  line_->wanted.fetch_or(bit(s), seq_cst);
   if (users[s] == 0) {
     struct sigaction action{};
     action.sa_handler = on_signal;
@@ -141,23 +152,26 @@ void signal_place::unwant(int s) noexcept {
   if (!(mask_ & bit(s))) return;
   mask_ &= ~bit(s);
   if (--users[s] == 0) {
-    // Unless somebody has taken it since.
+    // Other code may have set an action of its own since: that one stays.
     struct sigaction now{};
     if (::sigaction(s, nullptr, &now) == 0 && now.sa_handler == on_signal)
       ::sigaction(s, &before[s], nullptr);
   }
-  line_->wanted.fetch_and(~bit(s), seq_cst);  // pairs with on_signal()
+  // pairs with the load in on_signal()
+  line_->wanted.fetch_and(~bit(s), seq_cst);
 }
 
 void signal_place::put_back(int s) noexcept {
-  line_->came.fetch_or(bit(s), release);  // pairs with take()
+  // pairs with the load in take()
+  line_->came.fetch_or(bit(s), release);
   const std::uint64_t one = 1;
   const auto n = ::write(bell_.get(), &one, sizeof one);
   (void)n;  // as in on_signal()
 }
 
 int signal_place::take() noexcept {
-  auto bits = line_->came.load(acquire);  // pairs with on_signal()
+  // pairs with the exchanges in on_signal() and put_back()
+  auto bits = line_->came.load(acquire);
   while (bits != 0) {
     const auto lowest = bits & (~bits + 1);
     if (line_->came.compare_exchange_weak(bits, bits & ~lowest, acq_rel, acquire))

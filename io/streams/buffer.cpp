@@ -18,8 +18,8 @@ constexpr std::size_t least_room = block_size / 4;
 
 constinit magazine_depot<raw_links> blocks_of_the_process;
 
-/// A forked child may have loops of its own: it shall not find the depot locked by a thread that it
-/// does not have.
+/// A forked child may run loops of its own. It has only the thread that forked, so a lock that
+/// another thread held would stay locked for ever. So the depot is locked over the fork.
 void care_for_forks() {
   static const int once =
       ::pthread_atfork([] { blocks_of_the_process.hold(); }, [] { blocks_of_the_process.let_go(); },
@@ -73,8 +73,8 @@ void input_buffer::reserve_behind(std::size_t n) {
   if (kind_ != kind::none && capacity_ - end_ >= n) return;
   const std::size_t held = size();
   if ((kind_ == kind::block || kind_ == kind::heap) && capacity_ - held >= n && begin_ >= held) {
-    std::memcpy(data_, data_ + begin_,
-                held);  // at most half is moved, so a byte is moved a bounded number of times
+    // At most half of the buffer is moved, so a byte is moved a bounded number of times.
+    std::memcpy(data_, data_ + begin_, held);
     begin_ = 0;
     end_ = held;
     return;

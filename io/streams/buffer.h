@@ -9,12 +9,12 @@
 
 namespace heddle::detail {
 
-/// The size of a block, and of a kernel buffer: the most that one receive brings.
+/// The size of a block: the most that one receive by readiness brings.
 inline constexpr std::size_t block_size = 16 * 1024;
 
-/// Blocks go and come through a small cache of the thread, so that one loop uses the same few,
-/// warm, for all its connections. Never inlined: no thread-local survives a suspension. Throws
-/// std::bad_alloc.
+/// Blocks come from a small cache of the thread, and go back to one. So a loop uses the same few,
+/// warm blocks for all its connections. Never inlined, since no address of a thread-local may
+/// survive a suspension. Throws std::bad_alloc.
 char* take_block();
 void give_block(char* block) noexcept;
 
@@ -29,19 +29,19 @@ struct lent_chunk {
   lent_chunk* next = nullptr;
 };
 
-/// Whose the memory is. From any thread.
+/// The owner of lent memory. Thread-safe.
 class buffer_lender {
  public:
   virtual void give_back(lent_chunk& chunk) noexcept = 0;
-  /// So many are lent that this one is better copied than kept.
+  /// True: so many chunks are lent that this one should be copied and not kept.
   [[nodiscard]] virtual bool is_short() const noexcept = 0;
 
  protected:
   ~buffer_lender() = default;
 };
 
-/// The unread bytes of one stream, contiguous; no memory while there are none. Not thread-safe: the
-/// reader's alone.
+/// The unread bytes of one stream, in one piece. Holds no memory while there are none. Not
+/// thread-safe: it belongs to the reader's role.
 class input_buffer {
  public:
   input_buffer() noexcept = default;
@@ -53,24 +53,24 @@ class input_buffer {
   [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
   [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
 
-  /// Drops the first `n` bytes, of which there are as many.
+  /// Drops the first `n` bytes; there must be as many.
   void consume(std::size_t n) noexcept {
     begin_ += n;
     if (begin_ == end_) clear();
   }
   void clear() noexcept;
 
-  /// Free memory behind the bytes, at least a quarter of a block: receive into tail(), then
-  /// added().
+  /// Makes free memory behind the bytes, at least a quarter of a block. Then receive into tail(),
+  /// at most room() bytes, and tell by added() how many came. Throws std::bad_alloc.
   void make_room();
   [[nodiscard]] char* tail() noexcept { return data_ + end_; }
   [[nodiscard]] std::size_t room() const noexcept { return capacity_ - end_; }
   void added(std::size_t n) noexcept { end_ += n; }
 
   void append(std::string_view bytes);
-  /// Takes over bytes that came in a lent buffer: kept in place if nothing else is here and its
-  /// lender can spare it, else copied.
-  /// Strong: after std::bad_alloc the chunk is still the caller's.
+  /// Takes over bytes in a lent buffer. If this buffer is empty and the lender can spare the chunk,
+  /// it is kept in place; else it is copied and given back. After std::bad_alloc the chunk is still
+  /// the caller's.
   void adopt(lent_chunk& chunk);
 
  private:
@@ -82,7 +82,7 @@ class input_buffer {
   char* data_ = nullptr;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::size_t capacity_ = 0;  // of a lent buffer: end_, nothing may be added to it
+  std::size_t capacity_ = 0;  // with a lent buffer: end_, so that nothing is added to it
   lent_chunk* lent_ = nullptr;
   kind kind_ = kind::none;
 };

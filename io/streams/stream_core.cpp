@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// The life of a connection: how it is opened, and the ways through its stages to its end.
 #include <heddle/io/streams/stream_core.h>
 
 #include <heddle/core/base/assert.h>
@@ -117,7 +118,8 @@ void stream_core::remember_local_locked() noexcept {
 }
 
 void stream_core::throw_error() const {
-  const int code = error_.load(acquire);  // pairs with note_error_locked()
+  // pairs with the store in note_error_locked()
+  const int code = error_.load(acquire);
   if (filter_ && filter_->error) std::rethrow_exception(filter_->error);
   throw_system_error(code, error_call_, peer().to_string());
 }
@@ -179,8 +181,8 @@ void stream_core::abort() noexcept {
       sender_ = sending::closer;
       drop_output_locked();
     } else if (sender_ == sending::kernel) {
-      // The kernel may wait for ever for a peer that does not read. The socket is still open: only
-      // a sender closes it.
+      // The kernel may wait for ever for a peer that does not read. The socket is open still, since
+      // only the sender, here the kernel, may close it.
       mover_->cut_off();
     }
     wake_drained_locked(todo);
@@ -190,10 +192,11 @@ void stream_core::abort() noexcept {
   if (now) finish();
 }
 
-// Nobody need be reading or writing to learn that the peer has reset the connection. What it sent
-// before that can still be read.
+// The reactor tells of a reset by the peer, although no task reads or writes. Bytes that the peer
+// sent before can still be read.
 void stream_core::failed(int code) noexcept {
-  if (one_way_ || !established_.load(acquire)) return;  // pairs with established()
+  // pairs with the store in established()
+  if (one_way_ || !established_.load(acquire)) return;
   drain_queue_.lock();
   const bool there = stage_ < stage::broken;
   if (there && code == 0) code = mover_->standing_error();
@@ -201,25 +204,28 @@ void stream_core::failed(int code) noexcept {
   if (there && code != 0) fail(code, "recv", found_by::bystander);
 }
 
-// The first error stands; the holder of the output lock writes it.
+// The first error stands; later ones are dropped.
 void stream_core::note_error_locked(int code, const char* call) noexcept {
   if (error_.load(relaxed) != 0) return;
   error_call_ = call;
-  error_.store(code, release);  // pairs with throw_if_broken()
+  // pairs with the loads in throw_if_broken() and throw_error(), and those in the other two files
+  error_.store(code, release);
 }
 
-// We close, and the kernel has taken all that was written: what the peer does from here on is no
-// error. Nor is that a peer which has told its end does not take the end of a filter.
+// True: the connection is being closed and the kernel has taken all that was written. Then nothing
+// that the peer does is an error. With a filter, all but the filter's own end is enough, if the
+// peer's end has come: a peer that has ended need not take our end.
 bool stream_core::nothing_is_lost_locked(found_by who) const noexcept {
   if (stage_ != stage::draining) return false;
-  if (pending_ == 0 && who != found_by::sender) return true;  // what write() sends is not pending
+  // A sender may hold bytes of a write() that are not counted as pending.
+  if (pending_ == 0 && who != found_by::sender) return true;
   return filter_ && filter_->ended.load(relaxed) && filter_->end_sealed &&
          pending_ <= filter_->end_size;
 }
 
-// Found by the sender or told by the reactor, the receiving direction goes on, since the peer may
-// have answered before it went; unless the writer was closed, or the reader found the error: then
-// nothing is left to do.
+// The connection has an error. If the sender found it or the reactor told it, receiving goes on:
+// the peer may have answered before it went. If the reader found it, or if the writer was closed,
+// there is nothing left to do, and the connection ends.
 void stream_core::fail(int code, const char* call, found_by who) noexcept {
   work_list todo;
   bool finish_now = false;
@@ -252,7 +258,7 @@ void stream_core::wake_closed(work_list& todo, bool closed) noexcept {
   closed_queue_.unlock();
 }
 
-// Closer's role, which is never given back.
+// The end. Closer's role, which is never given back.
 void stream_core::finish() noexcept {
   work_list todo;
   drain_queue_.lock();
@@ -262,7 +268,8 @@ void stream_core::finish() noexcept {
   wake_drained_locked(todo);
   drain_queue_.unlock();
   mover_->retire(reset);
-  const auto old = use_.fetch_or(closing, acq_rel);  // pairs with end_read()
+  // pairs with the exchange in end_read(): closer and reader agree on who closes
+  const auto old = use_.fetch_or(closing, acq_rel);
   if (!(old & reading)) mover_->close();
   wake_closed(todo, true);
   todo.settle();
@@ -280,8 +287,8 @@ bool stream_core::is_closing() noexcept {
 HEDDLE_NOINLINE bool stream_core::wait_closed(waiter& w, task_record& t) noexcept {
   mover_->listen();
   closed_queue_.lock();
-  const bool waits = !closed_ && error_.load(acquire) == 0 &&  // pairs with note_error_locked()
-                     closed_queue_.suspend(w, t);
+  // The load of error_ pairs with the store in note_error_locked().
+  const bool waits = !closed_ && error_.load(acquire) == 0 && closed_queue_.suspend(w, t);
   closed_queue_.unlock();
   return waits;
 }
@@ -305,7 +312,7 @@ void stream_core::set_filter(std::unique_ptr<filter> f) {
     const output_lock hold(drain_queue_);
     open = stage_ == stage::open;
     if (open) {
-      out_.append(greeting);  // behind what was written before, which is sent as it is
+      out_.append(greeting);  // behind the bytes that were written before, sent as they are
       pending_ += greeting.size();
       place->sealed.swap(out_);
       filter_ = std::move(place);

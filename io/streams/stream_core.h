@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// What the two halves of a connection share. Counted: one reference for the reader, one for the
-// writer, one for the transport, that is for the open connection, so that what was written is sent
-// after both halves are gone.
+// A stream_core is what the two halves of a connection, reader and writer, share.
 //
-// What moves the bytes is a transport (io/transport/transport.h); what changes them on their way
-// is a filter (io/transport/filter.h). What stands here is what a stream is, whatever carries it.
+// A transport (transport/transport.h) moves its bytes; a filter (transport/filter.h) may change
+// them on their way. This class holds what a stream is, whatever carries it: order, marks and ends.
+// Its three source files are one class: stream_input.cpp is the reader, stream_output.cpp the
+// sender, stream_core.cpp the life of the connection.
+//
+// It is counted. The reader holds one reference, the writer another, and the open connection the
+// third: so bytes that were written are sent after both halves are gone.
 #pragma once
 
 #include <heddle/core/base/owned.h>
@@ -28,32 +31,34 @@ namespace heddle::detail {
 class filter;
 struct filter_place;
 
-/// Told when a connection has ended (a server counts its connections).
+/// Is told when a connection has ended. A server counts its connections by it.
 class stream_listener {
  public:
+  /// Called once, with no lock held, from any thread.
   virtual void closed(class stream_core& core) noexcept = 0;
 
  protected:
   ~stream_listener() = default;
 };
 
-/// One life of a connection, drawn in README.md. It only goes down this list, but that close()
-/// leads from `lingering` back to `draining`, which then ends at once.
+/// The stages in the life of a connection; io/README.md draws them. A stage is followed by one
+/// further down in this list, with one exception: close() leads from `lingering` back to
+/// `draining`, which then ends at once.
 enum class stage : std::uint8_t {
   open,
-  ending,       // write_eof(): the end of our direction follows what is pending
+  ending,       // write_eof(): our direction ends when the pending bytes are sent
   half_closed,  // our direction has ended; reading goes on
-  // The writer is closed from here on: what is written is dropped.
-  leaving,    // close_within(): the end of our direction follows what is pending
-  lingering,  // our direction has ended; what the peer still sends is dropped, up to its end
-  draining,   // close(): closes after what is pending
-  // Nothing is sent from here on.
+  // From here on the writer is closed: bytes that are written are dropped.
+  leaving,    // close_within(): our direction ends when the pending bytes are sent
+  lingering,  // our direction has ended; bytes of the peer are dropped, up to its end
+  draining,   // close(): the connection closes when the pending bytes are sent
+  // From here on nothing is sent.
   broken,   // an error ended our direction; reading goes on
-  aborted,  // closes as soon as the holder of the sender's role lets go
+  aborted,  // closes as soon as the holder of the sender's role gives it back
   gone,
 };
 
-/// Holds a queue's lock over what may throw.
+/// Holds the lock of a queue in a scope that may throw.
 class output_lock {
  public:
   explicit output_lock(wait_queue& q) noexcept : queue_(q) { q.lock(); }
@@ -64,75 +69,86 @@ class output_lock {
   wait_queue& queue_;
 };
 
-/// Who has the sender's role.
+/// Who holds the sender's role.
 enum class sending : std::uint8_t {
   nobody,
   thread,
-  thread_told,  // a thread, and there was room meanwhile: it tries once more
-  kernel,       // a send of the transport's, until sent()
+  thread_told,  // a thread; and since writable() came meanwhile, it tries once more
+  kernel,       // a send that the transport was given, until sent()
   closer,       // for ever
 };
 
-// Roles, each with one holder at a time:
-//   reader   the `reading` bit of use_. A task holds it for one read, its waits included.
-//   sender   sender_, under the output lock. Held by the thread that writes, or by the reactor that
-//            was told of room, or by the transport that sends from inflight_. While it is held
-//            others append to out_; the sender looks there before it lets go.
-//   closer   the sender's role, kept for ever: closes once nothing can be sent any more.
-// The transport is used by the reader and the sender only, and closed when there is neither: the
-// closer sets `closing` in use_, and if a reader is inside, that one closes when it leaves.
+/// Problem   Several tasks may write, while another reads and a fourth closes. Bytes must keep
+///           their order, and the descriptor must not be closed while a thread is inside recv() or
+///           send(): its number would be given to another file.
+/// Chosen    Three roles, each with one holder at a time. No thread waits for a role.
+///     reader   The `reading` bit of use_. A task holds it for one read, its waits included.
+///     sender   sender_, under the output lock. Held by the thread that writes; or by the reactor
+///              that told of room; or by the transport that sends from inflight_. While it is held,
+///              other writers append to out_. The sender looks there before it gives the role back.
+///     closer   The sender's role, kept for ever. The closer closes when nothing can be sent any
+///              more.
+///           Only reader and sender use the transport's descriptor, and it is closed when there is
+///           neither. The closer sets `closing` in use_. If a reader is inside then, the reader
+///           closes the transport when it leaves.
 //
+// Who may touch what:
 //   input_, input_end_             the reader
-//   inflight_, offset_             the sender; by others under the output lock while nobody sends
-//   stage_, sender_, out_, marks   under the output lock (drain_queue_)
-//   error_                         written under the output lock once; read without
+//   inflight_, offset_             the sender. Other threads under the output lock while there is
+//                                  no sender.
+//   stage_, sender_, out_, marks   under the output lock, which is the lock of drain_queue_
+//   error_                         written once, under the output lock; read without
 //   filter_                        set under the output lock, by the holder of the reader's role
-//   closed_                        under closed_queue_'s lock
+//   closed_                        under the lock of closed_queue_
 //   mover_                         constant
-// The output lock is held over no other lock, and over no call of the transport but cut_off().
+// Under the output lock no other lock is taken, and of the transport nothing is called but
+// cut_off(), standing_error() and local().
 class stream_core final : public source_owner, public frame_cached {
  public:
-  /// Takes over a connected, non-blocking socket and watches it with `home`. Throws
-  /// std::system_error (and closes it).
+  /// Takes over a connected, non-blocking socket, which `home` watches from here on. Throws
+  /// std::system_error or std::bad_alloc; then the socket is closed.
   static stream_core* open(fd socket, reactor& home, watched_for purpose, std::size_t limit,
                            const address& peer);
-  /// The same for one end of a pipe, non-blocking: `purpose` is reading or writing. It has one
-  /// direction: writing ends with closing, and what was read to its end closes itself.
+  /// The same for one end of a pipe, non-blocking. `purpose` is reading or writing, since a pipe
+  /// has one direction. Writing ends with closing; a pipe that was read to its end closes itself.
   static stream_core* open_pipe(fd end, reactor& home, watched_for purpose, std::size_t limit);
   /// Two connected streams without a descriptor; `buffer` bytes stand between them each way.
   static std::pair<stream_core*, stream_core*> open_memory(std::size_t buffer, std::size_t limit);
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
-    if (refs_.fetch_sub(1, acq_rel) == 1) delete this;  // the last one sees what the others did
+    // The holder of the last reference sees what the others did.
+    if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
 
   // --- reader ---
 
-  /// Throws usage_error if another task has the role.
+  /// Takes the reader's role. Throws usage_error if another task has it.
   void begin_read();
   [[nodiscard]] bool try_begin_read() noexcept;
   void end_read() noexcept;
-  /// Takes what has come; does not wait. Reader's role. Throws std::bad_alloc: nothing is lost.
+  /// Takes bytes that have come into input(). Does not wait. Reader's role. Throws std::bad_alloc;
+  /// then nothing is lost.
   got receive() {
-    if ((use_.load(acquire) & closing) || eof() || filter_) [[unlikely]]  // pairs with finish()
+    // The load of use_ pairs with the exchange in finish().
+    if ((use_.load(acquire) & closing) || eof() || filter_) [[unlikely]]
       return receive_otherwise();
     const received r = mover_->receive(input_);
     if (r.what == got::data || r.what == got::nothing) [[likely]]
       return r.what;
     return end_of_input(r);
   }
-  /// Waits for more than receive() has seen. False: there may be more now, or a cancellation is
-  /// due.
+  /// Suspends `t` until something comes that receive() has not seen. False: `t` was not suspended,
+  /// since there may be more now or a cancellation is due.
   [[nodiscard]] bool wait_readable(waiter& w, task_record& t) noexcept {
     return mover_->wait(w, t);
   }
   [[nodiscard]] wait_queue& read_queue() noexcept { return mover_->readers(); }
   [[nodiscard]] bool read_failed() const noexcept { return input_end_ == input_end::error; }
   [[noreturn]] void throw_error() const;
-  /// Nothing has come that was not read. Throws usage_error if another task reads.
+  /// True: all that came was read. Throws usage_error if another task reads.
   [[nodiscard]] bool quiet();
-  /// What was read could not be given back: the connection ends with ENOMEM.
+  /// Bytes that were read could not be given back: the connection ends with ENOMEM. Reader's role.
   void lose_input() noexcept;
 
   [[nodiscard]] input_buffer& input() noexcept { return input_; }
@@ -144,7 +160,8 @@ class stream_core final : public source_owner, public frame_cached {
   void write(std::string_view bytes);
   void write_eof();
   void close() noexcept;
-  /// As close(), but the peer's end is awaited once all is sent: by a close(), or an abort().
+  /// As close(), but once all is sent the connection stays for the peer's end. The caller awaits
+  /// that end, and then calls close() or abort().
   void linger() noexcept;
   void abort() noexcept;
   void set_limits(std::size_t high, std::size_t low);
@@ -152,37 +169,47 @@ class stream_core final : public source_owner, public frame_cached {
   [[nodiscard]] std::size_t buffered() noexcept;
 
   [[nodiscard]] wait_queue& drain_queue() noexcept { return drain_queue_; }
-  /// Whether a drain may go on. Throws what broke the connection, and when the writer was closed
-  /// before the drain began; `waited`: it began before, so only what was dropped matters.
+  /// True: a drain need not wait. Throws what broke the connection. Throws ECONNRESET if the writer
+  /// was closed before the drain began. `waited`: the drain began before, so it throws only if
+  /// bytes were dropped.
   [[nodiscard]] bool drained(bool waited);
   [[nodiscard]] bool wait_drained(waiter& w, task_record& t) noexcept;
   [[nodiscard]] wait_queue& closed_queue() noexcept { return closed_queue_; }
   [[nodiscard]] bool wait_closed(waiter& w, task_record& t) noexcept;
   void throw_if_broken() const {
-    if (error_.load(acquire) != 0) throw_error();  // pairs with note_error()
+    // pairs with the store in note_error_locked()
+    if (error_.load(acquire) != 0) throw_error();
   }
 
-  /// From here on all bytes go through `f`: what is read from now on, what is buffered and was not
-  /// read, and what is written from now on. What was written before is sent as it is. Throws
-  /// usage_error while another task reads, when the writer was closed or ended, and when there is
-  /// a filter already; std::bad_alloc; what f.begin() throws. Then nothing has changed.
+  /// From here on bytes go through `f`: those that are read from now on, those that are buffered
+  /// and unread, and those that are written from now on. Bytes that were written before are sent as
+  /// they are. Throws usage_error while another task reads, when the writer was closed or ended,
+  /// and when there is a filter already; std::bad_alloc; whatever f.begin() throws. Then nothing
+  /// has changed.
   void set_filter(std::unique_ptr<filter> f);
 
   [[nodiscard]] int descriptor() const noexcept { return mover_->descriptor(); }
   [[nodiscard]] address peer() const;
-  /// Where our end is bound; known after the end too.
+  /// The address of our end. Known also after the connection has ended.
   [[nodiscard]] address local() noexcept;
-  /// Of a socket or a pipe.
+  /// The source of a socket or a pipe; memory has none.
   [[nodiscard]] io_source& source() const noexcept { return *mover_->source(); }
   /// A connect() is still on its way.
   [[nodiscard]] bool is_connecting() const noexcept;
-  /// From here on an error on the socket is the connection's, and not the attempt's.
-  [[nodiscard]] bool is_established() const noexcept { return established_.load(acquire); }
-  void established() noexcept { established_.store(true, release); }  // pairs with failed()
+  /// False while a connect() is on its way: then an error on the socket belongs to that attempt,
+  /// and not to the connection.
+  [[nodiscard]] bool is_established() const noexcept {
+    // pairs with the store in established()
+    return established_.load(acquire);
+  }
+  void established() noexcept {
+    // pairs with the loads in is_established() and failed()
+    established_.store(true, release);
+  }
 
-  /// Before anybody else knows the stream.
+  /// Called before any other thread knows the stream.
   void tell(std::shared_ptr<stream_listener> listener) noexcept { listener_ = std::move(listener); }
-  stream_core* previous = nullptr;  // the listener's, for its list
+  stream_core* previous = nullptr;  // these two belong to the listener, for its list
   stream_core* next = nullptr;
 
  private:
@@ -206,7 +233,7 @@ class stream_core final : public source_owner, public frame_cached {
   void reactor_gone() noexcept override { abort(); }
   void failed(int code) noexcept override;
 
-  // stream_input.cpp
+  // stream_input.cpp. Reader's role, or the role `busy` of the filter.
   got receive_otherwise();
   got end_of_input(received r) noexcept;
   got receive_filtered();
@@ -215,7 +242,7 @@ class stream_core final : public source_owner, public frame_cached {
   void filter_failed(filter_place& f, std::string& sealed, const char* call) noexcept;
   void release_filter(filter_place& f, std::string& sealed, bool sender_rests) noexcept;
 
-  // stream_output.cpp
+  // stream_output.cpp. `_locked`: under the output lock. The others: sender's role.
   [[nodiscard]] bool queue_locked(std::string_view bytes);
   void send_at_once(std::string_view bytes) noexcept;
   void send_all(std::string_view direct, bool in_turns = true) noexcept;
@@ -256,26 +283,26 @@ class stream_core final : public source_owner, public frame_cached {
   wait_queue drain_queue_;
   stage stage_ = stage::open;
   sending sender_ = sending::nobody;
-  bool paused_ = false;  // more than the high mark was pending, and not yet less than the low one
-  bool cut_short_ = false;  // abort() has dropped what a drain may wait for
+  bool paused_ = false;     // pending_ went above the high mark, and has not reached the low one
+  bool cut_short_ = false;  // abort() has dropped bytes that a drain may wait for
   std::size_t high_ = 64 * 1024;
   std::size_t low_ = 16 * 1024;
-  std::size_t pending_ = 0;
-  std::size_t offset_ = 0;
-  std::string inflight_;
-  std::string out_;
+  std::size_t pending_ = 0;  // written, and not yet taken by the transport
+  std::size_t offset_ = 0;   // so many bytes of inflight_ were taken
+  std::string inflight_;     // being sent
+  std::string out_;          // written meanwhile
   std::unique_ptr<filter_place> filter_;
 
   wait_queue closed_queue_;
   bool closed_ = false;
   atomic<int> error_{0};
-  const char* error_call_ = nullptr;  // written before error_, read after it
+  const char* error_call_ = nullptr;  // the call that failed: written before error_, read after it
 
   std::shared_ptr<stream_listener> listener_;
-  std::unique_ptr<address> long_peer_;  // what short_peer_ does not hold
+  std::unique_ptr<address> long_peer_;  // an address that does not fit into short_peer_
   std::uint8_t short_peer_length_ = 0;
-  std::uint8_t local_length_ = 0;  // under the output lock, with local_: kept when it closes
-  unsigned char short_peer_[28];   // IPv4 and IPv6
+  std::uint8_t local_length_ = 0;  // with local_: under the output lock, set by finish()
+  unsigned char short_peer_[28];   // an address of IPv4 or IPv6
   unsigned char local_[28];
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The receiving half: the reader's role, and what comes through a filter.
+// The receiving half of a stream_core: the reader's role, and what is read through a filter.
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/io/transport/filter_place.h>
 
@@ -18,20 +18,23 @@ void stream_core::begin_read() {
 }
 
 bool stream_core::try_begin_read() noexcept {
-  return !(use_.fetch_or(reading, acq_rel) & reading);  // pairs with end_read()
+  // pairs with the exchange in end_read()
+  return !(use_.fetch_or(reading, acq_rel) & reading);
 }
 
 void stream_core::end_read() noexcept {
-  if (use_.fetch_and(static_cast<std::uint8_t>(~reading), acq_rel) & closing)
-      [[unlikely]]  // pairs with finish()
+  // pairs with the exchange in finish(): if the closer found a reader inside, the reader closes
+  const auto old = use_.fetch_and(static_cast<std::uint8_t>(~reading), acq_rel);
+  if (old & closing) [[unlikely]]
     mover_->close();
 }
 
-// What receive() does not do inline: the connection is gone, or its end was read, or it has a
-// filter.
+// The rare part of receive(): the connection is gone, or its end was read, or it has a filter.
 HEDDLE_NOINLINE got stream_core::receive_otherwise() {
-  if (use_.load(acquire) & closing) {               // pairs with finish()
-    const bool broken = error_.load(acquire) != 0;  // pairs with note_error_locked()
+  // The load of use_ pairs with the exchange in finish(), that of error_ with the store in
+  // note_error_locked().
+  if (use_.load(acquire) & closing) {
+    const bool broken = error_.load(acquire) != 0;
     input_end_ = broken ? input_end::error : input_end::orderly;
     return got::end;
   }
@@ -40,14 +43,16 @@ HEDDLE_NOINLINE got stream_core::receive_otherwise() {
 
 got stream_core::end_of_input(received r) noexcept {
   if (r.what == got::end) {
-    const int sent = error_.load(acquire);  // pairs with note_error_locked()
+    // pairs with the store in note_error_locked()
+    const int sent = error_.load(acquire);
     input_end_ = sent != 0 && sent != EPIPE ? input_end::error : input_end::orderly;
-    if (one_way_) close();  // nothing can follow; the reader, which has the role, closes it
+    if (one_way_) close();  // nothing follows; this reader closes the pipe when it leaves
     return got::end;
   }
   fail(r.code, "recv", found_by::reader);
-  // After an abort() of our own what the socket says is no error of the connection's.
-  const bool broken = error_.load(acquire) != 0;  // pairs with note_error_locked()
+  // After our own abort() the socket reports an error too, which is none of the connection. So the
+  // connection is asked. The load pairs with the store in note_error_locked().
+  const bool broken = error_.load(acquire) != 0;
   input_end_ = broken ? input_end::error : input_end::orderly;
   return got::end;
 }
@@ -56,8 +61,9 @@ void stream_core::lose_input() noexcept { (void)end_of_input({got::broken, ENOME
 
 bool stream_core::quiet() {
   begin_read();
-  bool quiet = !(use_.load(acquire) & closing) && !eof() && input_.empty() &&
-               error_.load(acquire) == 0;  // pairs with note_error_locked()
+  // The load of error_ pairs with the store in note_error_locked().
+  bool quiet =
+      !(use_.load(acquire) & closing) && !eof() && input_.empty() && error_.load(acquire) == 0;
   if (quiet && filter_) quiet = filter_->raw.empty() && !filter_->ended.load(relaxed);
   if (quiet) quiet = mover_->is_quiet();
   end_read();
@@ -66,8 +72,10 @@ bool stream_core::quiet() {
 
 // --- through a filter ---
 
-// Reader's role. `busy` is awaited by the edge that release_filter() makes: it is looked for before
-// the count of edges is taken, or after.
+// Reader's role. If the sender has the filter, the reader waits for an edge that release_filter()
+// makes. look_away() takes the count of edges before take_filter() asks for the filter. So a
+// release comes before the asking, and the filter is had; or after it, and its edge refuses the
+// wait.
 got stream_core::receive_filtered() {
   auto& f = *filter_;
   for (;;) {
@@ -88,7 +96,7 @@ got stream_core::receive_filtered() {
       case got::data: f.raw_is_new = true; break;
       case got::nothing: return got::nothing;
       case got::broken: return end_of_input(r);
-      case got::end:  // without the filter's own end: somebody has cut it off
+      case got::end:  // the filter's own end is missing: a third party may have cut the stream off
         return end_of_input({got::broken, ECONNRESET});
     }
   }
@@ -105,7 +113,7 @@ bool stream_core::take_filter(filter_place& f) noexcept {
   return mine;
 }
 
-// Reader's role and `busy`, which is given back.
+// Reader's role and `busy`. Gives `busy` back.
 void stream_core::open_some(filter_place& f) noexcept {
   std::string sealed;
   try {
@@ -121,8 +129,9 @@ void stream_core::open_some(filter_place& f) noexcept {
   release_filter(f, sealed, false);
 }
 
-// `busy`, and the reader's or the sender's role. Gives `busy` back; a reader goes on as the sender
-// when there is none and something is to be sent.
+// `busy`, and the reader's or the sender's role. Gives `busy` back. If there is no sender and
+// something is to be sent, this thread becomes the sender. `sender_rests`: the caller is the
+// sender, and gives that role back, too.
 void stream_core::release_filter(filter_place& f, std::string& sealed, bool sender_rests) noexcept {
   work_list todo;
   bool lost = false;
@@ -151,8 +160,9 @@ void stream_core::release_filter(filter_place& f, std::string& sealed, bool send
   if (sends) send_all({});
 }
 
-// As release_filter(), in the handler of what the filter threw, which every operation throws from
-// here on. What is sealed is still sent, since it may tell the peer; then the stream closes.
+// As release_filter(), in the handler of an exception of the filter. From here on every operation
+// throws that exception. Sealed bytes are still sent, since they may tell the peer of the failure;
+// then the stream closes.
 void stream_core::filter_failed(filter_place& f, std::string& sealed, const char* call) noexcept {
   drain_queue_.lock();
   if (stage_ < stage::broken) {

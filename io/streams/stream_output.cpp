@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The sending half: the sender's role, the output queue, and the marks of drain().
+// The sending half of a stream_core: the sender's role, the output queue, and the marks of drain().
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
@@ -17,7 +17,7 @@ constexpr std::size_t kept_capacity = 256;
 constexpr std::size_t most_a_turn = 1024 * 1024;  // sent by one call before others have their turn
 constexpr std::size_t most_sealed = 64 * 1024;    // by one call of a filter
 
-/// Hardly any memory is kept while nothing is to be sent.
+/// An idle stream keeps at most kept_capacity bytes of a queue.
 void shrink(std::string& s) noexcept {
   if (s.capacity() > kept_capacity) std::string().swap(s);
 }
@@ -45,7 +45,9 @@ void stream_core::write(std::string_view bytes) {
     send_all({});
 }
 
-// Unlocks and throws, or returns false having unlocked; true: the caller has the sender's role.
+// Called with the output lock held; the usual case has been ruled out. True: the caller has the
+// sender's role, and the lock. False: the bytes were queued or dropped, and the lock is released.
+// It is released also when this throws.
 bool stream_core::queue_locked(std::string_view bytes) {
   struct unlocker {
     wait_queue* q;
@@ -64,7 +66,8 @@ bool stream_core::queue_locked(std::string_view bytes) {
   return true;
 }
 
-// Sender's role, and nothing was pending when it was taken: the usual message, sent by one call.
+// The usual message: sent by one call of the transport. Sender's role, taken when nothing was
+// pending.
 void stream_core::send_at_once(std::string_view bytes) noexcept {
   const auto n = mover_->send(bytes);
   if (n == static_cast<ssize_t>(bytes.size())) [[likely]] {
@@ -84,9 +87,10 @@ void stream_core::send_at_once(std::string_view bytes) noexcept {
   send_all(bytes);
 }
 
-// Sender's role. Sends `direct`, then what is in flight, then what others added meanwhile, until
-// nothing is left or the transport takes no more; then gives the role back. `in_turns`: on a loop
-// it gives the role back for a moment, too, each time that much was sent.
+// Sender's role. Sends `direct`, then inflight_, then what other threads queued meanwhile. Gives
+// the role back when nothing is left, or when the transport takes no more. `in_turns`: a loop also
+// gives it back after most_a_turn bytes, and goes on by a callback, so that its other tasks have a
+// turn.
 void stream_core::send_all(std::string_view direct, bool in_turns) noexcept {
   std::size_t turn_left = in_turns ? most_a_turn : ~std::size_t{0};
   turn how = turn::go_on;
@@ -100,7 +104,7 @@ void stream_core::send_all(std::string_view direct, bool in_turns) noexcept {
   }
 }
 
-// Sender's role. The transport took nothing, and said why.
+// Sender's role. The transport took nothing; `code` is its errno.
 stream_core::turn stream_core::refused(int code, std::string_view& direct) noexcept {
   if (code == EAGAIN) return let_go(direct, false);
   direct = {};
@@ -109,7 +113,7 @@ stream_core::turn stream_core::refused(int code, std::string_view& direct) noexc
   return turn::go_on;
 }
 
-// Sender's role, and nothing is in flight. Finds what is to be sent next; or ends our direction,
+// Sender's role, and nothing is in flight. Puts the next bytes into flight; or ends our direction,
 // or the connection; or gives the role back.
 stream_core::turn stream_core::next_output() noexcept {
   for (;;) {
@@ -156,7 +160,8 @@ void stream_core::shrink_filter_locked() noexcept {
   shrink(filter_->plain);
 }
 
-// Moves what is to be sent as it is into flight. False: there is nothing of that kind.
+// Puts bytes into flight that are ready to be sent: with a filter only sealed ones are. False:
+// there are none.
 bool stream_core::take_pending_locked() noexcept {
   auto& from = filter_ ? filter_->sealed : out_;
   if (from.empty()) return false;
@@ -176,14 +181,14 @@ stream_core::turn stream_core::send_piece(std::string_view& direct,
     direct.remove_prefix(sent);
   else
     note_sent(sent);
-  // A peer that reads as fast as we send must not hold this loop: the rest has to queue.
+  // A peer that reads as fast as we send would hold this loop for ever. So a turn has an end.
   const bool all = direct.empty() && offset_ == inflight_.size();
   turn_left -= std::min(turn_left, sent);
   if (all || turn_left != 0 || current_runtime_id() == 0) return turn::go_on;
   return let_go(direct, true);
 }
 
-// Sender's role: `n` bytes of what is in flight were taken.
+// Sender's role. The transport has taken `n` bytes of inflight_.
 void stream_core::note_sent(std::size_t n) noexcept {
   work_list todo;
   offset_ += n;
@@ -196,9 +201,9 @@ void stream_core::note_sent(std::size_t n) noexcept {
   if (ends) offset_ = inflight_.size();
 }
 
-// Gives the sender's role back with output pending: the transport tells of room, or, if
-// `continues`, a callback goes on. go_on: the sender has to, since there was room meanwhile, or
-// nothing is to be sent any more.
+// Gives the sender's role back with output pending. The transport will tell of room; or, if
+// `continues`, a callback goes on. turn::go_on: the caller keeps the role and must go on, since
+// room was told meanwhile, or since the connection broke and the output is to be dropped.
 stream_core::turn stream_core::let_go(std::string_view& direct, bool continues) noexcept {
   if (!direct.empty()) {
     try {
@@ -222,15 +227,18 @@ stream_core::turn stream_core::let_go(std::string_view& direct, bool continues) 
     return turn::go_on;
   }
   sender_ = sending::nobody;
-  if (continues) ref();  // for the continuation: the one that closes may come first
+  if (continues) ref();  // for the continuation: another thread may close before it runs
   drain_queue_.unlock();
   if (continues) continue_later();
   return turn::over;
 }
 
-// Takes over a reference. A continuation that cannot be posted, or that is destroyed unrun, must
-// not leave the output where it is: nobody else would send it, and the peer of a memory pair would
-// wait for ever. So whoever destroys it goes on in its place, in one turn.
+// Goes on with sending by a callback of this loop. Takes over a reference.
+//
+// If that callback never ran, the output would stay where it is: no event announces room that was
+// never refused, and the peer would wait for ever. A reactor that ends aborts its streams, but a
+// memory pair has no reactor. So a continuation that finds no memory, or that is destroyed unrun,
+// goes on in the thread that destroys it, and in one turn.
 void stream_core::continue_later() noexcept {
   struct continuation final : callback_base {
     explicit continuation(stream_core& c) noexcept : core(&c) {}
@@ -269,14 +277,14 @@ void stream_core::go_on(bool in_turns) noexcept {
   if (now) send_all({}, in_turns);
 }
 
-// Sender's role, which the transport then has until sent().
+// Sender's role. Hands it to the transport until sent().
 stream_core::turn stream_core::give_to_transport() noexcept {
   drain_queue_.lock();
   const bool gives = stage_ < stage::broken;
   if (gives) sender_ = sending::kernel;
   drain_queue_.unlock();
   if (gives && mover_->give(std::string_view(inflight_).substr(offset_))) return turn::over;
-  if (gives) {  // its runtime has ended: reactor_gone() has come, or comes
+  if (gives) {  // the runtime of the ring has ended: reactor_gone() has come, or will come
     drain_queue_.lock();
     sender_ = sending::thread;
     drain_queue_.unlock();
@@ -317,11 +325,12 @@ bool stream_core::must_seal_locked() const noexcept {
          (stage_ == stage::ending || stage_ == stage::leaving || stage_ == stage::draining);
 }
 
-// Sender's role. False: there is nothing to seal any more, or the filter is busy (sender_waits).
+// Sender's role. True: the caller has `busy`, and seals. False: there is nothing to seal any more;
+// or the filter is busy, and then the sender's role was given back (sender_waits).
 bool stream_core::offer_to_filter_locked(filter_place& f, bool& ends) noexcept {
   if (!must_seal_locked()) return false;
   if (f.busy) {
-    f.sender_waits = true;  // release_filter() goes on
+    f.sender_waits = true;  // release_filter() goes on in our place
     sender_ = sending::nobody;
     return false;
   }
@@ -335,13 +344,13 @@ bool stream_core::offer_to_filter_locked(filter_place& f, bool& ends) noexcept {
   return true;
 }
 
-// Sender's role. over: it was given back, since the filter is busy, or cannot seal yet.
+// Sender's role. turn::over: the role was given back, since the filter is busy or cannot seal yet.
 stream_core::turn stream_core::seal_some() noexcept {
   auto& f = *filter_;
   bool ends = false;
   drain_queue_.lock();
   const bool mine = offer_to_filter_locked(f, ends);
-  const bool waits = sender_ == sending::nobody;  // only offer_to_filter_locked() gives it back
+  const bool waits = sender_ == sending::nobody;  // only offer_to_filter_locked() does that
   drain_queue_.unlock();
   if (!mine) return waits ? turn::over : turn::go_on;
 
@@ -367,7 +376,7 @@ stream_core::turn stream_core::seal_some() noexcept {
   drain_queue_.unlock();
   release_filter(f, sealed, rests);
   if (!rests) return turn::go_on;
-  // A thread that ended the stream meanwhile saw a sender, and left the end to it.
+  // A thread that ended the stream meanwhile saw a sender, and left the end to that sender: us.
   drain_queue_.lock();
   const bool again = sender_ == sending::nobody && stage_ >= stage::broken;
   if (again) sender_ = sending::thread;
@@ -396,13 +405,13 @@ void stream_core::set_limits(std::size_t high, std::size_t low) {
   todo.settle();
 }
 
-// Nobody else sends.
+// The caller is the sender, or there is none.
 void stream_core::drop_output_locked() noexcept {
   out_.clear();
   inflight_.clear();
   offset_ = 0;
   pending_ = 0;
-  if (filter_) filter_->sealed.clear();  // what the filter works on is dropped by its holder
+  if (filter_) filter_->sealed.clear();  // `plain` belongs to the holder of `busy`
 }
 
 void stream_core::wake_drained_locked(work_list& todo) noexcept {

@@ -9,8 +9,9 @@
 namespace heddle::detail {
 
 void descriptor_transport::watch(fd end, reactor& home, source_owner& owner, watched_for purpose) {
-  // Events come before home.watch() returns, and ask for the descriptor.
-  descriptor_.store(end.get(), release);  // pairs with descriptor()
+  // An event may come before home.watch() returns, and its handler asks for the descriptor.
+  // pairs with the load in descriptor()
+  descriptor_.store(end.get(), release);
   try {
     source_ = &home.watch(end.get(), &owner, purpose);
   } catch (...) {
@@ -34,7 +35,7 @@ HEDDLE_NOINLINE bool descriptor_transport::wait(waiter& w, task_record& t) noexc
 void descriptor_transport::look_away() noexcept {
   const auto now = source_->edges();
   if (now == drained_at_) return;
-  is_drained_ = false;  // an edge told of something that was not received
+  is_drained_ = false;  // an edge told of bytes that were not received
   drained_at_ = now;
 }
 
@@ -63,7 +64,8 @@ void descriptor_transport::retire(bool reset) noexcept {
 }
 
 void descriptor_transport::close() noexcept {
-  const int d = descriptor_.exchange(-1, acq_rel);  // pairs with descriptor()
+  // pairs with the load in descriptor()
+  const int d = descriptor_.exchange(-1, acq_rel);
   if (d < 0) return;
   before_close(d);
   ::close(d);

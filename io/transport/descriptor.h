@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Internal to io. What the transports through a watched descriptor share.
+// Internal to io. What all transports over a watched descriptor share: socket, pipe and ring.
 #pragma once
 
 #include <heddle/io/descriptors/fd.h>
@@ -10,16 +10,17 @@
 
 namespace heddle::detail {
 
-/// A descriptor that a reactor watches, and how much of its events the reader has seen.
+/// A descriptor that a reactor watches, and how many of its edges the reader has seen.
 //
-// descriptor_                  written by watch() and close(), read by anybody
+// descriptor_                  Written by watch() and close(); read by any thread.
 // source_, name_               constant after watch()
-// is_drained_, drained_at_     the reader's role
-// resets_                      the closer's role, then whoever calls close()
+// is_drained_, drained_at_     The reader's role. Drained: nothing stood in the descriptor when its
+//                              count of edges was drained_at_.
+// resets_                      the closer's role, then the thread that calls close()
 class descriptor_transport : public transport {
  public:
-  /// Watches `end` with `home` and tells `owner`, at once. Throws std::system_error or
-  /// std::bad_alloc; then `end` is closed.
+  /// `home` watches `end` from here on, and tells `owner`, perhaps before this returns. Throws
+  /// std::system_error or std::bad_alloc; then `end` is closed.
   void watch(fd end, reactor& home, source_owner& owner, watched_for purpose);
 
   [[nodiscard]] bool wait(waiter& w, task_record& t) noexcept override;
@@ -27,7 +28,8 @@ class descriptor_transport : public transport {
   [[nodiscard]] int standing_error() noexcept override;
   void nudge() noexcept override;
   [[nodiscard]] int descriptor() const noexcept final {
-    return descriptor_.load(acquire);  // pairs with close()
+    // pairs with the exchange in close()
+    return descriptor_.load(acquire);
   }
   [[nodiscard]] io_source* source() const noexcept final { return source_; }
   void retire(bool reset) noexcept override;
@@ -36,14 +38,14 @@ class descriptor_transport : public transport {
  protected:
   using transport::transport;
 
-  /// Between settling and closing of the descriptor.
+  /// Called by close() before it closes that descriptor.
   virtual void before_close(int) noexcept {}
 
   io_source* source_ = nullptr;
   source_name name_;
   std::uint32_t drained_at_ = 0;
   bool is_drained_ = false;
-  bool resets_ = false;  // how it is closed
+  bool resets_ = false;
 
  private:
   atomic<int> descriptor_{-1};

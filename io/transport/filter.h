@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Internal to io. What stands between a stream and what moves its bytes: TLS is such a filter.
+// Internal to io. A filter changes bytes between a stream and its transport. TLS is a filter.
 //
 // Problem   The state of a cipher belongs to both directions, and is not made for two threads. A
 //           stream's reader and its sender are two threads as a rule.
-// Rejected  A lock of the filter's: a loop would spin for as long as a handshake computes. A
-//           transport around a transport: the plain path pays, and sealed bytes need an order.
-// Chosen    A third role beside reader and sender, `busy`, which the stream keeps. The one that
-//           finds the filter busy leaves its part to the holder, and does not wait. What the filter
-//           wants to have sent is put behind what it gave before, by the holder of the role.
-// Costs     A stream without a filter: one branch a receive, and one each time output ran out.
+// Rejected  A lock of the filter: a loop would spin for as long as a handshake computes. A
+//           transport around a transport: plain streams would pay, and the sealed bytes of two
+//           directions need one order.
+// Chosen    A third role beside reader and sender, `busy`, which the stream keeps. A thread that
+//           finds the filter busy leaves its part to the holder of the role, and does not wait. The
+//           holder puts what the filter wants to send behind what the filter gave before.
+// Costs     A stream without a filter pays one branch a receive, and one each time its output ran
+//           out.
 #pragma once
 
 #include <heddle/io/streams/buffer.h>
@@ -19,9 +21,10 @@
 
 namespace heddle::detail {
 
-/// Turns what is written into what is sent, and what is received into what is read. Calls never
-/// overlap, and come from any thread. What a function throws ends the connection: every operation
-/// of the stream throws the same from then on. What it has appended to `sealed` is still sent.
+/// Turns plain bytes that were written into sealed bytes to be sent, and raw bytes that were
+/// received into plain bytes to be read. Calls never overlap, and come from any thread. A function
+/// that throws ends the connection: from then on every operation of the stream throws the same.
+/// Bytes that it appended to `sealed` before are still sent.
 class filter {
  public:
   filter() = default;
@@ -29,20 +32,21 @@ class filter {
   filter& operator=(const filter&) = delete;
   virtual ~filter() = default;
 
-  /// Once, before all others: what is to be sent first, if anything is.
+  /// Called once, before all others. Appends what is to be sent first, if anything is.
   virtual void begin(std::string& sealed) { (void)sealed; }
-  /// Appends to `sealed` what `plain` is to be sent as. Returns how many bytes of `plain`, from its
-  /// front, that was. Fewer than all, and nothing sealed: it cannot yet; the rest is offered again
-  /// after the next open().
+  /// Seals bytes from the front of `plain`: appends to `sealed` what is to be sent for them.
+  /// Returns how many bytes of `plain` that was. A filter that cannot seal yet seals nothing, and
+  /// returns less than all; the rest is offered again after the next open().
   virtual std::size_t seal(std::string_view plain, std::string& sealed) = 0;
 
   struct opened {
     std::size_t taken = 0;  // of `raw`, from its front
     bool ended = false;     // the peer has ended its direction in order
   };
-  /// Appends to `plain` what `raw` means, as far as it is complete. May also seal an answer.
+  /// Appends to `plain` the meaning of `raw`, as far as it is complete. May also append an answer
+  /// to `sealed`.
   virtual opened open(std::string_view raw, input_buffer& plain, std::string& sealed) = 0;
-  /// Once, when all was sealed and nothing will be written any more.
+  /// Called once, when all was sealed and nothing will be written any more.
   virtual void end(std::string& sealed) { (void)sealed; }
 };
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Internal to io. A stream's filter, and what is on its way through it.
+// Internal to io. The filter of a stream, and the bytes on their way through it.
+//
+// To add a filter, TLS for example: derive from `filter` (filter.h), and set it by
+// stream_core::set_filter() in the task that has connected or accepted.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -13,28 +16,31 @@
 
 namespace heddle::detail {
 
+/// The role `busy` is described in filter.h; reader, sender and output lock in
+/// streams/stream_core.h.
+//
 //   the                           the holder of `busy`
 //   raw, raw_is_new               the reader
-//   ended                         set by the reader, read by whoever finds an error
-//   plain, plain_at               the holder of `busy`, or under the output lock while it is free
+//   ended                         Set by the reader. Read by any thread that finds an error.
+//   plain, plain_at               the holder of `busy`; or under the output lock while busy is free
 //   busy, ..._waits, end_...      under the output lock
-//   sealed                        under the output lock, appended to by the holder of `busy`
-//   error                         written once, before the stream's error_
+//   sealed                        under the output lock
+//   error                         written once, before the stream's error_; read after error_
 struct filter_place {
   std::unique_ptr<filter> the;
 
   input_buffer raw;           // received and not yet opened
-  bool raw_is_new = false;    // open() has not seen all of it
-  atomic<bool> ended{false};  // open() has told the peer's end
+  bool raw_is_new = false;    // open() has not seen all of raw
+  atomic<bool> ended{false};  // open() has said that the peer ended its direction
 
   bool busy = false;
   bool reader_waits = false;  // for `busy` to be free
-  bool sender_waits = false;
-  bool end_sealed = false;   // nothing will be sealed any more
-  std::size_t end_size = 0;  // of the end that was sealed
-  std::string plain;         // written, offered to seal()
-  std::size_t plain_at = 0;
-  std::string sealed;  // to be sent next
+  bool sender_waits = false;  // likewise
+  bool end_sealed = false;    // nothing will be sealed any more
+  std::size_t end_size = 0;   // bytes of the sealed end
+  std::string plain;          // written, and offered to seal()
+  std::size_t plain_at = 0;   // so many bytes of it are sealed
+  std::string sealed;         // to be sent next
 
   std::exception_ptr error;
 

@@ -8,7 +8,8 @@
 namespace heddle::detail {
 namespace {
 
-/// A call to an owner that is made once the lock is released.
+/// A call to the owner of an end. An owner takes locks of its own, so it must not be called under
+/// the lock of a pipe: it is noted there, held, and called by the destructor after the unlock.
 class telling {
  public:
   telling() = default;
@@ -21,7 +22,7 @@ class telling {
       owner_->writable();
     owner_->drop();
   }
-  /// Under the lock that the owner is read under. `error` 0: there may be room.
+  /// Notes the call. The lock that guards `owner` is held. `error` 0: the owner is told of room.
   void of(source_owner* owner, int error) noexcept {
     if (!owner) return;
     owner_ = owner;
@@ -34,7 +35,7 @@ class telling {
   int error_ = 0;
 };
 
-// Under the lock: counts an edge; what it returns is to be scheduled after the unlock.
+// Counts an edge, under the lock. The caller schedules the returned task after the unlock.
 task_record* edge_locked(memory_pipe& pipe) noexcept {
   ++pipe.edges;
   waiter* w = pipe.readers.claim_first();
@@ -123,7 +124,7 @@ ssize_t memory_transport::send(std::string_view piece) noexcept {
   out_.wants_room = code == EAGAIN;
   out_.readers.unlock();
   if (code != 0) return -code;
-  // A socket takes the first message to a peer that has closed, and then is told of it.
+  // As a socket: the first message to a peer that has closed is taken, and the next one is refused.
   if (closed) return static_cast<ssize_t>(piece.size());
   const auto n = out_.put(piece, free);
   out_.readers.lock();
@@ -157,7 +158,8 @@ void memory_transport::nudge() noexcept {
   if (woken) schedule(*woken);
 }
 
-// The other end learns of the reset by both of its directions, as from a socket.
+// A reset shows in both directions of the other end, as it does on a socket. Unread bytes are a
+// reset, too.
 void memory_transport::retire(bool reset) noexcept {
   bool unread = false;
   retire_input(reset, unread);

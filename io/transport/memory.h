@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Internal to io. Two ends in memory, for programs that want no kernel between them: tests, and
+// Internal to io. Two connected ends in memory, without a kernel between them: for tests, and for
 // simulated programs.
 //
-// They behave as two TCP sockets do, as far as a stream can tell. What was sent before the end can
-// be read after it. An end that closes with bytes unread resets the other end; so does abort().
+// A stream cannot tell them from two TCP sockets. Bytes that were sent before the end can be read
+// after it. An end that closes with bytes unread resets the other end; so does abort(). Each end
+// tells the other of events as a reactor would, on the thread that reads or writes. So a pair needs
+// no reactor, and outlives the runtimes that use it.
 #pragma once
 
 #include <heddle/io/transport/transport.h>
@@ -17,10 +19,12 @@ namespace heddle::detail {
 
 /// One direction: a ring of bytes between one reader and one sender.
 //
-// bytes, capacity           constant
-// read_at                   the reader's role
-// write_at                  the sender's role
-// reader_owner, told of errors, sender_owner, told of room; and all below   under readers' lock
+// bytes, capacity   constant
+// The ring's bytes  The `filled` bytes from read_at on are the reader's, the others the sender's. A
+//                   byte changes hands by `filled`, under the lock. So both copy without the lock.
+// read_at           the reader's role
+// write_at          the sender's role
+// the rest          under the lock of `readers`
 class memory_pipe {
  public:
   explicit memory_pipe(std::size_t capacity);
@@ -31,27 +35,29 @@ class memory_pipe {
   std::size_t read_at = 0;
   std::size_t write_at = 0;
 
-  source_owner* reader_owner = nullptr;  // nullptr: it has closed
-  source_owner* sender_owner = nullptr;
+  source_owner* reader_owner = nullptr;  // told of errors; nullptr: the reading end has closed
+  source_owner* sender_owner = nullptr;  // told of room; nullptr: the sending end has closed
   std::size_t filled = 0;
-  std::uint32_t edges = 0;  // counts all that a reader may want to see
-  bool wants_room = false;  // a send was refused
+  std::uint32_t edges = 0;  // protocol EDGE (reactor/source.h): counts what a reader has to see
+  bool wants_room = false;  // a send was refused: the sender is told when there is room
   bool ended = false;
-  int error = 0;  // behind what is filled
+  int error = 0;  // stands behind the bytes that are filled
 
-  /// The sender's: copies what fits in one piece behind the rest. 0: nothing does.
+  /// Sender's role: copies what fits in one piece behind the rest. `free` bytes are free. Returns
+  /// how many were copied.
   [[nodiscard]] std::size_t put(std::string_view piece, std::size_t free) noexcept;
-  /// The reader's: copies at most `most` of the `there` bytes.
+  /// Reader's role: copies at most `most` of the `there` bytes, in one piece. Returns how many.
   std::size_t take(char* to, std::size_t most, std::size_t there) noexcept;
 };
 
-/// Both directions, shared by both ends.
+/// Both directions. Shared by both ends, and freed with the last of them.
 struct memory_link {
   explicit memory_link(std::size_t capacity) : first(capacity), second(capacity) {}
   memory_pipe first;
   memory_pipe second;
 };
 
+/// One end.
 class memory_transport final : public transport {
  public:
   using both = std::pair<owned<memory_transport>, owned<memory_transport>>;
@@ -60,7 +66,7 @@ class memory_transport final : public transport {
   static both make_pair(std::size_t capacity);
   memory_transport(std::shared_ptr<memory_link> link, memory_pipe& in, memory_pipe& out) noexcept;
 
-  /// From here on `owner` is told of events. Before anybody else knows the stream.
+  /// From here on `owner` is told of events. Called before any other thread knows the stream.
   void belongs_to(source_owner& owner) noexcept;
 
   received receive(input_buffer& into) override;
@@ -80,7 +86,7 @@ class memory_transport final : public transport {
   const std::shared_ptr<memory_link> link_;
   memory_pipe& in_;
   memory_pipe& out_;
-  std::uint32_t seen_ = 0;  // edges of in_ at the last look; the reader's role
+  std::uint32_t seen_ = 0;  // the edges of in_ at the last look; the reader's role
 };
 
 }  // namespace heddle::detail

@@ -14,7 +14,9 @@
 namespace heddle::detail {
 namespace {
 
-// A pipe has no MSG_NOSIGNAL. A loop's thread blocks all signals; other threads do it here.
+// A write to a pipe without a reader raises SIGPIPE, which ends the process by default, and a pipe
+// knows no MSG_NOSIGNAL. A loop's thread blocks SIGPIPE. On any other thread it is blocked here for
+// the time of the write, and a SIGPIPE that the write raised is taken back.
 ssize_t write_without_signal(int to, std::string_view piece) noexcept {
   if (current_runtime_id() != 0) return ::write(to, piece.data(), piece.size());
   sigset_t broken, before, pending;

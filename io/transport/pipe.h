@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Internal to io. One end of a pipe, by readiness. It has one direction.
+// Internal to io. One end of a pipe, by readiness. A pipe has one direction.
 #pragma once
 
 #include <heddle/io/transport/readiness.h>
@@ -10,7 +10,7 @@ class pipe_transport final : public readiness_transport {
  public:
   received receive(input_buffer& into) override;
   ssize_t send(std::string_view piece) noexcept override;
-  /// Only closing tells the other side.
+  /// Always false: only closing a pipe tells the other side.
   [[nodiscard]] bool end_output() noexcept override { return false; }
   [[nodiscard]] int standing_error() noexcept override { return 0; }
   [[nodiscard]] bool is_quiet() noexcept override;

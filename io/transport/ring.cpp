@@ -8,10 +8,9 @@
 namespace heddle::detail {
 namespace {
 
-/// Ends both directions although operations in the kernel keep the socket open, which a close alone
-/// does not.
+/// Ends both directions. A close alone does not: operations in the kernel keep the socket open.
 void end_both_ways(int socket, bool reset) noexcept {
-  if (reset) {  // TCP answers a disconnect with a reset; other families refuse it
+  if (reset) {  // a connect to no address: TCP resets the peer, other families refuse
     sockaddr none{};
     none.sa_family = AF_UNSPEC;
     if (::connect(socket, &none, sizeof none) == 0) return;
@@ -21,21 +20,21 @@ void end_both_ways(int socket, bool reset) noexcept {
 
 }  // namespace
 
-/// Under the source's read lock, which keeps the reactor: the nearest ring of the runtime that the
-/// stream was opened in; nullptr when that runtime is gone.
+/// The nearest ring of the runtime that the stream was opened in; nullptr when that runtime is
+/// gone. The source's read lock is held, and keeps the ring alive.
 reactor* ring_transport::mover_locked() const noexcept {
   auto* home = static_cast<reactor*>(source_->home.load(relaxed));
   return home ? &home->nearest() : nullptr;
 }
 
-// Under the source's read lock.
+// The source's read lock is held.
 void ring_transport::receive_more_locked() noexcept {
   const auto& k = source_->kernel;
   if (k.receiving || k.end != 0 || k.bytes >= limit_) return;
   if (auto* r = mover_locked()) r->receive_more(*source_);
 }
 
-// The kernel has put it into lent buffers, or is told to from here on.
+// Takes the oldest buffer that the kernel has filled. Begins to receive if no receive is under way.
 received ring_transport::receive(input_buffer& into) {
   if (is_drained_ && source_->edges() == drained_at_) return {got::nothing, 0};
   lent_chunk* chunk = nullptr;
@@ -69,7 +68,7 @@ received ring_transport::receive(input_buffer& into) {
   return end > 0 ? received{got::end, 0} : received{got::broken, -end};
 }
 
-// No memory for its bytes: they stay the next ones to be received.
+// There was no memory to take the bytes over. They go back in front: the next receive() finds them.
 void ring_transport::put_back(lent_chunk& chunk) noexcept {
   source_->readable.lock();
   const bool alive = source_->generation() == name_.generation;
@@ -100,21 +99,22 @@ bool ring_transport::end_output() noexcept {
 
 void ring_transport::cut_off() noexcept { end_both_ways(descriptor(), true); }
 
-// Waiting for the end wants to hear of the peer's failure, also if nobody reads.
+// A receive is what notices a reset by the peer. So one is begun although no task reads.
 void ring_transport::listen() noexcept {
   source_->readable.lock();
   if (source_->generation() == name_.generation) receive_more_locked();
   source_->readable.unlock();
 }
 
-// Bytes go from the socket to a completion that no loop has seen yet, and from there to our list.
-// They are looked for in that order, so that none is overtaken on its way.
+// Bytes go from the socket to a completion that no loop has seen yet, and from there to the list in
+// the source. The look takes the same way in the same order, so no byte can pass it unseen.
 bool ring_transport::is_quiet() noexcept {
   if (!socket_is_quiet(descriptor())) return false;
   source_->readable.lock();
   auto* receiver = static_cast<reactor*>(
       source_->generation() == name_.generation ? source_->kernel.receiver : nullptr);
-  // A loop of the same runtime keeps the receiver; for others it may be gone after the unlock.
+  // A loop of the same runtime keeps the receiver alive. For any other thread the receiver may be
+  // gone after the unlock.
   reactor* here = reactor_here();
   const bool near = receiver && here && (receiver == here || &receiver->nearest() == here);
   source_->readable.unlock();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Internal to io. A connected socket by completion: io_uring receives into lent buffers and sends
-// from memory of the stream's.
+// Internal to io. A connected socket by completion: io_uring receives into lent buffers, and sends
+// from memory of the stream.
 #pragma once
 
 #include <heddle/io/transport/descriptor.h>
@@ -9,7 +9,7 @@ namespace heddle::detail {
 
 class ring_transport final : public descriptor_transport {
  public:
-  /// `limit`: what may stand unread before receiving is not begun again.
+  /// `limit`: with so many bytes unread no further receive is begun.
   explicit ring_transport(std::size_t limit) noexcept : descriptor_transport(true), limit_(limit) {}
 
   received receive(input_buffer& into) override;

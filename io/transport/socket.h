@@ -15,7 +15,7 @@ class socket_transport final : public readiness_transport {
   [[nodiscard]] address local() noexcept override;
 };
 
-/// Whether nothing stands in a connected socket: no byte, no end, no error. One system call.
+/// True: nothing stands in that connected socket, no byte, no end and no error. One system call.
 [[nodiscard]] bool socket_is_quiet(int socket) noexcept;
 
 }  // namespace heddle::detail

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Internal to io. What moves the bytes of a stream: a socket by readiness, a ring by completion, a
-// pipe, memory.
+// Internal to io. A transport moves the bytes of a stream: over a socket by readiness, over a ring
+// by completion, over a pipe, or through memory.
 //
 // Problem   A stream has an order of bytes, marks, and an end. How its bytes travel is another
-//           subject, and there are four ways already. One class that knew both asked at twelve
-//           places which way it was.
-// Rejected  A class of stream for each way: every reader, writer and server would be a template or
-//           virtual as a whole. A decorator around a stream: its roles and marks exist twice.
+//           subject, and there are four ways. One class that knew both asked at twelve places which
+//           way it was.
+// Rejected  A class of stream for each way: every reader, writer and server would be a template, or
+//           virtual as a whole. A decorator around a stream: roles and marks would exist twice.
 // Chosen    The stream calls this interface, once a receive and once a send. A transport knows no
-//           marks, no order of closing and no roles. A stream holds its roles while it calls.
-// Promises  Nothing here waits for a peer, calls code of the user, or knows what the bytes mean.
+//           marks, no order of closing and no roles. The stream holds its role while it calls.
+// Promises  No function here waits for a peer, calls code of the user, or knows what bytes mean.
 //
-// To add a way of moving bytes: derive a class here, tell the stream of events through the
-// stream's source_owner, and give stream_core an `open_...` that makes one.
+// To add a transport: derive a class in this folder, tell the stream of events through its
+// source_owner, and give stream_core an `open_...` that makes one. io/README.md lists the files.
 #pragma once
 
 #include <heddle/core/memory/frame_cache.h>
@@ -28,7 +28,7 @@
 
 namespace heddle::detail {
 
-/// What a receive has brought.
+/// What a receive has found.
 enum class got : std::uint8_t {
   data,
   nothing,  // not yet: wait() for it
@@ -41,7 +41,8 @@ struct received {
   int code = 0;  // an errno, with got::broken
 };
 
-/// Calls are grouped by the role of the stream's that the caller holds; see stream_core.h.
+/// The functions stand in groups. Each group says which role of the stream the caller holds; the
+/// roles are described in streams/stream_core.h.
 class transport : public frame_cached {
  public:
   transport(const transport&) = delete;
@@ -50,55 +51,58 @@ class transport : public frame_cached {
 
   // --- reader's role ---
 
-  /// Takes what has come, does not wait. Throws std::bad_alloc; then nothing is lost.
+  /// Takes bytes that have come. Does not wait. Throws std::bad_alloc; then nothing is lost.
   virtual received receive(input_buffer& into) = 0;
-  /// Suspends `t` until more has come than the last receive() has seen, or the transport is
-  /// retired. False: there may be more now, or a cancellation is due.
+  /// Suspends `t` until something comes that the last receive() has not seen, or until the
+  /// transport is retired. False: `t` was not suspended, since there may be more now or a
+  /// cancellation is due.
   [[nodiscard]] virtual bool wait(waiter& w, task_record& t) noexcept = 0;
-  /// From here on wait() counts only what comes later. For a reader that may not receive now, and
-  /// is told by nudge() when it may.
+  /// From here on wait() counts only what comes later. For a reader that must not receive now:
+  /// nudge() tells it when it may.
   virtual void look_away() noexcept = 0;
   /// The queue in which wait() suspends.
   [[nodiscard]] wait_queue& readers() const noexcept { return *readers_; }
 
   // --- sender's role ---
 
-  /// Whether it sends by give(), from memory of the stream's, and not by send(). Constant.
+  /// True: it sends by give(), from memory of the stream. False: by send(). Constant.
   [[nodiscard]] bool keeps_memory() const noexcept { return keeps_memory_; }
-  /// Sends some of `piece`, which is not empty. Returns how much was taken, or a negative errno.
-  /// After -EAGAIN the owner is told by writable() when there is room.
+  /// Sends some of `piece`, which is not empty. Returns how many bytes were taken, or a negative
+  /// errno. After -EAGAIN the owner is told by writable() when there is room.
   virtual ssize_t send(std::string_view) noexcept { return -EOPNOTSUPP; }
-  /// Sends from memory that stays as it is until the owner is told by sent(), which may come
-  /// inside the call. False: it cannot be sent any more, and sent() will not come.
+  /// Sends from memory that stays as it is until the owner is told by sent(). That may happen
+  /// inside the call. False: nothing can be sent any more, and sent() does not come.
   [[nodiscard]] virtual bool give(std::string_view) noexcept { return false; }
-  /// Tells the peer that nothing more will come. False: only closing does.
+  /// Tells the peer that nothing more will come. False: only closing tells it.
   [[nodiscard]] virtual bool end_output() noexcept = 0;
 
-  // --- anybody, while the stream is not gone ---
+  // --- no role: any thread, while the stream is not gone ---
 
-  /// Makes what give() began end soon, although the peer may never read.
+  /// Makes a send of give() end soon, although the peer may never read.
   virtual void cut_off() noexcept {}
-  /// The error that stands on the connection, asked for after an event of error; 0: none.
+  /// The error that stands on the connection; 0: none. Asked for after an event of error.
   [[nodiscard]] virtual int standing_error() noexcept { return 0; }
-  /// From here on an error of the peer's is told to the owner, although nobody reads.
+  /// From here on the owner is told of a reset by the peer, although no task reads.
   virtual void listen() noexcept {}
-  /// Nothing has come that the stream has not taken: no byte, no end, no error.
+  /// True: the stream has taken all that came. No byte, no end and no error stands here.
   [[nodiscard]] virtual bool is_quiet() noexcept = 0;
-  /// A reader that waits looks again, and one that is about to wait does not.
+  /// Wakes the reader that waits, so that it looks again. A reader that is about to wait looks
+  /// again instead.
   virtual void nudge() noexcept = 0;
-  /// Where this end is; empty where there is no address.
+  /// The address of this end; empty where there is none.
   [[nodiscard]] virtual address local() noexcept { return {}; }
-  /// -1: there is none, or it is closed.
+  /// -1: there is no descriptor, or it is closed.
   [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
-  /// What a reactor watches; nullptr: nothing.
+  /// The source that a reactor watches; nullptr: there is none.
   [[nodiscard]] virtual io_source* source() const noexcept { return nullptr; }
 
   // --- closer's role ---
 
-  /// Ends all events to the owner and wakes the reader. `reset`: the peer is told of an error, and
-  /// not of an orderly end.
+  /// Ends all events to the owner and wakes the reader. `reset`: the peer sees an error, and not an
+  /// orderly end.
   virtual void retire(bool reset) noexcept = 0;
-  /// After retire(), when the reader's role is free, or by its last holder.
+  /// Lets the descriptor go. After retire(), when the reader's role is free; or by the last holder
+  /// of that role.
   virtual void close() noexcept = 0;
 
  protected:
