@@ -3,7 +3,7 @@
 //
 //   auto [client, server] = h::memory_pair();
 //   client.writer.write("hello\n");
-//   std::string line = co_await server.reader.read_line();
+//   const std::string line = co_await server.reader.read_line();
 #pragma once
 
 #include <heddle/io/stream.h>

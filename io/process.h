@@ -4,9 +4,9 @@
 //
 //   h::process_options piped;
 //   piped.stdout = h::stdio::pipe;
-//   auto p = co_await h::create_subprocess_exec(piped, "ls", "-l");
-//   std::string text = co_await p.stdout.read();
-//   int code = co_await p.wait();
+//   auto p = co_await h::create_subprocess_exec(piped, "echo", "-n", "a", "b");
+//   const std::string text = co_await p.stdout.read();
+//   const int code = co_await p.wait();
 #pragma once
 
 #include <heddle/core/task.h>

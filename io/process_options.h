@@ -3,7 +3,7 @@
 //
 //   h::process_options piped;
 //   piped.stdout = h::stdio::pipe;
-//   auto p = co_await h::create_subprocess_exec(piped, "ls", "-l");
+//   auto p = co_await h::create_subprocess_exec(piped, "echo", "-n", "a", "b");
 #pragma once
 
 #include <heddle/io/stream.h>

@@ -3,7 +3,7 @@
 //
 //   h::server_options o;
 //   o.reuse_port = false;
-//   h::server s = co_await h::start_server(take, "127.0.0.1", 0, o);
+//   h::server s = co_await h::start_server(handle, "127.0.0.1", 0, o);
 #pragma once
 
 #include <heddle/io/stream.h>

@@ -2,10 +2,10 @@
 // Streams of bytes, as asyncio has them: a reader and a writer over one connection. A task that
 // reads or drains waits without holding its loop. io/README.md draws the stages of a connection.
 //
-//   auto c = co_await h::open_connection("example.org", 80);
-//   c.writer.write("GET / HTTP/1.0\r\n\r\n");
+//   auto c = co_await h::open_connection("127.0.0.1", port);
+//   c.writer.write("hello\n");
 //   co_await c.writer.drain();
-//   std::string line = co_await c.reader.read_line();
+//   const std::string line = co_await c.reader.read_line();
 #pragma once
 
 #include <heddle/core/checked.h>
