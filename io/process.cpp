@@ -125,6 +125,7 @@ class process_state final : public source_owner {
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
+    // pairs with itself: the holder of the last reference sees what the others did
     if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
 
@@ -267,6 +268,7 @@ void process_state::let_go() noexcept {
   ended_.lock();
   if (!exited_.load(relaxed)) (void)kill_locked(SIGKILL);
   ended_.unlock();
+  // pairs with the store in reactor_gone()
   if (orphan_.load(seq_cst)) reap_now();
 }
 

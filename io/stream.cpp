@@ -51,9 +51,9 @@ void fill_wait::let_go() noexcept {
 bool fill_wait::suspend(task_record& t) { return core_.wait_readable(*this, t); }
 
 bool fill_wait::await_resume() {
-  struct leaver {
+  struct releaser {
     fill_wait& wait;
-    ~leaver() {
+    ~releaser() {
       if (wait.holds_) wait.let_go();
     }
   } at_end{*this};

@@ -121,7 +121,7 @@ io_source& epoll_reactor::watch(int descriptor, source_owner* owner, watched_for
 
 // EPOLL_CTL_MOD makes the kernel look at the descriptor, also when the registration stays the same.
 // If the descriptor is ready, that is a new edge.
-void epoll_reactor::tell_again(io_source& source) noexcept {
+void epoll_reactor::repeat_edge(io_source& source) noexcept {
   epoll_event e = registration_of(source);
   (void)::epoll_ctl(set_.get(), EPOLL_CTL_MOD, source.descriptor, &e);
 }

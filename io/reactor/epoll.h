@@ -26,7 +26,7 @@ class epoll_reactor final : public subscribing_reactor {
   io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
   /// Nothing to do: the kernel takes a descriptor out of the set when it is closed.
   void unwatch(io_source&) noexcept override {}
-  void tell_again(io_source& source) noexcept override;
+  void repeat_edge(io_source& source) noexcept override;
   void forget(int descriptor) noexcept override;
 
  private:

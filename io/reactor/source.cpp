@@ -198,9 +198,9 @@ void io_source::retire() noexcept {
   if (is_free) free_slot();
 }
 
-void io_source::tell_again() noexcept {
+void io_source::repeat_edge() noexcept {
   readable.lock();
-  if (auto* r = home.load(relaxed)) r->tell_again(*this);
+  if (auto* r = home.load(relaxed)) r->repeat_edge(*this);
   readable.unlock();
 }
 

@@ -49,7 +49,7 @@ class source_home {
   /// An edge was told and could not be acted upon, since memory was short: tells it once more, if
   /// the descriptor is still ready. Called under the read lock of `source`. Needs no memory of the
   /// process's. Until memory is there again each poll of the reactor finds the edge at once.
-  virtual void tell_again(io_source& source) noexcept = 0;
+  virtual void repeat_edge(io_source& source) noexcept = 0;
 
  protected:
   ~source_home() = default;
@@ -164,7 +164,7 @@ class io_source {
   }
   [[nodiscard]] source_name name() const noexcept { return {slot, generation()}; }
   [[nodiscard]] std::uint32_t edges() const noexcept {
-    // pairs with the stores in ready() and told()
+    // pairs with the stores in ready() and count_edge()
     return edges_.load(acquire);
   }
 
@@ -176,14 +176,14 @@ class io_source {
   /// descriptor is on its way to the kernel (protocol WITHDRAW): the descriptor may be closed, and
   /// its number may be given to somebody else. From any thread.
   void retire() noexcept;
-  /// source_home::tell_again(), in the present life. From any thread.
-  void tell_again() noexcept;
+  /// source_home::repeat_edge(), in the present life. From any thread.
+  void repeat_edge() noexcept;
 
   // --- io_uring ---
 
   /// Counts an event. The read lock is held. The caller schedules the returned task after the
   /// unlock.
-  [[nodiscard]] task_record* told() noexcept {
+  [[nodiscard]] task_record* count_edge() noexcept {
     // pairs with the load in edges()
     edges_.store(edges_.load(relaxed) + 1, release);
     waiter* w = readable.claim_first();

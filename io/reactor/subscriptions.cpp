@@ -21,6 +21,7 @@ class counted_owner : public source_owner {
  public:
   void hold() noexcept override { refs_.fetch_add(1, relaxed); }
   void drop() noexcept override {
+    // pairs with itself: the holder of the last reference sees what the others did
     if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
   void reactor_gone() noexcept override {}
@@ -74,7 +75,8 @@ posted post(loop& home, F&& f) noexcept {
 //              nothing: the asking comes later, and finds what that edge told of. The asking stands
 //              under the same lock as the end of `posted`, so a later edge posts anew.
 //   Memory     A call needs a callback. If there is no memory for one, the reactor tells the edge
-//              again (io_source::tell_again), until there is memory.
+//              again (io_source::repeat_edge), until there is memory. Until then its polls find
+//              that edge at once, so the loop does not sleep.
 //   Costs      One poll() after each call.
 //   Tested by  tests/conformance/io_loop.cpp, tests/io/out_of_memory.cpp
 //
@@ -154,7 +156,7 @@ class descriptor_watch final : public counted_owner {
     if (how != posted::no_memory) return;
     // pairs with the load in io_source::ready(), which has lowered the flag
     if (writing) source_->wants_write.store(true, seq_cst);
-    source_->tell_again();
+    source_->repeat_edge();
   }
 
   // A callback, on the loop that added the handler.

@@ -424,7 +424,7 @@ void uring_reactor::unwatch(io_source& s) noexcept {
 
 // The source's read lock is held. A poll that is cancelled while its watch goes on is armed again
 // by polled(). The kernel then looks at the descriptor, and tells the edge if it is ready.
-void uring_reactor::tell_again(io_source& s) noexcept {
+void uring_reactor::repeat_edge(io_source& s) noexcept {
   const auto armed = s.kernel.armed;
   if (armed != 0) begin(s, cancel_of(poll_of(armed)), s.generation());
 }

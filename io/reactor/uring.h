@@ -96,7 +96,7 @@ class uring_reactor final : public subscribing_reactor {
 
   io_source& watch(int descriptor, source_owner* owner, watched_for purpose) override;
   void unwatch(io_source& source) noexcept override;
-  void tell_again(io_source& source) noexcept override;
+  void repeat_edge(io_source& source) noexcept override;
   void receive_more(io_source& source) noexcept override;
   void send(io_source& source, int descriptor, const char* data,
             std::size_t size) noexcept override;

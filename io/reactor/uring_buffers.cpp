@@ -112,7 +112,7 @@ void uring_buffers::give_back(lent_chunk& chunk) noexcept {
   if (last) delete this;
 }
 
-bool uring_buffers::any_or_tell() noexcept {
+bool uring_buffers::any_or_wake_later() noexcept {
   lock_.lock();
   const bool any = available_.load(relaxed) >= count / 8;
   starving_ = !any;

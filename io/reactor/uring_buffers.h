@@ -46,7 +46,7 @@ class uring_buffers final : public buffer_lender {
     return available_.load(relaxed) < count / 4;
   }
   /// True: there are buffers. False: there are few, and the owner is woken when some came back.
-  [[nodiscard]] bool any_or_tell() noexcept;
+  [[nodiscard]] bool any_or_wake_later() noexcept;
 
  private:
   uring_buffers() = default;

@@ -76,7 +76,7 @@ void uring_reactor::end_operation(io_source& s) noexcept {
 }
 
 // A lasting poll ends early when the kernel has no room for its completions, or no memory, or when
-// the thread that submitted it ends, or when tell_again() cancels it. Then it is armed again. Any
+// the thread that submitted it ends, or when repeat_edge() cancels it. Then it is armed again. Any
 // other error would come again at once: a task that waits is woken, and finds the error by trying.
 void uring_reactor::polled(io_source& s, std::uint32_t generation, const completion& c) noexcept {
   if (c.result > 0) s.ready(generation, static_cast<unsigned>(c.result));
@@ -147,7 +147,7 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
     // pairs with the load in the destructor
     operations_.fetch_sub(1, release);
   }
-  if (alive && (c.result > 0 || k.end != 0)) woken = s.told();
+  if (alive && (c.result > 0 || k.end != 0)) woken = s.count_edge();
   if (alive && k.end < 0) failed = s.owner;
   if (failed) failed->hold();
   const int code = -k.end;
@@ -187,7 +187,7 @@ void uring_reactor::starve(io_source& s) noexcept {
 
 void uring_reactor::feed_starved() noexcept {
   // pairs with the store in the destructor
-  if (!ending_.load(acquire) && !buffers_->any_or_tell()) return;
+  if (!ending_.load(acquire) && !buffers_->any_or_wake_later()) return;
   io_source* s = std::exchange(starved_, nullptr);
   last_starved_ = nullptr;
   anybody_starves_.store(false, relaxed);

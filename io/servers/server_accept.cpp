@@ -115,7 +115,7 @@ bool server_core::admit(fd socket, const address& from) {
   changed_.lock();
   const bool late = closed_;  // close_clients() may have been called too, and missed this one
   if (!late) {
-    core->tell(shared_from_this());
+    core->set_listener(shared_from_this());
     ++live_;
     ++handlers_;
     core->next = first_;

@@ -62,6 +62,7 @@ void on_signal(int signal) {
         (void)n;  // the count is never read, so the write would fail after 2^64 signals: never
       }
   }
+  // pairs with the wait in ~signal_place: after it this handler touches no line
   inside.fetch_sub(1, seq_cst);
   errno = saved;
 }
@@ -139,6 +140,7 @@ void signal_place::want(int s) {
     action.sa_flags = SA_RESTART;
     ::sigfillset(&action.sa_mask);
     if (::sigaction(s, &action, &before[s]) != 0) {
+      // pairs with the load in on_signal()
       line_->wanted.fetch_and(~bit(s), seq_cst);
       throw_usage("signal " + std::to_string(s) + " cannot be caught");
     }

@@ -295,9 +295,9 @@ HEDDLE_NOINLINE bool stream_core::wait_closed(waiter& w, task_record& t) noexcep
 
 void stream_core::set_filter(std::unique_ptr<filter> f) {
   begin_read();
-  struct leaver {
+  struct releaser {
     stream_core& core;
-    ~leaver() { core.end_read(); }
+    ~releaser() { core.end_read(); }
   } at_end{*this};
   if (filter_) throw_usage("this stream has a filter already");
   auto place = std::make_unique<filter_place>();

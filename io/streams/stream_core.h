@@ -117,7 +117,7 @@ class stream_core final : public source_owner, public frame_cached {
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
-    // The holder of the last reference sees what the others did.
+    // pairs with itself: the holder of the last reference sees what the others did
     if (refs_.fetch_sub(1, acq_rel) == 1) delete this;
   }
 
@@ -208,7 +208,9 @@ class stream_core final : public source_owner, public frame_cached {
   }
 
   /// Called before any other thread knows the stream.
-  void tell(std::shared_ptr<stream_listener> listener) noexcept { listener_ = std::move(listener); }
+  void set_listener(std::shared_ptr<stream_listener> listener) noexcept {
+    listener_ = std::move(listener);
+  }
   stream_core* previous = nullptr;  // these two belong to the listener, for its list
   stream_core* next = nullptr;
 

@@ -49,7 +49,7 @@ int descriptor_transport::standing_error() noexcept {
 void descriptor_transport::nudge() noexcept {
   task_record* woken = nullptr;
   source_->readable.lock();
-  if (source_->generation() == name_.generation) woken = source_->told();
+  if (source_->generation() == name_.generation) woken = source_->count_edge();
   source_->readable.unlock();
   if (woken) schedule(*woken);
 }

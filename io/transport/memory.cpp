@@ -10,11 +10,11 @@ namespace {
 
 /// A call to the owner of an end. An owner takes locks of its own, so it must not be called under
 /// the lock of a pipe: it is noted there, held, and called by the destructor after the unlock.
-class telling {
+class owner_call {
  public:
-  telling() = default;
-  telling(const telling&) = delete;
-  ~telling() {
+  owner_call() = default;
+  owner_call(const owner_call&) = delete;
+  ~owner_call() {
     if (!owner_) return;
     if (error_ != 0)
       owner_->failed(error_);
@@ -94,7 +94,7 @@ received memory_transport::receive(input_buffer& into) {
   into.make_room();
   const auto n = in_.take(into.tail(), into.room(), there);
   into.added(n);
-  telling of_room;
+  owner_call of_room;
   in_.readers.lock();
   in_.filled -= n;
   if (std::exchange(in_.wants_room, false)) of_room.of(in_.sender_owner, 0);
@@ -168,7 +168,7 @@ void memory_transport::retire(bool reset) noexcept {
 
 void memory_transport::retire_input(bool reset, bool& unread) noexcept {
   work_list todo;
-  telling of_end;
+  owner_call of_end;
   in_.readers.lock();
   in_.reader_owner = nullptr;
   unread = in_.filled != 0;
@@ -183,7 +183,7 @@ void memory_transport::retire_input(bool reset, bool& unread) noexcept {
 void memory_transport::retire_output(bool reset) noexcept {
   task_record* woken = nullptr;
   {
-    telling of_reset;
+    owner_call of_reset;
     out_.readers.lock();
     out_.sender_owner = nullptr;
     if (reset) {

@@ -34,7 +34,7 @@ class no_reactor final : public h::detail::reactor {
     return io_source::claim(d, *this, o);
   }
   void unwatch(io_source&) noexcept override {}
-  void tell_again(io_source&) noexcept override {}
+  void repeat_edge(io_source&) noexcept override {}
 };
 
 TEST(Sources, ReuseASlotUnderAnotherGeneration) {
