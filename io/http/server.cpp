@@ -4,7 +4,7 @@
 #include <heddle/core/errors.h>
 #include <heddle/io/files/file_threads.h>
 #include <heddle/io/http/files.h>
-#include <heddle/io/http/message/engine.h>
+#include <heddle/io/http/serving/engine.h>
 
 #include <bit>
 #include <memory>

@@ -2,8 +2,8 @@
 #include <heddle/io/http/session.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/calling/connections.h>
 #include <heddle/io/http/message/writer.h>
-#include <heddle/io/http/serving/connections.h>
 #include <heddle/io/http/url.h>
 #include <heddle/io/stream.h>
 #include <heddle/sched/wait_for.h>

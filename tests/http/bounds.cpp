@@ -3,7 +3,7 @@
 // how many others there are.
 #include "http/site.h"
 
-#include <heddle/io/http/message/engine.h>
+#include <heddle/io/http/serving/engine.h>
 
 #include <sys/socket.h>
 

@@ -4,7 +4,7 @@
 // reads, and has an end of its own.
 #include "io/runtime.h"
 
-#include <heddle/io/http/message/engine.h>
+#include <heddle/io/http/serving/engine.h>
 #include <heddle/io/streams/stream_access.h>
 #include <heddle/io/transport/filter.h>
 

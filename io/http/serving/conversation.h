@@ -3,7 +3,7 @@
 // One connection of http::server: what it has read, answered and not sent yet. Not a public header.
 #pragma once
 
-#include <heddle/io/http/message/engine.h>
+#include <heddle/io/http/serving/engine.h>
 
 #include <cstdint>
 #include <exception>

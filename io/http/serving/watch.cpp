@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http/serving/watch.h>
 
-#include <heddle/io/http/message/engine.h>
+#include <heddle/io/http/serving/engine.h>
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>

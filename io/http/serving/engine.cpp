@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/io/http/message/engine.h>
+#include <heddle/io/http/serving/engine.h>
 
 #include <heddle/core/errors.h>
 #include <heddle/sched/create_task.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/io/http/serving/connections.h>
+#include <heddle/io/http/calling/connections.h>
 
 #include <heddle/core/scheduler.h>
 #include <heddle/io/reactor/reactor.h>
