@@ -5,15 +5,18 @@
 #include <heddle/io/files/file_threads.h>
 #include <heddle/io/http/files.h>
 #include <heddle/io/http/serving/engine.h>
+#include <heddle/io/http/serving/listening.h>
 
-#include <bit>
+#include <algorithm>
 #include <memory>
-#include <numeric>
+#include <span>
+#include <utility>
 
 namespace heddle::http {
 namespace {
 
-// A file up to this size is read in one go, by the job that opened it; a larger one in such pieces.
+// A file up to this size is read at once, by the job that opened it. A larger file is read in
+// pieces of this size.
 constexpr std::size_t file_piece = 256 * 1024;
 
 std::string read_piece(file_answer& file) {
@@ -24,7 +27,7 @@ std::string read_piece(file_answer& file) {
   return text;
 }
 
-/// Opens what is asked for, and reads it if it is small. Blocks.
+/// Opens the file that is asked for, and reads it if it is small. Blocks.
 file_answer open_and_read(const file_root& root, const request& r, std::string_view below) {
   auto a = root.answer(r, below);
   if (!a.file) return a;
@@ -41,7 +44,7 @@ file_answer open_and_read(const file_root& root, const request& r, std::string_v
 
 task<> send_pieces(std::shared_ptr<file_answer> file, body_writer& out) {
   while (file->length > 0) {
-    // The job keeps the file: it may run on when this task has been cancelled.
+    // The job may run on when this task has been cancelled. So it keeps the file.
     auto job = heddle::detail::on_file_thread([file] { return read_piece(*file); });
     const std::string piece = co_await job;
     task<> sent = out.write(piece);
@@ -69,45 +72,15 @@ task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
 
 }  // namespace
 
-std::size_t latency_histogram::bucket(std::uint64_t ns) noexcept {
-  if (ns < 8) return static_cast<std::size_t>(ns);
-  const auto exponent = static_cast<unsigned>(std::bit_width(ns)) - 4;  // ns >> exponent is 8 to 15
-  const auto index =
-      8 * static_cast<std::size_t>(exponent) + static_cast<std::size_t>(ns >> exponent);
-  return std::min(index, size - 1);
-}
-
-std::uint64_t latency_histogram::upper_end(std::size_t bucket) noexcept {
-  if (bucket < 8) return bucket;
-  const auto exponent = bucket / 8 - 1;
-  return ((8 + bucket % 8 + 1) << exponent) - 1;
-}
-
-std::uint64_t latency_histogram::total() const noexcept {
-  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
-}
-
-std::uint64_t latency_histogram::percentile(double share) const noexcept {
-  const auto all = static_cast<double>(total());
-  if (all == 0) return 0;
-  double seen = 0;
-  std::size_t last = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    if (counts[i] == 0) continue;
-    last = i;
-    seen += static_cast<double>(counts[i]);
-    if (seen >= share * all) break;
-  }
-  return upper_end(last);
-}
-
-latency_histogram& latency_histogram::operator-=(const latency_histogram& earlier) noexcept {
-  for (std::size_t i = 0; i < size; ++i) counts[i] -= earlier.counts[i];
-  return *this;
-}
+namespace detail {
+/// What a server holds: the engine is shared with its connections.
+struct engine_handle {
+  std::shared_ptr<engine> shared;
+};
+}  // namespace detail
 
 server::server(server_options options)
-    : engine_(new detail::engine_handle{std::make_shared<detail::engine>(std::move(options))}) {}
+    : engine_(new detail::engine_handle{detail::engine::make(std::move(options))}) {}
 
 detail::engine& server::at() const noexcept { return *engine_->shared; }
 
@@ -145,7 +118,7 @@ server& server::files(std::string path, const std::string& directory) {
   auto root = std::make_shared<const file_root>(directory);
   const auto below = path.size();
   return prefix(method::get, std::move(path), [root, below](request& r) {
-    request asked;  // what the answer depends on, kept for the thread that opens the file
+    request asked;  // a copy of what the answer depends on, for the thread that opens the file
     asked.method = r.method;
     asked.target = r.target;
     asked.headers = r.headers;
@@ -154,12 +127,12 @@ server& server::files(std::string path, const std::string& directory) {
 }
 
 task<> server::start(std::string host, port_number port) {
-  return at().start(std::move(host), port);
+  return detail::start_listening(at(), std::move(host), port);
 }
 
 task<> server::serve_forever() { return at().listener.serve_forever(); }
 
-task<> server::stop(any_duration grace) { return at().stop(grace); }
+task<> server::stop(any_duration grace) { return detail::stop_listening(at(), grace); }
 
 bool server::is_serving() const noexcept {
   return at().listener.valid() && at().listener.is_serving();

@@ -32,8 +32,8 @@ bool may_be_repeated(const method& m) noexcept {
   }
 }
 
-/// Sends a request and reads its answer. False: the connection ended before a byte of it came, so
-/// the request may not have been seen.
+/// Sends a request and reads its answer. False: the connection ended before a byte of the answer
+/// came. The server may not have seen the request.
 task<bool> exchange_on(wire& w, std::string_view text, method asked) {
   auto& parser = *w.parser;
   w.busy = true;
@@ -97,9 +97,9 @@ task<client_response> perform(heddle::detail::counted_ptr<connection_pool> pool,
   }
   auto& got = w->parser->message();
   client_response r{got.status, std::move(got.headers), std::move(got.body)};
-  // Bytes behind the answer belong to no request, and an answer that came before its request was
-  // sent leaves a peer that may read no more: such a connection is not to be trusted. A request
-  // without a body was answered by a peer that has all of it.
+  // Protocol KEEP. Bytes behind the answer belong to no request. And a peer that answers before it
+  // has got all of the request may never read the rest. In both cases the connection is not used
+  // again. If a request has no body, a peer that answers it has got all of it.
   const bool clean = w->to.reader.buffered().empty() && (o.body.empty() || w->all_sent());
   if (clean) w->busy = false;
   if (clean && w->parser->keep_alive() && !o.headers.has_token("connection", "close"))

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
+// An HTTP/1.1 client.
+//
+//   http::session client;
+//   const auto got = co_await client.get(local(s.port(), "/hello?name=you%21"));
+//   EXPECT_EQ(got.text(), "hello you!");
 #pragma once
 
 #include <heddle/core/base/owned.h>
-#include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/json_fwd.h>
-#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/options.h>
 
 #include <cstddef>
-#include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 
 namespace heddle::http {
 
@@ -20,13 +22,13 @@ namespace detail {
 class connection_pool;
 }
 
-/// The server answered with what is no HTTP/1.1, or with nothing.
+/// The server's answer is no HTTP/1.1, or there was none.
 class protocol_error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// What came back, all of it read.
+/// An answer, read to its end.
 struct client_response {
   int status = 0;
   http::headers headers;
@@ -35,49 +37,24 @@ struct client_response {
   /// 200 to 299.
   [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
   [[nodiscard]] const std::string& text() const noexcept { return body; }
-  /// The body parsed; include <nlohmann/json.hpp> to use it. Throws protocol_error if it is no
-  /// JSON.
+  /// The body parsed. Include <nlohmann/json.hpp> to use it. Throws protocol_error if the body is
+  /// no JSON.
   [[nodiscard]] json_value json() const;
 };
 
-/// The order of the fields is API: fields are appended, never reordered.
-struct session_options {
-  /// For one request from its call to its last byte; std::nullopt: none.
-  std::optional<any_duration> timeout = std::chrono::minutes(5);
-  /// What an answer may cost.
-  http::limits limits = {.header_count = 200, .body_bytes = 64 * 1024 * 1024};
-  /// Connections kept for the next request: so many for each host, for so long. A timer closes them
-  /// then, whether their host is asked again or not.
-  std::size_t keep = 16;
-  any_duration keep_for = std::chrono::seconds(15);
-  /// Sent with every request that does not bring a field of that name.
-  http::headers headers = {};
-};
-
-struct request_options {
-  http::headers headers = {};
-  std::string body = {};
-  media_type content_type = {};  // of the body, unless `headers` says it
-  std::optional<any_duration> timeout = {};
-};
-
-/// An HTTP/1.1 client that keeps its connections.
+/// An HTTP/1.1 client that keeps its connections for the next request.
 ///
-///     http::session client;
-///     auto answer = co_await client.get("http://localhost:8080/json");
-///     std::cout << answer.status << " " << answer.text();
-///
-/// Throws    bad_value for a URL it cannot use (https is none of its kind yet), std::system_error
-/// when the server cannot be reached or the
-///           connection breaks, timeout_error, protocol_error. Any status is an answer and no
-///           error.
-/// Keeps     a connection whose server has all of the request and has sent all of its answer and
-///           no more. Before it is used again it is looked at: if anything came meanwhile (an end,
-///           an error, an answer that nobody asked for), it is reset and another one is used.
-/// Retries   a kept connection may turn out to have been closed by the server; then GET, HEAD and
-/// other requests that may be repeated are
-///           repeated once on a new one. A POST is never repeated.
-/// Cancel    ends the request and resets its connection; what was not sent is dropped.
+/// Throws    bad_value for a URL that it cannot use (https is not spoken yet); std::system_error if
+///           the server cannot be reached or the connection breaks; timeout_error; protocol_error.
+///           A status is an answer and no error, whichever it is.
+/// Keeps     a connection whose server has got all of the request, and has sent all of its answer
+///           and nothing more. Before the connection is used again it is looked at. If anything
+///           came meanwhile (an end, an error, bytes that nobody asked for), it is reset, and
+///           another one is used.
+/// Retries   once, on a new connection, if the server turns out to have closed a kept one. That
+///           holds for requests that may be repeated: GET, HEAD, PUT, DELETE, OPTIONS, TRACE. A
+///           POST is never repeated.
+/// Cancel    ends the request and resets its connection. What was not sent is dropped.
 /// Thread-safety  any number of requests at a time, on any loops.
 class session {
  public:
@@ -99,9 +76,9 @@ class session {
   [[nodiscard]] task<client_response> request(method m, std::string url);
   [[nodiscard]] task<client_response> request(method m, std::string url, request_options options);
 
-  /// Connections that wait for the next request.
+  /// How many connections wait for the next request.
   [[nodiscard]] std::size_t kept_connections() const;
-  /// Closes them.
+  /// Closes these.
   void close_kept();
 
  private:

@@ -122,28 +122,28 @@ TEST_P(HttpServerBounds, EmptyLinesAreCountedHoweverTheyAreCut) {
 TEST_P(HttpServerBounds, EachDeadlineCostsOneLookAtOneConnection) {
   run([]() -> h::task<> {
     constexpr std::size_t many = 2000;
-    const auto e = std::make_shared<http::detail::engine>(http::server_options());
+    const auto e = http::detail::engine::make(http::server_options());
     ends both = co_await connect_ends();
-    std::vector<std::unique_ptr<http::detail::slot>> slots;
+    std::vector<std::unique_ptr<http::detail::watched>> all;
     const auto now = h::clock::now();
     for (std::size_t i = 0; i < many; ++i) {
-      slots.push_back(std::make_unique<http::detail::slot>(*e, both.server.writer));
+      all.push_back(std::make_unique<http::detail::watched>(e->watching, both.server.writer));
       const auto by = now + std::chrono::microseconds(100 * ((i * 7919) % many));
-      EXPECT_TRUE(slots.back()->wait(http::detail::phase::reading, by, false));
+      EXPECT_TRUE(all.back()->wait(http::detail::phase::reading, by, false));
     }
     co_await until([&] { return e->watching.count().open == 0; });
     EXPECT_EQ(e->watching.looks(), many);
-    for (auto& s : slots) EXPECT_EQ(s->back(), http::detail::after::nothing);
+    for (auto& s : all) EXPECT_EQ(s->back(), http::detail::after::nothing);
   });
 }
 
 TEST_P(HttpServerBounds, ADeadlineThatMovesAwayCostsNothingUntilTheOldOneIsOver) {
   run([]() -> h::task<> {
-    const auto e = std::make_shared<http::detail::engine>(http::server_options());
+    const auto e = http::detail::engine::make(http::server_options());
     ends both = co_await connect_ends();
     {
-      http::detail::slot busy(*e, both.server.writer);
-      http::detail::slot other(*e, both.server.writer);
+      http::detail::watched busy(e->watching, both.server.writer);
+      http::detail::watched other(e->watching, both.server.writer);
       for (int i = 0; i < 10'000; ++i) {
         EXPECT_TRUE(busy.wait(http::detail::phase::reading, h::clock::now() + 1h, false));
         EXPECT_EQ(busy.back(), http::detail::after::go_on);

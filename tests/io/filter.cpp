@@ -4,7 +4,9 @@
 // reads, and has an end of its own.
 #include "io/runtime.h"
 
+#include <heddle/io/http/serving/conversation.h>
 #include <heddle/io/http/serving/engine.h>
+#include <heddle/io/http/serving/listening.h>
 #include <heddle/io/streams/stream_access.h>
 #include <heddle/io/transport/filter.h>
 
@@ -252,11 +254,11 @@ TEST_P(StreamFilter, IsRefusedWhereItCannotBeSet) {
 TEST_P(StreamFilter, TheHttpEngineDoesNotKnowOfIt) {
   run([how = GetParam()]() -> h::task<> {
     namespace http = h::http;
-    auto engine = std::make_shared<http::detail::engine>(http::server_options());
+    auto engine = http::detail::engine::make(http::server_options());
     engine->routes.add(
         http::method::get, "/hello", [](http::request&) { return http::response::text("Hello!"); },
         false);
-    co_await engine->start("127.0.0.1", 0);  // for its counters; it is asked over another way
+    co_await http::detail::start_listening(*engine, "127.0.0.1", 0);  // for its counters alone
     auto e = co_await connect_ends(how);
     filtered(e.client);
     filtered(e.server);
@@ -270,7 +272,7 @@ TEST_P(StreamFilter, TheHttpEngineDoesNotKnowOfIt) {
     }
     e.client.writer.close();
     co_await serving;
-    co_await engine->stop(h::duration::zero());
+    co_await http::detail::stop_listening(*engine, h::duration::zero());
   });
 }
 

@@ -12,10 +12,11 @@
 namespace heddle::http::detail {
 namespace {
 
-// A timer that is late by so much was lost with its runtime.
+// A timer that is late by so much has been lost with its runtime.
 constexpr auto lost_after = std::chrono::seconds(1);
 
-/// Acts on all that the kernel has told to any loop: that something was sent may lie there unread.
+/// Acts on everything that the kernel has reported to any loop. The report that bytes were sent may
+/// still lie there unread.
 void collect_everywhere() noexcept {
   const unsigned loops = current_runtime().loop_count();
   for (unsigned i = 0; i < loops; ++i)
@@ -36,12 +37,12 @@ std::optional<wire> connection_pool::take(const std::string& where) {
     std::optional<wire> w = take_latest(where);
     if (!w) return w;
     if (w->to.reader.quiet()) return w;
-    w->busy = true;  // reset: what its peer sent is nobody's
+    w->busy = true;  // so that it is reset: what its peer has sent is no answer to anybody
   }
 }
 
 std::optional<wire> connection_pool::take_latest(const std::string& where) {
-  by_age old;  // ended outside of the lock
+  by_age old;  // above the lock: these connections end when it is free
   std::optional<wire> w;
   const std::lock_guard lock(mutex_);
   take_old(old);
@@ -80,7 +81,7 @@ void connection_pool::take_old(by_age& old) {
   }
 }
 
-// Under the lock. Without a timer, for want of memory, connections go when they are next looked at.
+// Under the lock. If there is no memory for a timer, old connections go when the pool is used next.
 void connection_pool::arm() {
   if (all_.empty()) return;
   const auto now = clock::now();
@@ -90,7 +91,7 @@ void connection_pool::arm() {
   const auto until = all_.front().until;
   if (until == time_point::max()) return;
   try {
-    (void)expiry_.cancel();  // of a loop that has ended, or that is very late
+    (void)expiry_.cancel();  // a lost one: its loop has ended, or is very late
     this->ref();
     const heddle::detail::counted_ptr<connection_pool> self(this);
     expiry_ = current_loop().call_at(until, [self] { self->expire(); });

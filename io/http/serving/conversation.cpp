@@ -13,21 +13,21 @@ namespace heddle::http::detail {
 
 namespace {
 
-// So much is gathered before it is sent, although more answers are to come.
+// So many bytes of answers are gathered. Then they are sent, although more answers are to come.
 constexpr std::size_t send_at = 64 * 1024;
-// What a connection may hold without the engine being told.
+// A connection that holds less is not counted by the engine.
 constexpr std::size_t held_from = 16 * 1024;
-// So long may pipelined requests be answered before others have their turn.
+// So long may the pipelined requests of one connection be answered. Then others have their turn.
 constexpr auto turn = duration(std::chrono::milliseconds(2));
 
-/// The thread's spare exchanges. Never inlined: the coroutines that call it resume on other
-/// threads.
+/// The thread's spare exchanges. Never inlined: a coroutine that calls it may resume on another
+/// thread, and must not find an address that was kept from before.
 HEDDLE_NOINLINE std::vector<std::unique_ptr<exchange>>& spares() {
   thread_local std::vector<std::unique_ptr<exchange>> list;
   return list;
 }
 
-/// The time, some milliseconds old, for a fifth of what the exact time costs.
+/// The time, up to some milliseconds old, for a fifth of what the exact time costs.
 time_point coarse_now() noexcept {
   if (heddle::detail::this_world() != nullptr) return clock::now();
   std::timespec t{};
@@ -66,12 +66,13 @@ void borrowed::give_back() noexcept {
 }
 
 conversation::conversation(engine& e, connection& c)
-    : e_(e), c_(c), slot_(e, c.writer), now_(clock::now()) {
+    : e_(e), c_(c), watched_(e.watching, c.writer), now_(clock::now()) {
   arrived_ = began_ = idle_since_ = now_;
 }
 
-// On purpose, whatever ends it: a writer that is only dropped is warned of in debug mode. A close
-// has no deadline, so what nobody waits for any more is dropped.
+// The writer is closed on purpose, whatever ends the connection: in debug mode a writer that is
+// only dropped is warned of. A close has no deadline, and nobody waits any more for bytes that are
+// not sent yet. So these are dropped.
 conversation::~conversation() {
   hold(0);
   if (ending_ != ending::gone && c_.writer.buffered() > 0) c_.writer.abort();
@@ -80,9 +81,9 @@ conversation::~conversation() {
 
 void conversation::refuse_if_crowded() {
   const auto most = e_.options.max_connections;
-  if (slot_.came_as() <= most) return;
+  if (watched_.came_as() <= most) return;
   ending_ = ending::gone;
-  if (slot_.came_as() / 2 > most) return;  // too many are being told already
+  if (watched_.came_as() / 2 > most) return;  // so many are being answered already
   ending_ = ending::close;
   x_.take(e_.options.limits);
   refuse(503, "max_connections is reached");
@@ -98,13 +99,13 @@ inline time_point conversation::deadline() const noexcept {
 
 inline bool conversation::may_read() {
   const bool partial = x_.get() != nullptr;
-  if (slot_.wait(phase::reading, deadline(), partial)) return true;
+  if (watched_.wait(phase::reading, deadline(), partial)) return true;
   ending_ = ending::eof;  // idle, and the server stops
   return false;
 }
 
 inline bool conversation::has_read(bool more) {
-  const auto then = slot_.back();
+  const auto then = watched_.back();
   if (then != after::go_on || !more) [[unlikely]] {
     ending_ = then == after::nothing  ? ending::gone
               : then == after::linger ? ending::close
@@ -118,7 +119,7 @@ inline bool conversation::has_read(bool more) {
     x_.take(e_.options.limits);
     if (empty_bytes_ != 0) x_->parser.set_empty_bytes(empty_bytes_);
   }
-  slot_.used();
+  watched_.used();
   return true;
 }
 
@@ -130,13 +131,13 @@ inline void conversation::flush() {
 
 void conversation::refuse(int status, std::string_view reason) {
   engine::refuse(x_->out, status, reason);
-  e_.count(1, 1);
+  e_.counted.count(1, 1);
   ending_ = ending::close;
   x_->parser.next();  // its body is not kept while the connection lingers
   hold(0);
 }
 
-/// Tells the engine what this connection holds, if that is a lot.
+/// Has the engine count what this connection holds, if that is a lot.
 inline void conversation::hold(std::size_t bytes) noexcept {
   if (bytes < held_from) bytes = 0;
   if (bytes == held_) return;
@@ -168,7 +169,7 @@ inline next conversation::advance() {
     }
     const request& r = parser.message();
     to_ = reply_to(r);
-    if (e_.stopping()) to_.keep_alive = false;
+    if (e_.watching.is_stopping()) to_.keep_alive = false;
     if (r.body.size() >= held_from) [[unlikely]]
       hold(r.body.size());
     if (e_.is_full()) [[unlikely]] {
@@ -204,21 +205,22 @@ bool conversation::before_handler() {
 bool conversation::has_room() const noexcept { return c_.writer.buffered() <= send_at; }
 
 task<response> conversation::call_handler() {
-  slot_.work(ends_with_client(), coarse_now());
+  watched_.work(ends_with_client(), coarse_now());
   return (*waiting_)(x_->parser.message());
 }
 
 next conversation::handled(const std::exception_ptr& failure) {
-  (void)slot_.back();
+  (void)watched_.back();
   if (failure) engine::answer_failure(*x_, failure);
-  if (e_.stopping()) to_.keep_alive = false;
+  if (e_.watching.is_stopping()) to_.keep_alive = false;
   return conclude();
 }
 
-/// There is an answer. It is counted before it is sent: whoever has an answer is counted.
+/// There is an answer. It is counted before it is sent, so that a client which has its answer finds
+/// it counted.
 inline next conversation::conclude() {
   ++answered_;
-  e_.count(1, 0);
+  e_.counted.count(1, 0);
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
   if (x_->answer.stream) return next::body;
   engine::write_answer(*x_, to_);
@@ -239,7 +241,7 @@ inline bool conversation::send_answers() {
   flush();
   now_ = clock::now();
   if (answered_ != 0) {
-    e_.count_latency(answered_, now_ - arrived_);
+    e_.counted.count_latency(answered_, now_ - arrived_);
     idle_since_ = now_;
   }
   if (x_->parser.idle()) {
@@ -252,19 +254,19 @@ inline bool conversation::send_answers() {
 task<> conversation::wait_for_room() {
   if (x_.get() != nullptr) flush();
   hold(std::max(held_, c_.writer.buffered()));
-  slot_.wait_for_room();
+  watched_.wait_for_room();
   co_await c_.writer.drain();
-  if (slot_.back() != after::go_on) ending_ = ending::gone;
+  if (watched_.back() != after::go_on) ending_ = ending::gone;
   hold(x_.get() == nullptr ? 0 : x_->parser.message().body.size());
 }
 
-// A task that yields stays ready, and a loop with a ready task looks at its sockets and signals
-// only now and then. So this one sleeps.
+// A task that yields stays ready, and a loop that has a ready task looks at its sockets and signals
+// only now and then. So this task sleeps instead.
 task<> conversation::pause() {
   flush();
   if (has_room()) {
     co_await sleep(std::chrono::microseconds(1));
-  } else {  // what the client does not take must not pile up from turn to turn
+  } else {  // answers that the client does not take must not pile up from turn to turn
     task<> work = wait_for_room();
     co_await work;
   }
@@ -276,7 +278,7 @@ task<> conversation::stream_body() {
   auto& x = *x_;
   const auto earlier = x.out.size();
   const bool ends = ends_with_client();
-  body_writer w(c_.writer, x.out, slot_, ends);
+  body_writer w(c_.writer, x.out, watched_, ends);
   body_framing framing = body_framing::none;
   std::exception_ptr failure;
   try {
@@ -285,17 +287,17 @@ task<> conversation::stream_body() {
       w.chunked_ = framing == body_framing::chunked;
       w.counted_ = framing == body_framing::length;
       w.left_ = x.answer.stream.length.value_or(0);
-      slot_.work(ends, coarse_now());
+      watched_.work(ends, coarse_now());
       task<> work = x.answer.stream.write(w);
       co_await work;
       if (w.counted_ && w.left_ > 0 && !w.gone_)
         heddle::detail::throw_usage("a streamed body was shorter than its promised length");
     }
   } catch (...) { failure = std::current_exception(); }
-  (void)slot_.back();
+  (void)watched_.back();
   if (w.gone_) {
     ending_ = ending::gone;
-    c_.writer.abort();  // nobody waits for what is pending: a close would have no deadline
+    c_.writer.abort();  // a close has no deadline, and nobody waits for the pending bytes
   }
   if (failure && !fail_body(failure, w.begun_, earlier)) co_return;
   if (!failure && w.chunked_) write_last_chunk(x.out);
@@ -313,8 +315,9 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
     if (is_cancelled_itself()) throw;
   } catch (const bad_value&) { unsendable = x.out.size() == earlier; } catch (...) {
   }
-  if (ending_ == ending::gone) return false;  // the client's going was the failure, or came with it
-  if (!begun) {  // nothing of this answer has left, and those before it are to arrive
+  if (ending_ == ending::gone)
+    return false;  // the failure is that the client is gone, or came with it
+  if (!begun) {    // nothing of this answer has been sent, and the answers before it are to arrive
     x.out.resize(earlier);
     if (unsendable) {
       engine::report("a handler's response cannot be sent", failure);
@@ -327,8 +330,8 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
     engine::write_answer(x, to_);
     return true;
   }
-  // The head is gone and cannot be taken back: all that is left is to show that the body is not
-  // complete.
+  // The head has been sent and cannot be taken back. The reset shows the client that the body is
+  // not complete.
   engine::report("a streamed body failed", failure);
   x.out.clear();
   c_.writer.abort();
@@ -336,14 +339,14 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
   return false;
 }
 
-/// Reads what the client still sends, until it ends. A close with unread bytes is a reset, and that
-/// destroys what the client has not read yet.
+/// Reads what the client still sends, until the client ends. A close with unread bytes is a reset,
+/// and the reset destroys answers that the client has not read yet.
 task<> conversation::linger() {
   c_.writer.write_eof();
   const auto& o = e_.options;
   std::size_t left = c_.writer.buffered() + 1;
   time_point until;
-  time_point last;  // for the client to take something
+  time_point last;  // by then the client has to take something
   for (;;) {
     const auto n = c_.reader.buffered().size();
     c_.reader.consume(n);
@@ -355,9 +358,9 @@ task<> conversation::linger() {
       left = unsent;
     }
     const auto by = unsent > 0 ? last : std::min(saturating_add(now, o.linger_timeout), until);
-    if (by <= now || !slot_.wait(phase::lingering, by, false)) break;
+    if (by <= now || !watched_.wait(phase::lingering, by, false)) break;
     const bool more = co_await c_.reader.fill();
-    if (slot_.back() == after::nothing) {
+    if (watched_.back() == after::nothing) {
       ending_ = ending::gone;
       break;
     }
@@ -417,50 +420,9 @@ task<> converse(std::shared_ptr<engine> self, connection c) {
     task<> end = talk.finish();
     co_await end;
   } catch (const std::system_error&) {
-    // The client is gone, which is nobody's error. A handler's own errors do not come here.
+    // The client is gone, and that is no error of the server's. Errors of handlers do not come
+    // here.
   }
 }
 
 }  // namespace heddle::http::detail
-
-namespace heddle::http {
-
-task<> body_writer::write(std::string_view piece) {
-  if (piece.empty()) co_return;
-  if (counted_) {
-    if (piece.size() > left_)
-      heddle::detail::throw_usage("a streamed body is longer than its promised length");
-    left_ -= piece.size();
-  }
-  if (chunked_) {
-    write_chunk(buffer_, piece);
-    piece = {};
-  }
-  begun_ = true;
-  if (!buffer_.empty()) {
-    out_.write(buffer_);
-    buffer_.clear();
-  }
-  out_.write(piece);
-  gone_ = true;  // unless this ends well
-  const bool waits = out_.buffered() > 0;
-  if (waits) slot_.wait_for_room();
-  // It throws if the client is gone, also if there is nothing to wait for: what is written to such
-  // a client is dropped, and a handler that heard nothing of it would go on for ever.
-  try {
-    co_await out_.drain();
-  } catch (const cancelled_error&) {  // by a time-out of the handler's, perhaps: it may work on
-    if (waits) {
-      (void)slot_.back();
-      slot_.work(ends_with_client_, clock::now());
-    }
-    throw;
-  }
-  if (waits) {
-    if (slot_.back() != detail::after::go_on) throw_system_error(ETIMEDOUT, "send");
-    slot_.work(ends_with_client_, clock::now());
-  }
-  gone_ = false;
-}
-
-}  // namespace heddle::http

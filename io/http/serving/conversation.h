@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// One connection of http::server: what it has read, answered and not sent yet. Not a public header.
+// One connection of an http::server: what it has read, what it has answered, and how it ends.
 #pragma once
 
+#include <heddle/core/clock.h>
+#include <heddle/core/task.h>
+#include <heddle/io/http/handler.h>
+#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/serving/engine.h>
+#include <heddle/io/http/serving/watch.h>
+#include <heddle/io/stream.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <string_view>
 
 namespace heddle::http::detail {
 
-/// An exchange, taken from the spares of one thread and given to those of the thread it ends on.
+/// An exchange that is taken from the spares of a thread. It goes back to the spares of the thread
+/// on which its request ends, which may be another one.
 class borrowed {
  public:
   borrowed() = default;
@@ -42,39 +52,39 @@ enum class [[nodiscard]] next : std::uint8_t {
 /// How the connection is to end.
 enum class ending : std::uint8_t {
   none,   // it is open
-  close,  // we end it: the client is to read our last answer
-  eof,    // the client has ended it: it is to get what we have for it
+  close,  // the server ends it, and the client is to read the last answer
+  eof,    // the client has ended it, and is to get the answers that are ready
   gone,   // it has ended
 };
 
-/// Everything is the connection's task's. The functions that are no tasks do not wait.
+/// All of it is for the connection's task alone. Functions that return no task do not wait.
 class conversation {
  public:
   conversation(engine& e, connection& c);
   conversation(const conversation&) = delete;
   ~conversation();
 
-  /// Too many are open: this one is told so, and ends.
+  /// If too many connections are open: answers 503, and ends this one.
   void refuse_if_crowded();
   [[nodiscard]] bool is_open() const noexcept { return ending_ == ending::none; }
   [[nodiscard]] bool is_gone() const noexcept { return ending_ == ending::gone; }
   /// False: the connection ends instead of waiting for bytes.
   [[nodiscard]] bool may_read();
-  /// What fill() said. False: the connection ends.
+  /// Takes the result of fill(). False: the connection ends.
   [[nodiscard]] bool has_read(bool more);
   /// Parses and answers what is there, until something has to be awaited.
   next advance();
-  /// Before the handler that advance() has found: sends what is ready. False: the client is gone.
+  /// Before the handler that advance() has found. Sends what is ready. False: the client is gone.
   [[nodiscard]] bool before_handler();
   [[nodiscard]] bool has_room() const noexcept;
   [[nodiscard]] task<response> call_handler();
   [[nodiscard]] response& answer() noexcept { return x_->answer; }
   /// The handler has ended, with an answer or a failure.
   next handled(const std::exception_ptr& failure);
-  /// All that was read is answered: sends it. True: the client has something to take.
+  /// All that was read is answered. Sends the answers. True: the client has something to take.
   [[nodiscard]] bool send_answers();
 
-  /// For next::body, next::room and next::pause. Afterwards is_open() tells.
+  /// For next::body, next::room and next::pause. Ask is_open() afterwards.
   [[nodiscard]] task<> stream_body();
   [[nodiscard]] task<> wait_for_room();
   [[nodiscard]] task<> pause();
@@ -95,19 +105,22 @@ class conversation {
 
   engine& e_;
   connection& c_;
-  slot slot_;
+  watched watched_;
   borrowed x_;
   reply_to to_;                                // of the request at work
   const handler::waiting* waiting_ = nullptr;  // its handler
   ending ending_ = ending::none;
   bool continued_ = false;    // "100 Continue" was sent for this request
-  unsigned answered_ = 0;     // since the last read
+  unsigned answered_ = 0;     // requests, since the last read
   unsigned empty_bytes_ = 0;  // of empty lines before the next request
-  std::size_t held_ = 0;      // what the engine was told
-  time_point now_;
-  time_point arrived_;  // the last bytes
-  time_point began_;    // the request that is under way
+  std::size_t held_ = 0;      // what the engine counts for this connection
+  time_point now_;            // when the last answers were sent
+  time_point arrived_;        // when the last bytes came
+  time_point began_;          // when the request that is under way began
   time_point idle_since_;
 };
+
+/// The task of one connection. Keeps the engine alive.
+[[nodiscard]] task<> converse(std::shared_ptr<engine> self, connection c);
 
 }  // namespace heddle::http::detail

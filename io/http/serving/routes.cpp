@@ -7,8 +7,9 @@
 namespace heddle::http::detail {
 namespace {
 
-// The registry of RFC 9110, 16.1.1, besides what `method` names itself. CONNECT is not among them:
-// a server that is no proxy does not support it for any target, which is 501.
+// The registered methods (RFC 9110, 16.1.1) that class method does not name. CONNECT is named there
+// and counts as unknown all the same: a server that is no proxy supports it for no target, which is
+// answered with 501.
 constexpr std::array<std::string_view, 32> registered = {"ACL",
                                                          "BASELINE-CONTROL",
                                                          "BIND",
@@ -42,7 +43,7 @@ constexpr std::array<std::string_view, 32> registered = {"ACL",
                                                          "UPDATEREDIRECTREF",
                                                          "VERSION-CONTROL"};
 
-/// The value of Allow, in the order of the routes.
+/// Gathers the value of Allow, in the order of the routes.
 class allowed {
  public:
   void add(std::string_view name) {
@@ -112,7 +113,7 @@ void route_table::each(F f) const {
   for (const auto& entry : prefixes_) f(entry.second);
 }
 
-bool route_table::knows(const method& m) const {
+bool route_table::is_known(const method& m) const {
   if (m.kind() != method::other && m != method::connect) return true;
   if (std::ranges::find(registered, m.text()) != registered.end()) return true;
   bool named = false;
@@ -123,7 +124,7 @@ bool route_table::knows(const method& m) const {
 }
 
 void route_table::explain(const request& r, response& answer) const {
-  if (!knows(r.method)) {
+  if (!is_known(r.method)) {
     answer = response::error(501, "no method of this server");
     return;
   }

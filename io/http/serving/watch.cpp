@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http/serving/watch.h>
 
-#include <heddle/io/http/serving/engine.h>
+#include <heddle/core/checked.h>
+#include <heddle/io/http/message/writer.h>
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -10,7 +11,6 @@
 #include <array>
 #include <exception>
 #include <string>
-#include <vector>
 
 namespace heddle::http::detail {
 
@@ -20,11 +20,13 @@ using heddle::detail::seq_cst;
 
 namespace {
 
-// How often a handler that takes long is looked after: whether its client is still there.
+// A handler that takes long is looked after so often: is its client still there?
 constexpr auto look_every = duration(std::chrono::milliseconds(500));
-// So many connections are looked at before others get at the lock, and the loop at its other work.
+// So many connections are looked at in one sweep. Then others get the lock, and the loop does its
+// other work.
 constexpr unsigned most_a_sweep = 256;
-// What a stopping server gives a client that lingers, or has asked nothing yet.
+// What a stopping server gives a client that lingers, or that has asked nothing yet: its first
+// request may be under way.
 constexpr auto parting_time = duration(std::chrono::milliseconds(200));
 
 duration::rep after_now(duration::rep now, duration d) noexcept {
@@ -36,14 +38,16 @@ duration::rep now_in_ns() noexcept { return clock::now().time_since_epoch().coun
 
 // --- a connection ---
 
-slot::slot(engine& e, stream_writer& writer) : engine_(e), writer_(writer), task_(current_task()) {
-  e.watching.enter(*this);
+watched::watched(watch& by, stream_writer& writer)
+    : watch_(by), writer_(writer), task_(current_task()) {
+  watch_.add(*this);
 }
 
-slot::~slot() { engine_.watching.leave(*this); }
+watched::~watched() { watch_.remove(*this); }
 
-// It began to wait when stop() had looked at all, and has the same time as those it found.
-bool slot::waits_while_stopping(phase p) {
+// This connection began to wait after stop() had looked at all of them. It gets the same time as
+// those that stop() found.
+bool watched::waits_while_stopping(phase p) {
   if (p == phase::reading && !fresh_.load(relaxed)) return false;
   const auto by = after_now(now_in_ns(), parting_time);
   if (by < deadline_.load(relaxed)) {
@@ -53,22 +57,24 @@ bool slot::waits_while_stopping(phase p) {
   return true;
 }
 
-// A quarter of the time-out is between two looks, so that a client is ended after its time and at
-// most a quarter of it more.
-void slot::wait_for_room() {
-  (void)wait(phase::writing, saturating_add(clock::now(), engine_.options.write_timeout.get() / 4),
+// Two looks are a quarter of the time-out apart. So a client is ended after its time, and at most a
+// quarter of it later.
+void watched::wait_for_room() {
+  (void)wait(phase::writing, saturating_add(clock::now(), watch_.options_.write_timeout.get() / 4),
              false);
 }
 
-void slot::work(bool ends_with_client, time_point now) {
+void watched::work(bool ends_with_client, time_point now) {
   const auto look = saturating_add(now, look_every).time_since_epoch().count();
   deadline_.store(look, relaxed);
-  phase_.store(ends_with_client ? phase::working : phase::finishing, seq_cst);  // protocol EXPIRE
+  // pairs with look_at(): protocol EXPIRE
+  phase_.store(ends_with_client ? phase::working : phase::finishing, seq_cst);
   file_if_earlier(look);
 }
 
-/// What the client has still to take, as far as we can see: ours, and what the kernel keeps for it.
-std::size_t slot::unsent() const noexcept {
+/// What the client has still to take, as far as can be seen: what the writer holds, and what the
+/// kernel holds.
+std::size_t watched::unsent() const noexcept {
   auto n = writer_.buffered();
   int queued = 0;
   const int descriptor = writer_.native_handle();
@@ -81,7 +87,7 @@ std::size_t slot::unsent() const noexcept {
 
 void watch::set(std::size_t at, entry e) noexcept {
   heap_[at] = e;
-  e.who->place_ = static_cast<std::uint32_t>(at);
+  e.whose->place_ = static_cast<std::uint32_t>(at);
 }
 
 void watch::move_up(std::size_t at, entry e) noexcept {
@@ -106,22 +112,23 @@ void watch::move_down(std::size_t at, entry e) noexcept {
   set(at, e);
 }
 
-void watch::put(slot& s, duration::rep deadline) noexcept {
-  const bool is_filed = s.filed_.load(relaxed) != slot::none;
-  s.filed_.store(deadline, seq_cst);
+void watch::put(watched& c, duration::rep deadline) noexcept {
+  const bool is_filed = c.filed_.load(relaxed) != watched::none;
+  c.filed_.store(deadline, seq_cst);
   if (!is_filed) {
-    heap_.push_back({deadline, &s});  // enter() has made room
-    s.place_ = heddle::detail::narrow<std::uint32_t>(heap_.size() - 1);
+    heap_.push_back({deadline, &c});  // add() has made room
+    c.place_ = heddle::detail::narrow<std::uint32_t>(heap_.size() - 1);
   }
-  move_up(s.place_, {deadline, &s});
+  move_up(c.place_, {deadline, &c});
 }
 
-void watch::take_out(slot& s) noexcept {
-  const std::size_t at = s.place_;
+void watch::take_out(watched& c) noexcept {
+  const std::size_t at = c.place_;
   const entry last = heap_.back();
   heap_.pop_back();
-  s.filed_.store(slot::none, seq_cst);  // protocol EXPIRE
-  if (last.who == &s) return;
+  // pairs with file_if_earlier(): protocol EXPIRE
+  c.filed_.store(watched::none, seq_cst);
+  if (last.whose == &c) return;
   if (at > 0 && heap_[(at - 1) / 2].deadline > last.deadline)
     move_up(at, last);
   else
@@ -130,28 +137,28 @@ void watch::take_out(slot& s) noexcept {
 
 // --- the watch ---
 
-void watch::enter(slot& s) {
+void watch::add(watched& c) {
   const std::lock_guard lock(mutex_);
   if (heap_.capacity() <= count_) heap_.reserve(2 * count_ + 16);
-  s.next_ = first_;
-  if (first_ != nullptr) first_->previous_ = &s;
-  first_ = &s;
-  s.came_as_ = ++count_;
+  c.next_ = first_;
+  if (first_ != nullptr) first_->previous_ = &c;
+  first_ = &c;
+  c.came_as_ = ++count_;
 }
 
-void watch::leave(slot& s) noexcept {
+void watch::remove(watched& c) noexcept {
   const std::lock_guard lock(mutex_);
-  if (s.filed_.load(relaxed) != slot::none) take_out(s);
-  (s.previous_ != nullptr ? s.previous_->next_ : first_) = s.next_;
-  if (s.next_ != nullptr) s.next_->previous_ = s.previous_;
+  if (c.filed_.load(relaxed) != watched::none) take_out(c);
+  (c.previous_ != nullptr ? c.previous_->next_ : first_) = c.next_;
+  if (c.next_ != nullptr) c.next_->previous_ = c.previous_;
   --count_;
-  if (s.waits_in_stop_) --in_stop_;
+  if (c.waits_in_stop_) --in_stop_;
 }
 
-void watch::file(slot& s, duration::rep deadline) {
+void watch::file(watched& c, duration::rep deadline) {
   const std::lock_guard lock(mutex_);
-  if (deadline >= s.filed_.load(relaxed)) return;
-  put(s, deadline);
+  if (deadline >= c.filed_.load(relaxed)) return;
+  put(c, deadline);
   arm();
 }
 
@@ -160,131 +167,145 @@ void watch::arm() {
   if (heap_.empty() || heap_.front().deadline >= armed_) return;
   const auto when = heap_.front().deadline;
   timer_.cancel();
-  armed_ = slot::none;  // should there be no memory for the next one
-  timer_ = current_loop().call_at(time_point(duration(when)), [weak = engine_.weak_from_this()] {
-    if (const auto self = weak.lock()) self->watching.sweep();
+  armed_ = watched::none;  // if there is no memory for the next timer
+  timer_ = current_loop().call_at(time_point(duration(when)), [weak = self_] {
+    if (const auto self = weak.lock()) self->sweep();
   });
   armed_ = when;
 }
 
 void watch::sweep() {
-  // Cancelled once the lock is free: what that settles may run destructors of the user's.
+  // Cancelled when the lock is free: what a cancellation settles may run destructors of the user's.
   std::array<any_task, most_a_sweep> lost;
   unsigned lost_count = 0;
   {
     const std::lock_guard lock(mutex_);
-    armed_ = slot::none;
+    armed_ = watched::none;
     const auto now = now_in_ns();
     for (unsigned n = 0; n < most_a_sweep && !heap_.empty() && heap_.front().deadline <= now; ++n) {
-      slot& s = *heap_.front().who;
-      take_out(s);
+      watched& c = *heap_.front().whose;
+      take_out(c);
       ++looks_;
       bool client_gone = false;
-      const auto next = look_at(s, now, client_gone);
-      if (client_gone) lost[lost_count++] = s.task_;
-      if (next != slot::none) put(s, next);
+      const auto next = look_at(c, now, client_gone);
+      if (client_gone) lost[lost_count++] = c.task_;
+      if (next != watched::none) put(c, next);
     }
     arm();
   }
   for (unsigned i = 0; i < lost_count; ++i) (void)lost[i].cancel();
 }
 
-/// Says when to look again, if at all: a connection that waits anew files itself.
-duration::rep watch::look_at(slot& s, duration::rep now, bool& client_gone) noexcept {
-  const auto p = s.phase_.load(seq_cst);  // protocol EXPIRE
-  if (p == phase::busy || p == phase::expired) return slot::none;
+/// Says when to look again. Never, if the connection is busy: it files itself when it waits anew.
+duration::rep watch::look_at(watched& c, duration::rep now, bool& client_gone) noexcept {
+  // pairs with wait() and work(): protocol EXPIRE
+  const auto p = c.phase_.load(seq_cst);
+  if (p == phase::busy || p == phase::expired) return watched::none;
   if (p != phase::refused) {
-    const auto deadline = s.deadline_.load(relaxed);
+    const auto deadline = c.deadline_.load(relaxed);
     if (deadline > now) return deadline;
   }
-  if (p == phase::working || p == phase::finishing) return look_at_work(s, now, client_gone);
-  return expire(s, p, now);
+  if (p == phase::working || p == phase::finishing) return look_at_work(c, now, client_gone);
+  return expire(c, p, now);
 }
 
-/// Nobody reads while a handler works, so nobody but the watch sees that its client is gone.
-duration::rep watch::look_at_work(slot& s, duration::rep now, bool& client_gone) noexcept {
-  if (!s.writer_.is_closing()) return after_now(now, look_every);
-  // Looked at once more: with its client gone, the connection begins no other handler, so this one
-  // had begun before.
-  client_gone = s.phase_.load(seq_cst) == phase::working;
-  return slot::none;
+/// Nobody reads while a handler works. So only the watch can see that the client is gone.
+duration::rep watch::look_at_work(watched& c, duration::rep now, bool& client_gone) noexcept {
+  if (!c.writer_.is_closing()) return after_now(now, look_every);
+  // The phase is read once more, now that the client is known to be gone: such a connection begins
+  // no other handler, so a handler that works now is the one that had begun before.
+  // pairs with work(): protocol EXPIRE
+  client_gone = c.phase_.load(seq_cst) == phase::working;
+  return watched::none;
 }
 
-duration::rep watch::expire(slot& s, phase was, duration::rep now) noexcept {
-  auto& writer = s.writer_;
-  const auto write_timeout = engine_.options.write_timeout;
+duration::rep watch::expire(watched& c, phase was, duration::rep now) noexcept {
+  auto& writer = c.writer_;
+  const auto write_timeout = options_.write_timeout;
   if (was == phase::writing || writer.buffered() > 0) {
-    const auto left = s.unsent();
-    if (left != s.left_.load(relaxed)) {  // it takes something, or this is the first look
-      s.left_.store(left, relaxed);
-      s.moved_at_ = now;
+    const auto left = c.unsent();
+    if (left != c.left_.load(relaxed)) {  // the client takes something, or this is the first look
+      c.left_.store(left, relaxed);
+      c.moved_at_ = now;
     }
-    if (now < after_now(s.moved_at_, write_timeout)) return after_now(now, write_timeout.get() / 4);
-    if (s.phase_.compare_exchange_strong(was, phase::expired, acq_rel, relaxed)) writer.abort();
-    return slot::none;
+    if (now < after_now(c.moved_at_, write_timeout)) return after_now(now, write_timeout.get() / 4);
+    // pairs with back(): protocol EXPIRE
+    if (c.phase_.compare_exchange_strong(was, phase::expired, acq_rel, relaxed)) writer.abort();
+    return watched::none;
   }
-  if (was == phase::lingering && s.left_.exchange(slot::unknown, relaxed) != slot::unknown)
-    return after_now(now, engine_.options.linger_timeout);  // the client has just got the last byte
-  if (was == phase::reading && s.partial_.load(relaxed)) return refuse(s, now);
-  if (s.phase_.compare_exchange_strong(was, phase::expired, acq_rel, relaxed)) writer.close();
-  return slot::none;
+  if (was == phase::lingering && c.left_.exchange(watched::unknown, relaxed) != watched::unknown)
+    return after_now(now, options_.linger_timeout);  // the client has just got the last byte
+  if (was == phase::reading && c.partial_.load(relaxed)) return refuse(c, now);
+  // pairs with back(): protocol EXPIRE
+  if (c.phase_.compare_exchange_strong(was, phase::expired, acq_rel, relaxed)) writer.close();
+  return watched::none;
 }
 
-/// The request takes too long. Its connection waits for the rest, and has to be told: by the end of
-/// the client, or when the time for that is over too.
-duration::rep watch::refuse(slot& s, duration::rep now) noexcept {
+/// The request takes too long. Its connection waits for the rest of it, and has to be woken: by the
+/// client's end, or when the time for that is over too.
+duration::rep watch::refuse(watched& c, duration::rep now) noexcept {
   auto was = phase::reading;
-  if (!s.phase_.compare_exchange_strong(was, phase::refused, acq_rel, relaxed)) return slot::none;
+  // pairs with back(): protocol EXPIRE
+  if (!c.phase_.compare_exchange_strong(was, phase::refused, acq_rel, relaxed))
+    return watched::none;
   try {
     std::string out;
     reply_to to;
     to.keep_alive = false;
     write_response(out, response::error(408), to);
-    engine_.count(1, 1);
-    s.writer_.write(out);
-    s.writer_.write_eof();
+    counted_.count(1, 1);
+    c.writer_.write(out);
+    c.writer_.write_eof();
   } catch (const std::exception&) {  // no memory: the client sees the connection end
-    s.writer_.close();
+    c.writer_.close();
   }
-  return after_now(now, engine_.options.linger_timeout);
+  return after_now(now, options_.linger_timeout);
 }
 
-void watch::dismiss_idle(duration::rep by) {
+void watch::dismiss_idle() {
+  const auto by = after_now(now_in_ns(), parting_time);
   const std::lock_guard lock(mutex_);
-  for (slot* s = first_; s != nullptr; s = s->next_) {
-    auto was = s->phase_.load(seq_cst);  // protocol EXPIRE
-    const bool idle = was == phase::reading && !s->partial_.load(relaxed);
+  for (watched* c = first_; c != nullptr; c = c->next_) {
+    // pairs with wait(): protocol EXPIRE
+    auto was = c->phase_.load(seq_cst);
+    const bool idle = was == phase::reading && !c->partial_.load(relaxed);
     if (was != phase::lingering && !idle) continue;
-    if (was == phase::lingering || s->fresh_.load(relaxed)) {
-      if (by >= s->deadline_.load(relaxed)) continue;
-      s->deadline_.store(by, relaxed);
-      if (by < s->filed_.load(relaxed)) put(*s, by);
-    } else if (s->phase_.compare_exchange_strong(was, phase::expired, acq_rel, relaxed)) {
-      // It has until the end of the grace to take what it was answered: that the kernel has sent
-      // something does not mean that the client has it.
-      s->writer_.close();
+    if (was == phase::lingering || c->fresh_.load(relaxed)) {
+      if (by >= c->deadline_.load(relaxed)) continue;
+      c->deadline_.store(by, relaxed);
+      if (by < c->filed_.load(relaxed)) put(*c, by);
+      continue;
     }
+    // Close, do not reset: a completed send does not mean that the client has the bytes. The client
+    // has until the end of the grace to take what it was answered.
+    // pairs with back(): protocol EXPIRE
+    if (c->phase_.compare_exchange_strong(was, phase::expired, acq_rel, relaxed))
+      c->writer_.close();
   }
   arm();
 }
 
+// Why this is not heddle::server's cancel_handlers(), which the listener has: that one cancels
+// every handler, also one that waits in stop(), and so would cut off the very call that ends the
+// server. On a closed server it also cancels handlers that begin later. To spare some, its public
+// contract would need a word that only this file uses.
 void watch::cancel_all() {
   std::vector<any_task> all;
   {
     const std::lock_guard lock(mutex_);
     all.reserve(count_);
-    for (slot* s = first_; s != nullptr; s = s->next_)
-      if (!s->waits_in_stop_) all.push_back(s->task_);
+    for (watched* c = first_; c != nullptr; c = c->next_)
+      if (!c->waits_in_stop_) all.push_back(c->task_);
   }
   for (const auto& t : all) (void)t.cancel();  // no lock is held: see sweep()
 }
 
-void watch::stops(bool inside) noexcept {
+void watch::waits_in_stop(bool inside) noexcept {
   const any_task self = current_task();
   const std::lock_guard lock(mutex_);
-  for (slot* s = first_; s != nullptr; s = s->next_) {
-    if (s->task_ != self || s->waits_in_stop_ == inside) continue;
-    s->waits_in_stop_ = inside;
+  for (watched* c = first_; c != nullptr; c = c->next_) {
+    if (c->task_ != self || c->waits_in_stop_ == inside) continue;
+    c->waits_in_stop_ = inside;
     in_stop_ += inside ? std::size_t{1} : ~std::size_t{0};
   }
 }
@@ -297,9 +318,10 @@ std::size_t watch::others() const noexcept {
 watch::census watch::count() const noexcept {
   census sum;
   const std::lock_guard lock(mutex_);
-  for (const slot* s = first_; s != nullptr; s = s->next_) {
-    const auto p = s->phase_.load(relaxed);
-    sum.open += p != phase::expired;  // those are closed, only their tasks do not know yet
+  for (const watched* c = first_; c != nullptr; c = c->next_) {
+    const auto p = c->phase_.load(relaxed);
+    // An expired connection is closed already. Only its task has not been told yet.
+    sum.open += p != phase::expired;
     sum.working += p == phase::busy || p == phase::working || p == phase::finishing;
   }
   return sum;

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/http/handler.h>
+
+#include <heddle/core/clock.h>
+#include <heddle/core/errors.h>
+#include <heddle/io/http/message/writer.h>
+#include <heddle/io/http/serving/watch.h>
+
+#include <cerrno>
+
+namespace heddle::http {
+
+task<> body_writer::write(std::string_view piece) {
+  if (piece.empty()) co_return;
+  if (counted_) {
+    if (piece.size() > left_)
+      heddle::detail::throw_usage("a streamed body is longer than its promised length");
+    left_ -= piece.size();
+  }
+  if (chunked_) {
+    write_chunk(buffer_, piece);
+    piece = {};
+  }
+  begun_ = true;
+  if (!buffer_.empty()) {
+    out_.write(buffer_);
+    buffer_.clear();
+  }
+  out_.write(piece);
+  gone_ = true;  // unless this ends well
+  const bool waits = out_.buffered() > 0;
+  if (waits) watched_.wait_for_room();
+  // What is written to a client that is gone is dropped. A handler that heard nothing of it would
+  // go on for ever. So drain() is awaited even if there is nothing to wait for: it throws then.
+  try {
+    co_await out_.drain();
+  } catch (const cancelled_error&) {
+    // The cancellation may come from a time-out of the handler's, and the handler may work on.
+    if (waits) {
+      (void)watched_.back();
+      watched_.work(ends_with_client_, clock::now());
+    }
+    throw;
+  }
+  if (waits) {
+    if (watched_.back() != detail::after::go_on) throw_system_error(ETIMEDOUT, "send");
+    watched_.work(ends_with_client_, clock::now());
+  }
+  gone_ = false;
+}
+
+}  // namespace heddle::http

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// What a server, a session and a single request can be set to: limits, times and sizes.
+//
+//   http::server_options o;
+//   o.header_timeout = 300ms;
+//   http::server s(o);
+#pragma once
+
+#include <heddle/core/clock.h>
+#include <heddle/io/http/message.h>
+#include <heddle/io/http/message/parser.h>
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace heddle::http {
+
+/// The order of the fields is API: fields are appended, never reordered.
+struct server_options {
+  /// What one request may cost. Beyond it the answer is 413, 414 or 431.
+  http::limits limits = {};
+  /// From the first byte of a request to the end of its head. Then the answer is 408.
+  any_duration header_timeout = std::chrono::seconds(10);
+  /// Between two pieces of a request's body. Then the answer is 408.
+  any_duration body_timeout = std::chrono::seconds(30);
+  /// Between two requests on a kept connection, and before the first one. Then the connection is
+  /// closed.
+  any_duration idle_timeout = std::chrono::seconds(75);
+  /// For a client that takes nothing of what is sent. Then the connection is reset, at most a
+  /// quarter of this time later. A client that takes a little now and then may take for ever.
+  any_duration write_timeout = std::chrono::seconds(30);
+  /// Connections that wait in the kernel to be accepted, for each listener.
+  int backlog = 1024;
+  /// One listener for each loop.
+  bool reuse_port = true;
+  /// For a connection that the server ends. A close with unread bytes is a reset, and the reset
+  /// would take the last answer with it. So the server reads on until the client has ended too. It
+  /// waits at most `linger_timeout` between two pieces, and at most `linger_time` in all.
+  any_duration linger_timeout = std::chrono::seconds(2);
+  any_duration linger_time = std::chrono::seconds(30);
+  /// Connections that are open at once. The next ones get 503, which names this limit, and are
+  /// closed.
+  std::size_t max_connections = 100'000;
+  /// Bytes that all connections hold together: large bodies of requests, and answers that clients
+  /// have not taken yet. Beyond it requests get 503, which names this limit.
+  std::size_t max_held_bytes = std::size_t{1} << 30;
+};
+
+/// The order of the fields is API: fields are appended, never reordered.
+struct session_options {
+  /// For one request, from its call to the last byte of its answer. std::nullopt: no limit.
+  std::optional<any_duration> timeout = std::chrono::minutes(5);
+  /// What an answer may cost.
+  http::limits limits = {.header_count = 200, .body_bytes = 64 * 1024 * 1024};
+  /// So many connections are kept for the next request to each host, each for so long. A timer
+  /// closes them then, whether their host is asked again or not.
+  std::size_t keep = 16;
+  any_duration keep_for = std::chrono::seconds(15);
+  /// Sent with every request that does not bring a field of that name.
+  http::headers headers = {};
+};
+
+/// What one request of a session brings besides its method and its URL.
+struct request_options {
+  http::headers headers = {};
+  std::string body = {};
+  media_type content_type = {};              // of the body, unless `headers` has a Content-Type
+  std::optional<any_duration> timeout = {};  // in place of the session's
+};
+
+}  // namespace heddle::http

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/http/serving/listening.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/io/http/serving/conversation.h>
+#include <heddle/io/server.h>
+#include <heddle/io/stream.h>
+#include <heddle/sched/loop.h>
+#include <heddle/sched/runtime.h>
+
+#include <chrono>
+#include <memory>
+#include <new>
+#include <utility>
+
+namespace heddle::http::detail {
+namespace {
+
+// Without memory to end the grace, it is tried again after this time.
+constexpr auto again_after = std::chrono::milliseconds(100);
+
+/// For a connection that was accepted when the server had just been destroyed.
+task<> hang_up(connection c) {
+  c.writer.close();
+  co_return;
+}
+
+/// The grace is over: cancels every handler and resets every connection.
+void end_grace(const std::weak_ptr<engine>& weak) {
+  const auto e = weak.lock();
+  if (!e) return;
+  bool again = false;
+  try {
+    e->watching.cancel_all();
+  } catch (const std::bad_alloc&) { again = true; }
+  try {
+    e->listener.abort_clients();
+  } catch (const std::bad_alloc&) { again = true; }
+  if (again) (void)current_loop().call_later(again_after, [weak] { end_grace(weak); });
+}
+
+}  // namespace
+
+task<> start_listening(engine& e, std::string host, port_number port) {
+  if (e.started) heddle::detail::throw_usage("this server was started already");
+  e.started = true;
+  e.counted.start(current_runtime().loop_count());
+  heddle::server_options o;
+  o.backlog = e.options.backlog;
+  o.reuse_port = e.options.reuse_port;
+  // Weak, for the engine keeps the listener, and the listener keeps this callable.
+  auto on_connection = [weak = e.weak_from_this()](connection c) {
+    auto self = weak.lock();
+    return self ? converse(std::move(self), std::move(c)) : hang_up(std::move(c));
+  };
+  task<heddle::server> work =
+      start_server(std::move(on_connection), std::move(host), port, std::move(o));
+  e.listener = co_await work;
+}
+
+task<> stop_listening(engine& e, duration grace) {
+  e.watching.begin_stopping();
+  if (!e.listener.valid()) co_return;
+  e.listener.close();
+  struct caller {
+    watch& w;
+    explicit caller(watch& from) : w(from) { w.waits_in_stop(true); }
+    caller(const caller&) = delete;
+    ~caller() { w.waits_in_stop(false); }
+  } const here(e.watching);
+  e.watching.dismiss_idle();
+  auto late = current_loop().call_later(grace, [weak = e.weak_from_this()] { end_grace(weak); });
+  task<> closed = e.listener.wait_closed();
+  co_await closed;
+  late.cancel();
+}
+
+}  // namespace heddle::http::detail

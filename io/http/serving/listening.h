@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Internal to io.
+// How an http::server begins and ends: its listener, a conversation for each connection that comes,
+// and the grace for those at work when it stops.
+#pragma once
+
+#include <heddle/core/checked.h>
+#include <heddle/core/clock.h>
+#include <heddle/core/task.h>
+#include <heddle/io/http/serving/engine.h>
+
+#include <string>
+
+namespace heddle::http::detail {
+
+/// What http::server::start does. Once for each engine; then it throws usage_error. The engine must
+/// outlive it: a task that kept the engine alive would keep it after the start, until it is dropped.
+[[nodiscard]] task<> start_listening(engine& e, std::string host, port_number port);
+
+/// What http::server::stop does. The engine must outlive it.
+[[nodiscard]] task<> stop_listening(engine& e, duration grace);
+
+}  // namespace heddle::http::detail
