@@ -15,7 +15,7 @@
 namespace heddle::http {
 
 namespace detail {
-class parser_core;
+struct parser_state;
 }
 
 /// True if the two are equal but for the case of ASCII letters, as field names and most tokens
@@ -59,7 +59,7 @@ class headers {
   iterator end() const noexcept;
 
  private:
-  friend class detail::parser_core;  // puts a whole head into text_, and marks the places in it
+  friend struct detail::parser_state;  // puts a whole head into text_, and marks places in it
 
   struct place {
     std::uint32_t name_at;

@@ -8,7 +8,7 @@
 
 #include <heddle/core/clock.h>
 #include <heddle/io/http/message.h>
-#include <heddle/io/http/message/parser.h>
+#include <heddle/io/http/message/limits.h>
 
 #include <chrono>
 #include <cstddef>
