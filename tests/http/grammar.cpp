@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -105,11 +106,57 @@ TEST(HttpGrammar, TakesHostsOfEveryLegalForm) {
     EXPECT_EQ(parse(with_host(host)), "GET / host=<" + host + "> body=<>");
 }
 
+// A parser remembers the last host that was well-formed, so that it need not judge it again.
+TEST(HttpGrammar, JudgesAHostAlsoBehindOneThatWasGood) {
+  const std::string longer(60, 'h');
+  request_parser parser;
+  for (const auto& [host, good] : std::vector<std::pair<std::string, bool>>{
+           {"h.example", true},
+           {"h.exampl@", false},
+           {"h.example", true},
+           {"h.example:x", false},
+           {"h.exampl", true},
+           {"h.exampl ", true},  // white space behind a value is no part of it
+           {"h example", false},
+           {"", true},
+           {longer, true},
+           {longer + "@", false},
+           {longer, true},
+           {"h example", false},
+           {"h.example", true}}) {
+    parser.feed(with_host(host));
+    EXPECT_EQ(parser.done(), good) << host;
+    if (!good) EXPECT_EQ(parser.error().status, 400) << host;
+    parser.next();
+  }
+}
+
 TEST(HttpGrammar, TakesTabsAroundTheValuesOfFramingFields) {
   EXPECT_EQ(parse(post("Content-Length:\t5\t \t\r\n", "hello")), "POST / host=<h> body=<hello>");
   EXPECT_EQ(parse(post("Transfer-Encoding: \tchunked\t\r\n", "2\r\nhi\r\n0\r\n\r\n")),
             "POST / host=<h> body=<hi>");
   EXPECT_EQ(parse(post("A: x\ty\r\nContent-Length: 2 \t\r\n", "hi")), "POST / host=<h> body=<hi>");
+}
+
+// A parser looks for tabs about as far as its heads have reached of late.
+TEST(HttpGrammar, FindsTabsInPipelinedHeadsWhoseLengthsVary) {
+  std::string all;
+  std::size_t sent = 0;
+  for (const std::size_t size :
+       {0u, 3000u, 5u, 5u, 5u, 5u, 5u, 5u, 5u, 5u, 40u, 70u, 900u, 1u, 2000u}) {
+    const std::string filling = size == 0 ? "" : "A: " + std::string(size, 'a') + "\r\n";
+    all += post(filling + "Content-Length:\t2\t\r\n", "hi");
+    ++sent;
+  }
+  request_parser parser;
+  std::size_t taken = 0;
+  for (std::string_view rest = all; !rest.empty(); parser.next()) {
+    rest.remove_prefix(parser.feed(rest));
+    ASSERT_TRUE(parser.done()) << "request " << taken << ": " << parser.error().reason;
+    EXPECT_EQ(parser.message().body, "hi");
+    ++taken;
+  }
+  EXPECT_EQ(taken, sent);
 }
 
 TEST(HttpGrammar, RejectsTabsWhereTheyMeanSomethingElse) {

@@ -33,6 +33,18 @@ void accept_fields(parser_state& s) noexcept {
   }
 }
 
+/// The requests of a connection nearly always name the same host. So the last one that was found
+/// well-formed is compared before the grammar is asked.
+bool accept_host(parser_state& s) noexcept {
+  if (s.host_ == std::string_view(s.good_host_.data(), s.good_host_size_)) return true;
+  if (!is_host(s.host_)) return false;
+  if (s.host_.size() <= s.good_host_.size()) {
+    std::ranges::copy(s.host_, s.good_host_.begin());
+    s.good_host_size_ = s.host_.size();
+  }
+  return true;
+}
+
 /// RFC 9112, 3.2.2: if the target names a host, that host counts and replaces the Host field.
 bool accept_target(parser_state& s) {
   const auto& r = *s.request_;
@@ -61,7 +73,7 @@ bool accept_request_head(parser_state& s) {
   if (s.hosts_ > 1) return s.refuse(400, "more than one Host field");
   if (s.hosts_ == 0 && r.version == version::http_1_1)
     return s.refuse(400, "the Host field is missing");
-  if (s.hosts_ == 1 && !is_host(s.host_)) return s.refuse(400, "the Host field is malformed");
+  if (s.hosts_ == 1 && !accept_host(s)) return s.refuse(400, "the Host field is malformed");
   if (s.codings_ > 0) {
     if (r.version == version::http_1_0) return s.refuse(400, "Transfer-Encoding in HTTP/1.0");
     if (!(p.flags & F_CHUNKED)) return s.refuse(400, "the transfer coding must end with chunked");
@@ -71,7 +83,8 @@ bool accept_request_head(parser_state& s) {
       }
     }
   }
-  if (!r.decode_target() || !accept_target(s))
+  const bool plain = r.target.starts_with('/') && r.method.kind() != method::connect;
+  if (!r.decode_target() || (!plain && !accept_target(s)))
     return s.refuse(400, "the request target is malformed");
   const bool close = (p.flags & F_CONNECTION_CLOSE) != 0;
   r.keep_alive = !close && (r.version == version::http_1_1 || (p.flags & F_CONNECTION_KEEP_ALIVE));
@@ -143,8 +156,9 @@ void check_lines(parser_state& s, std::string_view bytes) noexcept {
     s.protocol_seen_ = i < bytes.size();
   }
   const char* const end = bytes.data() + bytes.size();
+  char last = s.last_;
   for (const char* p = bytes.data(); p != end;) {
-    if (s.last_ == '\n' && (*p == ' ' || *p == '\t')) {
+    if (last == '\n' && (*p == ' ' || *p == '\t')) {
       if (!s.response_ || s.lines_ < 2) {  // a client must accept them behind a field
         s.refuse(400, "folded header fields are not accepted");
         return;
@@ -157,7 +171,7 @@ void check_lines(parser_state& s, std::string_view bytes) noexcept {
       s.last_ = end[-1];
       return;
     }
-    if ((lf == p ? s.last_ : lf[-1]) != '\r') {
+    if ((lf == p ? last : lf[-1]) != '\r') {
       s.refuse(400, "a line ends without CR");
       return;
     }
@@ -165,11 +179,11 @@ void check_lines(parser_state& s, std::string_view bytes) noexcept {
       s.refuse(400, "HTTP/0.9 is not spoken here");
       return;
     }
-    s.line_done_ = true;
-    s.last_ = '\n';
+    last = '\n';
     ++s.lines_;
     p = lf + 1;
   }
+  s.last_ = last;
 }
 
 void accept_head(parser_state& s) {

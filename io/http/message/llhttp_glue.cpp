@@ -28,10 +28,11 @@ void name_usual_method(method& m, std::uint8_t number) {
 parser_state& state_of(llhttp_t* p) noexcept { return *static_cast<parser_state*>(p->data); }
 
 /// Where in the head a byte of this piece stands.
-std::uint32_t offset_of(const parser_state& s, const char* at) noexcept {
-  return heddle::detail::narrow<std::uint32_t>(s.head_bytes_ +
-                                               static_cast<std::size_t>(at - s.piece_));
+std::size_t offset_of(const parser_state& s, const char* at) noexcept {
+  return s.head_bytes_ + static_cast<std::size_t>(at - s.piece_);
 }
+
+std::uint32_t narrow(std::size_t n) noexcept { return heddle::detail::narrow<std::uint32_t>(n); }
 
 int on_url(llhttp_t* p, const char* at, std::size_t n) {
   state_of(p).request_->target.append(at, n);
@@ -59,9 +60,9 @@ int on_header_field(llhttp_t* p, const char* at, std::size_t n) {
   auto& places = s.places();
   if (!s.in_field_) {
     s.in_field_ = true;
-    places.push_back({offset_of(s, at), 0, 0, 0});
+    places.push_back({narrow(offset_of(s, at)), 0, 0, 0});
   }
-  places.back().name_size += heddle::detail::narrow<std::uint32_t>(n);
+  places.back().name_size += narrow(n);
   return 0;
 }
 
@@ -69,9 +70,10 @@ int on_header_value(llhttp_t* p, const char* at, std::size_t n) {
   auto& s = state_of(p);
   if (s.phase_ == phase::trailers || !s.in_field_) return 0;
   auto& place = s.places().back();
-  if (place.value_at == 0) place.value_at = offset_of(s, at);
+  const auto from = offset_of(s, at);
+  if (place.value_at == 0) place.value_at = narrow(from);
   // The value lasts up to here: what lies between the pieces of a folded value belongs to it.
-  place.value_size = offset_of(s, at) + heddle::detail::narrow<std::uint32_t>(n) - place.value_at;
+  place.value_size = narrow(from + n) - place.value_at;
   return 0;
 }
 

@@ -21,10 +21,6 @@ constexpr unsigned max_empty_bytes = 16;
 // Longer than any method that there is (RFC 9110, 9.1). Beyond it the answer is 501.
 constexpr std::size_t max_method_bytes = 64;
 
-// How much of a head llhttp is given at once. A tab is looked for in it first. Without a bound that
-// search would go over a whole pipelined read for each request.
-constexpr std::size_t head_piece = 1024;
-
 }  // namespace
 
 namespace detail {
@@ -84,7 +80,9 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
       refuse(431, "the header fields are too large");
     return 0;
   }
-  bytes = bytes.substr(0, std::min(limits_.header_bytes - head_bytes_, head_piece));
+  // A tab is looked for before llhttp is given the bytes. Without a bound that search would go over a
+  // whole pipelined read for each request.
+  bytes = bytes.substr(0, std::min(limits_.header_bytes - head_bytes_, at_once_));
   if (request_ && !method_done_) {
     if (head_bytes_ != 0 || !is_usual_method(bytes)) return feed_method(bytes);
     method_done_ = true;
@@ -96,7 +94,12 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
   head_bytes_ += used;
   head_text().append(bytes.data(), used);
   if (phase_ == phase::failed) headers_->clear();  // places may reach beyond what was taken
-  if (phase_ == phase::head && head_complete_) accept_head(*this);
+  if (phase_ == phase::head && head_complete_) {
+    // The next head is likely to be as long as this one. A longer one costs a second call of llhttp,
+    // so the bound falls slowly where lengths vary.
+    at_once_ = std::min(most_at_once, std::max(head_bytes_ + 32, at_once_ - at_once_ / 8));
+    accept_head(*this);
+  }
   return used;
 }
 
@@ -104,11 +107,11 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
 /// white space. So it is given a space in place of each tab. In the start line only spaces are
 /// legal white space, so the start line goes as it is.
 std::size_t parser_core::run_tabs(std::string_view bytes) {
-  if (!line_done_) {
+  if (lines_ == 0) {
     const auto end = bytes.find('\n');
     return run_llhttp(*this, end == std::string_view::npos ? bytes : bytes.substr(0, end + 1));
   }
-  std::array<char, head_piece> copy;
+  std::array<char, most_at_once> copy;
   std::ranges::replace_copy(bytes, copy.data(), '\t', ' ');
   piece_ = copy.data();
   return run_llhttp(*this, std::string_view(copy.data(), bytes.size()));

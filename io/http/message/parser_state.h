@@ -7,10 +7,12 @@
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/limits.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace heddle::http::detail {
 
@@ -24,7 +26,6 @@ struct parser_progress {
   extension extension_ = extension::none;
   bool method_done_ = false;     // its space has been seen, or llhttp reads it
   bool method_named_ = false;    // by the parser, and not by llhttp
-  bool line_done_ = false;       // the start line has ended
   bool extension_ends_ = false;  // the name of a chunk's extension has ended
   bool in_field_ = false;        // a name has begun and its value has not ended
   bool protocol_seen_ = false;   // "HTTP" stands where it must
@@ -82,6 +83,13 @@ struct parser_state : parser_progress {
   http::headers* headers_ = nullptr;  // of the one that is
   std::string* body_ = nullptr;
   bool to_head_ = false;  // the response answers a HEAD: it has no body, whatever it says
+
+  /// The most of a head that llhttp is given at once.
+  static constexpr std::size_t most_at_once = 1024;
+  std::size_t at_once_ = most_at_once;  // the same, as heads of late have needed it
+
+  std::array<char, 48> good_host_{};  // the last Host field that was judged to be well-formed
+  std::size_t good_host_size_ = 0;
 };
 
 }  // namespace heddle::http::detail

@@ -213,7 +213,7 @@ void check_line_part(std::string_view text, std::string_view what) {
 }  // namespace
 
 bool keeps_alive(const response& r, const reply_to& to) noexcept {
-  return to.keep_alive && !r.headers.has_token("connection", "close");
+  return to.keep_alive && (r.headers.empty() || !r.headers.has_token("connection", "close"));
 }
 
 void write_response(std::string& out, const response& r, const reply_to& to) {

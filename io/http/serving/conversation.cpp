@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <ctime>
 #include <system_error>
+#include <utility>
 
 namespace heddle::http::detail {
 
@@ -123,8 +124,14 @@ inline bool conversation::has_read(bool more) {
   return true;
 }
 
+/// Before the answers are sent, so that a client which has its answer finds it counted.
+inline void conversation::count_answers() noexcept {
+  if (uncounted_ != 0) e_.counted.count(std::exchange(uncounted_, 0U), 0);
+}
+
 inline void conversation::flush() {
   if (x_->out.empty()) return;
+  count_answers();
   c_.writer.write(x_->out);
   x_->out.clear();
 }
@@ -147,13 +154,13 @@ inline void conversation::hold(std::size_t bytes) noexcept {
 
 inline bool conversation::took_long() const noexcept { return coarse_now() - arrived_ >= turn; }
 
-inline next conversation::advance() {
+/// Parses and answers what stands in `bytes`, until something has to be awaited. `used`: so many of
+/// them.
+inline next conversation::answer_some(std::string_view bytes, std::size_t& used) {
   auto& parser = x_->parser;
-  while (is_open()) {
-    const auto bytes = c_.reader.buffered();
-    if (bytes.empty()) break;
+  while (is_open() && used < bytes.size()) {
     if (answered_ != 0 && took_long()) return next::pause;
-    c_.reader.consume(parser.feed(bytes));
+    used += parser.feed(bytes.substr(used));
     if (!parser.done()) {
       if (parser.failed()) {
         refuse(parser.error().status, parser.error().reason);
@@ -165,7 +172,7 @@ inline next conversation::advance() {
           continued_ = true;
         }
       }
-      break;
+      return next::read;
     }
     const request& r = parser.message();
     to_ = reply_to(r);
@@ -174,11 +181,24 @@ inline next conversation::advance() {
       hold(r.body.size());
     if (e_.is_full()) [[unlikely]] {
       refuse(503, "max_held_bytes is reached");
-      break;
+      return next::read;
     }
     waiting_ = e_.answer_at_once(*x_);
     if (waiting_ != nullptr) return next::handler;
     if (const next then = conclude(); then != next::go_on) return then;
+  }
+  return is_open() ? next::go_on : next::read;
+}
+
+// The reader may hold more than it shows at once. So it is asked again, until it shows nothing.
+inline next conversation::advance() {
+  while (is_open()) {
+    const auto bytes = c_.reader.buffered();
+    if (bytes.empty()) break;
+    std::size_t used = 0;
+    const next then = answer_some(bytes, used);
+    c_.reader.consume(used);
+    if (then != next::go_on) return then;
   }
   return next::read;
 }
@@ -216,13 +236,15 @@ next conversation::handled(const std::exception_ptr& failure) {
   return conclude();
 }
 
-/// There is an answer. It is counted before it is sent, so that a client which has its answer finds
-/// it counted.
+/// There is an answer.
 inline next conversation::conclude() {
   ++answered_;
-  e_.counted.count(1, 0);
+  ++uncounted_;
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
-  if (x_->answer.stream) return next::body;
+  if (x_->answer.stream) {
+    count_answers();  // the body's writer sends them
+    return next::body;
+  }
   engine::write_answer(*x_, to_);
   return next_request();
 }

@@ -98,6 +98,8 @@ class conversation {
   [[nodiscard]] bool took_long() const noexcept;
   [[nodiscard]] time_point deadline() const noexcept;
   [[nodiscard]] bool ends_with_client() const noexcept;
+  next answer_some(std::string_view bytes, std::size_t& used);
+  void count_answers() noexcept;
   next conclude();
   next next_request();
   [[nodiscard]] bool fail_body(const std::exception_ptr& failure, bool begun, std::size_t earlier);
@@ -112,6 +114,7 @@ class conversation {
   ending ending_ = ending::none;
   bool continued_ = false;    // "100 Continue" was sent for this request
   unsigned answered_ = 0;     // requests, since the last read
+  unsigned uncounted_ = 0;    // of these, not counted yet
   unsigned empty_bytes_ = 0;  // of empty lines before the next request
   std::size_t held_ = 0;      // what the engine counts for this connection
   time_point now_;            // when the last answers were sent
