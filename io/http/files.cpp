@@ -18,7 +18,7 @@
 namespace heddle::http {
 namespace {
 
-// Without O_NONBLOCK, opening a FIFO somebody left in the tree would hang the thread.
+// Without O_NONBLOCK, opening a FIFO that was left in the tree would hang the thread.
 constexpr int open_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 struct known_type {
@@ -67,7 +67,7 @@ std::string_view trimmed(std::string_view text) noexcept {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-/// All digits, at least one, no overflow.
+/// Nothing unless the text is all digits, at least one, and the number fits.
 std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
   std::uint64_t value = 0;
   if (!heddle::detail::parse_number(text, value)) return std::nullopt;
@@ -78,7 +78,8 @@ bool is_too_long(std::string_view text) noexcept {
   return text.find_first_not_of("0123456789") == std::string_view::npos && text.size() > 19;
 }
 
-/// Changes whenever size or time of the content do; nanoseconds, so that two quick edits differ.
+/// Changes when the size or the time of the content does. The time is in nanoseconds, so that two
+/// quick edits differ.
 std::string make_etag(const struct stat& s) {
   std::array<char, 64> text;
   char* p = text.data();
@@ -93,10 +94,10 @@ std::string make_etag(const struct stat& s) {
   return {text.data(), p};
 }
 
-/// RFC 9110, 8.8.3.2. Ours is strong; the strong comparison lets no weak one match.
+/// RFC 9110, 8.8.3.2. The tags made here are strong. In the strong comparison no weak tag matches.
 bool lists_etag(std::string_view list, std::string_view etag, bool strong) noexcept {
   while (!list.empty()) {
-    const auto raw = list.substr(0, list.find(','));  // our tags hold no comma
+    const auto raw = list.substr(0, list.find(','));  // no tag made here holds a comma
     list.remove_prefix(std::min(list.size(), raw.size() + 1));
     const auto item = trimmed(raw);
     if (item == "*" || item == etag) return true;
@@ -105,14 +106,15 @@ bool lists_etag(std::string_view list, std::string_view etag, bool strong) noexc
   return false;
 }
 
-/// True if the file has not changed since the date. An unreadable date is ignored, as if absent.
+/// True if the file has not changed since the date. Nothing if the date cannot be read: such a
+/// field is ignored.
 std::optional<bool> unchanged_since(std::string_view date, std::time_t modified) noexcept {
   const auto then = parse_http_date(date);
   if (!then) return std::nullopt;
   return modified <= *then;
 }
 
-/// The preconditions of RFC 9110, 13.2.2, in its order: 412, 304, or 0 to go on.
+/// Asks the preconditions of RFC 9110, 13.2.2, in its order. 412, 304, or 0 to go on.
 int precondition(const headers& h, std::string_view etag, std::time_t modified) noexcept {
   if (const auto match = h.get("if-match")) {
     if (!lists_etag(*match, etag, true)) return 412;
@@ -127,7 +129,7 @@ int precondition(const headers& h, std::string_view etag, std::time_t modified) 
   return 0;
 }
 
-/// A range counts only if If-Range, where given, names exactly this state of the file.
+/// If there is an If-Range, the range counts only if it names exactly this state of the file.
 bool range_applies(const headers& h, std::string_view etag, std::time_t modified) noexcept {
   const auto condition = h.get("if-range");
   if (!condition) return true;
@@ -142,7 +144,7 @@ file_answer failure(int status) {
   return a;
 }
 
-/// The answer when a file could not be opened: 404 only where there is none for the client.
+/// The answer if a file could not be opened. 404 only if there is no file for the client.
 file_answer failure_of(int error, const std::string& name) {
   switch (error) {
     case EMFILE:
@@ -167,8 +169,8 @@ file_answer failure_of(int error, const std::string& name) {
   }
 }
 
-/// The target with a slash behind its path. One slash before it: browsers take "//x/" and "/\\x/"
-/// for a host.
+/// The target with a slash behind its path. There is exactly one slash before it: browsers take
+/// "//x/" and "/\\x/" for a host.
 std::string with_slash(std::string_view path, std::string_view query) {
   path.remove_prefix(std::min(path.find_first_not_of("/\\"), path.size()));
   std::string where = "/";
@@ -181,7 +183,7 @@ std::string with_slash(std::string_view path, std::string_view query) {
 std::optional<file_answer> redirection(const request& r) {
   std::string_view path = r.target;
   path = path.substr(0, path.find('?'));
-  if (!path.starts_with('/')) {  // the absolute form, or none: made by hand
+  if (!path.starts_with('/')) {  // the absolute form, or a request made by hand
     const auto scheme = path.find("://");
     if (scheme == std::string_view::npos) return std::nullopt;
     const auto slash = path.find('/', scheme + 3);
@@ -282,7 +284,7 @@ file_answer file_root::answer(const request& r, std::string_view path) const {
 file_handle file_root::open(const std::string& path) const {
   if (how_ == resolver::automatic) {
     auto file = open_beneath(path);
-    // Old kernels do not know the call, and some sandboxes forbid what they do not know.
+    // Old kernels do not have the call, and some sandboxes forbid every call that they do not list.
     if (file || (errno != ENOSYS && errno != EPERM && errno != E2BIG)) return file;
   }
   return open_walking(path);
@@ -295,8 +297,8 @@ file_handle file_root::open_beneath(const std::string& path) const {
   for (int tries = 0;; ++tries) {
     file_handle file(
         static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how)));
-    // EAGAIN: somebody renamed in the tree while ".." was resolved, and the kernel could not be
-    // sure.
+    // EAGAIN: something was renamed in the tree while ".." was resolved, and the kernel cannot say
+    // whether the path stays beneath the root.
     if (file || errno != EAGAIN || tries == 8) return file;
   }
 }
@@ -341,7 +343,7 @@ byte_range parse_range(std::string_view field, std::uint64_t size) noexcept {
   const auto eq = field.find('=');
   if (eq == std::string_view::npos || !same_token(trimmed(field.substr(0, eq)), "bytes"))
     return all;
-  // Several ranges at once would need a multipart body; a server may send the whole instead.
+  // Several ranges at once would need a multipart body. A server may send the whole instead.
   const auto spec = trimmed(field.substr(eq + 1));
   const auto dash = spec.find('-');
   if (dash == std::string_view::npos) return all;

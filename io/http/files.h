@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
-#pragma once
-
+// Files below one directory as answers to GET and HEAD.
+//
+//   root_.emplace((top_ / "root").string(), GetParam());
+//   request r;
+//   return root_->answer(r, path);
+//
 // Problem     Hand out files below one directory, whatever a path says.
-// Rejected    Checking the text of the path (links escape it), resolving with realpath() and
-//             comparing (the tree can change in between).
-// Chosen      The kernel resolves the path beneath the root's descriptor and refuses to leave it
-//             (openat2, RESOLVE_BENEATH). Where openat2 is missing or forbidden, one component at a
-//             time, following no link at all.
-// Promised    No byte from outside the root, races included.
+// Rejected    Checking the text of the path: links escape it. Resolving with realpath() and
+//             comparing the result: the tree can change in between.
+// Chosen      The kernel resolves the path beneath the root's descriptor, and refuses to leave it
+//             (openat2, RESOLVE_BENEATH). Where openat2 is missing or forbidden, the path is opened
+//             one component at a time, and no link is followed.
+// Promised    No byte from outside the root is sent, races included.
+#pragma once
 
 #include <heddle/io/http/message.h>
 
@@ -21,7 +26,7 @@
 
 namespace heddle::http {
 
-/// An open file descriptor that closes itself.
+/// Owns an open file descriptor, and closes it.
 class file_handle {
  public:
   file_handle() = default;
@@ -42,31 +47,33 @@ class file_handle {
 
 /// The answer to a request for a file: a head, and the part of the file that is its body.
 struct file_answer {
-  response head;  // its `body` is used as it is if there is no file (errors, 304)
+  response head;  // if there is no file (errors, 304), its `body` is the whole answer
   file_handle file;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 
-  /// Reads the next piece and moves on; 0 at the end. Blocks on the disk. Throws std::system_error
+  /// Reads the next piece and moves on. 0 at the end. Blocks on the disk. Throws std::system_error
   /// on a read error, and if the file has become shorter than the promised length.
   std::size_t read(std::span<char> into);
 };
 
-/// The files below a directory, for GET and HEAD. Any number of threads may use one at a time.
+/// The files below a directory, for GET and HEAD.
+/// Thread-safety  any number of threads may use one at a time
 class file_root {
  public:
-  enum class resolver { automatic, walk };  // walk: as if openat2 were missing
+  enum class resolver { automatic, walk };  // walk: as if there were no openat2
 
   /// Throws std::system_error if the directory cannot be opened.
   explicit file_root(const std::string& directory, resolver how = resolver::automatic);
 
-  /// `path` is decoded and relative to the root; "/" before it is ignored. A directory stands for
-  /// its index.html; if the request's target lacks the slash behind it, the answer is 301 to the
-  /// target with the slash, since the links in the index are relative. Answers 200, 206 (a range),
-  /// 301, 304, 404 (also for what lies outside or may not be read), 405, 412, 416, and 503 when the
-  /// process or the system has no descriptor or memory for the file. Throws std::system_error for
-  /// other failures of the disk. Blocks on the disk: call it in to_thread() unless the files are
-  /// sure to be cached.
+  /// `path` is decoded and relative to the root. "/" before it is ignored. A directory stands for
+  /// its index.html. If the request's target lacks the slash behind a directory, the answer is 301
+  /// to the target with the slash, since the links in the index are relative. Answers 200, 206 (a
+  /// range), 301, 304, 404 (also for what lies outside or may not be read), 405, 412, 416, and 503
+  /// if the process or the system has no descriptor or memory for the file, or if the tree changes
+  /// again and again.
+  /// Throws  std::system_error for other failures of the disk
+  /// Cost    blocks on the disk: call it in to_thread(), unless the files are sure to be cached
   file_answer answer(const request& r, std::string_view path) const;
 
  private:
@@ -78,16 +85,13 @@ class file_root {
   resolver how_;
 };
 
-/// By the extension; "application/octet-stream" for the unknown.
+/// By the extension. "application/octet-stream" for an unknown one.
 media_type media_type_of(std::string_view file_name) noexcept;
 
-/// What a Range field asks of a body of that size.
+/// What a Range field asks of a body of that size. `whole` also if it asks for something else than
+/// one range of bytes.
 struct byte_range {
-  enum class verdict {
-    whole,
-    part,
-    unsatisfiable
-  } is = verdict::whole;  // whole also: no single range of bytes
+  enum class verdict { whole, part, unsatisfiable } is = verdict::whole;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };

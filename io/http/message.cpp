@@ -12,7 +12,8 @@
 namespace heddle::http {
 namespace {
 
-// One large message must not make every later idle connection pay for it.
+// What a string keeps when it is cleared: one large message must not make every later request on
+// the thread pay for it.
 constexpr std::size_t keep_at_most = 16 * 1024;
 
 void clear_but_keep(std::string& s) noexcept {
@@ -65,7 +66,7 @@ void check_field(std::string_view name, std::string_view value) {
 constexpr std::array<std::string_view, 9> method_names = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"};
 
-/// What ends the plain part of a path.
+/// The characters that end the plain part of a path.
 constexpr std::array<bool, 256> path_marks = [] {
   std::array<bool, 256> t{};
   t['?'] = t['#'] = t['%'] = true;
@@ -78,8 +79,8 @@ int hex_digit(char c) noexcept {
   return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-/// As percent_decode, but "%2F" stays. Were it decoded, "/a%2Fb" would reach what is for "/a/b",
-/// behind the back of whoever guards "/a/".
+/// As percent_decode, but "%2F" stays. If it were decoded, "/a%2Fb" would reach what is meant for
+/// "/a/b", past a route that guards "/a/".
 bool decode_path(std::string_view text, std::string& out) {
   out.clear();
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -156,7 +157,7 @@ void headers::set(std::string_view name, std::string_view value) {
   const auto first =
       std::ranges::find_if(places_, [&](const place& p) { return same_token(name_of(p), name); });
   const auto at = static_cast<std::size_t>(first - places_.begin());
-  append(name, trimmed(value));  // the arguments may be views into our own text: append first
+  append(name, trimmed(value));  // first, for the arguments may be views into this text
   const place fresh = places_.back();
   if (at + 1 == places_.size()) return;
   places_.pop_back();
@@ -189,7 +190,7 @@ void headers::append(std::string_view name, std::string_view value) {
     text_.append(name).append(value);
     return;
   }
-  // The views may point into text_, so the old text lives until both are copied.
+  // The arguments may be views into text_. So the old text lives until both are copied.
   std::string grown;
   grown.reserve(std::max(needed, 2 * text_.capacity()));
   grown.append(text_).append(name).append(value);
@@ -244,7 +245,7 @@ bool request::decode_target() {
       path.assign(rest);
       return method == method::options;
     }
-    // absolute form: what a proxy is sent, and every server must take
+    // The absolute form: a proxy is sent it, and every server must take it.
     const auto authority = rest.find("://");
     if (authority == std::string_view::npos) return false;
     rest.remove_prefix(authority + 3);

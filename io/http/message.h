@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+// What HTTP messages are made of: header fields, methods, requests and responses. Values only: no
+// socket, no clock. Any object may be used by one task at a time.
+//
+//   headers h;
+//   h.add("Content-Type", "text/plain");
+//   EXPECT_EQ(h.get("content-type"), "text/plain");
 #pragma once
 
 #include <heddle/core/base/functional.h>
@@ -18,18 +24,19 @@ namespace detail {
 struct parser_state;
 }
 
-/// True if the two are equal but for the case of ASCII letters, as field names and most tokens
+/// True if the two are equal except for the case of ASCII letters: so field names and most tokens
 /// compare.
 bool same_token(std::string_view a, std::string_view b) noexcept;
 
-/// Header fields in order of arrival; names compare without case; a name may come more than once.
+/// Header fields in order of arrival. Names compare without case, and a name may come more than
+/// once.
 ///
-/// All text lies in one string and all places in one vector, so that clearing and refilling
-/// allocates nothing. Hence the price: any change to the object ends the validity of views and
-/// iterators taken from it. What is in here can be sent as it is: add() and set() throw
-/// bad_value for a name that is no token, and for a value with CR, LF, NUL or another
-/// control character (tab excepted), which would let the value's author write fields or a second
-/// message of his own.
+/// A name or value that could end its line would let its author write fields, or a second message,
+/// of his own. So add() and set() throw bad_value for a name that is no token, and for a value with
+/// CR, LF, NUL or another control character except tab. What is in here can be sent as it is.
+/// Cost  All text lies in one string, and all places in one vector: clearing and refilling
+///       allocates nothing. In return, any change to the object ends the validity of views and
+///       iterators that were taken from it.
 class headers {
  public:
   struct field {
@@ -42,13 +49,14 @@ class headers {
   std::optional<std::string_view> get(std::string_view name) const noexcept;
   std::vector<std::string_view> all(std::string_view name) const;
   bool contains(std::string_view name) const noexcept;
-  /// True if some value of `name`, read as a list ("a, b"), has this token ("keep-alive" in
-  /// Connection).
+  /// True if a value of `name`, read as a list ("a, b"), has this token. For example "keep-alive"
+  /// in Connection.
   bool has_token(std::string_view name, std::string_view token) const noexcept;
 
   void add(std::string_view name, std::string_view value);
-  /// Replaces every field of that name by one.
+  /// Replaces all fields of that name by one, in the place of the first.
   void set(std::string_view name, std::string_view value);
+  /// Says how many there were.
   std::size_t remove(std::string_view name) noexcept;
   void clear() noexcept;
 
@@ -105,7 +113,7 @@ inline headers::field headers::operator[](std::size_t i) const noexcept {
 inline headers::iterator headers::begin() const noexcept { return {this, 0}; }
 inline headers::iterator headers::end() const noexcept { return {this, size()}; }
 
-/// A request method. The usual ones are numbers, so that comparing them costs nothing; any other
+/// A request method. The usual ones are numbers, so that comparing them costs nothing. Any other
 /// keeps its text. Methods are case-sensitive: "get" is not GET.
 class method {
  public:
@@ -122,8 +130,8 @@ class method {
     other
   };
 
-  method(known k = get) noexcept
-      : known_(k) {}  // implicit: `m == method::get`, `r.method = method::post`
+  // Implicit, for `m == method::get` and `r.method = method::post`.
+  method(known k = get) noexcept : known_(k) {}
   /// Throws bad_value if the text is no token.
   explicit method(std::string_view text);
   method& operator=(known k) noexcept {  // without a temporary's string
@@ -145,35 +153,36 @@ class method {
 
 enum class version : std::uint8_t { http_1_0, http_1_1 };
 
-/// A request as the server's handlers see it. The server reuses the object for the next request on
-/// the connection: what a handler wants to keep, it copies or moves out. The Host field is that of
-/// the target where the target names one (RFC 9112, 3.2.2), without the scheme's own port.
+/// A request as a server's handlers see it. The server uses the object again for the next request
+/// on the connection: what a handler wants to keep, it copies or moves out. If the target names a
+/// host, the Host field holds that one (RFC 9112, 3.2.2), without the scheme's own port.
 struct request {
   http::method method;
   std::string target;  // as it stood in the request line
-  // Decoded, without the query: begins with "/" (or is "*"), holds no NUL. "%2F" stays as it is: an
-  // encoded slash is part of a name and separates nothing.
+  // Decoded, without the query. It begins with "/" or is "*" (for CONNECT it is the target), and
+  // holds no NUL. "%2F" stays as it is: an encoded slash is part of a name and separates nothing.
   std::string path;
   http::version version = version::http_1_1;
   http::headers headers;
   std::string body;
-  bool keep_alive = true;  // what the client asks for
+  bool keep_alive = true;  // as the client asks
 
-  /// The host and port in a target of the absolute form ("http://h:8080/x"); else empty.
+  /// The host and port in a target of the absolute form ("http://h:8080/x"). Empty in other forms.
   std::string_view target_authority() const noexcept;
   /// The part of the target behind "?", still encoded.
   std::string_view raw_query() const noexcept;
   /// The first value of a query parameter, decoded.
   std::optional<std::string> query(std::string_view name) const;
   std::vector<std::pair<std::string, std::string>> query_params() const;
-  /// Fills `path` from `target`. False if the target is none of the forms of RFC 9112, 3.2, or does
-  /// not decode.
+  /// Fills `path` from `target`. False if the target has none of the forms of RFC 9112, 3.2, or
+  /// does not decode.
   bool decode_target();
-  /// Empty again, with its memory kept unless a single large message grew it.
+  /// Makes it empty. Memory is kept, except strings that one large message has grown beyond 16 KiB.
   void clear() noexcept;
 };
 
-/// A media type that is a literal of the program: it needs no copy, no check and no allocation.
+/// A media type that is a literal of the program. It needs no copy, no allocation, and no check at
+/// run time.
 class media_type {
  public:
   constexpr media_type() noexcept = default;
@@ -192,17 +201,17 @@ class media_type {
 
 class body_writer;
 
-/// A body that is made while it is sent. Empty: there is none, the response's text is its body.
+/// A body that is made while it is sent. If empty, the response's text is its body.
 struct body_source {
   std::function<task<>(body_writer&)> write;
-  std::optional<std::uint64_t> length;  // unknown: sent in chunks
+  std::optional<std::uint64_t> length;  // none: the body is sent in chunks
 
   explicit operator bool() const noexcept { return static_cast<bool>(write); }
 };
 
-/// A response, as handlers give it and as the client gets it. Framing is not the handler's
-/// business: Content-Length, Transfer-Encoding and Connection are written by the server.
-/// (`Connection: close` among the headers makes it close.)
+/// A response, as handlers give it and as a client's parser fills it. Framing is not the handler's
+/// business: the server writes Content-Length, Transfer-Encoding and Connection. If `Connection:
+/// close` stands among the headers, the server closes the connection behind the response.
 struct response {
   int status = 200;
   http::headers headers;
@@ -213,18 +222,18 @@ struct response {
   static response text(std::string body, int status = 200);
   static response json(std::string body, int status = 200);
   static response html(std::string body, int status = 200);
-  /// The status with its reason phrase as a short plain text.
+  /// The status, its reason phrase and the detail as a short plain text.
   static response error(int status, std::string_view detail = {});
 
-  /// Empty again, its memory kept like request::clear().
+  /// Makes it empty. Memory is kept as by request::clear().
   void clear() noexcept;
 };
 
-/// "Not Found" for 404; "Unknown" for what RFC 9110 does not list.
+/// "Not Found" for 404. "Unknown" for a status that has no phrase here.
 std::string_view reason_phrase(int status) noexcept;
 
-/// The text as it may stand in a log: control characters, backslashes and bytes that are not ASCII
-/// as "\\x0a", and "..." for what is beyond 200 bytes.
+/// The text as it may stand in a log. Control characters, backslashes and bytes that are not ASCII
+/// are written like "\\x0a". "..." stands for what is beyond 200 bytes.
 std::string printable(std::string_view text);
 
 /// True if a response of this status never has a body: 1xx, 204, 304.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What a server, a session and a single request can be set to: limits, times and sizes.
 //
-//   http::server_options o;
-//   o.header_timeout = 300ms;
-//   http::server s(o);
+//   http::session_options so;
+//   so.keep = 64;
+//   http::session client(so);
 #pragma once
 
 #include <heddle/core/clock.h>

@@ -34,7 +34,7 @@ bool is_unreserved(char c) noexcept {
   return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/// What an error may show of a URL: everything up to the last "@" may be a name and a password,
+/// What an error may show of a URL. Everything up to the last "@" may be a name and a password,
 /// whatever else is wrong with the text.
 std::string without_password(std::string_view text) {
   const auto at = text.rfind('@');
@@ -83,8 +83,8 @@ url url::parse(std::string_view text) {
   else
     refuse(text, "only http and https are known");
 
-  // A control character or a space would end the request line early and smuggle a second request
-  // in.
+  // A control character or a space would end the request line early, and smuggle in a second
+  // request.
   const auto bad = std::ranges::find_if(text, [](char c) {
     return static_cast<unsigned char>(c) <= ' ' || static_cast<unsigned char>(c) >= 0x7f;
   });

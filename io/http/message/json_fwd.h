@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to io; installed, since public headers need it.
-// nlohmann::json by name. What <nlohmann/json_fwd.hpp> is for, which includes <memory> for
-// std::allocator alone, a tenth of what a first program costs its compiler.
+// nlohmann::json by name alone. <nlohmann/json_fwd.hpp> is meant for that, but it includes
+// <memory>, for std::allocator alone: a tenth of what a first program costs its compiler.
 #pragma once
 
 #include <nlohmann/detail/abi_macros.hpp>

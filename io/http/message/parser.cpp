@@ -80,8 +80,8 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
       refuse(431, "the header fields are too large");
     return 0;
   }
-  // A tab is looked for before llhttp is given the bytes. Without a bound that search would go over a
-  // whole pipelined read for each request.
+  // A tab is looked for before llhttp is given the bytes. Without a bound that search would go over
+  // a whole pipelined read for each request.
   bytes = bytes.substr(0, std::min(limits_.header_bytes - head_bytes_, at_once_));
   if (request_ && !method_done_) {
     if (head_bytes_ != 0 || !is_usual_method(bytes)) return feed_method(bytes);
@@ -95,8 +95,8 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
   head_text().append(bytes.data(), used);
   if (phase_ == phase::failed) headers_->clear();  // places may reach beyond what was taken
   if (phase_ == phase::head && head_complete_) {
-    // The next head is likely to be as long as this one. A longer one costs a second call of llhttp,
-    // so the bound falls slowly where lengths vary.
+    // The next head is likely to be as long as this one. A longer one costs a second call of
+    // llhttp, so the bound falls slowly where lengths vary.
     at_once_ = std::min(most_at_once, std::max(head_bytes_ + 32, at_once_ - at_once_ / 8));
     accept_head(*this);
   }

@@ -2,9 +2,10 @@
 // Takes HTTP messages from a stream of bytes, one at a time.
 //
 //   request_parser parser;
-//   bytes.remove_prefix(parser.feed(bytes));
-//   if (parser.failed()) return parser.error().status;
-//   if (parser.done()) answer(parser.message());
+//   text.remove_prefix(parser.feed(piece));
+//   if (parser.failed()) return std::to_string(parser.error().status);
+//   if (!parser.done()) return "unfinished";
+//   const auto& r = parser.message();
 //
 // Problem     Bytes arrive in pieces of any size. One piece may hold many pipelined messages, or a
 //             single byte of one.

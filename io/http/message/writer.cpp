@@ -24,7 +24,7 @@ void append_two(std::string& out, unsigned value) {
   out += static_cast<char>('0' + value % 10);
 }
 
-/// Gathers a head on the stack, so that the string grows once and not piece by piece.
+/// Gathers a head on the stack, so that the string grows once, and not piece by piece.
 class head_buffer {
  public:
   explicit head_buffer(std::string& out) noexcept : out_(out) {}
@@ -59,7 +59,7 @@ class head_buffer {
   std::array<char, 480> buffer_;
 };
 
-/// The head of almost every response, made once a second: status line and Date.
+/// What nearly every response begins with: status line and Date. Made once a second.
 struct fresh_head {
   std::time_t made_for = -1;
   std::string ok;    // "HTTP/1.1 200 OK\r\nDate: ...\r\n"
@@ -67,7 +67,8 @@ struct fresh_head {
 
   void refresh() {
     std::timespec now{};
-    // The coarse clock: 7 ns instead of 35, and exact enough for a field that counts seconds.
+    // The coarse clock takes 7 ns instead of 35, and is exact enough for a field that counts
+    // seconds.
     ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
     if (now.tv_sec == made_for) return;
     made_for = now.tv_sec;
@@ -76,8 +77,8 @@ struct fresh_head {
   }
 };
 
-// Not inlined: a coroutine that calls it may resume on another thread, and must not find a
-// thread-local's address kept from before.
+// Never inlined: a coroutine that calls it may resume on another thread, and must not find the
+// address of a thread-local that was kept from before.
 [[gnu::noinline]] const fresh_head& fresh() {
   thread_local fresh_head head;
   head.refresh();
@@ -86,7 +87,7 @@ struct fresh_head {
 
 enum class own_field { no, date, connection, framing, length, type };
 
-/// Which of the fields that the writer itself is concerned with this is.
+/// Which of the writer's own fields has this name, if any.
 own_field own(std::string_view name) noexcept {
   switch (name.size()) {
     case 4: return same_token(name, "date") ? own_field::date : own_field::no;
@@ -106,7 +107,7 @@ void put_status(head_buffer& out, int status, bool dated) {
   if (status < 100 || status > 999) {
     throw bad_value("status " + std::to_string(status) + " does not have three digits");
   }
-  if (status < 200 && status != 101) {  // the client would go on waiting for the final one
+  if (status < 200 && status != 101) {  // the client would go on to wait for the final response
     throw bad_value("status " + std::to_string(status) + " is that of an interim response");
   }
   if (status == 200 && !dated) {
@@ -151,8 +152,7 @@ void append_head(std::string& to_string, const response& r, const reply_to& to,
   out.flush();
 }
 
-/// Takes numbers and names apart from the front of a text; `ok` says whether everything fitted so
-/// far.
+/// Takes numbers and names off the front of a text. `ok` as long as everything has fitted.
 struct scanner {
   std::string_view rest;
   bool ok = true;

@@ -14,7 +14,8 @@
 namespace heddle::http::detail {
 
 /// What http::server::start does. Once for each engine; then it throws usage_error. The engine must
-/// outlive it: a task that kept the engine alive would keep it after the start, until it is dropped.
+/// outlive it: a task that kept the engine alive would keep it after the start, until it is
+/// dropped.
 [[nodiscard]] task<> start_listening(engine& e, std::string host, port_number port);
 
 /// What http::server::stop does. The engine must outlive it.
