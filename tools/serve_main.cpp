@@ -57,7 +57,7 @@ struct settings {
   double header_timeout = 10;
 };
 
-/// What the command line says wrongly.
+/// An error on the command line.
 class bad_usage : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -79,7 +79,7 @@ h::reactor_kind reactor_of(std::string_view name) {
   throw bad_usage(fmt::format("--reactor takes auto, epoll or uring, not \"{}\"", name));
 }
 
-/// No settings: help was asked for.
+/// Returns no settings if help was asked for.
 std::optional<settings> parse_arguments(int count, char** arguments) {
   settings s;
   for (int i = 1; i < count; ++i) {
@@ -114,7 +114,7 @@ std::optional<settings> parse_arguments(int count, char** arguments) {
   return s;
 }
 
-/// A number in the query, within bounds that keep one request from taking the machine for long.
+/// A number in the query. It is bounded, so that one request does not take the machine for long.
 std::uint64_t asked_number(const http::request& r, std::string_view name, std::uint64_t usual,
                            std::uint64_t most) {
   const auto text = r.query(name);
@@ -193,7 +193,7 @@ void add_routes(http::server& server, serve::stats_report& report, const std::st
   server.files("/files/", files);
 }
 
-/// Ends the process at the second order to stop, whatever still goes on.
+/// Ends the process at the second order to stop, whatever still runs.
 h::task<> end_at_next(h::signal_set& signals) {
   auto next = signals.wait();
   (void)co_await next;
@@ -225,7 +225,7 @@ h::task<> serve_until_told(settings s) {
   co_await stopping;
   impatient.cancel();
   try {
-    co_await impatient;  // it waits in `signals`, which ends with this frame
+    co_await impatient;  // it waits in `signals`, and that ends with this frame
   } catch (const h::cancelled_error&) {}
   fmt::print("stopped after {} requests\n", server.stats().requests);
 }

@@ -12,8 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Several pages may ask at once; each gets figures over about this time, and not over the moment
-// since the other asked.
+// Several pages may ask at once. Each gets figures over at least this time, and not over the moment
+// since another page asked.
 constexpr auto period = 400ms;
 constexpr std::size_t most_looks = 64;
 

@@ -10,9 +10,9 @@
 
 namespace serve {
 
-/// What GET /stats says. Counters are totals since the start. Shares and percentiles are of the
-/// last period: since the look at them half a second ago or, if there was none so recently, since
-/// the latest one. Thread-safety: any number of tasks on any loops.
+/// What GET /stats answers. Counters are totals since the start. Shares and percentiles are of the
+/// time since the latest look that is at least 400 ms old. If there is none, since the start.
+/// Thread-safety  any number of tasks on any loops
 class stats_report {
  public:
   stats_report() : started_(heddle::clock::now()) {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The work that heddle-serve does on request, each kind in its own place: a loop, all loops, a
-// thread, the arena.
+// The work that heddle-serve does on request. Each kind has its place: a loop, all loops, a thread,
+// the arena.
 #pragma once
 
 #include <heddle/core/clock.h>
@@ -17,11 +17,10 @@ std::uint64_t hash_chain(std::uint64_t rounds) noexcept;
 /// to_arena.
 std::uint64_t count_primes(std::uint64_t limit);
 
-/// Fibonacci's number by plain recursion, forked at every step above the smallest: work for all
-/// loops.
+/// Fibonacci's number by plain recursion. Each step above the smallest forks: work for all loops.
 heddle::task<std::uint64_t> forked_fibonacci(unsigned n);
 
-/// Keeps the thread busy, and hogs the loop if it is a loop's.
+/// Keeps the thread busy. On a loop's thread it hogs the loop.
 void spin(heddle::duration time) noexcept;
 
 }  // namespace serve

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a client makes of answers that are odd: interim ones without end, folded fields, unknown
-// codings; and what its errors show.
+// What a client does with odd answers: interim ones without end, folded fields, unknown codings.
+// And what its errors show.
 #include <heddle/core/errors.h>
 #include <heddle/io/http/message/parser.h>
 #include <heddle/io/http/url.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What clients of http::server can cost is bounded, and what a deadline costs does not depend on
-// how many others there are.
+// What clients of http::server can cost is bounded. What a deadline costs does not depend on how
+// many others there are.
 #include "http/site.h"
 
 #include <heddle/io/http/serving/engine.h>
@@ -32,7 +32,7 @@ TEST_P(HttpServerBounds, NoHandlerIsCalledWhileTheClientHasALotToTake) {
     std::string requests;
     for (int i = 0; i < 420; ++i) requests += get("/page");
     c.writer.write(requests + get("/hello", and_close));
-    // Until the server stands still, with nothing read here.
+    // Waits until the server stands still. Nothing is read here.
     std::size_t seen = 1;
     for (int same = 0; same < 50; same = made == seen ? same + 1 : 0) {
       seen = made;
@@ -42,7 +42,7 @@ TEST_P(HttpServerBounds, NoHandlerIsCalledWhileTheClientHasALotToTake) {
     std::string all = co_await read_to_end(c);
     EXPECT_TRUE(all.ends_with("hello")) << all.size();
     EXPECT_EQ(made, 420u * 60'000u);
-    // What the kernel holds is some megabytes. All of it at once would be 25.
+    // The kernel holds some megabytes. All answers together would be 25.
     EXPECT_LT(pending, 20u * 1000 * 1000);
   });
   EXPECT_TRUE(reports.empty()) << reports.front();
@@ -118,7 +118,7 @@ TEST_P(HttpServerBounds, EmptyLinesAreCountedHoweverTheyAreCut) {
   });
 }
 
-// A look at all connections at each of their deadlines would be 4 million looks.
+// If each deadline took a look at all connections, there would be 4 million looks.
 TEST_P(HttpServerBounds, EachDeadlineCostsOneLookAtOneConnection) {
   run([]() -> h::task<> {
     constexpr std::size_t many = 2000;

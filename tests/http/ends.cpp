@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How connections of http::server end: whose cancellation is whose, clients that have gone, that
-// send on, that take nothing, and handlers that outlast the grace.
+// How connections of http::server end. Whose cancellation a handler gets; clients that are gone,
+// that send on, or that take nothing; handlers that outlast the grace.
 #include "http/site.h"
 
 #include <heddle/sched/to_thread.h>
@@ -23,7 +23,7 @@ using namespace http_test;
 class HttpServerEnds : public on_each_reactor {};
 INSTANTIATE_TEST_SUITE_P(, HttpServerEnds, testing::ValuesIn(all_setups()), name_of);
 
-/// A client without a stream, which would read ahead.
+/// A client without a stream: a stream would read ahead.
 class plain_client {
  public:
   explicit plain_client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -42,7 +42,7 @@ class plain_client {
     EXPECT_EQ(::send(socket_, text.data(), text.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(text.size()));
   }
-  /// What recv() says, and nothing of it is kept.
+  /// What recv() returns. The bytes are dropped.
   ssize_t take() { return ::recv(socket_, dropped_.data(), dropped_.size(), MSG_DONTWAIT); }
 
  private:
@@ -55,7 +55,7 @@ h::task<> wait_for_ever() {
   co_await never.wait();
 }
 
-/// Awaits a task that is cancelled by somebody else.
+/// Awaits a task that another one cancels.
 h::task<http::response> await_a_cancelled_task(http::request&) {
   auto other = h::create_task(wait_for_ever());
   other.cancel();
@@ -244,7 +244,7 @@ TEST_P(HttpServerEnds, OthersAreServedBetweenPipelinedRequestsThatTakeLong) {
       hogs.push_back(std::move(c));
     }
     co_await until([&] { return spun > 0; });
-    // This task would not have its turn before the end of a batch.
+    // Without turns, this task would wait for the end of the batch.
     const std::string all = co_await talk(s, get("/hello", and_close));
     EXPECT_EQ(bodies(all), "hello");
     EXPECT_LT(spun, 16 * 300 / 2);
@@ -343,7 +343,7 @@ TEST_P(HttpServerEnds, ASlowClientThatTakesSomethingIsNotCutOff) {
     plain_client c(s.server.port());
     c.send(get("/large", and_close));
     std::size_t taken = 0;
-    // Some 1.6 s in all, more than twice the time-out, but never long without taking something.
+    // Some 1.6 s in all, more than twice the time-out. But the client never takes nothing for long.
     for (ssize_t n = 1; n != 0;) {
       for (std::size_t part = 0; part < 128u * 1024; part += static_cast<std::size_t>(n)) {
         n = c.take();

@@ -20,7 +20,7 @@ namespace {
 using namespace heddle::http;
 namespace fs = std::filesystem;
 
-/// A tree with a root, and a secret beside it that must never be seen. Both ways of resolving are
+/// A tree with a root, and beside it a secret that must never be seen. Both ways of resolving are
 /// tried.
 class HttpFiles : public testing::TestWithParam<file_root::resolver> {
  protected:
@@ -245,13 +245,13 @@ TEST(MediaType, GoesByTheExtension) {
   EXPECT_EQ(media_type_of("x.unknown").text(), "application/octet-stream");
 }
 
-/// No descriptor more than are open, as long as it lives.
+/// As long as it lives, no further descriptor can be opened.
 class no_more_descriptors {
  public:
   no_more_descriptors() {
     ::getrlimit(RLIMIT_NOFILE, &before_);
     rlimit now = before_;
-    now.rlim_cur = 3;  // those that are open stay so
+    now.rlim_cur = 3;  // descriptors that are open stay open
     ::setrlimit(RLIMIT_NOFILE, &now);
   }
   ~no_more_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The grammar of requests where llhttp alone is too strict or too lenient, however bytes are cut.
+// The grammar of requests where llhttp alone is too strict or too lenient, however the bytes are
+// cut.
 #include <heddle/io/http/message/parser.h>
 
 #include <gtest/gtest.h>
@@ -13,7 +14,7 @@ namespace {
 
 using namespace heddle::http;
 
-/// What one request came to: a line, or the status of its refusal.
+/// What became of one request: a line, or the status of its refusal.
 std::string parse_in_steps(std::string_view text, std::size_t step) {
   request_parser parser;
   while (!text.empty() && !parser.done() && !parser.failed()) {

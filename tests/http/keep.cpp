@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A kept connection is trusted only after a look: protocol KEEP of the HTTP client.
+// A kept connection is used only after a look: protocol KEEP of the HTTP client.
 #include "io/runtime.h"
 
 #include <heddle/io/http/message/parser.h>
@@ -26,7 +26,7 @@ std::string text_of(std::string_view body) {
 }
 constexpr std::string_view unasked = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
 
-/// Reads one request; false: the connection ended.
+/// Reads one request. False: the connection ended.
 h::task<bool> read_request(h::stream_reader& r, http::request& into) {
   http::limits l;
   l.body_bytes = 1 << 30;
@@ -43,11 +43,11 @@ h::task<bool> read_request(h::stream_reader& r, http::request& into) {
   co_return true;
 }
 
-/// Answers each request with its number, and says something unasked when it is told to.
+/// Answers each request with its number. Sends something unasked when `speak` is set.
 struct talker {
   std::atomic<int> connections{0};
-  h::event speak;   // to be set when it shall say something unasked
-  h::event spoken;  // it has
+  h::event speak;
+  h::event spoken;  // set when that has been sent
 
   h::task<> serve(h::stream_reader& r, h::stream_writer& w) {
     const int number = ++connections;
@@ -84,7 +84,7 @@ TEST_P(HttpKeep, AnUnaskedAnswerThatCameMeanwhileIsNotTakenForTheNextOne) {
       EXPECT_EQ(client.kept_connections(), 1u);
       t.speak.set();
       co_await t.spoken.wait();
-      // Sent over loopback, it is in the client's socket or beyond.
+      // Over loopback, what is sent is in the client's socket already, or beyond it.
       http::client_response second;
       if (post)
         second = co_await client.post(local(s.port()), "body");
@@ -101,7 +101,7 @@ TEST_P(HttpKeep, AnUnaskedAnswerThatCameMeanwhileIsNotTakenForTheNextOne) {
     });
 }
 
-// On io_uring the bytes leave the socket before anybody looks: they lie with the stream.
+// On io_uring the bytes leave the socket before the client looks: they lie with the stream.
 TEST_P(HttpKeep, AnUnaskedAnswerThatTheLoopHasAlreadyFetchedIsSeenToo) {
   run([]() -> h::task<> {
     talker t;
@@ -127,7 +127,7 @@ TEST_P(HttpKeep, AConnectionWhosePeerAnsweredBeforeItReadAllIsNotUsedAgain) {
     h::event over;
     auto handle = [&](h::stream_reader r, h::stream_writer w) -> h::task<> {
       const int number = ++connections;
-      if (number == 1) {  // the head is enough for it, and it never reads the rest
+      if (number == 1) {  // answers when it has the head, and never reads the rest
         const std::string head = co_await r.read_until("\r\n\r\n");
         w.write(text_of("early"));
         co_await over.wait();
@@ -183,7 +183,7 @@ TEST_P(HttpKeep, ATimedOutOrCancelledUploadGivesItsSocketBackAtOnce) {
       (void)co_await upload;
     } catch (const h::cancelled_error&) { cancelled = true; }
     EXPECT_TRUE(cancelled);
-    // Only the server's ends are left, which nobody closes before `over`.
+    // Only the server's ends are left, and these are not closed before `over`.
     co_await until([&] { return open_descriptors() == before + s.connections(); });
     over.set();
     s.close();
@@ -216,7 +216,7 @@ TEST_P(HttpKeep, KeptConnectionsAreClosedInTimeAlsoWhenTheirHostIsNeverAskedAgai
         const auto got = co_await client.get(local(s.port()));
         EXPECT_EQ(got.text(), "x");
       }
-      // The servers see the ends, although nobody asks the session for anything.
+      // The servers see the ends, although the session is asked for nothing.
       co_await until([&] {
         std::size_t n = 0;
         for (const auto& s : servers) n += s.connections();
@@ -282,7 +282,7 @@ TEST_P(HttpKeep, EndlessInterimAnswersEndTheRequestWithAnError) {
   });
 }
 
-// --- the reader's side of it: what quiet() says, and what an error leaves ---
+// --- the reader's side: what quiet() returns, and what an error leaves ---
 
 TEST_P(HttpKeep, AStreamIsQuietUntilBytesOrTheEndOrAnErrorHaveCome) {
   run([]() -> h::task<> {
@@ -313,7 +313,7 @@ TEST_P(HttpKeep, ReadsGiveWhatCameBeforeAResetAndThenTheError) {
       if (!more) break;
     }
     e.server.writer.abort();
-    // The writer learns of it while the bytes are still unread.
+    // The writer sees the reset while the bytes are still unread.
     const auto told = co_await error_of(closed(e.client.writer));
     EXPECT_EQ(code_of(told), ECONNRESET);
     const std::string some = co_await e.client.reader.read(6);

@@ -13,7 +13,7 @@ namespace {
 
 using namespace heddle::http;
 
-/// What a stream of bytes came to: the messages one line each, then what ended it.
+/// What became of a stream of bytes: the messages, a line each, and what ended it.
 struct outcome {
   std::vector<std::string> messages;
   int error = 0;
@@ -67,7 +67,7 @@ outcome parse_in_steps(std::string_view text, std::size_t step, const limits& l 
   return o;
 }
 
-/// The outcome in one piece, which must be the outcome byte by byte and in some sizes between.
+/// The outcome in one piece. It must be the same byte by byte, and in pieces of some sizes between.
 outcome parse(std::string_view text, const limits& l = {}) {
   const auto whole = parse_in_steps(text, text.size() + 1, l);
   for (const std::size_t step : {1u, 2u, 3u, 5u, 7u, 16u, 61u}) {
@@ -571,7 +571,7 @@ TEST(HttpResponseParser, ReadsAChunkedBody) {
 TEST(HttpResponseParser, ReadsABodyThatLastsUntilTheConnectionEnds) {
   EXPECT_EQ(receive("HTTP/1.1 200 OK\r\n\r\nall of it"),
             (reply{"200 body=<all of it> close", false, 0}));
-  // Not a raw body: nobody here could tell what it is.
+  // It must not come out as a raw body: nobody could know what it is.
   EXPECT_TRUE(receive("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nzz").failed);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What http::server says when no route fits, and which one does.
+// Which route http::server chooses, and what it answers if none fits.
 #include "http/site.h"
 
 #include <string>

@@ -304,7 +304,8 @@ TEST_P(HttpServer, ResetsAClientThatTakesNothing) {
     co_await s.start();
     h::connection c = co_await h::open_connection("127.0.0.1", s.server.port());
     c.writer.write(get("/endless"));
-    const std::string begun = co_await c.reader.read_until("\r\n\r\n");  // it is being served
+    const std::string begun =
+        co_await c.reader.read_until("\r\n\r\n");  // the request is being served
     EXPECT_TRUE(begun.starts_with("HTTP/1.1 200"));
     co_await until([&] { return s.server.stats().connections == 0; });
   });
@@ -378,7 +379,7 @@ TEST_P(HttpServer, StopsByFinishingWhatRunsAndClosingWhatIsIdle) {
   });
 }
 
-// The kernel may have sent an answer of which the server has not heard yet that it is sent.
+// The kernel may have sent an answer while the server does not know that yet.
 TEST_P(HttpServer, TakesNoAnswerBackWhenItStopsAtOnce) {
   run([]() -> h::task<> {
     for (int round = 0; round < 40; ++round) {
@@ -397,15 +398,15 @@ TEST_P(HttpServer, TakesNoAnswerBackWhenItStopsAtOnce) {
       EXPECT_EQ(rest, "");
       for (std::size_t i = 1; i < clients.size(); ++i) {
         const std::string all = co_await read_to_end(clients[i]);
-        // What was not accepted yet is reset by the kernel when nobody listens any more.
+        // The kernel resets connections that were not accepted when listening ends.
         if (all.starts_with("HTTP/")) { EXPECT_EQ(bodies(all), "hello"); }
       }
     }
   });
 }
 
-// It waits 200 ms for a first request. A machine that takes longer to get through this proves
-// nothing, and tries again.
+// The server waits 200 ms for a first request. On a machine that takes longer to get through this,
+// the test proves nothing, and tries again.
 h::task<bool> stops_on_a_new_connection() {
   site s;
   co_await s.start();

@@ -30,8 +30,8 @@ std::string local(std::uint16_t port, std::string_view path) {
   return "http://127.0.0.1:" + std::to_string(port) + std::string(path);
 }
 
-/// A server that answers whatever comes with the same bytes, and counts. Its connections may
-/// outlive it.
+/// A server that answers every request with the same bytes, and counts. Its connections may outlive
+/// it.
 class parrot {
  public:
   explicit parrot(std::string text, int answers_each = 1000) : learnt(new known) {
@@ -319,7 +319,7 @@ TEST_P(HttpSession, SaysThatNobodyListens) {
   });
 }
 
-/// An nginx of our own, on a port the kernel picked, with its files in a directory of its own.
+/// An nginx for the test, on a port that the kernel picked, with its files in its own directory.
 class nginx {
  public:
   nginx() {
@@ -327,7 +327,7 @@ class nginx {
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     top_ = name;
     fs::create_directories(top_ / "www");
-    // Readable for nginx's workers, should they run as another user.
+    // nginx's workers may run as another user, and must be able to read it.
     fs::permissions(top_, fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec);
     std::ofstream(top_ / "www/file.txt") << std::string(100'000, 'n');
     listen_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -335,8 +335,8 @@ class nginx {
     any.sin_family = AF_INET;
     any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof any;
-    // Bound and never listening: it keeps the port from others until nginx, which may share it, has
-    // it.
+    // A socket that is bound and never listens keeps the port from others until nginx has it. nginx
+    // may share the port.
     const int one = 1;
     ::setsockopt(listen_, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     if (::bind(listen_, reinterpret_cast<sockaddr*>(&any), size) != 0)
@@ -374,7 +374,7 @@ class nginx {
     fs::remove_all(top_);
   }
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  /// It ended by itself, which it should not: what it said.
+  /// If nginx has ended by itself, which it should not: what it printed.
   std::string failure() {
     int status = 0;
     if (::waitpid(process_, &status, WNOHANG) == 0) return {};

@@ -91,7 +91,7 @@ struct site {
   h::event entered;
 };
 
-/// Everything until the connection ends.
+/// All that comes until the connection ends.
 inline h::task<std::string> read_to_end(h::connection& c) {
   std::string all;
   try {

@@ -129,7 +129,7 @@ TEST(HttpWriter, StreamsInChunksToHttp11) {
   std::string out;
   EXPECT_EQ(write_head(out, response::text(""), {}, std::nullopt), body_framing::chunked);
   write_chunk(out, "hello");
-  write_chunk(out, "");  // would be the end
+  write_chunk(out, "");  // an empty chunk would be the end
   write_chunk(out, std::string(26, 'x'));
   write_last_chunk(out);
   EXPECT_NE(out.find("\r\nTransfer-Encoding: chunked\r\n"), std::string::npos);

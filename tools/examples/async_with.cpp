@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// async with: a manager is entered and left, whatever happens in between, and both may wait.
+// async with: a manager is entered and left, whatever happens in between. Both may wait.
 #include <heddle/heddle.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A cancellation is delivered where the task waits, as an exception; cleaning up may wait itself.
+// A cancellation comes as an exception, where the task waits. Cleaning up may wait again.
 #include <heddle/heddle.h>
 
 #include <cstdio>
@@ -17,7 +17,8 @@ h::task<> work(h::event& started) {
     std::printf("work: cancelled (%s)\n", e.message().c_str());
     cancelled = true;
   }
-  // C++ cannot await inside a handler: what Python does in `except` or `finally` comes after it.
+  // C++ cannot await inside a catch block. What Python does in `except` or `finally` comes behind
+  // it.
   co_await h::sleep(1ms);
   std::puts("work: cleaned up");
   if (cancelled) throw h::cancelled_error();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A task runs on its own from its creation; its handle joins it, names it, asks how it ended.
+// A task runs on its own from its creation. Its handle joins it, names it, and asks how it ended.
 #include <heddle/heddle.h>
 
 #include <cstdio>
@@ -15,8 +15,8 @@ h::task<std::string> brew(std::string what) {
 
 h::task<> breakfast() {
   auto coffee = h::create_task(brew("coffee"), {.name = "coffee machine"});
-  // A callable and its arguments are kept for as long as the task lives: the way for lambdas with
-  // captures.
+  // A callable and its arguments are kept for as long as the task lives. So this is the way for
+  // lambdas with captures.
   std::string kind = "green tea";
   auto tea = h::create_task([kind]() -> h::task<std::string> { return brew(kind); });
   std::printf("%s runs\n", coffee.get_name().c_str());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Debug mode names what holds a loop up; the exception handler hears of it, and of errors that
-// nobody awaited.
+// Debug mode names what holds a loop up. The exception handler is called for that, and for errors
+// that nobody awaited.
 #include <heddle/heddle.h>
 
 #include <cstdio>

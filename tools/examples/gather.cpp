@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Three computations at once; the results come in the order of the arguments.
+// Three computations at once. The results come in the order of the arguments.
 #include <heddle/heddle.h>
 
 #include <cstdio>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tasks on all cores share a counter. In asyncio nothing else runs between two awaits; here it
-// does, so there is a mutex.
+// Tasks on all cores share a counter. In asyncio nothing else runs between two awaits. Here other
+// tasks do, so there is a mutex.
 #include <heddle/heddle.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Producers and consumers; the queue is bounded, so who is too fast waits.
+// Producers and consumers. The queue is bounded, so a producer that is too fast waits.
 #include <heddle/heddle.h>
 
 #include <atomic>

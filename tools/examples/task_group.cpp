@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A task group: what was started in the block is over when it is left; one that fails cancels the
-// others.
+// A task group: when the block is left, every task that was started in it is over. A task that
+// fails cancels the others.
 #include <heddle/heddle.h>
 
 #include <cstdio>
