@@ -37,13 +37,13 @@ bool barrier::arrive(waiting& w, task_record& t) noexcept {
     complete(todo);
   }
   waiters_.unlock();
-  todo.settle();  // after the unlock: the barrier may live in the frame of one who goes on
+  todo.settle();  // after the unlock: the barrier may live in the frame of a task that goes on
   return waits;
 }
 
-// A round is complete when `parties` are linked or at the door. One of the linked may have been
-// claimed by a canceller that has not unlinked it yet: it counts as having met the others and been
-// cancelled right after, which nobody can tell apart.
+// The round is complete: all but the arriving task are linked. A canceller may have claimed one of
+// the linked tasks and not have unlinked it yet. That task counts: it met the others and was
+// cancelled right after. Nobody can tell this from a cancellation that came later.
 void barrier::complete(work_list& todo) noexcept {
   std::size_t index = 0;
   while (waiter* other = waiters_.first()) {
@@ -58,7 +58,7 @@ void barrier::complete(work_list& todo) noexcept {
   state_ = leaving_.empty() ? state::filling : state::draining;
 }
 
-// The task of `w` runs on; the last of a round begins the next one.
+// The task of `w` runs on. The last task of a round to do so begins the next round.
 void barrier::run_on(waiting& w) noexcept {
   work_list todo;
   waiters_.lock();
@@ -68,7 +68,7 @@ void barrier::run_on(waiting& w) noexcept {
   todo.settle();
 }
 
-// Those who came while the last round left are the first of this one, in their order.
+// The tasks that came while the last round left are the first of this round, in their order.
 void barrier::begin_round(work_list& todo) noexcept {
   state_ = state::filling;
   while (state_ == state::filling) {

@@ -12,8 +12,8 @@ namespace heddle {
 
 using namespace detail;
 
-/// The wait between the unlock and the next lock. It is linked before the unlock: a notify that
-/// follows finds it.
+/// The wait between the unlock and the next lock. It is linked before the unlock, so a notify()
+/// that follows the unlock finds it.
 class condition::waiting final : public queue_waiter {
  public:
   explicit waiting(condition& c) noexcept : queue_waiter(c.waiters_), condition_(c) {}
@@ -23,8 +23,8 @@ class condition::waiting final : public queue_waiter {
   bool await_suspend(std::coroutine_handle<P> h) {
     return suspend(h.promise().suspending(h));
   }
-  /// True: notified. False: cancelled, and `error` says how. Does not throw, since the lock comes
-  /// first.
+  /// True: notified. False: cancelled, and `error` holds the exception. It does not throw here: the
+  /// task takes the mutex again first.
   bool await_resume() noexcept {
     if (!cancelled_at_resume(*this)) return true;
     try {
@@ -37,8 +37,8 @@ class condition::waiting final : public queue_waiter {
   std::exception_ptr error;
 
  private:
-  // Once linked and unlocked, somebody may wake us and the frame be gone: what the unlock needs is
-  // taken first.
+  // After the queue's unlock another loop may resume the task, and this frame may be freed. So the
+  // mutex, which is unlocked last, is looked up first.
   bool suspend(task_record& t) noexcept {
     auto& m = *condition_.mutex_;
     condition_.waiters_.lock();
@@ -62,8 +62,8 @@ task<bool> condition::wait() {
     notified = mine.notified();
     error = std::move(mine.error);
   }
-  // The lock comes first, however often we are cancelled meanwhile; the latest cancellation is the
-  // one that is thrown.
+  // The task takes the mutex again before anything is thrown, however often it is cancelled while
+  // it waits for that. The latest cancellation is the one that is thrown.
   for (bool locked = false; !locked;) {
     auto relock = mutex_->lock();
     try {
@@ -72,7 +72,9 @@ task<bool> condition::wait() {
     } catch (const cancelled_error&) { error = std::current_exception(); }
   }
   if (!error) co_return true;
-  if (notified) wake(1);  // the notification was for somebody who acts on it
+  // Notified and then cancelled: this task will not act on the notification, so the next one gets
+  // it.
+  if (notified) wake(1);
   std::rethrow_exception(std::move(error));
 }
 

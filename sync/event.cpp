@@ -7,8 +7,8 @@ using namespace detail;
 
 bool event::wait_in(waiter& w, task_record& t) noexcept {
   waiters_.lock();
-  // Looked at again under the lock, under which set() raises it: so either we see it, or set() sees
-  // us.
+  // set() raises the flag under this lock. So either this second look sees the flag, or set() finds
+  // the waiter linked.
   const bool waits = !is_set() && waiters_.suspend(w, t);
   waiters_.unlock();
   return waits;
@@ -17,13 +17,14 @@ bool event::wait_in(waiter& w, task_record& t) noexcept {
 void event::set() noexcept {
   work_list todo;
   waiters_.lock();
-  set_.store(true, release);  // pairs with is_set()
+  // pairs with is_set()
+  set_.store(true, release);
   while (waiter* next = waiters_.claim_first()) {
     next->given = true;
     todo.schedule(*next->task);
   }
   waiters_.unlock();
-  todo.settle();  // after the unlock: the event may live in the frame of one who goes on
+  todo.settle();  // after the unlock: the event may live in the frame of a task that goes on
 }
 
 }  // namespace heddle

@@ -6,13 +6,18 @@
 
 namespace heddle {
 
-/// A flag that tasks wait for. `set` lets everybody go who waits, and all who come until `clear`.
+/// A flag that tasks wait for. `set` lets all tasks go that wait, and all that come until `clear`.
 ///
-/// Cost      wait() on a set event: a load. set() with nobody waiting: 1 locked operation; 0
+///     co_await e.wait();
+///
+/// Cost      wait() on a set event: a load. set() while no task waits: 1 locked operation. 0
 ///           allocations
-/// Ordering  set() synchronizes-with every wait() it lets go; who waits longest is scheduled first
+/// Ordering  set() synchronizes-with every wait() that it lets go. The task that waits longest is
+///           scheduled first
 /// Cancel    a cancelled wait() leaves the queue; the event is as it was
-/// Throws    cancelled_error from a wait
+/// Throws    cancelled_error from a wait. An event that is destroyed while tasks wait in it ends
+///           the process
+/// Threads   set(), clear() and is_set() may be called on any thread
 class event {
   struct waiting {
     static constexpr const char* name = "event";
@@ -32,14 +37,19 @@ class event {
   event(const event&) = delete;
   event& operator=(const event&) = delete;
 
-  /// Yields true.
+  /// Waits until the event is set. Yields true.
   auto wait() noexcept { return detail::operation<waiting>(waiting{this}); }
-  /// From any thread.
+  /// Raises the flag. A clear() that follows at once does not stop the tasks that waited.
   void set() noexcept;
-  void clear() noexcept { set_.store(false, detail::release); }
+  /// Lowers the flag.
+  void clear() noexcept {
+    // pairs with is_set()
+    set_.store(false, detail::release);
+  }
   [[nodiscard]] bool is_set() const noexcept {
+    // pairs with set() and clear()
     return set_.load(detail::acquire);
-  }  // pairs with set()
+  }
 
  private:
   bool wait_in(detail::waiter& w, detail::task_record& t) noexcept;

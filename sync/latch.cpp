@@ -24,21 +24,22 @@ void latch::count_down(std::ptrdiff_t by) {
     if (by < 0 || by > left)
       throw_bad_value("count_down by " + std::to_string(by) + " of a latch that has " +
                       std::to_string(left) + " left");
-  } while (!left_.compare_exchange_weak(
-      left, left - by, acq_rel, relaxed));  // pairs with the other count_down()s: the last sees all
+    // pairs with the other count_down() calls: the last one sees what all did before theirs
+  } while (!left_.compare_exchange_weak(left, left - by, acq_rel, relaxed));
   if (left == by && by != 0) open();
 }
 
 void latch::open() noexcept {
   work_list todo;
   waiters_.lock();
-  open_.store(true, release);  // pairs with try_wait()
+  // pairs with try_wait()
+  open_.store(true, release);
   while (waiter* next = waiters_.claim_first()) {
     next->given = true;
     todo.schedule(*next->task);
   }
   waiters_.unlock();
-  todo.settle();  // after the unlock: the latch may live in the frame of one who goes on
+  todo.settle();  // after the unlock: the latch may live in the frame of a task that goes on
 }
 
 bool latch::wait_in(waiter& w, task_record& t) noexcept {

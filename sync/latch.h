@@ -8,15 +8,19 @@
 
 namespace heddle {
 
-/// Counts down once, from its initial value to 0; then everybody who waits goes on, and it stays
-/// open.
+/// Counts down once, from its initial value to 0. Then it is open: all tasks that wait go on, and
+/// later ones do not wait.
 ///
-/// Cost      count_down(): 1 locked operation, the last one more; wait() on an open latch: a load;
-///           0 allocations
-/// Ordering  every count_down() synchronizes-with every wait() that it lets go; who waits longest
-///           is scheduled first
+///     co_await l.wait();
+///
+/// Cost      count_down(): 1 locked operation, and the last one 1 more. wait() on an open latch: a
+///           load. 0 allocations
+/// Ordering  every count_down() synchronizes-with every wait() that it lets go. The task that
+///           waits longest is scheduled first
 /// Cancel    a cancelled wait() leaves the queue; the count is as it was
-/// Throws    cancelled_error from a wait; bad_value for counts below 0 or beyond what is left
+/// Throws    cancelled_error from a wait; bad_value for counts below 0 or beyond what is left. A
+///           latch that is destroyed while tasks wait in it ends the process
+/// Threads   count_down() and try_wait() may be called on any thread
 class latch {
   struct waiting {
     static constexpr const char* name = "latch";
@@ -36,25 +40,28 @@ class latch {
   latch(const latch&) = delete;
   latch& operator=(const latch&) = delete;
 
-  /// From any thread.
+  /// Lowers the count by `by`. The call that reaches 0 opens the latch.
   void count_down(std::ptrdiff_t by = 1);
+  /// Waits until the latch is open.
   auto wait() noexcept { return detail::operation<waiting>(waiting{this}); }
+  /// Counts down at the call, and waits when it is awaited.
   auto arrive_and_wait(std::ptrdiff_t by = 1) {
     count_down(by);
     return wait();
   }
-  /// It is open.
+  /// The latch is open: a wait() would not wait.
   [[nodiscard]] bool try_wait() const noexcept {
+    // pairs with open()
     return open_.load(detail::acquire);
-  }  // pairs with open()
+  }
 
  private:
   bool wait_in(detail::waiter& w, detail::task_record& t) noexcept;
   void open() noexcept;
 
-  // open_ and not a count of 0 is what waiters look at: it is raised under the lock, so who saw it
-  // open and destroys the latch waits (in the queue's destructor) for the last count_down() to
-  // leave.
+  // A task that finds the latch open may destroy it, while the last count_down() is still inside.
+  // So waiters look at open_ and not for a count of 0. open_ is raised under the queue's lock, and
+  // the queue's destructor takes that lock. So the destructor waits until count_down() has left.
   detail::atomic<std::ptrdiff_t> left_;
   detail::atomic<bool> open_;
   detail::wait_queue waiters_;

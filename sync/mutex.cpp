@@ -12,8 +12,8 @@ std::uint32_t mutex::lock_queue(std::uint32_t guess) noexcept {
   noted(happening::locked);
   backoff wait;
   for (;;) {
-    if (state_.compare_exchange_weak(guess, guess | busy, acquire, relaxed))
-      return guess;  // pairs with unlock_queue()
+    // pairs with unlock_queue()
+    if (state_.compare_exchange_weak(guess, guess | busy, acquire, relaxed)) return guess;
     while (guess & busy) {
       wait.pause();
       guess = state_.load(relaxed);
@@ -22,7 +22,8 @@ std::uint32_t mutex::lock_queue(std::uint32_t guess) noexcept {
 }
 
 bool mutex::try_lock_slow() noexcept {
-  const auto was = lock_queue(free);  // free, and locked for a moment by one who left
+  // The mutex was free, but a call that is on its way out still had its queue locked.
+  const auto was = lock_queue(free);
   unlock_queue(was | held);
   return (was & held) == 0;
 }
@@ -34,7 +35,8 @@ bool mutex::wait_in(waiter& w, task_record& t) noexcept {
     return false;
   }
   const bool waits = waiters_.suspend(w, t);
-  // From here on `t` may run, but not leave: it is linked, and who takes it out comes by this word.
+  // A canceller may claim `t` from here on. But `w` is linked, and unlinking it takes the queue's
+  // lock, which we hold. So `t` does not run on, and the mutex stands, until we unlock.
   unlock_queue(was | (waits ? contended : 0));
   return waits;
 }
@@ -46,22 +48,25 @@ void mutex::leave(waiter& w) noexcept {
 }
 
 void mutex::unlock_slow(std::uint32_t was) {
-  if (was & busy) was = lock_queue(held | contended);  // another one's, who stores over what we did
+  // Another call has the queue locked. It will store over what our exchange wrote.
+  if (was & busy) was = lock_queue(held | contended);
   if ((was & held) == 0) {
     unlock_queue(was);
     throw_usage("unlock of a mutex that nobody holds");
   }
   waiter* next = waiters_.claim_first();
-  if (!next) return unlock_queue(free);  // pairs with try_lock()
+  // pairs with try_lock()
+  if (!next) return unlock_queue(free);
   next->given = true;
   task_record& t = *next->task;
   unlock_queue(waiters_.empty() ? held : held | contended);
-  schedule(t);  // after the unlock: the mutex may live in the frame of the one who gets it
+  schedule(t);  // after the unlock: the mutex may live in the frame of the task that gets it
 }
 
 mutex::~mutex() {
   backoff wait;
-  while (state_.load(acquire) & busy) wait.pause();  // pairs with unlock_queue()
+  // pairs with unlock_queue()
+  while (state_.load(acquire) & busy) wait.pause();
   waiters_.assert_empty();
 }
 

@@ -24,7 +24,7 @@
 namespace heddle {
 namespace detail {
 
-/// First in, first out: a ring that doubles.
+/// First in, first out. A ring that doubles when it is full.
 template <class T>
 class fifo_buffer {
  public:
@@ -39,7 +39,7 @@ class fifo_buffer {
     if (cells_) std::allocator<T>().deallocate(cells_, capacity_);
   }
 
-  /// All items, to be destroyed elsewhere.
+  /// Moves all items out; the caller destroys them where no lock is held.
   [[nodiscard]] fifo_buffer take_all() noexcept { return std::move(*this); }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   void push(T&& item) {
@@ -94,7 +94,7 @@ class lifo_buffer {
   std::vector<T> items_;
 };
 
-/// The least first, by `Less` on what a cell holds.
+/// The least item first, by `Less`. A heap.
 template <class T, class Less>
 class priority_buffer {
  public:
@@ -113,7 +113,8 @@ class priority_buffer {
   }
 
  private:
-  // Only calls the user's comparator: copies of it are made and destroyed where no lock is held.
+  // Calls the user's comparator by reference. A copy of it would be made and destroyed under the
+  // lock, and both run the user's code.
   auto by_rank() noexcept {
     return [this](const T& a, const T& b) { return after_(a, b); };
   }
@@ -125,8 +126,9 @@ class priority_buffer {
   std::vector<T> items_;
 };
 
-/// How an item stands in a buffer. What may throw when it moves stands in a block of its own, so
-/// that nothing of the user's can throw while the queue's lock is held.
+/// An item in a buffer. Buffers move their items under the queue's lock, and a move that throws
+/// there would break the buffer. So an item whose moves may throw stands in a block of its own, and
+/// the buffer moves the pointer. That costs such an item one allocation.
 template <class T>
 class cell {
   static constexpr bool moves_safely =
@@ -161,7 +163,9 @@ class cell {
   }
 };
 
-/// What queue, lifo_queue and priority_queue share.
+/// What queue, lifo_queue and priority_queue share. The verbs are documented here; costs, ordering
+/// and cancellation at `queue` below. All may be called from several tasks at once; those that are
+/// not awaited may be called on any thread.
 template <class T, class Buffer>
 class basic_queue : public queue_core {
   static_assert(std::is_object_v<T> && !std::is_const_v<T>,
@@ -172,18 +176,19 @@ class basic_queue : public queue_core {
  public:
   using value_type = T;
 
-  /// Waits while the queue is full. Throws queue_shut_down; then, and when it is cancelled, the
-  /// item is destroyed.
+  /// Puts an item; waits while the queue is full. Throws queue_shut_down, and cancelled_error from
+  /// the wait. Either way the item is destroyed.
   template <class U = T>
     requires std::constructible_from<T, U>
   putting put(U&& item) {
     return putting(*this, cell<T>(std::forward<U>(item)));
   }
-  /// Yields the next item; waits while there is none. Throws queue_shut_down once it is shut down
-  /// and empty.
+  /// Yields the next item; waits while there is none. Throws queue_shut_down when the queue is shut
+  /// down and empty, and cancelled_error from the wait.
   getting get() noexcept { return getting(*this); }
 
-  /// False: full, or shut down; `item` is as it was.
+  /// Puts an item if there is room. False: the queue is full or shut down, and an `item` of type T
+  /// is as it was.
   template <class U = T>
     requires std::constructible_from<T, U>
   [[nodiscard]] bool try_put(U&& item) {
@@ -192,32 +197,33 @@ class basic_queue : public queue_core {
     if constexpr (std::same_as<U, T>) item = made.take();
     return false;
   }
-  /// Nothing: empty, shut down or not.
+  /// Takes the next item. Nothing: the queue is empty, whether it is shut down or not.
   [[nodiscard]] std::optional<T> try_get() {
     std::optional<cell<T>> item;
     if (remove(item) != get_result::done) return std::nullopt;
     return item->take();
   }
-  /// Throws queue_full or queue_shut_down.
+  /// Puts an item. Throws queue_full or queue_shut_down instead of waiting.
   template <class U = T>
     requires std::constructible_from<T, U>
   void put_nowait(U&& item) {
     cell<T> made(std::forward<U>(item));
     if (!put_done(insert(made))) throw queue_full();
   }
-  /// Throws queue_empty or queue_shut_down.
+  /// Takes the next item. Throws queue_empty or queue_shut_down instead of waiting.
   T get_nowait() {
     std::optional<cell<T>> item;
     if (!get_done(remove(item))) throw queue_empty();
     return item->take();
   }
 
-  /// No more puts. What is in the queue can still be got, unless `immediate`: then it is dropped
-  /// and counts as done. Who waits to put gets queue_shut_down, and who waits to get what will not
-  /// come. Again is harmless; an immediate one drops what a graceful one left.
+  /// Ends all puts, on any thread. The items in the queue can still be got, unless `immediate`:
+  /// then they are dropped and count as done. A task that waits to put gets queue_shut_down, and so
+  /// does one that waits to get an item that will not come. A second call is harmless; an immediate
+  /// one drops what a graceful one left.
   void shutdown(bool immediate = false) {
-    std::optional<decltype(buffer_.take_all())>
-        dropped;  // destroyed last: destructors of items are the user's and run with no lock held
+    // Destroyed last: the destructors of items are the user's, and run with no lock held.
+    std::optional<decltype(buffer_.take_all())> dropped;
     work_list todo;
     {
       const hold locked(*this);
@@ -231,12 +237,11 @@ class basic_queue : public queue_core {
   template <class... Args>
   explicit basic_queue(std::ptrdiff_t max_size, Args&&... args)
       : queue_core(max_size), buffer_(std::forward<Args>(args)...) {}
-  ~basic_queue() {
-    const hold last(*this);
-  }  // whoever let our owner go on may still be on his way out of the lock
+  /// Takes the lock once. The task that let the queue's owner go on may still hold it.
+  ~basic_queue() { const hold last(*this); }
 
  private:
-  // Lock held. Done: the caller schedules `woken`, if it is set, after the unlock.
+  // The lock is held. Result `done`: the caller schedules `woken`, if it is set, after the unlock.
   put_result put_in(cell<T>& item, task_record*& woken) {
     if (const auto may = may_put(); may != put_result::done) return may;
     buffer_.push(std::move(item));
@@ -309,7 +314,7 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
     this->how_ = how::done;
     return true;
   }
-  /// True: it waits, and nothing here may be touched.
+  /// True: it waits. Then the caller touches nothing here: the task may run already.
   bool put_or_wait(task_record& t) noexcept {
     task_record* woken = nullptr;
     try {
@@ -362,7 +367,7 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
     this->how_ = how::done;
     return true;
   }
-  /// True: it waits, and nothing here may be touched.
+  /// True: it waits. Then the caller touches nothing here: the task may run already.
   bool get_or_wait(task_record& t) noexcept {
     task_record* woken = nullptr;
     try {
@@ -388,20 +393,23 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
 
 }  // namespace detail
 
-/// Items from those who put them to those who get them: first in, first out. `max_size` bounds it,
-/// 0 or less does not.
+/// Carries items from the tasks that put them to the tasks that get them: first in, first out. Up
+/// to `max_size` items wait in it; 0 or less means no bound.
 ///
-/// Cost      put and get when ready: 1 locked operation and no allocation once the ring has grown;
-///           nothing is allocated when they wait
-/// Ordering  put() synchronizes-with the get() of its item; each getter sees the items of one
-///           putter in the order they were put. Who waits longest is woken first; a newcomer may
-///           still be faster than one who was woken and has not run yet
-/// Cancel    a cancelled get() took nothing, a cancelled put() put nothing; one that was woken
-///           wakes the next in its place
+///     h::queue<int> q(1);
+///     co_await q.put(1);
+///
+/// Cost      put and get when ready: 1 locked operation, and no allocation once the ring has grown.
+///           A wait allocates nothing
+/// Ordering  put() synchronizes-with the get() of its item. Each getter sees the items of one
+///           putter in the order in which they were put. The task that waits longest is woken
+///           first, but a newcomer may be faster than a woken task that has not run yet
+/// Cancel    a cancelled get() took nothing, a cancelled put() put nothing. If it was woken before,
+///           it wakes the next task in its place
 /// Throws    cancelled_error from a wait; queue_shut_down; queue_full and queue_empty from the
-///           _nowait forms
-/// Items move (and, in a priority_queue, compare) under the queue's lock: they must not use the
-/// queue themselves.
+///           _nowait forms. A queue that is destroyed while tasks wait in it ends the process
+/// Danger    items are moved under the queue's lock, and a priority_queue compares them there.
+///           Their moves and comparisons must not use the queue
 template <class T>
 class queue final : public detail::basic_queue<T, detail::fifo_buffer<detail::cell<T>>> {
  public:
@@ -409,7 +417,7 @@ class queue final : public detail::basic_queue<T, detail::fifo_buffer<detail::ce
       : detail::basic_queue<T, detail::fifo_buffer<detail::cell<T>>>(max_size) {}
 };
 
-/// A queue that gives the latest item first.
+/// A `queue` that gives the latest item first.
 template <class T>
 class lifo_queue final : public detail::basic_queue<T, detail::lifo_buffer<detail::cell<T>>> {
  public:
@@ -417,7 +425,7 @@ class lifo_queue final : public detail::basic_queue<T, detail::lifo_buffer<detai
       : detail::basic_queue<T, detail::lifo_buffer<detail::cell<T>>>(max_size) {}
 };
 
-/// A queue that gives the least item first, by `Less`, which must not throw. Equal items come in
+/// A `queue` that gives the least item first, by `Less`, which must not throw. Equal items come in
 /// any order.
 template <class T, class Less = std::less<T>>
 class priority_queue final

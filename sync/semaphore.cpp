@@ -25,19 +25,20 @@ semaphore::semaphore(std::ptrdiff_t permits, bool bounded)
 bool semaphore::wait_in(waiter& w, task_record& t) noexcept {
   work_list todo;
   waiters_.lock();
-  // Announces the waiter before it is linked: from here on release() comes by this lock.
+  // Sets the waiting bit before the waiter is linked. From then on release() takes this lock too,
+  // so it finds the waiter.
   auto now = state_.load(relaxed);
   for (;;) {
     const bool free = is_free(now);
     const auto next = free ? now - one : now | waiting_bit;
-    if (!state_.compare_exchange_weak(now, next, acq_rel, relaxed))
-      continue;  // pairs with release() and try_acquire()
+    // pairs with release() and try_acquire()
+    if (!state_.compare_exchange_weak(now, next, acq_rel, relaxed)) continue;
     if (!free) break;
     waiters_.unlock();
     return false;
   }
   const bool waits = waiters_.suspend(w, t);
-  if (!waits) pass_on(todo);  // takes the announcement back
+  if (!waits) pass_on(todo);  // a cancellation was due: lowers the waiting bit if it may
   waiters_.unlock();
   todo.settle();
   return waits;
@@ -59,11 +60,13 @@ bool semaphore::put_back(std::uint64_t count) noexcept {
       waiters_.unlock();
       return false;
     }
-    // Without the bit the fast paths run beside this.
+    // If the waiting bit is not set, the fast paths change the word too: hence the loop.
+    // pairs with try_acquire()
   } while (!state_.compare_exchange_weak(now, now + count * one, acq_rel, relaxed));
   if (now & waiting_bit) pass_on(todo);
   waiters_.unlock();
-  todo.settle();  // after the unlock: the semaphore may live in the frame of one who got a permit
+  // After the unlock: the semaphore may live in the frame of a task that got a permit.
+  todo.settle();
   return true;
 }
 
@@ -77,7 +80,7 @@ void semaphore::pass_on(work_list& todo) noexcept {
     todo.schedule(*next->task);
   }
   const bool quiet = waiters_.empty() && leaving_.empty();
-  // Pairs with try_acquire(), release() and the destructor.
+  // pairs with try_acquire(), release() and the destructor
   state_.store(permits * one + (quiet ? 0 : waiting_bit), detail::release);
 }
 
@@ -85,7 +88,7 @@ void semaphore::remove(waiter& w, bool back) noexcept {
   work_list todo;
   waiters_.lock();
   leaving_.remove(w);
-  const auto now = state_.load(relaxed);  // nobody else changes it while the waiting bit is set
+  const auto now = state_.load(relaxed);  // the waiting bit is set: only the lock's holder writes
   if (back && (now & ~waiting_bit) < bound_) state_.store(now + one, relaxed);
   pass_on(todo);
   waiters_.unlock();

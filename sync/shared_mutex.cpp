@@ -7,9 +7,10 @@ namespace heddle {
 
 using namespace detail;
 
-// waiter::wish: it wants a shared lock. What is free is free for whoever stands first in the queue,
-// and then for those behind him who agree with him; so a lock is taken at once only when nobody
-// waits.
+// waiter::wish says that a waiter wants a shared lock.
+//
+// The lock is granted to the first waiter in the queue, and then to those behind it that can hold
+// the lock beside it. A newcomer takes the lock at once only when no task waits.
 
 void shared_mutex::take(bool shared) noexcept {
   if (shared)
@@ -50,8 +51,8 @@ void shared_mutex::grant(work_list& todo) noexcept {
   while (waiter* w = waiters_.first()) {
     if (!free_for(w->wish)) return;
     waiters_.unlink(*w);
-    if (w->task->state().claim() != on_wake::schedule)
-      continue;  // a canceller was faster: it is his
+    // A canceller may be faster. Then the canceller schedules the task, and nothing is granted.
+    if (w->task->state().claim() != on_wake::schedule) continue;
     take(w->wish);
     w->given = true;
     todo.schedule(*w->task);
@@ -68,7 +69,7 @@ void shared_mutex::unlock() {
   written_ = false;
   grant(todo);
   waiters_.unlock();
-  todo.settle();  // after the unlock: the mutex may live in the frame of the one who gets it
+  todo.settle();  // after the unlock: the mutex may live in the frame of the task that gets it
 }
 
 void shared_mutex::unlock_shared() {
@@ -88,7 +89,7 @@ void shared_mutex::leave(waiter& w) noexcept {
   work_list todo;
   waiters_.lock();
   if (w.linked) waiters_.unlink(w);
-  grant(todo);  // readers may have stood behind a writer that gives up
+  grant(todo);  // readers that stood behind a cancelled writer may go on
   waiters_.unlock();
   todo.settle();
 }

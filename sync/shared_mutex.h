@@ -8,17 +8,22 @@
 
 namespace heddle {
 
-/// One writer or many readers, tasks on any loop. Never blocks a thread; not recursive.
+/// Locked by one writer or by many readers. Both are tasks, on any loop. It never blocks a thread.
+/// It is not recursive.
 ///
-/// Cost      each call 1 locked operation; 0 allocations (the waiter lives in the caller's frame)
-/// Ordering  every unlock synchronizes-with the locks that follow it. Strictly in the order of
-///           asking: a reader that comes after a waiting writer waits behind it, so neither side
-///           starves
-/// Cancel    a cancelled lock leaves the queue (a reader behind a cancelled writer may go on at
-///           once), or passes on what it was handed
-/// Throws    cancelled_error from a wait; usage_error from unlocking what is not locked
+///     const auto guard = co_await m.scoped_lock_shared();
+///
+/// Cost      each call 1 locked operation. 0 allocations: the waiter stands in the caller's frame
+/// Ordering  every unlock synchronizes-with the locks that follow it. Locks are granted strictly in
+///           the order of asking. A reader that comes after a waiting writer waits behind it, so
+///           neither side starves
+/// Cancel    a cancelled lock() owns nothing. It leaves the queue, or passes on the lock that it
+///           was handed. A reader behind a cancelled writer may go on at once
+/// Throws    cancelled_error from a wait; usage_error from unlocking what is not locked. A
+///           shared_mutex that is destroyed while tasks wait in it ends the process
+/// Threads   the try_ calls and the unlocks may be called on any thread
 class shared_mutex {
-  /// A waiter with its wish.
+  /// What an operation waits for: a lock, shared or not.
   template <bool Shared>
   struct locking {
     static constexpr const char* name = Shared ? "shared_mutex (shared)" : "shared_mutex";
@@ -46,6 +51,7 @@ class shared_mutex {
   };
 
  public:
+  /// Unlocks at the end of its scope.
   using guard = detail::scoped<shared_mutex, detail::by_unlock>;
   using shared_guard = detail::scoped<shared_mutex, detail::by_unlock_shared>;
 
@@ -53,17 +59,22 @@ class shared_mutex {
   shared_mutex(const shared_mutex&) = delete;
   shared_mutex& operator=(const shared_mutex&) = delete;
 
+  /// Waits until the task owns the lock alone: it may write.
   auto lock() noexcept { return detail::operation<locking<false>>(locking<false>{this}); }
+  /// Waits until the task owns the lock beside other readers.
   auto lock_shared() noexcept { return detail::operation<locking<true>>(locking<true>{this}); }
-  /// Yields a guard.
+  /// Locks, and yields a guard.
   auto scoped_lock() noexcept { return detail::operation<scoped_locking>(scoped_locking{{this}}); }
-  /// Yields a shared_guard.
+  /// Locks shared, and yields a shared_guard.
   auto scoped_lock_shared() noexcept {
     return detail::operation<scoped_locking_shared>(scoped_locking_shared{{this}});
   }
+  /// Takes the lock if it is free and no task waits. Never waits.
   [[nodiscard]] bool try_lock() noexcept;
   [[nodiscard]] bool try_lock_shared() noexcept;
+  /// Throws usage_error if no writer holds the lock.
   void unlock();
+  /// Throws usage_error if no reader holds the lock.
   void unlock_shared();
 
  private:
@@ -72,10 +83,11 @@ class shared_mutex {
   [[nodiscard]] bool free_for(bool shared) const noexcept {
     return shared ? !written_ : !written_ && readers_ == 0;
   }
+  // The lock is held in these two, and in free_for().
   void take(bool shared) noexcept;
   void grant(detail::work_list& todo) noexcept;
 
-  detail::wait_queue waiters_;  // its lock guards all of it
+  detail::wait_queue waiters_;  // its lock guards all members
   std::size_t readers_ = 0;
   bool written_ = false;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to sync; installed, since public headers need it.
-// The awaiter of the primitives that hand over what is waited for: one leaf wait in one wait_queue.
+// The awaiter of the primitives that hand over what is waited for. It is one leaf wait in one
+// wait_queue (protocol WAIT, core/record/wait.h).
 #pragma once
 
 #include <heddle/core/record/budget.h>
@@ -12,10 +13,17 @@
 
 namespace heddle::detail {
 
-/// What an operation waits for. `try_now` takes it without waiting. `wait_in` does so after all, or
-/// suspends the task: true; false also when a cancellation was due (then the waiter is refused).
-/// `give_back` undoes a hand-over that a cancellation overtook. It names its `queue()`, or, if the
-/// lock is not that of one wait_queue, has a `leave(w)`.
+/// What an operation waits for: the part that a primitive writes itself.
+///
+///   try_now    takes it without waiting, if it is there
+///   wait_in    looks again under the primitive's lock. True: the task is suspended. False: it was
+///              there after all and is taken, or a cancellation was due (`w.refused` says so)
+///   give_back  undoes a hand-over, when a cancellation came after it
+///   result     what `co_await` yields
+///   name       names the wait in reports of what a task waits for
+///
+/// It also has `queue()`, its wait_queue. If leaving takes more than to unlink, it has `leave(w)`
+/// instead.
 template <class What>
 concept awaited = requires(What& what, waiter& w, task_record& t) {
   { what.try_now() } noexcept -> std::same_as<bool>;
@@ -30,22 +38,22 @@ concept leaves_by_itself = requires(What& what, waiter& w) {
   { what.leave(w) } noexcept;
 };
 
-/// The primitive keeps those that it has let go until they run on (protocol LEAVERS). `back`: what
-/// was handed over is given back in the same step, since the primitive may be gone after it.
+/// The primitive keeps its leavers until they run on (protocol LEAVERS, leavers.h). `back`: what
+/// was handed over is given back in the same step. A later step could meet a destroyed primitive.
 template <class What>
 concept told_when_it_runs_on = requires(What& what, waiter& w, bool back) {
   { what.runs_on(w, back) } noexcept;
 };
 
-/// `co_await` it: once, where it was made. It lives in the frame of the caller and is the entry in
-/// the queue.
+/// The awaiter. It is awaited once, where it was made. It stands in the frame of the caller and is
+/// itself the entry in the queue, so a wait allocates nothing.
 template <class What>
 class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     : private waiter,
       private ready_await {
  public:
   explicit operation(What what) noexcept : what_(what) {
-    // Not on the class: a primitive names this type while What is still being defined.
+    // Not a constraint of the class: a primitive names this type while What is incomplete.
     static_assert(awaited<What>);
   }
 
@@ -53,7 +61,7 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
     if (stands_back()) {
-      given = true;  // what await_ready took, for a cancellation to give back
+      given = true;  // await_ready took it: a cancellation at the resume has to give it back
       return stand_back(h, [this](task_record& t) { task = &t; });
     }
     return what_.wait_in(*this, h.promise().suspending(h));

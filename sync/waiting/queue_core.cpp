@@ -94,8 +94,8 @@ void queue_core::throw_shut_down(const char* call) {
 void queue_core::close(std::size_t dropped, work_list& todo) noexcept {
   shut_down_ = true;
   size_.store(size_.load(relaxed) - dropped, relaxed);
-  unfinished_ -= std::min(unfinished_,
-                          dropped);  // task_done may have been called for some before they were got
+  // task_done() may have been called for some of the dropped items before they were got.
+  unfinished_ -= std::min(unfinished_, dropped);
   while (auto* t = wake(getters_)) todo.schedule(*t);
   while (auto* t = wake(putters_)) todo.schedule(*t);
   if (unfinished_ == 0) claim_joiners(todo);

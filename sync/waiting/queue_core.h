@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to sync; installed, since public headers need it.
-// The part of a queue that does not depend on what it holds: who waits, and for what. Compiled
-// once.
+// The part of a queue that does not depend on the type of its items: which tasks wait, and for
+// what. It is compiled once.
 #pragma once
 
 #include <heddle/core/base/atomic.h>
@@ -16,25 +16,31 @@
 
 namespace heddle::detail {
 
-// Protocol LOOK-AGAIN. An item stays in the buffer until the getter that takes it runs, and a waker
-// only says "look": so a cancelled getter never has an item in its hands, and a priority queue
-// gives what is least when the getter looks, not when it was woken.
+// Protocol LOOK-AGAIN.
 //
-//   put    adds the item; claims the getter that waits longest, if any: woken
-//   look   a woken getter takes an item; if others were faster it waits again, in the place it had
-//          (tickets). The loop calls it in place of the resumption (wait_base::look_again), so that
-//          the coroutine goes on when it has what it waited for, and the awaiter is all that waits
-//   budget one whose step took too long stands back before it takes, and looks at its next turn
-//   cancel a getter that was woken and then cancelled passes the wake on, if there is still an
-//   item.
-//          What comes after a look that found an item is thrown at the next wait
+// Problem   If a putter handed its item to a waiting getter, a getter that is then cancelled would
+//           have to put the item back in front. For a moment the queue would seem emptier than it
+//           is. And a priority queue would give what was least at the put, not at the get.
+// Rejected  A coroutine with a loop around the wait. It cost a frame of 112 bytes for each waiter.
+// Chosen    An item stays in the buffer until the getter that takes it runs. A waker only tells a
+//           getter to look. So a cancelled getter never holds an item.
 //
-// A getter is linked only when the buffer is empty, under the lock. So with items and linked
-// getters there are woken ones that have not looked yet, as many as items, or as getters: nobody
-// sleeps beside an item. The same for putters, with room in place of items.
+//   put     adds the item, and claims the getter that waits longest, if any. That getter is woken
+//   look    a woken getter takes an item. If others were faster, it waits again in its old place,
+//           which its ticket says. The loop that would resume the getter calls the look instead
+//           (wait_base::look_again). So the coroutine goes on only when its wait is over
+//   budget  a task whose step took too long stands back before it takes an item. It looks when its
+//           next turn comes
+//   cancel  a getter that was woken and then cancelled wakes the next one, if there is an item. A
+//           cancellation that comes after the look found an item is thrown at the next wait
 //
-// One lock, that of getters_, guards all of it. size_ is also read without it: who sees an empty
-// queue, or a full one, takes the lock only to wait, and looks again then.
+// Promised  No getter sleeps beside an item. A getter is linked under the lock, and only when the
+//           buffer is empty. So if there are items and linked getters, then other getters have
+//           been woken and have not looked yet: as many as there are items, or as getters.
+//           The same holds for putters, with free room in place of items.
+//
+// The lock of getters_ guards all members. size_ is also read without the lock, as a hint. A task
+// that reads "empty" or "full" takes the lock before it waits, and looks again under it.
 class queue_core {
   struct joining {
     static constexpr const char* name = "queue.join";
@@ -51,17 +57,20 @@ class queue_core {
   queue_core(const queue_core&) = delete;
   queue_core& operator=(const queue_core&) = delete;
 
+  /// The number of items. The four calls from here on are right at the moment of the call only.
+  /// Each may be called on any thread.
   [[nodiscard]] std::size_t size() const noexcept;
-  /// 0: without bound.
+  /// The bound; 0 means that there is none.
   [[nodiscard]] std::size_t max_size() const noexcept { return max_size_; }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] bool full() const noexcept { return max_size_ != 0 && size() >= max_size_; }
+  /// shutdown() has been called, on any thread.
   [[nodiscard]] bool is_shut_down() const noexcept;
 
-  /// An item that was got has been dealt with. Throws bad_value when called more often than items
-  /// were put.
+  /// Says that an item that was got has been dealt with. The last one ends all join() waits. On any
+  /// thread. Throws bad_value when called more often than items were put.
   void task_done();
-  /// Waits until task_done was called for every item that was put.
+  /// Waits until task_done() was called for every item that was put. Throws cancelled_error.
   auto join() noexcept { return operation<joining>(joining{this}); }
 
  protected:
@@ -73,7 +82,7 @@ class queue_core {
       : max_size_(max_size > 0 ? static_cast<std::size_t>(max_size) : 0) {}
   ~queue_core() = default;
 
-  /// Holds the queue's lock, also past an exception of a comparison or an allocation.
+  /// Holds the queue's lock. A comparison or an allocation may throw under it; then it is released.
   class hold {
    public:
     explicit hold(const queue_core& q) noexcept : q_(q) { q_.getters_.lock(); }
@@ -84,7 +93,7 @@ class queue_core {
     const queue_core& q_;
   };
 
-  // What follows is called with the lock held.
+  // The caller of the next four holds the lock.
   [[nodiscard]] put_result may_put() const noexcept {
     if (shut_down_) return put_result::shut_down;
     return looks_full() ? put_result::full : put_result::done;
@@ -93,56 +102,58 @@ class queue_core {
     if (!looks_empty()) return get_result::done;
     return shut_down_ ? get_result::shut_down : get_result::empty;
   }
-  /// An item was added or taken: whom to schedule after the unlock, or nullptr.
+  /// An item was added. Returns the task that the caller schedules after the unlock, or nullptr.
   [[nodiscard]] task_record* added() noexcept {
     size_.store(size_.load(relaxed) + 1, relaxed);
     ++unfinished_;
     return wake(getters_);
   }
+  /// An item was taken. Returns the same.
   [[nodiscard]] task_record* taken() noexcept {
     size_.store(size_.load(relaxed) - 1, relaxed);
     return wake(putters_);
   }
-  /// `call`: what was asked of a queue that had been shut down before. The error names the task
-  /// that asked.
+  /// The queue was shut down before `call` was made. The error names the call and the task.
   //
-  // Who waits in the queue when it is shut down gets a plain queue_shut_down: that is how consumers
-  // end, and no mistake, so it is to cost them no text. One that comes back for more after its last
-  // item is told at length, once: the text is a fraction of what throwing costs.
+  // A task that waits when the shutdown comes gets a queue_shut_down without text. Consumers end
+  // that way; it is no mistake, so it costs no text. A task that comes after the shutdown is told
+  // at length: making the text costs a fraction of what throwing costs.
   [[noreturn]] HEDDLE_COLD static void throw_shut_down(const char* call);
-  /// All who wait look again; `dropped` items count as done.
+  /// Shuts down: all getters and putters that wait look again. `dropped` items count as done. The
+  /// lock is held.
   void close(std::size_t dropped, work_list& todo) noexcept;
 
-  /// A get or put: what it has come to, and its place in the queue while it waits.
+  /// A get or a put: its result so far, and its place in the queue while it waits.
   class turn : public waiter, protected ready_await {
    protected:
     enum class how : std::uint8_t {
-      open,        // not yet; or else it was cancelled
-      done,        // it has the item, or the item has gone
+      open,        // not ended yet; at the resume it means: cancelled
+      done,        // the getter has its item, or the putter's item is in the queue
       shut_down,   // it came after the shutdown
       turned_off,  // it waited when the shutdown came
-      failed,      // error_: an exception out of the buffer
+      failed,      // the buffer threw: error_ holds the exception
     };
 
     turn() noexcept {}
     ~turn() {}
 
-    /// Waits: true; false also when a cancellation was due. Lock held.
+    /// Suspends `t` in its place among `others`. False: a cancellation was due. The lock is held.
     [[nodiscard]] bool wait_among(wait_queue& others, std::uint64_t& tickets,
                                   task_record& t) noexcept;
     [[nodiscard]] bool has_waited() const noexcept { return ticket_ != 0; }
-    /// Its task stands back before the queue is touched, and looks in place of the resumption.
+    /// The task stands back before the queue is touched. The loop makes it look at its next turn.
     void looks_later(task_record& t) noexcept {
       task = &t;
       t.waits_in(this);
       t.looks_first();
     }
     void was_shut_down() noexcept { how_ = has_waited() ? how::turned_off : how::shut_down; }
+    /// Keeps the exception that is being handled.
     void fail() noexcept {
       std::construct_at(&error_, std::current_exception());
       how_ = how::failed;
     }
-    /// It has failed.
+    /// Throws the buffer's exception. Only after fail().
     [[noreturn]] HEDDLE_COLD void rethrow();
 
     how how_ = how::open;
@@ -150,22 +161,23 @@ class queue_core {
    private:
     friend class queue_core;
     union {
-      std::uint64_t ticket_ = 0;
-      std::exception_ptr error_;  // once it has failed
+      std::uint64_t ticket_ = 0;  // 0: it has not waited; lower tickets waited first
+      std::exception_ptr error_;  // after fail(); rethrow() destroys it
     };
   };
 
-  /// What `side` is worth a look at, without the lock: a hint.
+  // Without the lock: hints, which a look under the lock confirms.
   [[nodiscard]] bool looks_empty() const noexcept { return size_.load(relaxed) == 0; }
   [[nodiscard]] bool looks_full() const noexcept {
     return max_size_ != 0 && size_.load(relaxed) >= max_size_;
   }
-  /// Suspends `t` as one of a side. Lock held.
+  /// Suspends `t` among the getters or putters. False: a cancellation was due. The lock is held.
   [[nodiscard]] bool wait(turn& w, side of, task_record& t) noexcept {
     return w.wait_among(of == side::getters ? getters_ : putters_, tickets_, t);
   }
-  /// It is over, and it is not done.
+  /// The wait of `w` is over and did not succeed: throws the reason.
   [[noreturn]] HEDDLE_COLD void throw_reason(turn& w, side of);
+  /// A canceller has claimed `w`.
   void leave(waiter& w, side of) noexcept;
 
  private:
@@ -178,6 +190,7 @@ class queue_core {
     return w->task;
   }
   bool wait_join(waiter& w, task_record& t) noexcept;
+  /// A woken task of this side will not take its chance: wakes the next one, if there is a chance.
   void pass_on(side of) noexcept;
   void leave_join(waiter& w) noexcept;
   [[nodiscard]] bool all_done() const noexcept;
@@ -188,7 +201,7 @@ class queue_core {
   wait_queue joiners_;
   const std::size_t max_size_;
   atomic<std::size_t> size_{0};
-  std::size_t unfinished_ = 0;
+  std::size_t unfinished_ = 0;  // items that were put, less those that task_done() was called for
   std::uint64_t tickets_ = 0;
   bool shut_down_ = false;
 };

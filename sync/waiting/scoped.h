@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to sync; installed, since public headers need it.
+// The guard of the locks and semaphores.
 #pragma once
 
 #include <utility>
@@ -16,13 +17,14 @@ struct by_release {
   static void of(auto& primitive) { primitive.release(); }
 };
 
-/// Owns what was acquired until the end of its scope. Move-only; assigning to one releases what it
-/// held first.
+/// Owns what was acquired, and releases it at the end of its scope. It can be moved, not copied.
+/// Assigning to a guard first releases what that guard held. Not thread-safe: one task uses it at
+/// a time.
 template <class Primitive, class Release>
 class [[nodiscard]] scoped {
  public:
   scoped() noexcept = default;
-  /// Adopts: the caller has acquired `p`.
+  /// The caller has acquired `p`; from now on the guard owns it.
   explicit scoped(Primitive& p) noexcept : held_(&p) {}
   scoped(scoped&& other) noexcept : held_(std::exchange(other.held_, nullptr)) {}
   scoped& operator=(scoped&& other) noexcept {
@@ -38,12 +40,12 @@ class [[nodiscard]] scoped {
   void unlock() noexcept { reset(); }
   [[nodiscard]] bool owns_lock() const noexcept { return held_ != nullptr; }
   explicit operator bool() const noexcept { return owns_lock(); }
-  /// Gives up the duty to release, which becomes the caller's.
+  /// Gives up the ownership without releasing: releasing is the caller's duty now.
   Primitive* release() noexcept { return std::exchange(held_, nullptr); }
 
  private:
-  // Releasing what is held does not throw; if somebody else has released it already that is a bug,
-  // and ends the process.
+  // Releasing what is held does not throw. Releasing throws only if another task has released it
+  // already. That is a bug, and since this function is noexcept it ends the process.
   void reset() noexcept {
     if (auto* p = std::exchange(held_, nullptr)) Release::of(*p);
   }
