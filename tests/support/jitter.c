@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: MIT
 // Holds threads where nobody expects it.
 //
-// Why     On an idle machine the threads of a test take turns in nearly the same way each time; an order that rests on a duration
-//         ("500 us end before 1500 us") or on a thread being quick between two lines holds there for years and fails in a busy CI.
-//         Hogging the processors helps little: the kernel takes a thread off at the end of its slice, rarely between two given lines.
-// How     A thread of this library wakes every few milliseconds, chooses one to three of the process's threads and sends each a
-//         signal whose handler sleeps, mostly a fraction of a millisecond, every fourth time for longer. So a thread stands still at any
-//         instruction, in or out of a lock, while all others go on, on an idle machine too.
-// Use     env LD_PRELOAD=.../jitter.so JITTER_SEED=7 build/release/tests/heddle_sched_tests
-//         Directly before the program: under `env LD_PRELOAD=... timeout ... program` it would hold `timeout`. tools/nightly does it so.
+// Problem   On an idle machine the threads of a test take turns in nearly the same way each time.
+//           An order that rests on a duration ("500 us end before 1500 us") holds there for years,
+//           and fails in a busy CI. So does one that rests on a thread being quick between two
+//           lines.
+// Rejected  Hogging the processors. The kernel takes a thread off at the end of its slice, and
+//           rarely between two given lines.
+// Chosen    A thread of this library wakes every few milliseconds. It chooses one to three threads
+//           of the process, and sends each a signal whose handler sleeps. It sleeps for a fraction
+//           of a millisecond, and every fourth time for longer. So a thread stands still at any
+//           instruction, in or out of a lock, while all others go on.
+// Use       env LD_PRELOAD=.../jitter.so JITTER_SEED=7 build/release/tests/heddle_sched_tests
+//           Directly before the program: under `env LD_PRELOAD=... timeout ... program` it would
+//           hold `timeout`. tools/nightly runs the tests so.
 //
-//   JITTER_SEED         chooses threads and times (default: from the clock, and printed). What is random is chosen by it, what the kernel
-//                       does in between is not: a seed that failed fails again more often than others, not always.
+//   JITTER_SEED         chooses threads and times (default: from the clock, and printed). The seed
+//                       does not choose what the kernel does in between. So a seed that failed
+//                       fails again more often than others, not always
 //   JITTER_GAP_US       the mean time between two attacks (default 6000)
 //   JITTER_LONGEST_US   the longest hold (default 8000)
 //
-// Processes that the program starts are not held, and are told nothing: LD_PRELOAD leaves the environment. A forked child that does
-// not exec has no thread that would send anything.
+// Processes that the program starts are not held: LD_PRELOAD leaves the environment. A forked child
+// that does not exec has no thread that would send a signal.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -42,7 +48,8 @@ static uint64_t draw(void) {
   return z ^ (z >> 31);
 }
 
-// The bare call: in a handler nothing else is allowed, and a library that wraps nanosleep must not see it.
+// The bare system call. Nothing else is allowed in a handler, and a library that wraps nanosleep
+// must not see it.
 static void nap(uint64_t us) {
   struct timespec t = {(time_t)(us / 1000000), (long)(us % 1000000 * 1000)};
   syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, NULL);
@@ -58,8 +65,8 @@ static void hold(int signal) {
   errno = error;
 }
 
-struct
-    entry {  // of getdents64; the C library's readdir would allocate, under locks that a held thread may have
+// Of getdents64. The C library's readdir would allocate, under locks that a held thread may have.
+struct entry {
   uint64_t inode;
   int64_t offset;
   unsigned short length;
@@ -107,7 +114,7 @@ static int (*real_mask)(int, const sigset_t*, sigset_t*);
 static int (*real_process_mask)(int, const sigset_t*, sigset_t*);
 static pid_t (*real_fork)(void);
 
-// Whoever blocks signals, as threads of a library do that leave them to the program's, goes on taking ours.
+// Threads of a library block signals, to leave them to the program's threads. They still take ours.
 static const sigset_t* but_ours(int how, const sigset_t* set, sigset_t* place) {
   if (!set || how == SIG_UNBLOCK) return set;
   *place = *set;
@@ -130,8 +137,9 @@ int sigprocmask(int how, const sigset_t* set, sigset_t* old) {
   return real_process_mask(how, but_ours(how, set, &place), old);
 }
 
-// A signal that arrives while the kernel copies the process makes it begin again: with a large process and a small gap it would never
-// end. Afterwards the mask is what it was but for ours: handlers of the program's that run in the child may have changed it.
+// A signal that arrives while the kernel copies the process makes the copy begin again. With a
+// large process and a small gap it would never end. So our signal is blocked meanwhile. Afterwards only
+// our bit of the mask is set back, since handlers that ran in the child may have changed the rest.
 pid_t fork(void) {
   if (!real_fork) find();
   sigset_t mine, before;
