@@ -23,6 +23,7 @@
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>
 
+#include <support/loops.h>
 #include <support/waiting.h>
 
 #include <gtest/gtest.h>
@@ -83,7 +84,7 @@ struct error_f : std::runtime_error {
 std::string name_of(const std::exception_ptr& error);
 
 /// Base of the groups: the parameter is the number of loops.
-class cases : public testing::TestWithParam<unsigned> {
+class cases : public support::at_loops {
  protected:
   /// Above the loops a group may keep what else it varies (io_cases.h).
   [[nodiscard]] static unsigned loops() { return GetParam() % 100; }
@@ -130,10 +131,9 @@ class cases : public testing::TestWithParam<unsigned> {
 };
 
 /// The suite of a group: CASES(LOCK); and then TEST_P(LOCK, LOCK_01_...).
-#define CASES(group)                                                    \
-  class group : public ::conformance::cases {};                         \
-  INSTANTIATE_TEST_SUITE_P(Loops, group, ::testing::Values(1u, 2u, 8u), \
-                           [](const auto& p) { return std::to_string(p.param); })
+#define CASES(group)                            \
+  class group : public ::conformance::cases {}; \
+  HEDDLE_AT_LOOPS(group)
 
 /// Awaits it and tells how it ended: "value", or the name of the error (name_of), with ": message"
 /// behind Cancelled if there is one.

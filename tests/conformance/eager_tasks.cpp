@@ -17,8 +17,7 @@ class EAGER : public ::conformance::cases {
     options.task_factory = [](h::task_options& o) { o.eager = true; };
   }
 };
-INSTANTIATE_TEST_SUITE_P(Loops, EAGER, ::testing::Values(1u, 2u, 8u),
-                         [](const auto& p) { return std::to_string(p.param); });
+HEDDLE_AT_LOOPS(EAGER);
 
 h::context_var<int> number{"number"};
 

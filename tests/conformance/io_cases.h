@@ -74,8 +74,7 @@ class stream_cases : public cases {
 /// The suite of a group of streams.
 #define STREAM_CASES(group)                                                              \
   class group : public ::conformance::stream_cases {};                                   \
-  INSTANTIATE_TEST_SUITE_P(Loops, group, ::testing::Values(1u, 2u, 8u),                  \
-                           [](const auto& p) { return std::to_string(p.param); });       \
+  HEDDLE_AT_LOOPS(group);                                                                \
   INSTANTIATE_TEST_SUITE_P(Memory, group, ::testing::Values(101u, 102u, 108u),           \
                            [](const auto& p) { return std::to_string(p.param - 100); }); \
   INSTANTIATE_TEST_SUITE_P(Simulated, group, ::testing::Values(201u, 202u, 208u),        \

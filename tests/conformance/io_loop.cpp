@@ -13,8 +13,7 @@ class LOOP_IO : public cases {
   using cases::report_count;
 };
 // One group has one suite; a second one for the same group has its own name and the same ids.
-INSTANTIATE_TEST_SUITE_P(Loops, LOOP_IO, testing::Values(1u, 2u, 8u),
-                         [](const auto& p) { return std::to_string(p.param); });
+HEDDLE_AT_LOOPS(LOOP_IO);
 
 TEST_P(LOOP_IO, LOOP_15_ReadersAndWritersAreCalledWhileTheirDescriptorIsReady) {
   run([]() -> h::task<> {

@@ -7,8 +7,7 @@ namespace {
 using namespace conformance;
 
 class RUN_SIGINT : public cases {};
-INSTANTIATE_TEST_SUITE_P(Loops, RUN_SIGINT, testing::Values(1u, 2u, 8u),
-                         [](const auto& p) { return std::to_string(p.param); });
+HEDDLE_AT_LOOPS(RUN_SIGINT);
 
 bool sigint_is_default() {
   struct sigaction now{};

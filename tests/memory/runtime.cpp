@@ -7,6 +7,8 @@
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>
 
+#include <support/loops.h>
+
 #include <pthread.h>
 #include <signal.h>
 
@@ -21,8 +23,8 @@ namespace {
 using namespace std::chrono_literals;
 using namespace memory;
 
-class MemoryOfARuntime : public testing::TestWithParam<unsigned> {};
-INSTANTIATE_TEST_SUITE_P(Loops, MemoryOfARuntime, testing::Values(1u, 2u));
+class MemoryOfARuntime : public support::at_loops {};
+HEDDLE_AT_THESE_LOOPS(MemoryOfARuntime, 1u, 2u);
 
 h::task<int> number(int n) {
   co_await h::yield_now();

@@ -21,6 +21,8 @@
 #include <heddle/sched/wait_many.h>
 #include <heddle/sched/with.h>
 
+#include <support/loops.h>
+
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -34,13 +36,13 @@ namespace {
 using namespace std::chrono_literals;
 using namespace memory;
 
-class Memory : public testing::TestWithParam<unsigned> {
+class Memory : public support::at_loops {
  protected:
   static void check(const char* program, const std::function<h::task<int>()>& f, int expected) {
     survives({program, GetParam(), h::reactor_kind::epoll}, f, expected);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Loops, Memory, testing::Values(1u, 2u));
+HEDDLE_AT_THESE_LOOPS(Memory, 1u, 2u);
 
 h::task<int> number(int n) {
   co_await h::yield_now();

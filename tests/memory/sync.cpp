@@ -14,6 +14,8 @@
 #include <heddle/sync/semaphore.h>
 #include <heddle/sync/shared_mutex.h>
 
+#include <support/loops.h>
+
 #include <atomic>
 #include <string>
 
@@ -21,13 +23,13 @@ namespace {
 
 using namespace memory;
 
-class MemoryOfPrimitives : public testing::TestWithParam<unsigned> {
+class MemoryOfPrimitives : public support::at_loops {
  protected:
   static void check(const char* program, const std::function<h::task<int>()>& f, int expected) {
     survives({program, GetParam(), h::reactor_kind::epoll}, f, expected);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Loops, MemoryOfPrimitives, testing::Values(1u, 2u));
+HEDDLE_AT_THESE_LOOPS(MemoryOfPrimitives, 1u, 2u);
 
 const char* const long_text = "a text that is longer than what a std::string keeps in itself";
 

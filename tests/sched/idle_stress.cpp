@@ -43,11 +43,12 @@ template <class Policy>
 using dormitory = sleepers::dormitory<Policy, real_threads>;
 
 /// How many loops sleep.
-class IdleStress : public testing::TestWithParam<unsigned> {};
+class IdleStress : public support::at_loops {};
+HEDDLE_AT_LOOPS(IdleStress);
 
 TEST_P(IdleStress, WhateverIsSentWhileLoopsFallAsleepIsTaken) {
   const auto seed = std::uint64_t{std::random_device{}()};
-  dormitory<sleepers::looks_twice> all(GetParam(), seed);
+  dormitory<sleepers::looks_twice> all(loops(), seed);
   for (int round = 0; round < support::rounds(3000); ++round)
     ASSERT_TRUE(all.send(1 + static_cast<std::uint32_t>(round) % 4))
         << "seed " << seed << ", round " << round;
@@ -67,14 +68,11 @@ bool loses_one(unsigned loops) {
 }
 
 TEST_P(IdleStress, APlantedFaultInTheSecondLookAtOnesOwnIsNoticed) {
-  EXPECT_TRUE(loses_one<sleepers::looks_once>(GetParam()));
+  EXPECT_TRUE(loses_one<sleepers::looks_once>(loops()));
 }
 
 TEST_P(IdleStress, APlantedFaultInTheLastSearchersSecondLookIsNoticed) {
-  EXPECT_TRUE(loses_one<sleepers::trusts_the_other_searchers>(GetParam()));
+  EXPECT_TRUE(loses_one<sleepers::trusts_the_other_searchers>(loops()));
 }
-
-INSTANTIATE_TEST_SUITE_P(Loops, IdleStress, ::testing::Values(1u, 2u, 8u),
-                         [](const auto& p) { return std::to_string(p.param); });
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/to_thread.h>
 
+#include <support/loops.h>
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -107,33 +109,28 @@ h::async_generator<int> holds(h::async_generator<int> from, std::atomic<int>& cl
   }
 }
 
-class Generators : public testing::TestWithParam<unsigned> {};
-INSTANTIATE_TEST_SUITE_P(Loops, Generators, testing::Values(1u, 2u, 8u));
+class Generators : public support::at_loops {};
+HEDDLE_AT_LOOPS(Generators);
 
 TEST_P(Generators, InsideEachOtherAreClosedHoweverManyTheyAre) {
   constexpr int deep = 100'000;
   for (const bool by_unwinding : {false, true}) {
     std::atomic<int> closed{0};  // several loops close them
     int after_drop = 0, after_forgotten = 0;
-    h::options o;
-    o.loops = GetParam();
-    h::run(
-        [&]() -> h::task<> {
-          h::task_options pinned;
-          for (const bool begun : {true, false}) {
-            auto all = source(closed);
-            for (int i = 1; i < deep; ++i)
-              all =
-                  by_unwinding ? holds(std::move(all), closed) : passed_on(std::move(all), closed);
-            if (!begun) continue;  // those that never began have nothing to clean up
-            auto* first = co_await all.next();
-            EXPECT_EQ(*first, 0);
-            all = {};
-            after_drop = closed;
-          }
-          after_forgotten = closed;
-        }(),
-        o);
+    run([&]() -> h::task<> {
+      h::task_options pinned;
+      for (const bool begun : {true, false}) {
+        auto all = source(closed);
+        for (int i = 1; i < deep; ++i)
+          all = by_unwinding ? holds(std::move(all), closed) : passed_on(std::move(all), closed);
+        if (!begun) continue;  // those that never began have nothing to clean up
+        auto* first = co_await all.next();
+        EXPECT_EQ(*first, 0);
+        all = {};
+        after_drop = closed;
+      }
+      after_forgotten = closed;
+    }());
     EXPECT_EQ(after_drop, deep)
         << "all have run their destructors when the outermost's object is gone";
     EXPECT_EQ(after_forgotten, deep);
@@ -143,16 +140,12 @@ TEST_P(Generators, InsideEachOtherAreClosedHoweverManyTheyAre) {
 TEST_P(Generators, InsideEachOtherAreClosedByTheEndOfTheirRuntime) {
   constexpr int deep = 100'000;
   std::atomic<int> closed{0};
-  h::options o;
-  o.loops = GetParam();
   h::async_generator<int> outlives;
-  h::run(
-      [](h::async_generator<int>& all, std::atomic<int>& n) -> h::task<> {
-        all = source(n);
-        for (int i = 1; i < deep; ++i) all = passed_on(std::move(all), n);
-        (void)co_await all.next();
-      }(outlives, closed),
-      o);
+  run([](h::async_generator<int>& all, std::atomic<int>& n) -> h::task<> {
+    all = source(n);
+    for (int i = 1; i < deep; ++i) all = passed_on(std::move(all), n);
+    (void)co_await all.next();
+  }(outlives, closed));
   EXPECT_EQ(closed, deep);
   outlives = {};
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tests of the scheduler share.
+// The fixture of tests that run at several numbers of loops, and what tests of the scheduler share.
 #pragma once
 
 #include <heddle/sched/runtime.h>
@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <concepts>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -16,7 +17,8 @@
 
 namespace support {
 
-/// Tests of what must hold whatever the number of loops: run at 1, 2 and 8.
+/// The fixture of tests that run at several numbers of loops, which are their parameter.
+/// HEDDLE_AT_LOOPS(suite) runs them at 1, 2 and 8; HEDDLE_AT_THESE_LOOPS(suite, 2u, 8u) elsewhere.
 class at_loops : public testing::TestWithParam<unsigned> {
  protected:
   [[nodiscard]] static unsigned loops() { return GetParam(); }
@@ -30,11 +32,18 @@ class at_loops : public testing::TestWithParam<unsigned> {
   static T run(heddle::task<T> main) {
     return heddle::run(std::move(main), with());
   }
+  /// Runs the task `body(args...)` so. `body` lives as long as it.
+  template <class F, class... Args>
+    requires std::invocable<F&, Args...>
+  static auto run(F body, Args&&... args) {
+    return heddle::run(body(std::forward<Args>(args)...), with());
+  }
 };
 
-#define HEDDLE_AT_LOOPS(suite)                                          \
-  INSTANTIATE_TEST_SUITE_P(Loops, suite, ::testing::Values(1u, 2u, 8u), \
+#define HEDDLE_AT_THESE_LOOPS(suite, ...)                                \
+  INSTANTIATE_TEST_SUITE_P(Loops, suite, ::testing::Values(__VA_ARGS__), \
                            [](const auto& p) { return std::to_string(p.param); })
+#define HEDDLE_AT_LOOPS(suite) HEDDLE_AT_THESE_LOOPS(suite, 1u, 2u, 8u)
 
 [[nodiscard]] inline heddle::options one_loop() {
   heddle::options o;

@@ -14,8 +14,8 @@ namespace {
 
 using namespace support;
 
-class Barrier : public on_loops {};
-RUN_ON_LOOPS(Barrier);
+class Barrier : public at_loops {};
+HEDDLE_AT_LOOPS(Barrier);
 
 TEST_P(Barrier, EveryRoundIsCompleteUnderRandomCancellations) {
   const auto seed = test_seed();

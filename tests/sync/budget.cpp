@@ -20,7 +20,7 @@ namespace {
 
 using namespace support;
 
-class Budget : public testing::TestWithParam<unsigned> {
+class Budget : public at_loops {
  protected:
   /// One task goes on until another, pinned to the same loop, has raised the flag: it must stand
   /// back for that.
@@ -40,10 +40,10 @@ class Budget : public testing::TestWithParam<unsigned> {
       co_await raiser;
       co_await spinner;
     };
-    h::run(main(spin), {.loops = GetParam()});
+    run(main(spin));
   }
 };
-INSTANTIATE_TEST_SUITE_P(Loops, Budget, testing::Values(2u, 8u));
+HEDDLE_AT_THESE_LOOPS(Budget, 2u, 8u);  // with one loop no ready await stands back
 
 TEST_P(Budget, ATaskThatOnlyFindsAMutexFreeGivesWay) {
   gives_way([](std::atomic<bool>& raised) -> h::task<> {
@@ -259,7 +259,7 @@ TEST_P(Budget, ATimeOutEndsALoopThatOnlyFindsItsQueueReady) {
     } catch (const h::timeout_error&) { late = true; }
     EXPECT_TRUE(late);
   };
-  h::run(main(), {.loops = GetParam()});
+  run(main());
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace {
 
 using namespace support;
 
-class Condition : public on_loops {};
-RUN_ON_LOOPS(Condition);
+class Condition : public at_loops {};
+HEDDLE_AT_LOOPS(Condition);
 
 h::task<> wait_and_note(h::condition& c, std::string& log, char who) {
   const auto guard = co_await c.scoped_lock();
@@ -51,8 +51,32 @@ TEST_P(Condition, ANotificationOfACancelledWaiterReachesTheNext) {
   });
 }
 
-class SharedMutex : public on_loops {};
-RUN_ON_LOOPS(SharedMutex);
+TEST_P(Condition, AWaitForEndsWhenItsPredicateHolds) {
+  run([]() -> h::task<> {
+    h::condition c;
+    bool ready = false;
+    auto body = [](h::condition& c, bool& ready) -> h::task<> {
+      const auto guard = co_await c.scoped_lock();
+      co_await c.wait_for([&ready] { return ready; });
+      EXPECT_TRUE(ready);
+      EXPECT_TRUE(c.locked());
+    };
+    auto t = h::create_task(body(c, ready));
+    co_await until_waiting(t);
+    for (const bool now : {false, true}) {
+      co_await settle();
+      EXPECT_FALSE(t.done());
+      co_await c.lock();
+      ready = now;
+      c.notify();
+      c.unlock();
+    }
+    co_await t;
+  });
+}
+
+class SharedMutex : public at_loops {};
+HEDDLE_AT_LOOPS(SharedMutex);
 
 h::task<> read(h::shared_mutex& m, h::promise<> go, std::atomic<int>& inside, h::future<> leave) {
   const auto guard = co_await m.scoped_lock_shared();

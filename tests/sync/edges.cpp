@@ -21,8 +21,8 @@ namespace {
 using namespace support;
 using names = std::vector<std::string>;
 
-class Edges : public on_loops {};
-RUN_ON_LOOPS(Edges);
+class Edges : public at_loops {};
+HEDDLE_AT_LOOPS(Edges);
 
 TEST(Edges, ASemaphoreHoldsAsManyPermitsAsItsTypeCanSay) {
   for (const std::ptrdiff_t most : {PTRDIFF_MAX, PTRDIFF_MAX - 1, std::ptrdiff_t{1} << 62}) {

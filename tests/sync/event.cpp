@@ -13,8 +13,8 @@ namespace {
 
 using namespace support;
 
-class Event : public on_loops {};
-RUN_ON_LOOPS(Event);
+class Event : public at_loops {};
+HEDDLE_AT_LOOPS(Event);
 
 h::task<> wait_and_note(h::event& e, std::atomic<int>& order, int& mine) {
   EXPECT_TRUE(co_await e.wait());
@@ -49,8 +49,8 @@ TEST_P(Event, ItMayLiveInTheFrameOfTheTaskItLetsGo) {
   });
 }
 
-class Latch : public on_loops {};
-RUN_ON_LOOPS(Latch);
+class Latch : public at_loops {};
+HEDDLE_AT_LOOPS(Latch);
 
 TEST_P(Latch, TheLastCountOpensItForAllAndForGood) {
   run([]() -> h::task<> {

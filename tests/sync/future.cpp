@@ -15,8 +15,8 @@ namespace {
 
 using namespace support;
 
-class FutureOnLoops : public on_loops {};
-RUN_ON_LOOPS(FutureOnLoops);
+class FutureOnLoops : public at_loops {};
+HEDDLE_AT_LOOPS(FutureOnLoops);
 
 TEST_P(FutureOnLoops, FUT_05_CallbacksRunLaterOnceAndInTheirOrder) {
   run([]() -> h::task<> {
@@ -52,7 +52,7 @@ TEST_P(FutureOnLoops, FUT_05_CallbacksRunLaterOnceAndInTheirOrder) {
 
 TEST_P(FutureOnLoops, FUT_08_ACallbackThatThrowsIsReportedAndTheOthersRun) {
   std::atomic<int> reports{0}, others{0};
-  h::options o{.loops = GetParam()};
+  h::options o = with();
   o.exception_handler = [&](const h::error_context& c) {
     if (h::describe(c.error).find("from a callback") != std::string::npos) ++reports;
   };
@@ -71,7 +71,7 @@ TEST_P(FutureOnLoops, FUT_08_ACallbackThatThrowsIsReportedAndTheOthersRun) {
 }
 
 TEST_P(FutureOnLoops, FUT_14_AFutureOfAnotherRuntimeCannotBeAwaited) {
-  h::runtime other({.loops = GetParam()});
+  h::runtime other(with());
   auto make = []() -> h::task<h::promise<int>> { co_return h::promise<int>(); };
   auto p = other.run(make());
   auto f = p.get_future();
@@ -125,7 +125,7 @@ TEST_P(FutureOnLoops, FUT_17_WhatWasWrittenBeforeTheSetIsSeen) {
 
 TEST_P(FutureOnLoops, AnErrorThatNobodyRetrievedReachesTheExceptionHandlerOnce) {
   std::atomic<int> reports{0};
-  h::options o{.loops = GetParam()};
+  h::options o = with();
   o.exception_handler = [&](const h::error_context& c) {
     if (h::describe(c.error).find("nobody looks") != std::string::npos) ++reports;
   };
@@ -140,7 +140,7 @@ TEST_P(FutureOnLoops, AnErrorThatNobodyRetrievedReachesTheExceptionHandlerOnce) 
 }
 
 TEST_P(FutureOnLoops, ACancelledSubmissionCancelsItsTask) {
-  h::runtime rt({.loops = GetParam()});
+  h::runtime rt(with());
   std::atomic<bool> started{false};
   auto sleeps = [](std::atomic<bool>& begun) -> h::task<int> {
     begun = true;

@@ -13,8 +13,8 @@ namespace {
 
 using namespace support;
 
-class Mutex : public on_loops {};
-RUN_ON_LOOPS(Mutex);
+class Mutex : public at_loops {};
+HEDDLE_AT_LOOPS(Mutex);
 
 h::task<> lock_note_unlock(h::mutex& m, std::string& log, char who) {
   const auto guard = co_await m.scoped_lock();

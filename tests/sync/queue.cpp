@@ -16,8 +16,8 @@ namespace {
 
 using namespace support;
 
-class Queue : public on_loops {};
-RUN_ON_LOOPS(Queue);
+class Queue : public at_loops {};
+HEDDLE_AT_LOOPS(Queue);
 
 h::task<int> get_one(h::queue<int>& q) { co_return co_await q.get(); }
 h::task<> put_one(h::queue<int>& q, int item) { co_await q.put(item); }

@@ -13,8 +13,8 @@ namespace {
 
 using namespace support;
 
-class Semaphore : public on_loops {};
-RUN_ON_LOOPS(Semaphore);
+class Semaphore : public at_loops {};
+HEDDLE_AT_LOOPS(Semaphore);
 
 h::task<> take_into(h::semaphore& s, std::atomic<int>& count) {
   co_await s.acquire();

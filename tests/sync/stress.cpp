@@ -212,11 +212,11 @@ class mutex_as_permits {
   h::mutex m_;
 };
 
-class Stress : public on_loops {
+class Stress : public at_loops {
  protected:
   template <class Check>
   verdict run_check(Check check, std::uint64_t seed, h::duration patience) {
-    return h::run(check(seed, patience), {.loops = GetParam()});
+    return h::run(check(seed, patience), with());
   }
   template <class Check>
   void holds(Check check) {
@@ -231,7 +231,7 @@ class Stress : public on_loops {
     ADD_FAILURE() << "the planted fault was not noticed";
   }
 };
-RUN_ON_LOOPS(Stress);
+HEDDLE_AT_LOOPS(Stress);
 
 TEST_P(Stress, ASemaphoreConservesItsPermits) { holds(check_permits<h::semaphore>); }
 TEST_P(Stress, ABoundedSemaphoreConservesItsPermits) { holds(check_permits<h::bounded_semaphore>); }
@@ -242,7 +242,7 @@ TEST_P(Stress, ADroppedGiveBackIsNoticed) {
 }
 TEST_P(Stress, AReleaseThatStopsAtACancelledWaiterIsNoticed) {
   // The gap between a canceller's claim and its unlink is open only to other loops.
-  if (one_loop())
+  if (loops() == 1)
     holds(check_permits<faulty_permits<fault::stops_at_a_cancelled_waiter>>);
   else
     is_noticed(check_permits<faulty_permits<fault::stops_at_a_cancelled_waiter>>);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the tests of the primitives share: each runs at 1, 2 and 8 loops.
+// What the tests of the primitives share.
 #pragma once
 
 #include <heddle/sched/create_task.h>
@@ -8,6 +8,7 @@
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>
 
+#include <support/loops.h>
 #include <support/waiting.h>
 
 #include <gtest/gtest.h>
@@ -25,18 +26,6 @@ namespace support {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
-
-/// Base of the suites: the parameter is the number of loops.
-class on_loops : public testing::TestWithParam<unsigned> {
- protected:
-  /// Runs `body(args...)` to its end on a runtime of its own.
-  template <class F, class... Args>
-  void run(F body, Args&&... args) {
-    h::run(body(std::forward<Args>(args)...), {.loops = GetParam()});
-  }
-  [[nodiscard]] bool one_loop() const { return GetParam() == 1; }
-};
-#define RUN_ON_LOOPS(suite) INSTANTIATE_TEST_SUITE_P(Loops, suite, testing::Values(1u, 2u, 8u))
 
 /// Joins `t` and tells how it ended: "value", "cancelled", or the error's text.
 template <class T>
