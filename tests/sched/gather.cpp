@@ -5,6 +5,7 @@
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>
 
+#include <support/endings.h>
 #include <support/loops.h>
 
 #include <gtest/gtest.h>
@@ -21,6 +22,7 @@ namespace {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
+using support::error_of;
 using support::journal;
 using support::until;
 using support::until_later;
@@ -38,17 +40,6 @@ h::task<int> fail_after(std::chrono::microseconds d, const char* why) {
 h::task<int> sleep_long() {
   co_await h::sleep(1h);
   co_return 0;
-}
-
-template <class F>
-h::task<std::string> error_of(F make) {
-  try {
-    auto&& awaited = make();
-    co_await awaited;
-    co_return "none";
-  } catch (const h::cancelled_error& e) {
-    co_return e.message().empty() ? "cancelled" : "cancelled: " + e.message();
-  } catch (const std::exception& e) { co_return e.what(); }
 }
 
 TEST_P(Gather, YieldsInTheOrderOfTheArgumentsWhateverEndsFirst) {

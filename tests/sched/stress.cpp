@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The structures and protocols of the scheduler under several threads. Each stress is a template:
-// it runs once over the real thing, which must hold, and once over one with a planted fault, which
-// the same check must notice; otherwise the check is worth nothing. The faults give the processor
-// up where they are wrong, so that they show soon.
+// Inbox, LOOK-TWICE, timers and hand-overs under several threads, and with planted faults.
+#include "sched/stress.h"
+
 #include <heddle/core/base/random.h>
 #include <heddle/core/record/wait.h>
-#include <heddle/sched/loop/deque.h>
 #include <heddle/sched/loop/inbox.h>
-#include <heddle/sched/loop/run_queue.h>
 #include <heddle/sched/loop/timers.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>
-
-#include <support/loops.h>
 
 #include <gtest/gtest.h>
 
@@ -28,268 +23,9 @@ namespace {
 
 namespace h = heddle;
 using namespace heddle::detail;
-using namespace std::chrono_literals;
+using namespace stress;
 
-using item = std::uintptr_t;
-
-/// How many other threads take part, beside the owner.
-class Stress : public testing::TestWithParam<unsigned> {
- protected:
-  static unsigned others() { return GetParam() == 1 ? 0 : GetParam() == 2 ? 1 : 7; }
-};
-
-constexpr auto bound = 60s;  // a planted fault is noticed long before
-constexpr int items_a_round = support::sanitized ? 500 : 5000;
-constexpr int real_rounds = support::sanitized ? 4 : 40;
-
-/// How often each item was taken.
-class tally {
- public:
-  explicit tally(int n) : seen_(static_cast<std::size_t>(n) + 1) {}
-  void take(item i) { seen_[i].fetch_add(1, std::memory_order_relaxed); }
-  /// Every item exactly once?
-  [[nodiscard]] bool right() const {
-    for (std::size_t i = 1; i < seen_.size(); ++i)
-      if (seen_[i] != 1) return false;
-    return true;
-  }
-
- private:
-  std::vector<std::atomic<int>> seen_;
-};
-
-// --------------------------------------------------------------------- deque
-
-template <sharing How>
-struct real_deque {
-  real_deque() { d.share(How); }
-  deque<item> d{4};
-  void push(item i) { d.push(i); }
-  /// As a fork does it, and now and then as one does while loops sleep.
-  void forked(bool hungry) {
-    if (hungry || d.wants_publishing()) d.publish(hungry);
-  }
-  item pop() { return d.pop(); }
-  item steal() {
-    deque<item>::thief thief(d);
-    item got{};
-    if (thief.steal(got) == steal_result::got) return got;
-    return thief.looks_private() && thief.expose() && thief.steal(got) == steal_result::got ? got
-                                                                                            : 0;
-  }
-};
-
-/// A thief publishes for the owner, who does not look up before it takes what it thinks private.
-struct deque_that_is_exposed_without_a_word {
-  std::vector<std::atomic<item>> slots = std::vector<std::atomic<item>>(1 << 13);
-  std::atomic<std::int64_t> top{0}, split{0}, bottom{0};
-  std::atomic<item>& at(std::int64_t i) {
-    return slots[static_cast<std::size_t>(i) & (slots.size() - 1)];
-  }
-  void push(item i) {
-    at(bottom.load()) = i;
-    bottom.fetch_add(1);
-  }
-  void forked(bool) {}
-  item pop() {
-    const auto b = bottom.load() - 1;
-    if (b >= split.load()) {
-      std::this_thread::yield();  // the fault: what it saw may be over
-      bottom = b;
-      return at(b);
-    }
-    auto t = top.load();  // from the thieves' end, so that this part is right
-    if (t >= split.load()) return 0;
-    const item got = at(t);
-    return top.compare_exchange_strong(t, t + 1) ? got : 0;
-  }
-  item steal() {
-    auto t = top.load();
-    if (t >= split.load()) {
-      split = bottom.load();
-      return 0;
-    }
-    const item got = at(t);
-    return top.compare_exchange_strong(t, t + 1) ? got : 0;
-  }
-};
-
-/// The owner takes the last item without competing for it.
-struct deque_without_the_last_compare_exchange {
-  std::vector<std::atomic<item>> slots = std::vector<std::atomic<item>>(1 << 13);
-  std::atomic<std::int64_t> top{0}, bottom{0};
-  std::atomic<item>& at(std::int64_t i) {
-    return slots[static_cast<std::size_t>(i) & (slots.size() - 1)];
-  }
-  void push(item i) {
-    at(bottom.load()) = i;
-    bottom.fetch_add(1);
-  }
-  void forked(bool) {}
-  item pop() {
-    const auto b = bottom.load() - 1;
-    if (top.load() > b) return 0;
-    bottom = b;
-    const auto t = top.load();
-    if (t > b) {
-      bottom = b + 1;
-      return 0;
-    }
-    std::this_thread::yield();
-    const item got = at(b);
-    if (t == b) {
-      top = b + 1;  // the fault
-      bottom = b + 1;
-    }
-    return got;
-  }
-  item steal() {
-    auto t = top.load();
-    if (t >= bottom.load()) return 0;
-    const item got = at(t);
-    if (got % 16 == 0) std::this_thread::yield();  // so that it shows on one processor, too
-    return top.compare_exchange_strong(t, t + 1) ? got : 0;
-  }
-};
-
-template <class D>
-bool deque_holds(unsigned thieves, std::uint64_t seed) {
-  D d;
-  tally seen(items_a_round);
-  std::atomic<bool> done{false};
-  std::vector<std::thread> all;
-  for (unsigned i = 0; i < thieves; ++i)
-    all.emplace_back([&] {
-      while (!done)
-        if (const item got = d.steal())
-          seen.take(got);
-        else
-          std::this_thread::yield();
-    });
-  random_source random(seed);
-  for (item next = 1; next <= items_a_round;) {
-    for (auto n = random.below(3) + 1; n > 0 && next <= items_a_round; --n) d.push(next++);
-    if (random.below(8) != 0) d.forked(random.below(8) == 0);
-    for (auto n = random.below(4); n > 0; --n)
-      if (const item got = d.pop()) seen.take(got);
-  }
-  while (const item got = d.pop()) seen.take(got);
-  done = true;
-  for (auto& t : all) t.join();
-  while (const item got = d.steal()) seen.take(got);
-  return seen.right();
-}
-
-/// Tries until the fault shows.
-template <class F>
-bool noticed(F holds) {
-  const auto end = std::chrono::steady_clock::now() + bound;
-  for (std::uint64_t seed = 1; std::chrono::steady_clock::now() < end; ++seed)
-    if (!holds(seed)) return true;
-  return false;
-}
-
-TEST_P(Stress, TheDequeGivesEveryItemOnce) {
-  for (std::uint64_t seed = 1; seed <= real_rounds; ++seed)
-    ASSERT_TRUE(deque_holds<real_deque<sharing::half>>(others(), seed)) << "seed " << seed;
-}
-
-TEST_P(Stress, ADequeThatPublishesAllGivesEveryItemOnce) {
-  for (std::uint64_t seed = 1; seed <= real_rounds; ++seed)
-    ASSERT_TRUE(deque_holds<real_deque<sharing::all>>(others(), seed)) << "seed " << seed;
-}
-
-TEST(PlantedFault, ADequeThatIsExposedBehindItsOwnersBackIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) {
-    return deque_holds<deque_that_is_exposed_without_a_word>(2, seed);
-  }));
-}
-
-TEST(PlantedFault, ADequeWhoseOwnerDoesNotCompeteForTheLastItemIsNoticed) {
-  EXPECT_TRUE(noticed([](std::uint64_t seed) {
-    return deque_holds<deque_without_the_last_compare_exchange>(2, seed);
-  }));
-}
-
-// ----------------------------------------------------------------- run queue
-
-struct real_run_queue {
-  run_queue<item> q{4};
-  void push(item i) { q.push(i); }
-  item pop() { return q.pop(); }
-  void steal(real_run_queue& own, tally& seen) {
-    item first{};
-    if (q.steal_half(own.q, first) == steal_result::got) seen.take(first);
-  }
-};
-
-/// A thief that moves the head without looking whether somebody was faster.
-struct run_queue_with_a_plain_store {
-  std::vector<std::atomic<item>> slots = std::vector<std::atomic<item>>(1 << 13);
-  std::atomic<std::uint64_t> head{0}, tail{0};
-  std::atomic<item>& at(std::uint64_t i) { return slots[i & (slots.size() - 1)]; }
-  void push(item i) {
-    at(tail.load()) = i;
-    tail.fetch_add(1);
-  }
-  item pop() {
-    auto now = head.load();
-    for (;;) {
-      if (now >= tail.load()) return 0;
-      const item got = at(now);
-      if (head.compare_exchange_weak(now, now + 1)) return got;
-    }
-  }
-  void steal(run_queue_with_a_plain_store& own, tally& seen) {
-    const auto now = head.load();
-    const auto end = tail.load();
-    if (now >= end) return;
-    const auto n = (end - now + 1) / 2;
-    std::this_thread::yield();
-    std::vector<item> got;
-    for (std::uint64_t i = 0; i < n; ++i) got.push_back(at(now + i));
-    head = now + n;  // the fault
-    seen.take(got.front());
-    for (std::size_t i = 1; i < got.size(); ++i) own.push(got[i]);
-  }
-};
-
-template <class Q>
-bool run_queue_holds(unsigned thieves, std::uint64_t seed) {
-  Q q;
-  tally seen(items_a_round);
-  std::atomic<bool> done{false};
-  std::vector<std::thread> all;
-  for (unsigned i = 0; i < thieves; ++i)
-    all.emplace_back([&] {
-      Q own;
-      while (!done) {
-        q.steal(own, seen);
-        while (const item got = own.pop()) seen.take(got);
-        std::this_thread::yield();
-      }
-    });
-  random_source random(seed);
-  for (item next = 1; next <= items_a_round;) {
-    for (auto n = random.below(8) + 1; n > 0 && next <= items_a_round; --n) q.push(next++);
-    for (auto n = random.below(7); n > 0; --n)
-      if (const item got = q.pop()) seen.take(got);
-  }
-  while (const item got = q.pop()) seen.take(got);
-  done = true;
-  for (auto& t : all) t.join();
-  return seen.right();
-}
-
-TEST_P(Stress, TheRunQueueGivesEveryItemOnce) {
-  for (std::uint64_t seed = 1; seed <= real_rounds; ++seed)
-    ASSERT_TRUE(run_queue_holds<real_run_queue>(others(), seed)) << "seed " << seed;
-}
-
-TEST(PlantedFault, ARunQueueWhoseThievesDoNotCompareIsNoticed) {
-  EXPECT_TRUE(noticed(
-      [](std::uint64_t seed) { return run_queue_holds<run_queue_with_a_plain_store>(2, seed); }));
-}
+class Stress : public at_threads {};
 
 // ----------------------------------------------------- inbox and LOOK-TWICE
 
@@ -689,8 +425,7 @@ TEST(PlantedFault, APermitGivenToOneThatIsLostIsNoticed) {
   }());
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, Stress, ::testing::Values(1u, 2u, 8u),
-                         [](const auto& p) { return std::to_string(p.param); });
+HEDDLE_AT_LOOPS(Stress);
 HEDDLE_AT_LOOPS(StressAtLoops);
 
 }  // namespace

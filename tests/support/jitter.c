@@ -138,8 +138,9 @@ int sigprocmask(int how, const sigset_t* set, sigset_t* old) {
 }
 
 // A signal that arrives while the kernel copies the process makes the copy begin again. With a
-// large process and a small gap it would never end. So our signal is blocked meanwhile. Afterwards only
-// our bit of the mask is set back, since handlers that ran in the child may have changed the rest.
+// large process and a small gap it would never end. So our signal is blocked meanwhile. Afterwards
+// only our bit of the mask is set back, since handlers that ran in the child may have changed the
+// rest.
 pid_t fork(void) {
   if (!real_fork) find();
   sigset_t mine, before;

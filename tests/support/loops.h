@@ -2,6 +2,7 @@
 // The fixture of tests that run at several numbers of loops, and what tests of the scheduler share.
 #pragma once
 
+#include <heddle/core/errors.h>
 #include <heddle/sched/runtime.h>
 
 #include <support/waiting.h>
@@ -56,6 +57,11 @@ template <class T>
 T run_on_one(heddle::task<T> main) {
   return heddle::run(std::move(main), one_loop());
 }
+
+/// Leaves run at once.
+struct stop_now : heddle::fatal_error {
+  stop_now() : fatal_error("stop now") {}
+};
 
 /// Collects what the exception handler is told, and notices calls that overlap.
 class reports {

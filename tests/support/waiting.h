@@ -9,6 +9,7 @@
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <stdexcept>
@@ -56,6 +57,11 @@ inline heddle::task<> until_waiting(heddle::any_task t) {
 inline heddle::task<> until_done(heddle::any_task t) {
   auto wait = until([t] { return t.done(); });
   co_await std::move(wait);
+}
+/// Sleeps until it is cancelled, having said that it is about to.
+inline heddle::task<> sleep_long(std::atomic<bool>& started) {
+  started = true;
+  co_await heddle::sleep(std::chrono::hours(1));
 }
 /// Yields until all that is ready on one loop has run; on several, gives the others a chance.
 inline heddle::task<> settle() {
