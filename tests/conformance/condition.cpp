@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "conformance.h"
 
+#include <support/condition_waiters.h>
+
 #include <heddle/sync/condition.h>
 #include <heddle/sync/mutex.h>
 
@@ -12,33 +14,16 @@
 namespace {
 
 using namespace conformance;
+using support::start_waiters;
+using support::wait_and_note;
 
 CASES(COND);
-
-h::task<> wait_and_note(h::condition& c, std::string& log, char who) {
-  const auto guard = co_await c.scoped_lock();
-  HOLDS(co_await c.wait());
-  HOLDS(c.locked());
-  log += who;  // guarded by the lock
-}
-
-/// Starts waiters, each in the queue before the next.
-h::task<std::vector<h::task_handle<void>>> start(h::condition& c, std::string& log,
-                                                 const char* names) {
-  std::vector<h::task_handle<void>> all;
-  for (const char* n = names; *n; ++n) {
-    all.push_back(h::create_task(wait_and_note(c, log, *n)));
-    co_await until_waiting(all.back());
-    co_await until([&] { return !c.locked(); });
-  }
-  co_return all;
-}
 
 TEST_P(COND, COND_01_NotifyWakesTheOldestOnceTheLockIsFree) {
   run([]() -> h::task<> {
     h::condition c;
     std::string log;
-    auto all = co_await start(c, log, "abc");
+    auto all = co_await start_waiters(c, log, "abc");
     co_await c.lock();
     c.notify();
     co_await settle();
@@ -61,7 +46,7 @@ TEST_P(COND, COND_02_NotifyingMoreThanWaitOrAllWakesAll) {
     std::string log;
     for (int round = 0; round < 2; ++round) {
       log.clear();
-      auto all = co_await start(c, log, "abc");
+      auto all = co_await start_waiters(c, log, "abc");
       {
         const auto guard = co_await c.scoped_lock();
         if (round == 0)
@@ -156,12 +141,12 @@ TEST_P(COND, COND_06_WhoComesAfterANotifyIsNotWokenByIt) {
   run([]() -> h::task<> {
     h::condition c;
     std::string log;
-    auto first = co_await start(c, log, "a");
+    auto first = co_await start_waiters(c, log, "a");
     {
       const auto guard = co_await c.scoped_lock();
       c.notify_all();
     }
-    auto late = co_await start(c, log, "b");
+    auto late = co_await start_waiters(c, log, "b");
     co_await first[0];
     co_await settle();
     EQUAL(log, "a");
@@ -178,7 +163,7 @@ TEST_P(COND, COND_07_ACancelledWaiterTakesTheLockAgainBeforeItThrows) {
   run([]() -> h::task<> {
     h::condition c;
     std::string log;
-    auto all = co_await start(c, log, "a");
+    auto all = co_await start_waiters(c, log, "a");
     co_await c.lock();
     all[0].cancel();
     co_await settle();
@@ -194,14 +179,14 @@ TEST_P(COND, COND_11_TheCancellationThatWasDeliveredLastIsTheOneThatIsThrown) {
   run([]() -> h::task<> {
     h::condition c;
     std::string log;
-    auto one = co_await start(c, log, "a");
+    auto one = co_await start_waiters(c, log, "a");
     co_await c.lock();
     one[0].cancel("in the wait");
     co_await until_waiting(one[0]);
     c.unlock();
     EQUAL(co_await ending(one[0]), "Cancelled: in the wait");
 
-    auto all = co_await start(c, log, "b");
+    auto all = co_await start_waiters(c, log, "b");
     co_await c.lock();
     all[0].cancel("in the wait");
     co_await until_waiting(all[0]);  // now it waits for the lock
@@ -219,8 +204,8 @@ TEST_P(COND, COND_13_TwoConditionsOfOneLockAreIndependent) {
     h::mutex m;
     h::condition a(m), b(m);
     std::string log;
-    auto wa = co_await start(a, log, "a");
-    auto wb = co_await start(b, log, "b");
+    auto wa = co_await start_waiters(a, log, "a");
+    auto wb = co_await start_waiters(b, log, "b");
     {
       const auto guard = co_await m.scoped_lock();
       a.notify_all();

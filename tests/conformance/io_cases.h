@@ -27,8 +27,14 @@
 
 namespace conformance {
 
+using support::code_of;
+using support::drain;
+using support::ends;
+using support::feed;
 using support::fill_up;
+using support::open_descriptors;
 using support::swallow;
+using support::words;
 
 /// How much of something a case does: `usual`, or with HEDDLE_SIZE=full (tools/nightly) as much as
 /// the catalogue says.
@@ -80,51 +86,15 @@ class stream_cases : public cases {
   INSTANTIATE_TEST_SUITE_P(Simulated, group, ::testing::Values(201u, 202u, 208u),        \
                            [](const auto& p) { return std::to_string(p.param - 200); })
 
-/// Two ends of a connection.
-struct ends {
-  h::connection client;
-  h::connection server;
-};
-
 inline h::task<ends> connect_ends(std::size_t limit = h::default_stream_limit) {
   if (way.memory) {
     auto [a, b] = h::memory_pair(h::default_memory_buffer, limit);
     ends pair{std::move(a), std::move(b)};
     co_return pair;
   }
-  auto arrived = std::make_shared<h::promise<h::connection>>();
-  auto future = arrived->get_future();
-  h::server_options so;
-  so.limit = limit;
-  so.reuse_port = false;
-  auto take = [arrived](h::connection c) { arrived->set_value(std::move(c)); };
-  h::server s = co_await h::start_server(take, "127.0.0.1", 0, so);
-  h::connection_options co;
-  co.limit = limit;
-  h::connection mine = co_await h::open_connection("127.0.0.1", s.port(), co);
-  h::connection& theirs = co_await future;
-  ends e{std::move(mine), std::move(theirs)};
-  co_return e;
-}
-
-/// g++ 12 cannot have an initializer list inside an awaited expression.
-template <class... Text>
-std::vector<std::string> words(const Text&... text) {
-  return {std::string(text)...};
-}
-
-/// Writes the pieces one after the other, each only when the reader has the one before.
-inline h::task<> feed(h::connection& to, h::stream_reader& reader, std::vector<std::string> pieces,
-                      bool end) {
-  for (const auto& p : pieces) {
-    const auto had = reader.buffered().size();
-    to.writer.write(p);
-    while (reader.buffered().size() < had + p.size()) (void)co_await reader.fill();
-  }
-  if (end) {
-    to.writer.write_eof();
-    while (co_await reader.fill()) {}
-  }
+  auto by_tcp = support::connect_by_tcp(limit);
+  ends pair = co_await std::move(by_tcp);
+  co_return pair;
 }
 
 /// The error that `work` ends with, or null.
@@ -145,22 +115,12 @@ inline h::task<std::exception_ptr> error_of(h::task<void> work) {
   co_return e;
 }
 
-/// The errno in a system error; 0 for none, -1 for another error.
-inline int code_of(const std::exception_ptr& e) {
-  if (!e) return 0;
-  try {
-    std::rethrow_exception(e);
-  } catch (const std::system_error& s) { return s.code().value(); } catch (...) {
-    return -1;
-  }
-}
 /// The peer has gone: a reset or a broken pipe.
 inline bool is_broken(const std::exception_ptr& e) {
   const int code = code_of(e);
   return code == ECONNRESET || code == EPIPE;
 }
 
-inline h::task<> drain(h::stream_writer& w) { co_await w.drain(); }
 inline h::task<> wait_closed(h::stream_writer& w) { co_await w.wait_closed(); }
 inline h::task<> join(h::task_handle<void> t) { co_await t; }
 
@@ -179,13 +139,6 @@ inline h::task<std::string> ask(std::uint16_t port, std::string line) {
   c.writer.write(line + "\n");
   std::string answer = co_await c.reader.read_line();
   co_return answer;
-}
-
-inline std::size_t open_descriptors() {
-  std::size_t n = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
-    ++n;
-  return n;
 }
 
 /// A path for a Unix socket or a file that nothing stands at.

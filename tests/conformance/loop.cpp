@@ -21,6 +21,7 @@ namespace {
 
 using namespace conformance;
 using support::comes;
+using support::wake_ups;
 
 CASES(LOOP);
 
@@ -348,24 +349,6 @@ TEST_P(LOOP, LOOP_20_ShortSleepsDoNotMakeItPollAllTheTime) {
     // At 400 ns each a loop that polls all the time would have made some 30 000.
     HOLDS(fewest <= (r.loop_count() == 1 ? 40u : 2'000u)) << fewest;
   }(rt));
-}
-
-/// Voluntary context switches of heddle's threads: each stands for a wake-up.
-std::uint64_t wake_ups() {
-  std::uint64_t sum = 0;
-  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string name;
-    std::ifstream(thread.path() / "comm") >> name;
-    if (!name.starts_with("heddle-")) continue;
-    std::ifstream status(thread.path() / "status");
-    for (std::string word; status >> word;)
-      if (word == "voluntary_ctxt_switches:") {
-        std::uint64_t n = 0;
-        status >> n;
-        sum += n;
-      }
-  }
-  return sum;
 }
 
 TEST_P(LOOP, LOOP_21_AnIdleRuntimeDoesNotWakeUpAndStartsACallbackAtOnce) {

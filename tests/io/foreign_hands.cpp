@@ -34,17 +34,6 @@ void elsewhere(F f) {
   std::thread(std::move(f)).join();
 }
 
-struct couple {
-  couple() {
-    int both[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, both) != 0)
-      throw std::runtime_error("socketpair");
-    near = fd(both[0]);
-    far = fd(both[1]);
-  }
-  fd near, far;
-};
-
 h::task<> echo_all(h::stream_reader r, h::stream_writer w) {
   while (co_await r.fill()) {
     const auto bytes = r.buffered();

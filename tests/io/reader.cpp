@@ -11,26 +11,6 @@ using namespace io_test;
 class StreamReader : public on_each_reactor {};
 INSTANTIATE_TEST_SUITE_P(, StreamReader, testing::ValuesIn(all_setups()), name_of);
 
-/// g++ 12 cannot have an initializer list inside an awaited expression.
-template <class... Text>
-std::vector<std::string> pieces(const Text&... text) {
-  return {std::string(text)...};
-}
-
-/// Writes the pieces one after the other, each only when the reader has nothing left to read.
-h::task<> feed(h::connection& to, h::stream_reader& reader, std::vector<std::string> texts,
-               bool end = true) {
-  for (const auto& p : texts) {
-    const auto had = reader.buffered().size();
-    to.writer.write(p);
-    while (reader.buffered().size() < had + p.size()) (void)co_await reader.fill();
-  }
-  if (end) {
-    to.writer.write_eof();
-    while (co_await reader.fill()) {}
-  }
-}
-
 TEST_P(StreamReader, ReadsAtLeastOneByteAndAtMostN) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
@@ -49,7 +29,7 @@ TEST_P(StreamReader, ReadsNothingWhenAskedForNothingAndAtTheEnd) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
     e.client.writer.write("rest");
-    co_await feed(e.client, e.server.reader, pieces(), true);
+    co_await feed(e.client, e.server.reader, words(), true);
     EXPECT_EQ(co_await e.server.reader.read(4), "rest");
     EXPECT_EQ(co_await e.server.reader.read(4), "");
     EXPECT_EQ(co_await e.server.reader.read(), "");
@@ -70,7 +50,7 @@ TEST_P(StreamReader, ReadsToTheEndWithoutRegardToTheLimit) {
 TEST_P(StreamReader, ReadsALineThatCameInPiecesAndLeavesTheRest) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
-    co_await feed(e.client, e.server.reader, pieces("chunk1 ", "chunk2 ", "chunk3\nrest"));
+    co_await feed(e.client, e.server.reader, words("chunk1 ", "chunk2 ", "chunk3\nrest"));
     EXPECT_EQ(co_await e.server.reader.read_line(), "chunk1 chunk2 chunk3\n");
     EXPECT_EQ(e.server.reader.buffered(), "rest");
     EXPECT_EQ(co_await e.server.reader.read_line(), "rest");
@@ -96,7 +76,7 @@ TEST_P(StreamReader, IteratesByLineToAPartialOne) {
 TEST_P(StreamReader, TakesALineOfTheLimitAndRefusesALongerOne) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends(7);
-    co_await feed(e.client, e.server.reader, pieces("1234567\n12345678\nnext\n"));
+    co_await feed(e.client, e.server.reader, words("1234567\n12345678\nnext\n"));
     EXPECT_EQ(co_await e.server.reader.read_line(), "1234567\n");
     const auto error = co_await error_of(e.server.reader.read_line());
     EXPECT_TRUE(is<h::bad_value>(error)) << h::describe(error);
@@ -108,7 +88,7 @@ TEST_P(StreamReader, TakesALineOfTheLimitAndRefusesALongerOne) {
 TEST_P(StreamReader, DropsOverlongDataWithoutANewlineAndGoesOn) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends(3);
-    co_await feed(e.client, e.server.reader, pieces("12345"), false);
+    co_await feed(e.client, e.server.reader, words("12345"), false);
     const auto error = co_await error_of(e.server.reader.read_line());
     EXPECT_TRUE(is<h::bad_value>(error)) << h::describe(error);
     EXPECT_EQ(e.server.reader.buffered(), "");
@@ -120,7 +100,7 @@ TEST_P(StreamReader, DropsOverlongDataWithoutANewlineAndGoesOn) {
 TEST_P(StreamReader, FindsASeparatorThatIsSplitWithFalseStarts) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
-    co_await feed(e.client, e.server.reader, pieces("xa", "axa", "a", "ab"), false);
+    co_await feed(e.client, e.server.reader, words("xa", "axa", "a", "ab"), false);
     EXPECT_EQ(co_await e.server.reader.read_until("aaa"), "xaaxaaa");
     EXPECT_EQ(e.server.reader.buffered(), "b");
   });
@@ -129,17 +109,17 @@ TEST_P(StreamReader, FindsASeparatorThatIsSplitWithFalseStarts) {
 TEST_P(StreamReader, LetsTheSeparatorThatEndsFirstDecide) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
-    co_await feed(e.client, e.server.reader, pieces("some CRLF\r\nand ENDLF\n"), false);
-    EXPECT_EQ(co_await e.server.reader.read_until(pieces("\n", "CRLF")), "some CRLF");
-    EXPECT_EQ(co_await e.server.reader.read_until(pieces("ENDLF\n", "LF\n", "\n")), "\r\n");
-    EXPECT_EQ(co_await e.server.reader.read_until(pieces("F\n", "ENDLF\n")), "and ENDLF\n");
+    co_await feed(e.client, e.server.reader, words("some CRLF\r\nand ENDLF\n"), false);
+    EXPECT_EQ(co_await e.server.reader.read_until(words("\n", "CRLF")), "some CRLF");
+    EXPECT_EQ(co_await e.server.reader.read_until(words("ENDLF\n", "LF\n", "\n")), "\r\n");
+    EXPECT_EQ(co_await e.server.reader.read_until(words("F\n", "ENDLF\n")), "and ENDLF\n");
   });
 }
 
 TEST_P(StreamReader, TellsWhatItHadWhenTheStreamEndsBeforeASeparator) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
-    co_await feed(e.client, e.server.reader, pieces("all there was"));
+    co_await feed(e.client, e.server.reader, words("all there was"));
     const auto error = co_await error_of(e.server.reader.read_until("#"));
     EXPECT_TRUE(is<h::incomplete_read_error>(error)) << h::describe(error);
     try {
@@ -155,7 +135,7 @@ TEST_P(StreamReader, TellsWhatItHadWhenTheStreamEndsBeforeASeparator) {
 TEST_P(StreamReader, LeavesTheBytesWhenTheLimitIsOverrun) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends(4);
-    co_await feed(e.client, e.server.reader, pieces("1234567#8"), false);
+    co_await feed(e.client, e.server.reader, words("1234567#8"), false);
     const auto error = co_await error_of(e.server.reader.read_until("#"));
     EXPECT_TRUE(is<h::limit_overrun_error>(error)) << h::describe(error);
     EXPECT_EQ(e.server.reader.buffered(), "1234567#8");
@@ -167,7 +147,7 @@ TEST_P(StreamReader, LeavesTheBytesWhenTheLimitIsOverrun) {
 TEST_P(StreamReader, RefusesAnEmptySeparatorANegativeCountAndALimitOfZero) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
-    co_await feed(e.client, e.server.reader, pieces("kept"), false);
+    co_await feed(e.client, e.server.reader, words("kept"), false);
     auto none = [&]() -> h::task<std::string> { return e.server.reader.read_until(""); };
     EXPECT_TRUE(is<h::bad_value>(co_await error_of(none())));
     EXPECT_THROW((void)e.server.reader.read_exactly(-1), h::bad_value);
@@ -245,7 +225,7 @@ TEST_P(StreamReader, LosesNothingWhenAReadIsCancelled) {
 TEST_P(StreamReader, IsAtTheEndOnlyWhenAllWasRead) {
   run([]() -> h::task<> {
     auto e = co_await connect_ends();
-    co_await feed(e.client, e.server.reader, pieces("x"));
+    co_await feed(e.client, e.server.reader, words("x"));
     EXPECT_FALSE(e.server.reader.at_eof());
     e.server.reader.consume(1);
     EXPECT_TRUE(e.server.reader.at_eof());

@@ -100,6 +100,19 @@ h::task<std::exception_ptr> error_of_name(std::string name) {
   co_return e;
 }
 
+/// A folder with a page.txt, as long as it lives.
+struct one_page {
+  one_page() {
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder + "/page.txt") << "page";
+  }
+  one_page(const one_page&) = delete;
+  ~one_page() { std::filesystem::remove_all(folder); }
+
+  const std::string folder =
+      std::filesystem::temp_directory_path() / ("heddle-page-" + std::to_string(::getpid()));
+};
+
 using looking = std::vector<h::task_handle<std::exception_ptr>>;
 
 looking look_up_the_dead(int n) {
@@ -110,13 +123,10 @@ looking look_up_the_dead(int n) {
 }
 
 TEST_P(Resolver, DeadNamesStopNeitherJobsNorFilesNorConnectionsNorOtherNames) {
-  const auto top =
-      std::filesystem::temp_directory_path() / ("heddle-names-" + std::to_string(::getpid()));
-  std::filesystem::create_directories(top);
-  std::ofstream(top / "page.txt") << "page";
-  run([top]() -> h::task<> {
+  const one_page site;
+  run([&site]() -> h::task<> {
     h::http::server s;
-    s.files("/files/", top.string());
+    s.files("/files/", site.folder);
     co_await s.start("127.0.0.1", 0);
     looking dead = look_up_the_dead(20);
     co_await until([] { return server_of_names.asked.load() == 20; });
@@ -137,17 +147,13 @@ TEST_P(Resolver, DeadNamesStopNeitherJobsNorFilesNorConnectionsNorOtherNames) {
     }
     co_await s.stop(1s);
   });
-  std::filesystem::remove_all(top);
 }
 
 TEST_P(Resolver, LongJobsStopNeitherNamesNorFiles) {
-  const auto top =
-      std::filesystem::temp_directory_path() / ("heddle-jobs-" + std::to_string(::getpid()));
-  std::filesystem::create_directories(top);
-  std::ofstream(top / "page.txt") << "page";
-  run([top]() -> h::task<> {
+  const one_page site;
+  run([&site]() -> h::task<> {
     h::http::server s;
-    s.files("/files/", top.string());
+    s.files("/files/", site.folder);
     co_await s.start("127.0.0.1", 0);
     auto gate = std::make_shared<name_server>();
     std::vector<h::task_handle<void>> jobs;
@@ -166,7 +172,6 @@ TEST_P(Resolver, LongJobsStopNeitherNamesNorFiles) {
     for (auto& j : jobs) co_await j;
     co_await s.stop(1s);
   });
-  std::filesystem::remove_all(top);
 }
 
 TEST_P(Resolver, EqualQuestionsAtOneTimeAreAskedOnce) {

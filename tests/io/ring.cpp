@@ -22,17 +22,6 @@ using h::detail::io_source;
 using h::detail::uring_reactor;
 using h::detail::watched_for;
 
-struct couple {
-  couple() {
-    int both[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, both) != 0)
-      throw std::runtime_error("socketpair");
-    near = fd(both[0]);
-    far = fd(both[1]);
-  }
-  fd near, far;
-};
-
 /// Notes what the kernel has sent.
 struct noted final : h::detail::source_owner {
   void hold() noexcept override {}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <heddle/core/future.h>
+#include <heddle/io/descriptors/fd.h>
 #include <heddle/io/memory_pair.h>
 #include <heddle/io/server.h>
 #include <heddle/io/stream.h>
@@ -14,16 +15,18 @@
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>
 
+#include <support/streams.h>
 #include <support/waiting.h>
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
-#include <mutex>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,8 +35,14 @@ namespace io_test {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
+using support::code_of;
+using support::drain;
+using support::ends;
+using support::feed;
+using support::open_descriptors;
 using support::until;
 using support::waits;
+using support::words;
 
 struct setup {
   h::reactor_kind reactor;
@@ -95,26 +104,9 @@ class on_each_reactor : public testing::TestWithParam<setup> {
   }
 };
 
-/// Two ends of a TCP connection, and the server between them.
-struct ends {
-  h::connection client;
-  h::connection server;
-};
-
+/// Two ends of a TCP connection.
 inline h::task<ends> connect_ends(std::size_t limit = h::default_stream_limit) {
-  auto arrived = std::make_shared<h::promise<h::connection>>();
-  auto future = arrived->get_future();
-  h::server_options so;
-  so.limit = limit;
-  so.reuse_port = false;
-  auto take = [arrived](h::connection c) { arrived->set_value(std::move(c)); };
-  h::server s = co_await h::start_server(take, "127.0.0.1", 0, so);
-  h::connection_options co;
-  co.limit = limit;
-  h::connection mine = co_await h::open_connection("127.0.0.1", s.port(), co);
-  h::connection& theirs = co_await future;
-  ends e{std::move(mine), std::move(theirs)};
-  co_return e;
+  return support::connect_by_tcp(limit);
 }
 
 /// Two ends of what the setup says.
@@ -149,24 +141,19 @@ bool is(const std::exception_ptr& e) {
   }
 }
 
-inline int code_of(const std::exception_ptr& e) {
-  if (!e) return 0;
-  try {
-    std::rethrow_exception(e);
-  } catch (const std::system_error& s) { return s.code().value(); } catch (...) {
-    return -1;
-  }
-}
-
-inline h::task<> drain(h::stream_writer& w) { co_await w.drain(); }
 inline h::task<> closed(h::stream_writer& w) { co_await w.wait_closed(); }
 
-inline std::size_t open_descriptors() {
-  std::size_t n = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
-    ++n;
-  return n;
-}
+/// A connected pair of Unix sockets that do not block.
+struct couple {
+  couple() {
+    int both[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, both) != 0)
+      throw std::runtime_error("socketpair");
+    near = h::detail::fd(both[0]);
+    far = h::detail::fd(both[1]);
+  }
+  h::detail::fd near, far;
+};
 
 /// Nothing runs but the caller.
 inline bool everybody_else_waits() {

@@ -231,32 +231,47 @@ TEST_P(ServerGuests, AHandlersOwnCancellationIsSilentAndThatOfAnotherTaskIsRepor
 
 // --- who is awaited ---
 
+/// Closes its connection, and then ends only when it may.
+struct lingering_handler {
+  h::event may_end, begun;
+  std::atomic<bool> ended{false};
+
+  h::task<> operator()(h::stream_reader, h::stream_writer w) {
+    w.close();
+    begun.set();
+    co_await may_end.wait();
+    ended = true;
+  }
+};
+
+h::task<std::vector<h::connection>> connect_clients(std::uint16_t port, int count) {
+  std::vector<h::connection> all;
+  for (int i = 0; i < count; ++i) {
+    auto opening = h::open_connection("127.0.0.1", port);
+    all.push_back(co_await opening);
+  }
+  co_return all;
+}
+
 h::task<> wait_closed(h::server& s) { co_await s.wait_closed(); }
 h::task<> join(h::task_handle<void> t) { co_await t; }
 
 TEST_P(ServerGuests, WaitClosedWaitsForHandlersWhoseConnectionsHaveEnded) {
   run([]() -> h::task<> {
-    h::event may_end, begun;
-    std::atomic<bool> ended{false};
-    auto handle = [&](h::stream_reader, h::stream_writer w) -> h::task<> {
-      w.close();
-      begun.set();
-      co_await may_end.wait();
-      ended = true;
-    };
-    auto starting = h::start_server(handle, "127.0.0.1", 0);
+    lingering_handler handler;
+    auto starting = h::start_server(std::ref(handler), "127.0.0.1", 0);
     h::server s = co_await starting;
     const auto client = co_await error_of(ask(s.port()));
-    co_await begun.wait();
+    co_await handler.begun.wait();
     co_await until([&] { return s.connections() == 0; });
     s.close();
     s.close_clients();
     auto closing = h::create_task(wait_closed, std::ref(s));
     co_await until([&] { return closing.done() || waits(closing); });
     EXPECT_FALSE(closing.done());
-    may_end.set();
+    handler.may_end.set();
     co_await closing;
-    EXPECT_TRUE(ended.load());
+    EXPECT_TRUE(handler.ended.load());
   });
 }
 
@@ -272,11 +287,8 @@ TEST_P(ServerGuests, CloseClientsAndWaitClosedEndWhenTheHandlersHaveSeenTheEnd) 
     };
     auto starting = h::start_server(handle, "127.0.0.1", 0);
     h::server s = co_await starting;
-    std::vector<h::connection> clients;
-    for (int i = 0; i < 20; ++i) {
-      auto opening = h::open_connection("127.0.0.1", s.port());
-      clients.push_back(co_await opening);
-    }
+    auto connecting = connect_clients(s.port(), 20);
+    const auto clients = co_await connecting;
     co_await until([&] { return begun.load() == 20; });
     s.close();
     s.close_clients();
@@ -327,11 +339,8 @@ TEST_P(ServerGuests, CancelledHandlersEndAlsoWhenTheyHaveNothingToDoWithTheirCon
     };
     auto starting = h::start_server(handle, "127.0.0.1", 0);
     h::server s = co_await starting;
-    std::vector<h::connection> clients;
-    for (int i = 0; i < 10; ++i) {
-      auto opening = h::open_connection("127.0.0.1", s.port());
-      clients.push_back(co_await opening);
-    }
+    auto connecting = connect_clients(s.port(), 10);
+    const auto clients = co_await connecting;
     co_await until([&] { return begun.load() == 10; });
     s.close();
     s.abort_clients();
@@ -344,28 +353,21 @@ TEST_P(ServerGuests, CancelledHandlersEndAlsoWhenTheyHaveNothingToDoWithTheirCon
 
 TEST_P(ServerGuests, ServeForeverIsCancelledByCloseFromElsewhereAndHasAwaitedItsHandlers) {
   run([]() -> h::task<> {
-    h::event may_end, begun;
-    std::atomic<bool> ended{false};
-    auto handle = [&](h::stream_reader, h::stream_writer w) -> h::task<> {
-      w.close();
-      begun.set();
-      co_await may_end.wait();
-      ended = true;
-    };
-    auto starting = h::start_server(handle, "127.0.0.1", 0);
+    lingering_handler handler;
+    auto starting = h::start_server(std::ref(handler), "127.0.0.1", 0);
     h::server s = co_await starting;
     auto serving = h::create_task([](h::server& it) -> h::task<> { co_await it.serve_forever(); },
                                   std::ref(s));
     const auto client = co_await error_of(ask(s.port()));
-    co_await begun.wait();
+    co_await handler.begun.wait();
     co_await until([&] { return waits(serving); });
     s.close();
     co_await until([&] { return serving.done() || waits(serving); });
     EXPECT_FALSE(serving.done());
-    may_end.set();
+    handler.may_end.set();
     const auto error = co_await error_of(join(serving));
     EXPECT_TRUE(is<h::cancelled_error>(error));
-    EXPECT_TRUE(ended.load());
+    EXPECT_TRUE(handler.ended.load());
     EXPECT_TRUE(serving.cancelled());
   });
 }

@@ -25,7 +25,7 @@ namespace {
 
 using namespace small_tasks;
 using namespace std::chrono_literals;
-using support::error_of;
+using support::error_text;
 using support::until;
 using support::until_later;
 
@@ -154,10 +154,11 @@ TEST_P(ForkJoin, TheStrandsAreTheEnclosingTask) {
 
 TEST_P(ForkJoin, ThrowsTheFirstFailureInTheOrderOfTheArguments) {
   run([]() -> h::task<> {
-    EXPECT_EQ(co_await error_of([&] { return h::fork_join(give(1), fail("two"), give(3)); }),
+    EXPECT_EQ(co_await error_text([&] { return h::fork_join(give(1), fail("two"), give(3)); }),
               "two");
-    EXPECT_EQ(co_await error_of([&] { return h::fork_join(fail("one"), fail("two")); }), "one");
-    EXPECT_EQ(co_await error_of([&] { return h::fork_join(fail_late("late"), give(2)); }), "late");
+    EXPECT_EQ(co_await error_text([&] { return h::fork_join(fail("one"), fail("two")); }), "one");
+    EXPECT_EQ(co_await error_text([&] { return h::fork_join(fail_late("late"), give(2)); }),
+              "late");
   }());
 }
 
@@ -167,14 +168,14 @@ TEST_P(ForkJoin, AnOrdinaryErrorGoesBeforeTheCancellationThatItCaused) {
       co_await h::sleep(1h);
       co_return 0;
     };
-    EXPECT_EQ(co_await error_of([&] { return h::fork_join(sleeper(), fail_late("E")); }), "E");
+    EXPECT_EQ(co_await error_text([&] { return h::fork_join(sleeper(), fail_late("E")); }), "E");
   }());
 }
 
 TEST(ForkJoinOnOneLoop, SiblingsThatHaveNotStartedAreSkipped) {
   support::run_on_one([]() -> h::task<> {
     bool ran = false;
-    EXPECT_EQ(co_await error_of([&] {
+    EXPECT_EQ(co_await error_text([&] {
                 return h::fork_join(fail("E"), [](bool& ran) -> h::task<int> {
                   ran = true;
                   co_return 1;

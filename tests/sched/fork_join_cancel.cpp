@@ -23,7 +23,7 @@ namespace {
 
 using namespace small_tasks;
 using namespace std::chrono_literals;
-using support::error_of;
+using support::error_text;
 using support::until;
 using support::until_later;
 
@@ -48,7 +48,7 @@ TEST_P(ForkJoinCancel, AFailureReachesSiblingsThatWaitDeepInTheirOwnForks) {
     };
     for (int i = 0; i < support::rounds(50); ++i) {
       std::atomic<int> waiting{0};
-      EXPECT_EQ(co_await error_of([&] {
+      EXPECT_EQ(co_await error_text([&] {
                   return h::fork_join(deep::wait(4, waiting), deep::fail_when(waiting, 16));
                 }),
                 "E");
@@ -60,7 +60,7 @@ TEST_P(ForkJoinCancel, AFailureInOneJoinLeavesOthersOfTheTaskAlone) {
   run([]() -> h::task<> {
     auto unlucky = []() -> h::task<int> {
       const auto why =
-          co_await error_of([&] { return h::fork_join(fail_late("inner"), give_late(1)); });
+          co_await error_text([&] { return h::fork_join(fail_late("inner"), give_late(1)); });
       EXPECT_EQ(why, "inner");
       auto [a, b] = co_await h::fork_join(give_late(1), fib(10));
       co_return a + b;
@@ -101,7 +101,7 @@ TEST_P(ForkJoinCancel, CancellingTheTaskReachesStrandsThatWait) {
           strand, std::ref(waiting), std::ref(cancelled));
       if (i % 2) co_await until([&] { return waiting == 3; });
       t.cancel("stop");
-      EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled");
+      EXPECT_EQ(co_await error_text([&] { return t; }), "cancelled");
       EXPECT_TRUE(t.cancelled());
       EXPECT_EQ(waiting, cancelled.load());
     }
@@ -123,7 +123,7 @@ TEST_P(ForkJoinCancel, CancellingTheTaskStopsARecursionThatOnlyComputes) {
     auto t = h::create_task(endless::fork(forks));
     co_await until([&] { return forks > 10'000; });
     t.cancel();
-    EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled");
+    EXPECT_EQ(co_await error_text([&] { return t; }), "cancelled");
   }());
 }
 
@@ -144,7 +144,7 @@ TEST_P(ForkJoinCancel, ACancellationThatArrivesWhileStrandsAreBeingPromotedIsNev
       co_await until([&] { return go.load(); });
       for (int spin = 0; spin < i % 64; ++spin) h::detail::cpu_relax();
       t.cancel();
-      EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled");
+      EXPECT_EQ(co_await error_text([&] { return t; }), "cancelled");
     }
   }());
 }
@@ -172,7 +172,7 @@ TEST_P(ForkJoinCancel, ACancellationThatArrivesWhileStrandsAreBeingPromotedIsDel
       co_await until([&] { return go.load(); });
       for (int spin = 0; spin < i % 64; ++spin) h::detail::cpu_relax();
       t.cancel();
-      (void)co_await error_of([&] { return t; });
+      (void)co_await error_text([&] { return t; });
       EXPECT_LE(most, 1);
     }
   }());
@@ -202,7 +202,7 @@ TEST_P(ForkJoinCancel, AFailureReachesAStrandThatComputesNowAndWaitsLater) {
         co_await h::fork_join(failing(computes, fails), waiting(computes, fails, spins));
       };
       auto t = h::create_task(body, std::ref(computes), std::ref(fails), i % 64);
-      EXPECT_EQ(co_await error_of([&] { return t; }), "E");
+      EXPECT_EQ(co_await error_text([&] { return t; }), "E");
     }
   }());
 }

@@ -22,7 +22,7 @@ namespace {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
-using support::error_of;
+using support::error_text;
 using support::journal;
 using support::until;
 using support::until_later;
@@ -98,9 +98,9 @@ TEST_P(Gather, TheFirstErrorIsThrownAtOnceAndTheOthersRunOn) {
               throw std::runtime_error("second");
             },
             may_fail.get_future());
-        EXPECT_EQ(
-            co_await error_of([&] { return h::gather(fail_after(500us, "first"), second, slow); }),
-            "first");
+        EXPECT_EQ(co_await error_text(
+                      [&] { return h::gather(fail_after(500us, "first"), second, slow); }),
+                  "first");
         EXPECT_FALSE(slow.done());
         EXPECT_FALSE(second.done());
         EXPECT_EQ(slow.cancelling(), 0u);
@@ -121,7 +121,7 @@ TEST_P(Gather, ACancelledChildCountsAsAnError) {
     auto other = h::create_task(after(2ms, 1));
     auto g = h::gather(victim, other);
     victim.cancel();
-    EXPECT_EQ(co_await error_of([&]() -> auto& { return g; }), "cancelled");
+    EXPECT_EQ(co_await error_text([&]() -> auto& { return g; }), "cancelled");
     EXPECT_TRUE(g.done());
     EXPECT_EQ(h::current_task().cancelling(), 0u);
     EXPECT_EQ(co_await other, 1);
@@ -148,7 +148,7 @@ TEST_P(Gather, CancellingTheTaskThatAwaitsCancelsTheChildren) {
           a, b, std::ref(waiting), std::ref(later));
       if (i % 2) co_await until([&] { return waiting.load(); });
       t.cancel("why");
-      EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled: why");
+      EXPECT_EQ(co_await error_text([&] { return t; }), "cancelled: why");
       if (waiting) {
         EXPECT_FALSE(later);
         co_await until_later([&] { return a.done() && b.done(); });
@@ -190,7 +190,7 @@ TEST_P(Gather, SettledDoesNotSwallowACancellation) {
         std::ref(rounds));
     co_await until_later([&] { return rounds > 3; });
     t.cancel();
-    EXPECT_EQ(co_await error_of([&] { return t; }), "cancelled");
+    EXPECT_EQ(co_await error_text([&] { return t; }), "cancelled");
   }());
 }
 
@@ -210,7 +210,7 @@ TEST_P(Gather, SettledAndCancelledWaitsForEveryCleanup) {
     auto g = h::gather_settled(sleep_long(), slow_cleanup(waiting, cleaned));
     co_await until([&] { return waiting.load(); });
     EXPECT_TRUE(g.cancel());
-    EXPECT_EQ(co_await error_of([&]() -> auto& { return g; }), "cancelled");
+    EXPECT_EQ(co_await error_text([&]() -> auto& { return g; }), "cancelled");
     EXPECT_TRUE(cleaned);
   }());
 }
@@ -235,7 +235,7 @@ TEST_P(Gather, OneThatFailedIsNotCancelledAnyMore) {
   run([]() -> h::task<> {
     auto pending = h::create_task(after(2ms, 1));
     auto g = h::gather(fail_after(10us, "E"), pending);
-    EXPECT_EQ(co_await error_of([&]() -> auto& { return g; }), "E");
+    EXPECT_EQ(co_await error_text([&]() -> auto& { return g; }), "E");
     EXPECT_FALSE(g.cancel());
     EXPECT_EQ(co_await pending, 1);
     EXPECT_EQ(pending.cancelling(), 0u);
@@ -314,7 +314,7 @@ TEST_P(Gather, ManyChildrenThatEndAtOnceCompleteItExactlyOnce) {
         plain.push_back(child(i, round));
         collected.push_back(child(i, round));
       }
-      const auto why = co_await error_of([&] { return h::gather(std::move(plain)); });
+      const auto why = co_await error_text([&] { return h::gather(std::move(plain)); });
       EXPECT_TRUE(why == std::to_string(round % 50) || why == std::to_string(49 - round % 50))
           << why;
       auto all = co_await h::gather_settled(std::move(collected));
@@ -353,7 +353,7 @@ TEST_P(Gather, CancellationsThatRaceWithTheEndNeverHang) {
       try {
         p.set_value(1);
       } catch (const h::invalid_state_error&) {}
-      const auto end = co_await error_of([&] { return t; });
+      const auto end = co_await error_text([&] { return t; });
       EXPECT_TRUE(end == "none" || end == "cancelled");
       co_await canceller;
     }

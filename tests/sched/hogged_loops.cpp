@@ -10,6 +10,7 @@
 #include <heddle/sched/wait_for.h>
 
 #include <support/loops.h>
+#include <support/threads.h>
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -18,8 +19,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -31,6 +30,7 @@ namespace h = heddle;
 using namespace std::chrono_literals;
 using support::until;
 using support::until_later;
+using support::wake_ups;
 
 class Statistics : public support::at_loops {};
 
@@ -187,25 +187,6 @@ TEST(HoggedLoop, IsNoticedByOneThatNeverSleeps) {
     co_await hogger;
     co_await busy;
   }(rt));
-}
-
-/// Voluntary context switches of all threads of heddle in this process: each stands for a wake-up.
-/// (A sanitizer has a thread of its own, which wakes ten times a second.)
-std::uint64_t wake_ups() {
-  std::uint64_t sum = 0;
-  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string name;
-    std::ifstream(thread.path() / "comm") >> name;
-    if (!name.starts_with("heddle-")) continue;
-    std::ifstream status(thread.path() / "status");
-    for (std::string word; status >> word;)
-      if (word == "voluntary_ctxt_switches:") {
-        std::uint64_t n = 0;
-        status >> n;
-        sum += n;
-      }
-  }
-  return sum;
 }
 
 TEST_P(Statistics, AnIdleRuntimeDoesNotWakeUp) {

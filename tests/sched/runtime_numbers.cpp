@@ -15,6 +15,7 @@
 #include <optional>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 namespace {
 
@@ -49,6 +50,17 @@ class RuntimeNumbers : public support::at_loops {
   }
 };
 
+/// A promise and its future that belong to `rt`.
+std::pair<h::promise<int>, h::future<int>> pending_of(h::runtime& rt) {
+  std::optional<h::promise<int>> promise;
+  rt.run([](auto& promise) -> h::task<> {
+    promise.emplace();
+    co_return;
+  }(promise));
+  auto future = promise->get_future();
+  return {std::move(*promise), std::move(future)};
+}
+
 TEST_P(RuntimeNumbers, ALateCallbackOfATaskRunsOnNoStrangersLoop) {
   auto first = std::make_unique<h::runtime>(with());
   std::optional<h::task_handle<int>> ended;
@@ -66,17 +78,11 @@ TEST_P(RuntimeNumbers, ALateCallbackOfATaskRunsOnNoStrangersLoop) {
 
 TEST_P(RuntimeNumbers, ALateCallbackOfAFutureRunsOnNoStrangersLoop) {
   auto first = std::make_unique<h::runtime>(with());
-  std::optional<h::promise<int>> promise;
-  std::optional<h::future<int>> future;
-  first->run([](auto& promise, auto& future) -> h::task<> {
-    promise.emplace();
-    future = promise->get_future();
-    co_return;
-  }(promise, future));
+  auto [promise, future] = pending_of(*first);
   std::optional<std::thread::id> where;
-  future->add_done_callback([&] { where = std::this_thread::get_id(); });
+  future.add_done_callback([&] { where = std::this_thread::get_id(); });
   auto second = successor(first, with());
-  promise->set_value(1);
+  promise.set_value(1);
   second->close();
   // As for every future whose runtime has ended: in the thread that ends it.
   ASSERT_TRUE(where.has_value());
@@ -136,21 +142,15 @@ TEST_P(RuntimeNumbers, ATaskOfAnEndedRuntimeIsAwaitedByNoStranger) {
 
 TEST_P(RuntimeNumbers, AFutureOfAnEndedRuntimeIsRefused) {
   auto first = std::make_unique<h::runtime>(with());
-  std::optional<h::promise<int>> promise;
-  std::optional<h::future<int>> future;
-  first->run([](auto& promise, auto& future) -> h::task<> {
-    promise.emplace();
-    future = promise->get_future();
-    co_return;
-  }(promise, future));
+  auto [promise, future] = pending_of(*first);
   auto second = successor(first, with());
-  EXPECT_THROW(second->run(*future), h::bad_value);
+  EXPECT_THROW(second->run(future), h::bad_value);
   EXPECT_TRUE(second->run([](h::future<int> f) -> h::task<bool> {
     try {
       co_await f;
     } catch (const h::usage_error&) { co_return true; }
     co_return false;
-  }(*future)));
+  }(future)));
 }
 
 HEDDLE_AT_LOOPS(RuntimeNumbers);

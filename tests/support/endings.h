@@ -29,7 +29,7 @@ heddle::task<std::string> ending(heddle::task_handle<T> t) {
 
 /// Awaits what `make()` returns, and tells the error: "none", or as above.
 template <class F>
-heddle::task<std::string> error_of(F make) {
+heddle::task<std::string> error_text(F make) {
   try {
     auto&& awaited = make();
     co_await awaited;

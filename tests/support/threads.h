@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What tests need that hold threads, or wait in one that is no loop's.
+// What tests need that hold threads, wait in one that is no loop's, or count wake-ups.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 
 namespace support {
@@ -29,6 +33,25 @@ bool comes(F condition) {
   for (int i = 0; i < 300'000 && !condition(); ++i)
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   return condition();
+}
+
+/// Voluntary context switches of all threads of heddle in this process: each stands for a wake-up.
+/// (A sanitizer has a thread of its own, which wakes ten times a second.)
+inline std::uint64_t wake_ups() {
+  std::uint64_t sum = 0;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(thread.path() / "comm") >> name;
+    if (!name.starts_with("heddle-")) continue;
+    std::ifstream status(thread.path() / "status");
+    for (std::string word; status >> word;)
+      if (word == "voluntary_ctxt_switches:") {
+        std::uint64_t n = 0;
+        status >> n;
+        sum += n;
+      }
+  }
+  return sum;
 }
 
 }  // namespace support

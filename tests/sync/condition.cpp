@@ -2,6 +2,8 @@
 // COND of the conformance list, and shared_mutex.
 #include "sync/support.h"
 
+#include <support/condition_waiters.h>
+
 #include <heddle/sync/condition.h>
 #include <heddle/sync/shared_mutex.h>
 
@@ -17,30 +19,11 @@ using namespace support;
 class Condition : public at_loops {};
 HEDDLE_AT_LOOPS(Condition);
 
-h::task<> wait_and_note(h::condition& c, std::string& log, char who) {
-  const auto guard = co_await c.scoped_lock();
-  EXPECT_TRUE(co_await c.wait());
-  EXPECT_TRUE(c.locked());
-  log += who;  // guarded by the lock
-}
-
-/// Starts waiters, each in the queue before the next.
-h::task<std::vector<h::task_handle<void>>> start(h::condition& c, std::string& log,
-                                                 const char* names) {
-  std::vector<h::task_handle<void>> all;
-  for (const char* n = names; *n; ++n) {
-    all.push_back(h::create_task(wait_and_note(c, log, *n)));
-    co_await until_waiting(all.back());
-    co_await until([&] { return !c.locked(); });
-  }
-  co_return all;
-}
-
 TEST_P(Condition, ANotificationOfACancelledWaiterReachesTheNext) {
   run([]() -> h::task<> {
     h::condition c;
     std::string log;
-    auto all = co_await start(c, log, "ab");
+    auto all = co_await start_waiters(c, log, "ab");
     co_await c.lock();
     c.notify();
     all[0].cancel();
