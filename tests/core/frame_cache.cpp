@@ -74,8 +74,8 @@ TEST(FrameCache, WhatAThreadLeftIsFoundByTheOthers) {
   EXPECT_EQ(depot.reserved(), reserved) << "77 blocks were free, none had to be carved";
 }
 
-/// A cache that forgets the depot when it has too much: what consumers free never comes back to
-/// those who make.
+/// A cache that forgets the depot when it has too much: blocks that consumers free never come back
+/// to the producers.
 class hoarding_cache {
  public:
   explicit hoarding_cache(frame_depot& depot) noexcept : cache_(depot) {}

@@ -256,8 +256,8 @@ TEST_P(Server, TakesABurstOfConnections) {
   });
 }
 
-// A ring's connections share its buffers. If unread bytes kept them, an echo at both ends of which
-// the same loop stands would stop for ever: the one who has them reads on only when its peer has
+// A ring's connections share its buffers. If unread bytes kept the buffers, an echo whose two ends
+// are on one loop would stop for ever: the end that has the buffers reads on only when its peer has
 // received.
 TEST_P(Server, ServesAConnectionWhileOthersLeaveMuchUnread) {
   run([]() -> h::task<> {

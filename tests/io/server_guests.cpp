@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One bad guest must not close the house: what fails while a server accepts, and who is awaited
-// when it ends.
+// What fails while a server accepts costs one connection and not the server. And a server that ends
+// awaits its handlers.
 #include "io/runtime.h"
 
 #include <heddle/sync/event.h>
@@ -45,7 +45,7 @@ refusal refuse_accept, refuse_watch;
 extern "C" int accept4(int listener, sockaddr* peer, socklen_t* length, int flags) {
   const int got = static_cast<int>(::syscall(SYS_accept4, listener, peer, length, flags));
   if (got < 0 || !refuse_accept.applies()) return got;
-  ::close(got);  // that guest has gone
+  ::close(got);  // that client has gone
   errno = refuse_accept.code;
   return -1;
 }
@@ -229,7 +229,7 @@ TEST_P(ServerGuests, AHandlersOwnCancellationIsSilentAndThatOfAnotherTaskIsRepor
   EXPECT_EQ(reports, std::vector<std::string>{"unhandled exception in connection handler"});
 }
 
-// --- who is awaited ---
+// --- what is awaited at the end ---
 
 /// Closes its connection, and then ends only when it may.
 struct lingering_handler {

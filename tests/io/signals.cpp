@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Signals that are sent to one thread of the library's reach whom the program asked them for, once.
+// A signal that is sent to one thread of the library reaches, once, what the program asked for it.
 #include <heddle/io/signal_set.h>
 #include <heddle/sched/to_thread.h>
 

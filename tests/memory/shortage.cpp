@@ -21,7 +21,7 @@ namespace {
 std::atomic<bool> armed{false};
 std::atomic<std::uint64_t> counted{0}, failed{0};
 std::atomic<std::uint64_t> fails_from{0}, fails_before{0};
-// Where the last one failed, for who has to find out what did not bear it.
+// Where the last allocation failed. It helps to find the code that did not bear it.
 void* place[64];
 std::atomic<int> place_depth{0};
 

@@ -210,10 +210,11 @@ h::task<> others_end() {
   }
 }
 
-// Whatever a task waits in when cancel() says that it was heard, the task ends cancelled: who took
-// the cancellation passed it on, or was it himself. It may hit when what is waited for has just
-// ended, and everybody believes that another one will take it. (The exception, asyncio's too: a
-// gather whose children took it and that then throws the error of one of them.)
+// When cancel() says that it was heard, the task ends cancelled, whatever it waits in. The task
+// took the cancellation itself, or what it awaits took it and passed it on. The danger is the
+// moment at which the target has just ended: each side may believe that the other takes the
+// cancellation. (The exception is asyncio's too: a gather whose children took it, and that throws
+// the error of one.)
 TEST(CancelRaces, ACancellationIsNeverLost) {
   for (int v = 0; v < static_cast<int>(verb::count); ++v) {
     SCOPED_TRACE(v);

@@ -188,7 +188,7 @@ TEST(Deque, OneThatNobodyCanExposeAnyMorePublishesAll) {
     };
     must(thief.looks_private() && !thief.looks_empty());
     must(!thief.expose());
-    must(!thief.looks_private() && thief.looks_empty());  // who looks for work may sleep
+    must(!thief.looks_private() && thief.looks_empty());  // a loop that looks for work may sleep
     d.publish(false);                                     // the owner hears of it
     must(!thief.looks_empty() && d.wants_publishing());
     must(d.pop() == &item[3]);

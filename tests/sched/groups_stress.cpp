@@ -359,7 +359,8 @@ struct no_shield {
   static h::task<int> of(h::task_handle<int> inner) { co_return co_await inner; }
 };
 
-/// Whoever gives up, the inner task is not touched, and who waits on gets its result.
+/// Whichever waiter gives up, the inner task is not touched, and the waiters that stay get its
+/// result.
 template <class Shield>
 h::task<bool> inners_survive(std::uint64_t seed) {
   random_source random(seed);

@@ -222,7 +222,7 @@ TEST_P(Statistics, AnIdleRuntimeDoesNotWakeUp) {
 HEDDLE_AT_LOOPS(Statistics);
 
 TEST(Fork, AChildFindsWhatAllRuntimesShareUnlocked) {
-  h::run([]() -> h::task<> { co_return; }());  // whoever runs loops cares for forks
+  h::run([]() -> h::task<> { co_return; }());  // a process that runs loops is prepared for forks
   auto& depot = h::detail::process_frames().of(0);
   std::atomic<bool> end{false};
   std::thread holds([&] {
@@ -230,7 +230,7 @@ TEST(Fork, AChildFindsWhatAllRuntimesShareUnlocked) {
       depot.hold();
       for (int i = 0; i < 500; ++i) h::detail::cpu_relax();
       depot.let_go();
-      // Who waits looks once in a millisecond at last: half of its looks find the lock free.
+      // A waiter looks once in a millisecond in the end: half of its looks find the lock free.
       for (int i = 0; i < 500; ++i) h::detail::cpu_relax();
     }
   });

@@ -41,7 +41,8 @@ struct real_deque {
   }
 };
 
-/// A thief publishes for the owner, who does not look up before it takes what it thinks private.
+/// Planted: a thief publishes for the owner, and the owner takes what it thinks private without a
+/// look.
 struct deque_that_is_exposed_without_a_word {
   std::vector<std::atomic<item>> slots = std::vector<std::atomic<item>>(1 << 13);
   std::atomic<std::int64_t> top{0}, split{0}, bottom{0};

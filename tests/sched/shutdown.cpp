@@ -158,7 +158,7 @@ TEST_P(Errors, OneThatALeftOverMakesOfItsCancellationIsReported) {
 
 // ------------------------------------------------------------------ shutdown
 
-/// Counts those alive.
+/// Counts the objects that are alive.
 struct alive {
   explicit alive(std::atomic<int>& n) : count(&n) { ++*count; }
   alive(const alive& other) : count(other.count) { ++*count; }

@@ -314,8 +314,8 @@ TEST(SimulatedRaces, ATimeoutAndTheEndItGuards) {
   EXPECT_GT(in_time, 0);
 }
 
-// The steps take 0.2 ms of virtual time, more passes only while nobody can run. So if it does, what
-// was sent lay there until a watcher came, who naps for 2 ms: LOOK-TWICE.
+// The steps take 0.2 ms of virtual time. More passes only while no loop can run. If more passes,
+// then a task that was sent lay there until a watcher came, which naps for 2 ms: LOOK-TWICE.
 TEST(SimulatedRaces, NothingThatIsSentWaitsForAWatcher) {
   NO_SEED_FAILS(t::first_failing(1, many, [&](std::uint64_t seed) {
     const auto report = t::simulate_program(seed, [&] {

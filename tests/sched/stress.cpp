@@ -306,7 +306,7 @@ class permits {
     queue_.unlock();
     return n;
   }
-  std::atomic<int> taken{0};  // how often; for who looks whether anything still happens
+  std::atomic<int> taken{0};  // how often one was taken: shows whether anything still happens
 
  private:
   bool wait_in(waiter& w, task_record& t) noexcept {
@@ -345,9 +345,9 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
           }
         },
         std::ref(pool)));
-  // Each brings a permit of its own and cancels some in the same breath: so that one who was just
-  // given it is met also where the loops take turns on one processor, and who was given something
-  // runs next.
+  // Each canceller brings a permit and cancels some takers in the same step. Where the loops take
+  // turns on one processor, a taker that was given a permit runs next. A cancellation of the same
+  // step meets it before it runs.
   constexpr int brought = 4;
   for (int c = 0; c < brought; ++c)
     cancellers.push_back(h::create_task(
@@ -367,9 +367,9 @@ h::task<bool> permits_are_kept(std::uint64_t seed, int tasks) {
         },
         std::ref(pool), std::ref(takers), seed * 10 + static_cast<std::uint64_t>(c)));
   for (auto& c : cancellers) co_await c;
-  // With a permit lost for good the takers left over wait for ever: so they are cancelled then. All
-  // of them wait, at two looks between which nobody took one: who is given one is awake at the
-  // second look, or has taken it.
+  // If a permit is lost for good, the takers that are left wait for ever, and are cancelled here.
+  // They wait for ever if all of them wait at two looks, and none took a permit in between. A taker
+  // that was given one is awake at the second look, or has taken it.
   for (int same = 0, taken = -1; same < 2;) {
     bool ended = true, all_wait = true;
     const int now = pool.taken;

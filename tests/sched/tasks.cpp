@@ -196,7 +196,7 @@ TEST_P(Tasks, APinnedOneAlwaysRunsOnItsLoop) {
 TEST_P(Tasks, NothingElseOfTheLoopRunsBetweenTheAwaitsOfPinnedTasks) {
   h::runtime rt(with());
   rt.run([](h::runtime& rt) -> h::task<> {
-    int plain = 0;  // no lock, no atomic: all who touch it are pinned to one loop
+    int plain = 0;  // no lock, no atomic: all tasks that touch it are pinned to one loop
     std::vector<h::task_handle<>> all;
     h::task_options o;
     o.loop = &rt.loop(rt.loop_count() - 1);

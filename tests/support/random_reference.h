@@ -3,9 +3,9 @@
 //
 // The moments of a program are far from each other, so its course does not depend on the schedule.
 // The reference computes it by recursion: what a part does follows from when it begins and from the
-// moments at which what is around it cancels it. Where one child decides about its siblings (a
-// failure cancels them) it looks first what each would do alone; the first decision is then known,
-// and those that are still there get that cancellation as well.
+// moments at which what is around it cancels it. One child may decide about its siblings: a failure
+// cancels them. Then the reference computes first what each child would do alone. So it knows the
+// first decision, and gives that cancellation to the siblings that are still there.
 #pragma once
 
 #include "support/random_program.h"

@@ -34,8 +34,8 @@ struct looks_once : looks_twice {
 struct trusts_the_other_searchers : looks_twice {
   static constexpr bool shared = false;
 };
-/// One that was refused as a searcher leaves what was sent to those who search, whether or not
-/// there still are any when it is asleep.
+/// A loop that was refused as a searcher leaves what was sent to the searchers, although there may
+/// be none any more when it is asleep.
 struct trusts_a_refusal : looks_twice {
   static constexpr bool doubts = false;
 };
@@ -174,9 +174,9 @@ class dormitory {
     taken_.fetch_add(1, seq_cst);
   }
 
-  /// Nobody is awake, and no bell is on its way to anybody: nothing changes any more unless
-  /// somebody sends. Read in this order, since one who is woken lowers `blocked` first and `rung`
-  /// last.
+  /// No sleeper is awake, and no bell is on its way to one: nothing changes any more until a task
+  /// is sent. The order of the reads counts: a sleeper that is woken lowers `blocked` first and
+  /// `rung` last.
   [[nodiscard]] bool all_sleep() const {
     const auto before = awakenings_.load(seq_cst);
     for (auto& s : all_)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Counts at the ends of their types, and those that have been let go and have not run on.
+// Counts at the ends of their types, and tasks that were let go and have not run on.
 #include "sync/support.h"
 
 #include <heddle/sched/create_task.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Errors that teach: who uses a primitive wrongly is named, with the source line where the task was
-// created.
+// Error messages: they name the task that uses a primitive wrongly, and the source line that
+// created it.
 #include "sync/support.h"
 
 #include <heddle/sync/condition.h>

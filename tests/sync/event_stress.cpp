@@ -99,7 +99,8 @@ TEST_P(EventStress, AnEventThatWakesOnlyTheFirstIsNoticed) {
 
 // --- latch ---
 
-/// A latch whose count is read and written back, not exchanged: two who count at once count one.
+/// A latch whose count is read and written back, not exchanged. Two tasks that count at once count
+/// one.
 class forgetful_latch {
  public:
   explicit forgetful_latch(int count) : left_(count) {}
@@ -116,9 +117,8 @@ class forgetful_latch {
   simple_event<false> open_;
 };
 
-/// Tasks and a foreign thread count down while those who wait are cancelled. Nobody goes on before
-/// the last count; then everybody does, and the latch may go although the last one who counted has
-/// not left it.
+/// Tasks and a foreign thread count down while waiting tasks are cancelled. No task goes on before
+/// the last count; then all do. The latch may be destroyed while the last count_down() is inside.
 template <class Latch>
 h::task<verdict> check_latch(std::uint64_t seed, h::duration patience) {
   constexpr int tasks = 4;
@@ -280,7 +280,7 @@ TEST_P(EventStress, AConditionThatDropsANotificationIsNoticed) {
 
 // --- barrier ---
 
-/// A barrier that goes on counting who was cancelled.
+/// A barrier that goes on counting a task that was cancelled.
 class counting_barrier {
   struct waiting {
     static constexpr const char* name = "counting barrier";
@@ -319,8 +319,8 @@ class counting_barrier {
 };
 
 /// Every task counts itself before it waits. A round of n may only pass when n have come and not
-/// left; so passes never exceed arrivals by rounds: passes are always a multiple of the parties but
-/// for those cancelled after their round was complete.
+/// left. So the passes are a multiple of the parties, but for tasks that were cancelled after their
+/// round was complete.
 template <class Barrier>
 h::task<verdict> check_barrier(std::uint64_t seed, h::duration) {
   constexpr int parties = 3;

@@ -23,8 +23,8 @@ HEDDLE_AT_LOOPS(QueueStress);
 
 // --- queue ---
 
-/// A queue of int, unbounded, whose getters look again; with DropsWake a getter that is cancelled
-/// after it was woken tells nobody.
+/// A queue of int, unbounded, whose getters look again. With DropsWake a getter that is cancelled
+/// after it was woken does not wake the next one.
 template <bool DropsWake>
 class simple_queue {
   struct looking {

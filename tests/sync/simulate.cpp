@@ -65,8 +65,8 @@ h::task<> enter(Mutex& m, shared_counter& c) {
   m.unlock();
 }
 
-/// A mutex on core's wait queue. `forgets`: one who is cancelled after the lock was handed to him
-/// keeps it for ever.
+/// A mutex on core's wait queue. `forgets`: a task that is cancelled after the lock was handed to
+/// it keeps it for ever.
 template <bool forgets>
 class small_mutex {
   struct locking {
@@ -114,7 +114,8 @@ class small_mutex {
   d::wait_queue waiters_;
 };
 
-/// Nobody is cancelled while he holds it; only while he waits, or has just been given it.
+/// A task is cancelled only while it waits, or has just been given the lock, and not while it holds
+/// it.
 template <class Mutex>
 h::task<> one_waiter_cancelled() {
   Mutex m;
@@ -188,8 +189,8 @@ TEST(PlantedFaults, AMutexThatForgetsACancelledWaiterIsFound) {
 
 // ------------------------------------------------------------------- queue
 
-/// A queue whose getters are woken to look. `drops`: one who is cancelled after he was woken tells
-/// nobody.
+/// A queue whose getters are woken to look. `drops`: a getter that is cancelled after it was woken
+/// does not wake the next one.
 template <bool drops>
 class small_queue {
   struct looking final : d::queue_waiter {
@@ -270,7 +271,7 @@ h::task<> one_getter_cancelled() {
   });
   co_await dawdle(6);
   getters[0].cancel();
-  // Whoever is left gets the item: unless the cancelled one had it already.
+  // The getter that is left gets the item, unless the cancelled one had it already.
   co_await puts;
   try {
     co_await getters[0];
