@@ -381,8 +381,8 @@ task<> conversation::linger() {
     }
     // On io_uring the last answer is still unsent when a connection begins to linger. A client that
     // then is silent would be kept for write_timeout instead of linger_timeout. So linger_timeout
-    // counts in any case. When it is over and bytes are unsent, the watch gives the client more time
-    // as long as it takes some.
+    // counts in any case. When it is over and bytes are unsent, the watch gives the client more
+    // time as long as it takes some.
     const auto by = std::min(saturating_add(now, o.linger_timeout), unsent > 0 ? last : until);
     if (by <= now || !watched_.wait(phase::lingering, by, false)) break;
     const bool more = co_await c_.reader.fill();
