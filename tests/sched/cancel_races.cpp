@@ -281,71 +281,74 @@ TEST(CancelRaces, ACancellationIsDeliveredOnce) {
       require(left == 0, "a request was left over");
       auto rest = others_end();
       co_await std::move(rest);
+    }));
+  }
+}
 
-      TEST(CancelRaces, CancelledTwiceThroughAChainOfAwaits) {
-        NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, []() -> h::task<> {
-          auto inner = h::create_task([]() -> h::task<int> {
-            try {
-              co_await dawdle(6);
-            } catch (const h::cancelled_error&) { co_return 1; }  // swallows the first
-            try {
-              co_await dawdle(6);
-            } catch (const h::cancelled_error&) { co_return 2; }
-            co_return 0;
-          });
-          auto middle = h::create_task([inner]() -> h::task<int> { co_return co_await inner; });
-          auto outer = h::create_task([middle]() -> h::task<int> { co_return co_await middle; });
-          auto second = h::create_task([outer]() -> h::task<> {
-            co_await dawdle(5);
-            auto mine = outer;
-            mine.cancel();
-          });
-          co_await dawdle(5);
-          outer.cancel();
-          co_await second;
-          try {
-            (void)co_await outer;
-          } catch (const h::cancelled_error&) {}
-          try {
-            (void)co_await middle;
-          } catch (const h::cancelled_error&) {}
-          try {
-            (void)co_await inner;
-          } catch (const h::cancelled_error&) {}
-          require(inner.done() && middle.done(), "somebody is left");
-        }));
-      }
+TEST(CancelRaces, CancelledTwiceThroughAChainOfAwaits) {
+  NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, []() -> h::task<> {
+    auto inner = h::create_task([]() -> h::task<int> {
+      try {
+        co_await dawdle(6);
+      } catch (const h::cancelled_error&) { co_return 1; }  // swallows the first
+      try {
+        co_await dawdle(6);
+      } catch (const h::cancelled_error&) { co_return 2; }
+      co_return 0;
+    });
+    auto middle = h::create_task([inner]() -> h::task<int> { co_return co_await inner; });
+    auto outer = h::create_task([middle]() -> h::task<int> { co_return co_await middle; });
+    auto second = h::create_task([outer]() -> h::task<> {
+      co_await dawdle(5);
+      auto mine = outer;
+      mine.cancel();
+    });
+    co_await dawdle(5);
+    outer.cancel();
+    co_await second;
+    try {
+      (void)co_await outer;
+    } catch (const h::cancelled_error&) {}
+    try {
+      (void)co_await middle;
+    } catch (const h::cancelled_error&) {}
+    try {
+      (void)co_await inner;
+    } catch (const h::cancelled_error&) {}
+    require(inner.done() && middle.done(), "somebody is left");
+  }));
+}
 
-      h::task<int> tree(int n, h::future<void> gate) {
-        if (n == 0) {
-          co_await gate;
-          co_return 1;
-        }
-        auto [a, b] = co_await h::fork_join(tree(n - 1, gate), tree(n - 1, gate));
-        co_return a + b;
-      }
+h::task<int> tree(int n, h::future<void> gate) {
+  if (n == 0) {
+    co_await gate;
+    co_return 1;
+  }
+  auto [a, b] = co_await h::fork_join(tree(n - 1, gate), tree(n - 1, gate));
+  co_return a + b;
+}
 
-      TEST(CancelRaces, StrandsThatWaitForOneFutureWhileTheirTaskIsCancelled) {
-        bool whole = false, cut = false;
-        NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, [&]() -> h::task<> {
-          std::vector<h::promise<void>> gates(1);
-          auto gate = gates[0].get_future();
-          auto work = h::create_task(tree, 2, gate);
-          auto opens = h::create_task([&gates]() -> h::task<> {
-            co_await dawdle(6);
-            try {
-              gates[0].set_value();
-            } catch (const h::invalid_state_error&) {}  // the cancellation went to the future
-          });
-          co_await dawdle(10);
-          work.cancel();
-          try {
-            require(co_await work == 4, "another number");
-            whole = true;
-          } catch (const h::cancelled_error&) { cut = true; }
-          co_await opens;
-        }));
-        EXPECT_TRUE(whole && cut);
-      }
+TEST(CancelRaces, StrandsThatWaitForOneFutureWhileTheirTaskIsCancelled) {
+  bool whole = false, cut = false;
+  NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, [&]() -> h::task<> {
+    std::vector<h::promise<void>> gates(1);
+    auto gate = gates[0].get_future();
+    auto work = h::create_task(tree, 2, gate);
+    auto opens = h::create_task([&gates]() -> h::task<> {
+      co_await dawdle(6);
+      try {
+        gates[0].set_value();
+      } catch (const h::invalid_state_error&) {}  // the cancellation went to the future
+    });
+    co_await dawdle(10);
+    work.cancel();
+    try {
+      require(co_await work == 4, "another number");
+      whole = true;
+    } catch (const h::cancelled_error&) { cut = true; }
+    co_await opens;
+  }));
+  EXPECT_TRUE(whole && cut);
+}
 
 }  // namespace

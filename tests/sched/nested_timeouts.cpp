@@ -4,6 +4,7 @@
 
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/fork_join.h>
+#include <heddle/sched/gather.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>

@@ -111,10 +111,6 @@ TEST(GroupRaces, TheGroupIsCancelledByOneOfItsChildren) {
   }));
 }
 
-}));
-}
-}
-
 TEST(ShieldRaces, TheInnerTaskIsNeverCancelled) {
   bool outer_cancelled = false, outer_done = false;
   NO_SEED_FAILS(t::explore(1, many, {.loops = 3}, [&]() -> h::task<> {
