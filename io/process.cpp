@@ -61,6 +61,12 @@ fd bell_of_a_waiting_thread(pid_t pid) {
   return bell;
 }
 
+/// For a child that nobody else knows of.
+void kill_and_reap(pid_t pid) noexcept {
+  (void)::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {}
+}
+
 struct report_later final : callback_base {
   explicit report_later(error_context c) : what(std::move(c)) {}
   void run() override {
@@ -112,8 +118,7 @@ class process_state final : public source_owner {
       if (over) end_watch();
     } catch (...) {
       if (watched_) unref();
-      (void)::kill(pid_, SIGKILL);
-      while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
+      kill_and_reap(pid_);
       ended_.lock();
       code_ = -SIGKILL;
       // pairs with the load in exited()
@@ -388,7 +393,13 @@ task<process_output> talk(process& p, std::optional<std::string> input) {
 struct process_access {
   static process make(detail::spawned_child child, std::size_t limit) {
     process p;
-    auto* state = new detail::process_state(child.pid);
+    detail::process_state* state;
+    try {
+      state = new detail::process_state(child.pid);
+    } catch (const std::bad_alloc&) {
+      detail::kill_and_reap(child.pid);
+      throw;
+    }
     p.state_ = detail::process_ref(state);
     state->watch();
     auto& home = detail::current_reactor();

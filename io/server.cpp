@@ -102,10 +102,7 @@ void server::close_clients() { use(core_).for_each_client(&detail::stream_core::
 void server::abort_clients() { use(core_).for_each_client(&detail::stream_core::abort); }
 void server::cancel_handlers() { use(core_).cancel_handlers(); }
 std::vector<address> server::addresses() const { return use(core_).addresses(); }
-std::uint16_t server::port() const {
-  const auto at = addresses();
-  return at.empty() ? 0 : at.front().port();
-}
+std::uint16_t server::port() const { return use(core_).port(); }
 std::vector<int> server::sockets() const { return use(core_).sockets(); }
 std::size_t server::connections() const noexcept { return core_ ? core_->core->look().live : 0; }
 

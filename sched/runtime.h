@@ -274,11 +274,12 @@ class runtime {
   [[nodiscard]] std::string reactor() const;
   /// Why the reactor is epoll although io_uring was tried first: a sentence for people, or empty.
   [[nodiscard]] const std::string& reactor_note() const noexcept;
-  /// Replaces the exception handler; an empty one restores the default. From any thread. The former
-  /// handler still gets what was reported before, perhaps after this call has returned.
+  /// Replaces the exception handler; an empty one restores the default, which needs no memory. From
+  /// any thread. The former handler still gets what was reported before, perhaps after this call has
+  /// returned.
   void set_exception_handler(std::function<void(const error_context&)> handler);
-  /// Replaces the task factory (options.task_factory); an empty one restores the default. From any
-  /// thread.
+  /// Replaces the task factory (options.task_factory); an empty one restores the default, which
+  /// needs no memory. From any thread.
   void set_task_factory(std::function<void(task_options&)> factory);
   /// Closes all async generators that are at a yield, as the end of the runtime does, and awaits
   /// their cleanup. Generators that begin later are reported, and not closed.

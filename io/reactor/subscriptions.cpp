@@ -308,7 +308,6 @@ bool subscriptions::remove(occasion when, int number) {
   counted_ptr<handler> removed;  // declared before the lock, as in add()
   const std::lock_guard lock(mutex_);
   if (when == occasion::signal) {
-    check_signal(number, false);
     if (signals_) removed = signals_->clear(number);
     return removed.get() != nullptr;
   }
@@ -337,8 +336,14 @@ void subscribing_reactor::subscribe(occasion when, int number, loop& home, drive
   all().add(when, number, home, watcher, std::move(what));
 }
 
+// Needs no memory: destructors call it.
 bool subscribing_reactor::unsubscribe(occasion when, int number) {
-  return all().remove(when, number);
+  if (when == occasion::signal) check_signal(number, false);
+  {
+    const std::lock_guard lock(subscribing_);
+    if (!subscriptions_) return false;
+  }
+  return subscriptions_->remove(when, number);
 }
 
 }  // namespace heddle::detail

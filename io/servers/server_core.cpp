@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <mutex>
 
 namespace heddle::detail {
 
@@ -217,14 +218,17 @@ void server_core::bind(const std::vector<address>& at, unsigned loops) {
 
 void server_core::start() {
   std::vector<std::shared_ptr<listener>> mine;
-  changed_.lock();
-  const bool was_closed = closed_;
-  const bool already = serving_;
-  if (!was_closed && !already) {
-    serving_ = true;
-    mine = listeners_;
+  bool was_closed, already;
+  {
+    const std::lock_guard hold(changed_);  // what follows may find no memory
+    was_closed = closed_;
+    already = serving_;
+    if (!was_closed && !already) {
+      mine = listeners_;
+      accepting_.reserve(mine.size());
+      serving_ = true;
+    }
   }
-  changed_.unlock();
   if (was_closed) detail::throw_usage("the server is closed");
   if (already) return;
   try {
@@ -326,10 +330,9 @@ void server_core::cancel_handlers() {
 
 std::vector<int> server_core::sockets() {
   std::vector<int> out;
-  out.reserve(where_.size() * 256);
-  changed_.lock();
+  const std::lock_guard hold(changed_);  // what follows may find no memory
+  out.reserve(listeners_.size());
   for (const auto& l : listeners_) out.push_back(l->descriptor());
-  changed_.unlock();
   return out;
 }
 

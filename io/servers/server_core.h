@@ -128,9 +128,11 @@ class server_core final : public stream_listener, public std::enable_shared_from
     std::size_t live;
   };
   [[nodiscard]] view look() noexcept;
-  [[nodiscard]] std::vector<address> addresses() noexcept {
+  [[nodiscard]] std::vector<address> addresses() {
     return look().closed ? std::vector<address>() : where_;
   }
+  /// The port of the first address; 0 once closed.
+  [[nodiscard]] std::uint16_t port() noexcept { return look().closed ? 0 : where_.front().port(); }
   [[nodiscard]] std::vector<int> sockets();
   /// Throws usage_error if another task runs serve_forever(), or on a closed server.
   void begin_forever();

@@ -36,7 +36,10 @@ report_queue::report_queue(simulation* s, handler h)
     : simulated_(s), handler_(std::make_shared<const handler>(std::move(h))) {}
 
 void report_queue::set_handler(handler h) {
-  auto shared = std::make_shared<const handler>(std::move(h));
+  // The default is restored by destructors, so it needs no memory.
+  static const handler none;
+  auto shared = h ? std::make_shared<const handler>(std::move(h))
+                  : std::shared_ptr<const handler>(std::shared_ptr<const handler>(), &none);
   const uninterrupted guard;
   std::lock_guard hold(lock_);
   handler_.swap(shared);  // the former one is destroyed after the unlock

@@ -169,7 +169,11 @@ void runtime_state::set_handler(std::function<void(const error_context&)> handle
 }
 
 void runtime_state::set_task_factory(std::function<void(task_options&)> factory) {
-  auto shared = std::make_shared<const std::function<void(task_options&)>>(std::move(factory));
+  // The default is restored by destructors, so it needs no memory.
+  using function = std::function<void(task_options&)>;
+  static const function none;
+  auto shared = factory ? std::make_shared<const function>(std::move(factory))
+                        : std::shared_ptr<const function>(std::shared_ptr<const function>(), &none);
   std::lock_guard hold(factory_lock_);
   has_factory_.store(static_cast<bool>(*shared), release);  // pairs with has_task_factory()
   factory_.swap(shared);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Memory runs out anywhere: each verb of io, with each of its allocations failing.
-#include "memory/shortage.h"
+#include "memory/on_reactors.h"
 
 #include <heddle/io/memory_pair.h>
 #include <heddle/io/process.h>
@@ -8,12 +8,16 @@
 #include <heddle/io/signal_set.h>
 #include <heddle/io/stream.h>
 #include <heddle/sched/create_task.h>
+#include <heddle/sched/loop.h>
 #include <heddle/sched/sleep.h>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <memory>
@@ -26,43 +30,8 @@ namespace {
 using namespace std::chrono_literals;
 using namespace memory;
 
-struct kind {
-  h::reactor_kind reactor;
-  unsigned loops;
-};
-
-std::vector<kind> kinds() {
-  std::vector<kind> all{{h::reactor_kind::epoll, 1}, {h::reactor_kind::epoll, 2}};
-  std::string note;
-  if (h::detail::choose_reactor(h::reactor_kind::automatic, note) == h::reactor_kind::uring)
-    all.push_back({h::reactor_kind::uring, 2});
-  return all;
-}
-
-class MemoryOfIo : public testing::TestWithParam<kind> {
- protected:
-  static void check(const char* program, const std::function<h::task<int>()>& f, int expected) {
-    survives({program, GetParam().loops, GetParam().reactor}, f, expected);
-  }
-};
-INSTANTIATE_TEST_SUITE_P(, MemoryOfIo, testing::ValuesIn(kinds()),
-                         [](const testing::TestParamInfo<kind>& p) {
-                           return std::string(p.param.reactor == h::reactor_kind::epoll ? "epoll"
-                                                                                        : "uring") +
-                                  "_" + std::to_string(p.param.loops);
-                         });
-
-h::task<int> talk(std::uint16_t port) {
-  auto opening = h::open_connection("127.0.0.1", port);
-  auto c = co_await std::move(opening);
-  const std::string said = std::string(3000, 'x') + "\n";
-  c.writer.write(said);
-  co_await c.writer.drain();
-  const std::string answer = co_await c.reader.read_line();
-  c.writer.close();
-  co_await c.writer.wait_closed();
-  co_return answer == said ? 1 : 0;
-}
+class MemoryOfIo : public on_reactors {};
+INSTANTIATE_TEST_SUITE_P(, MemoryOfIo, testing::ValuesIn(kinds()), name_of);
 
 /// Sends back what comes, with the kernel's calls alone.
 class plain_echo {
@@ -203,5 +172,100 @@ h::task<int> runs_a_process() {
   co_return all == "some data" && code == 0 ? 1 : 0;
 }
 TEST_P(MemoryOfIo, IsShortAroundAProcess) { check("process", runs_a_process, 1); }
+
+h::task<int> communicates() {
+  h::process_options o;
+  o.stdin = h::stdio::pipe;
+  o.stdout = h::stdio::pipe;
+  o.stderr = h::stdio::pipe;
+  auto starting = h::create_subprocess_shell("cat; echo oops >&2", o);
+  auto p = co_await std::move(starting);
+  auto talking = p.communicate(std::string(3000, 'x'));
+  const auto out = co_await std::move(talking);
+  int right = 0;
+  if (out.stdout && out.stdout->size() == 3000) right += 1;
+  if (out.stderr && *out.stderr == "oops\n") right += 2;
+  if (p.returncode() == 0) right += 4;
+  co_return right;
+}
+TEST_P(MemoryOfIo, IsShortWhileOneCommunicatesWithAProcess) {
+  check("communicate", communicates, 7);
+  // What could not be given to a handle was killed and reaped.
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+/// Both ends of a pair of sockets.
+struct socket_pair {
+  int ends[2] = {-1, -1};
+  socket_pair() { (void)::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends); }
+  socket_pair(const socket_pair&) = delete;
+  ~socket_pair() {
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+};
+
+/// What the handlers below count. They may be called after the program that added them has ended.
+struct calls {
+  std::atomic<int> read = 0, written = 0, signalled = 0;
+};
+
+/// Until `counter` is no zero. What a handler waits for is made to happen again by `again`: a call
+/// that finds no memory may be lost, but not those that come later.
+template <class F>
+h::task<bool> comes(std::shared_ptr<calls> all, std::atomic<int> calls::* counter, F again) {
+  for (int i = 0; i < 2000 && (all.get()->*counter).load() == 0; ++i) {
+    again();
+    co_await h::sleep(1ms);
+  }
+  co_return (all.get()->*counter).load() != 0;
+}
+
+h::task<int> watches_a_descriptor() {
+  socket_pair pair;
+  struct watch {
+    h::loop& home = h::current_loop();
+    int descriptor;
+    ~watch() {
+      (void)home.remove_reader(descriptor);
+      (void)home.remove_writer(descriptor);
+    }
+  } const at_end{.descriptor = pair.ends[0]};
+  auto all = std::make_shared<calls>();
+  const int from = pair.ends[0];
+  at_end.home.add_reader(from, [all, from] {
+    char bytes[64];
+    if (::recv(from, bytes, sizeof bytes, 0) > 0) ++all->read;
+  });
+  auto sending = comes(all, &calls::read, [&] { (void)!::send(pair.ends[1], "x", 1, 0); });
+  const bool read = co_await std::move(sending);
+  at_end.home.add_writer(from, [all, from, home = &at_end.home] {
+    if (++all->written == 1) (void)home->remove_writer(from);
+  });
+  auto waiting = comes(all, &calls::written, [] {});
+  const bool written = co_await std::move(waiting);
+  co_return (read ? 1 : 0) + (written ? 2 : 0);
+}
+TEST_P(MemoryOfIo, IsShortWhileADescriptorIsWatched) {
+  check("add_reader, add_writer", watches_a_descriptor, 3);
+}
+
+h::task<int> handles_a_signal() {
+  struct watch {
+    h::loop& home = h::current_loop();
+    ~watch() { (void)home.remove_signal_handler(SIGUSR2); }
+  } const at_end;
+  auto all = std::make_shared<calls>();
+  at_end.home.add_signal_handler(SIGUSR2, [all] { ++all->signalled; });
+  auto waiting = comes(all, &calls::signalled, [] { (void)::kill(::getpid(), SIGUSR2); });
+  const bool came = co_await std::move(waiting);
+  co_return came ? 1 : 0;
+}
+TEST_P(MemoryOfIo, IsShortWhileASignalIsHandled) {
+  const auto before = std::signal(SIGUSR2, SIG_IGN);
+  check("add_signal_handler", handles_a_signal, 1);
+  (void)std::signal(SIGUSR2, before);
+}
 
 }  // namespace

@@ -28,6 +28,9 @@ struct shortage {
 void begin(shortage s) noexcept;
 /// No more of them fail. Returns how many did.
 std::uint64_t end() noexcept;
+/// Calls `f` where an allocation fails, just before it does: what others do meanwhile. Allocations
+/// of that thread in `f` succeed and are not counted. Null: no more.
+void call_where_it_fails(void (*f)()) noexcept;
 
 /// What a program is tried with, and named by when it is stuck or brings the process down.
 struct setting {

@@ -141,4 +141,60 @@ h::task<int> meets() {
 }
 TEST_P(MemoryOfPrimitives, IsShortWhileTasksMeet) { check("event, barrier, condition", meets, 2); }
 
+h::task<int> shuts_a_queue_down() {
+  h::queue<std::string> q(1);
+  int ended = 0;
+  auto puts = [&]() -> h::task<> {
+    try {
+      for (;;) co_await q.put(std::string(long_text));
+    } catch (const h::queue_shut_down&) { ended += 1; }
+  };
+  auto ends = [&]() -> h::task<> {
+    std::string item = co_await q.get();
+    q.task_done();
+    q.shutdown(true);
+    try {
+      item = co_await q.get();
+    } catch (const h::queue_shut_down&) { ended += 2; }
+    co_await q.join();
+  };
+  auto all = both(puts, ends);
+  co_await std::move(all);
+  co_return ended;
+}
+TEST_P(MemoryOfPrimitives, IsShortWhileAQueueIsShutDown) {
+  // One loop, so that `ended` needs no lock.
+  survives({"queue.shutdown", 1, h::reactor_kind::epoll}, shuts_a_queue_down, 3);
+}
+
+/// The primitives live in the frame, so the tasks that wait there end before it does.
+h::task<int> gives_up() {
+  h::mutex m;
+  h::shared_mutex s;
+  h::bounded_semaphore permits(1);
+  h::barrier three(3);
+  h::event never;
+  co_await m.lock();
+  co_await s.lock();
+  co_await permits.acquire();
+  auto body = [&](h::task_group& g) -> h::task<> {
+    g.create_task([&]() -> h::task<> { co_await m.lock(); });
+    g.create_task([&]() -> h::task<> { co_await s.lock_shared(); });
+    g.create_task([&]() -> h::task<> { co_await permits.acquire(); });
+    g.create_task([&]() -> h::task<> { (void)co_await three.wait(); });
+    g.create_task([&]() -> h::task<> { co_await never.wait(); });
+    co_await h::yield_now();
+    g.cancel();
+  };
+  auto group = h::with_task_group(body);
+  co_await std::move(group);
+  m.unlock();
+  s.unlock();
+  permits.release();
+  three.abort();
+  co_return (m.try_lock() && s.try_lock() && permits.try_acquire() ? 1 : 0) +
+      (three.broken() ? 2 : 0);
+}
+TEST_P(MemoryOfPrimitives, IsShortWhileWaitersGiveUp) { check("cancelled waiters", gives_up, 3); }
+
 }  // namespace

@@ -71,9 +71,11 @@ struct fresh_head {
     // seconds.
     ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
     if (now.tv_sec == made_for) return;
+    // Whole or not at all: memory may be short, and the next answer must not go without its head.
+    std::string dated = "Date: " + format_http_date(now.tv_sec) + "\r\n";
+    ok = "HTTP/1.1 200 OK\r\n" + dated;
+    date = std::move(dated);
     made_for = now.tv_sec;
-    date = "Date: " + format_http_date(now.tv_sec) + "\r\n";
-    ok = "HTTP/1.1 200 OK\r\n" + date;
   }
 };
 
