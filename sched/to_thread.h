@@ -79,6 +79,10 @@ class promised_job final : public offload_job {
       if (promise_.done()) return;  // cancelled meanwhile: the result is dropped
       error = std::current_exception();
     } catch (...) { error = std::current_exception(); }
+    fail(error);
+  }
+  void refused() noexcept override { fail(error_); }
+  void fail(const std::exception_ptr& error) {
     try {
       promise_.set_exception(error);
     } catch (const invalid_state_error&) {}  // cancelled meanwhile

@@ -37,6 +37,7 @@ task_record* offload_job::refuse(std::exception_ptr error) noexcept {
   task_record* waits = nullptr;
   if (begin()) {
     error_ = std::move(error);
+    refused();
     waits = end();
   }
   unref();

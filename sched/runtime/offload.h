@@ -69,6 +69,8 @@ class offload_job : public frame_cached {
 
  protected:
   virtual void invoke() = 0;
+  /// It cannot be run, and ends with `error_`. For those whose end nobody awaits here.
+  virtual void refused() noexcept {}
 
   std::exception_ptr error_;
 

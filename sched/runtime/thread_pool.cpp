@@ -70,6 +70,7 @@ struct thread_pool::parts {
   [[nodiscard]] static thread_map work(const std::shared_ptr<parts>& self,
                                        std::uint64_t number) noexcept;
   static void send(const std::shared_ptr<parts>& self, help h) noexcept;
+  [[nodiscard]] help without_a_thread(offload_job*& stranded) noexcept;
   [[nodiscard]] bool start_thread(const std::shared_ptr<parts>& self, bool first_one);
   [[nodiscard]] task_record* run(offload_job& j) noexcept;
   [[nodiscard]] task_record* execute(offload_job& j) const noexcept;
@@ -185,15 +186,34 @@ thread_pool::help thread_pool::parts::help_wanted() noexcept {
 void thread_pool::parts::send(const std::shared_ptr<parts>& self, help h) noexcept {
   if (h.sleeper) sem_post(&h.sleeper->woken);
   if (!h.start) return;
-  bool started = false;
+  std::exception_ptr error;
   try {
     std::lock_guard hold(self->lock);
-    started = self->start_thread(self, false);
-  } catch (...) {}  // the thread for which nobody looks will come to the job in its turn
-  if (started) return;
-  std::lock_guard hold(self->queue_lock);
-  --self->alive;
-  --self->looking;
+    if (self->start_thread(self, false)) return;
+    throw_closed();
+  } catch (...) { error = std::current_exception(); }
+  offload_job* stranded = nullptr;
+  const help instead = self->without_a_thread(stranded);
+  if (instead.sleeper) sem_post(&instead.sleeper->woken);
+  while (stranded) {
+    offload_job& j = *std::exchange(stranded, stranded->next);
+    if (task_record* waits = j.refuse(error)) schedule(*waits);
+  }
+}
+
+// There will be no thread although one was counted as looking. Jobs that came meanwhile have sent
+// nobody, since they relied on that thread. So another one is sent now: the sleeper, or, if all
+// threads run jobs, the next that ends one. If no thread is left, `stranded` is all that is queued.
+thread_pool::help thread_pool::parts::without_a_thread(offload_job*& stranded) noexcept {
+  std::lock_guard hold(queue_lock);
+  --alive;
+  --looking;
+  if (!first || looking != 0) return {};
+  if (sleepers) return help_wanted();
+  if (alive != 0) return {};
+  stranded = std::exchange(first, nullptr);
+  queued.store(false, relaxed);
+  return {};
 }
 
 // Under `lock`. `first_one`: unless there is one by now; it is counted here, since jobs rely on
@@ -342,6 +362,8 @@ thread_pool::parts::next thread_pool::parts::take(const std::shared_ptr<parts>& 
         seat** at = &p.sleepers;
         while (*at != &s) at = &(*at)->below;
         *at = s.below;
+        s.sleeps = false;
+        if (p.first) continue;  // given to a thread that is being made, and may not come
         --p.alive;
         return next::idle_for_long;
       }

@@ -31,6 +31,11 @@ class simulation;
 // thread, in its spin. At most one spins, for 20 us, as long as that has paid lately; a process in
 // which nothing happens uses no CPU. A thread that has slept for long takes itself off the
 // sleepers: nothing was promised to it.
+//
+// A thread that is being made counts as looking, and making it may fail. Jobs that came meanwhile
+// have sent nobody. So whoever failed to make it sends a sleeper in its place. Without a sleeper
+// the next thread that ends a job takes them, and without any thread they fail with the error. A
+// sleeper that would end looks at the queue once more.
 class thread_pool {
  public:
   /// At most `most` threads; the arena of to_arena jobs has `arena_slots` slots. A thread ends when
@@ -39,8 +44,9 @@ class thread_pool {
   ~thread_pool();
 
   /// Runs `j` on some thread and takes over its thread's reference. Throws usage_error after
-  /// shutdown, std::system_error if the first thread cannot be made; then the reference is still
-  /// the caller's.
+  /// shutdown, std::system_error or std::bad_alloc if the first thread cannot be made; then the
+  /// reference is still the caller's. If the only thread ends while another one cannot be made, the
+  /// job is refused with that error.
   void submit(offload_job& j);
   /// No new jobs; waits for all that were given, at most until `limit`. Again is harmless. False:
   /// some did not end in time; their threads are on their own from now on, and a later shutdown
