@@ -35,6 +35,7 @@ fill_wait::fill_wait(stream_core& core, bool whole)
     : queue_waiter(core.read_queue()), core_(core), whole_(whole) {}
 
 bool fill_wait::await_ready() {
+  check_fresh();
   if (whole_) {
     core_.begin_read();
     holds_ = true;
@@ -66,7 +67,10 @@ bool fill_wait::await_resume() {
 
 drain_wait::drain_wait(stream_core& core) noexcept
     : queue_waiter(core.drain_queue()), core_(core) {}
-bool drain_wait::await_ready() { return core_.drained(false) && go_on(); }
+bool drain_wait::await_ready() {
+  check_fresh();
+  return core_.drained(false) && go_on();
+}
 bool drain_wait::suspend(task_record& t) { return core_.wait_drained(*this, t); }
 void drain_wait::await_resume() {
   if (cancelled_at_resume(*this)) throw_cancelled(*task);
@@ -75,7 +79,10 @@ void drain_wait::await_resume() {
 
 closed_wait::closed_wait(stream_core& core) noexcept
     : queue_waiter(core.closed_queue()), core_(core) {}
-bool closed_wait::suspend(task_record& t) { return core_.wait_closed(*this, t); }
+bool closed_wait::suspend(task_record& t) {
+  check_fresh();
+  return core_.wait_closed(*this, t);
+}
 void closed_wait::await_resume() {
   if (cancelled_at_resume(*this)) throw_cancelled(*task);
   core_.throw_if_broken();

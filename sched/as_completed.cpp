@@ -76,7 +76,8 @@ bool next_wait::look() noexcept {
   return got_ || from_->left_ == 0 || from_->late_;
 }
 
-bool next_wait::await_ready() noexcept {
+bool next_wait::await_ready() {
+  check_fresh();
   from_->waiting_.lock();
   bool ready = look();
   from_->waiting_.unlock();

@@ -68,7 +68,7 @@ class completion_queue {
 /// Waits for the next member; take() returns its index.
 class next_wait : private queue_waiter, private timer_node, private ready_await {
  public:
-  bool await_ready() noexcept;
+  bool await_ready();
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
     if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });

@@ -25,9 +25,11 @@ void join_errors::raise(join_block& join) {
   std::rethrow_exception(std::move(first_cancelled_));
 }
 
-void check_not_begun(const promise_base& first) {
-  if (first.end)
-    throw_usage("co_await of a fork_join that was awaited before: its children run once");
+void throw_fork_of_empty_task() {
+  throw_usage("fork_join of an empty task: it was moved from, awaited, or never made");
+}
+void throw_fork_of_awaited_task() {
+  throw_usage("fork_join of a task that was awaited before: a task runs once");
 }
 
 }  // namespace heddle::detail

@@ -13,6 +13,7 @@
 #include <heddle/sched/loop/join_block.h>
 #include <heddle/sched/runtime/body.h>
 
+#include <cstdint>
 #include <new>
 #include <optional>
 #include <tuple>
@@ -34,9 +35,6 @@ class join_errors {
   std::exception_ptr first_;
   std::exception_ptr first_cancelled_;
 };
-
-/// Throws usage_error if the child has been forked before.
-void check_not_begun(const promise_base& first);
 
 /// The part that does not depend on the number and the types of the children.
 class fork_join_base {
@@ -60,15 +58,10 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
  public:
   explicit fork_join_awaiter(task<Ts>&&... children) : children_(std::move(children)...) {}
 
-  /// A fork_join that has a name could be awaited twice, so it is checked. A temporary cannot, and
-  /// needs no operator. But without one g++ 12 takes the operator for names.
-#ifndef __clang__
+#ifndef __clang__  // g++ 12 would make a copy of what is awaited
   auto operator co_await() && { return awaiter_reference<fork_join_awaiter>(*this); }
+  auto operator co_await() & { return awaiter_reference<fork_join_awaiter>(*this); }
 #endif
-  auto operator co_await() & {
-    if constexpr (sizeof...(Ts) > 0) check_not_begun(std::get<0>(children_).frame().promise());
-    return awaiter_reference<fork_join_awaiter>(*this);
-  }
 
   static bool await_ready() noexcept { return sizeof...(Ts) == 0; }
   template <heddle_promise P>
@@ -124,13 +117,10 @@ class [[nodiscard]] fork_join_range : fork_join_base {
   explicit fork_join_range(std::vector<task<T>>&& children) noexcept
       : children_(std::move(children)) {}
 
-#ifndef __clang__
+#ifndef __clang__  // as above
   auto operator co_await() && { return awaiter_reference<fork_join_range>(*this); }
+  auto operator co_await() & { return awaiter_reference<fork_join_range>(*this); }
 #endif
-  auto operator co_await() & {
-    if (!children_.empty()) check_not_begun(children_.front().frame().promise());
-    return awaiter_reference<fork_join_range>(*this);
-  }
 
   bool await_ready() const noexcept { return children_.empty(); }
   template <heddle_promise P>
@@ -164,12 +154,19 @@ class [[nodiscard]] fork_join_range : fork_join_base {
   std::vector<task<T>> children_;
 };
 
-template <class T>
-void check_fork_child(const task<T>& t) {
-  if (!t.valid())
-    detail::throw_usage("fork_join of an empty task: it was moved from, awaited, or never made");
-  if (t.frame().promise().continuation) [[unlikely]]
-    detail::throw_usage("fork_join of a task that was awaited before: a task runs once");
+[[noreturn]] HEDDLE_COLD void throw_fork_of_empty_task();
+[[noreturn]] HEDDLE_COLD void throw_fork_of_awaited_task();
+
+/// One branch for all continuations, since this is asked at every fork.
+template <class... Ts>
+void check_fork_children(const task<Ts>&... children) {
+  if ((!children.valid() || ...)) [[unlikely]]
+    throw_fork_of_empty_task();
+  const auto awaited =
+      (std::uintptr_t{0} | ... |
+       reinterpret_cast<std::uintptr_t>(children.frame().promise().continuation.address()));
+  if (awaited != 0) [[unlikely]]
+    throw_fork_of_awaited_task();
 }
 
 }  // namespace detail
@@ -191,13 +188,13 @@ void check_fork_child(const task<T>& t) {
 ///           fork, by a plain load. Each is cancelled once.
 template <class... Ts>
 [[nodiscard]] detail::fork_join_awaiter<Ts...> fork_join(task<Ts>... children) {
-  (detail::check_fork_child(children), ...);
+  detail::check_fork_children(children...);
   return detail::fork_join_awaiter<Ts...>(std::move(children)...);
 }
 /// The same for any number of children of one type: yields a vector (nothing for void).
 template <class T>
 [[nodiscard]] detail::fork_join_range<T> fork_join(std::vector<task<T>> children) {
-  for (auto& child : children) detail::check_fork_child(child);
+  for (auto& child : children) detail::check_fork_children(child);
   return detail::fork_join_range<T>(std::move(children));
 }
 

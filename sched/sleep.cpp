@@ -19,6 +19,7 @@ timers& timers_of_this_loop() {
 void yield_awaiter::suspend() noexcept { reschedule(*task_); }
 
 bool sleep_awaiter::suspend(task_record& t) {
+  if (task_) throw_usage("co_await of a sleep that was awaited before");  // its deadline is gone
   task_ = &t;
   if (yields_) {
     reschedule(t);

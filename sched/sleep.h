@@ -90,7 +90,7 @@ time_point deadline_after(std::chrono::duration<Rep, Period> d) {
 
 }  // namespace detail
 
-/// Lets everything else that is ready on this loop run first. A cancellation point.
+/// Lets everything else that is ready on this loop run first, at each await. A cancellation point.
 /// Cost      one queue entry and a resume, some 15 ns with one loop
 /// Throws    cancelled_error
 [[nodiscard]] inline detail::yield_awaiter yield_now() noexcept { return {}; }
@@ -99,7 +99,7 @@ time_point deadline_after(std::chrono::duration<Rep, Period> d) {
 /// negative this is one yield, without a timer. With an infinite or very long `d` it sleeps until
 /// it is cancelled.
 /// Cost      one timer, some 60 ns to arm and to expire; no allocation
-/// Throws    cancelled_error; bad_value for a NaN
+/// Throws    cancelled_error; bad_value for a NaN; usage_error if it is awaited a second time
 /// Cancel    removes the timer at once
 template <class Rep, class Period>
 [[nodiscard]] detail::sleep_awaiter sleep(std::chrono::duration<Rep, Period> d) {

@@ -86,6 +86,8 @@ class [[nodiscard("co_await it: by itself it does nothing")]] barrier::waiting f
   static bool await_ready() noexcept { return false; }
   template <detail::heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
+    check_fresh();
+    broken_ = false;  // it may have come to a broken barrier before, without waiting
     return barrier_.arrive(*this, h.promise().suspending(h));
   }
   std::size_t await_resume() {

@@ -7,6 +7,10 @@
 
 namespace heddle::detail {
 
+void waiter::throw_awaited_again() {
+  throw_usage("co_await of an operation that has waited before: call the function again");
+}
+
 void wait_queue::leave(waiter& w) noexcept {
   lock();
   if (w.linked) unlink(w);

@@ -55,6 +55,15 @@ class waiter : public wait_base {
 
  protected:
   ~waiter() = default;
+
+  /// The first step of an await. Throws usage_error if this awaiter has suspended a task before:
+  /// what it still holds of that wait would count for the new one. For a temporary the compiler
+  /// knows the answer.
+  void check_fresh() const {
+    if (task) [[unlikely]]
+      throw_awaited_again();
+  }
+  [[noreturn]] HEDDLE_COLD static void throw_awaited_again();
 };
 
 /// The waiters of one primitive, oldest first. The caller holds the primitive's lock.

@@ -3,6 +3,7 @@
 
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/checked.h>
+#include <heddle/core/errors.h>
 #include <heddle/core/record/strand_records.h>
 #include <heddle/core/record/work_list.h>
 #include <heddle/core/scheduler.h>
@@ -67,6 +68,8 @@ HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where
 HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* where,
                                                     promise_base& waiting, void* const* frames,
                                                     std::size_t children) {
+  if (promise_in(frames[0]).end)
+    throw_usage("co_await of a fork_join that was awaited before: its children run once");
   if ((waiting.enclosing().state().peek() & (word::must | word::troubled)) != 0 &&
       join_block::take_what_is_due(waiting)) {
     // The children were awaited, although they never run. So no report says that they were not.
@@ -85,8 +88,9 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
 std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiting,
                                           void* const* frames, std::size_t children) {
   fork_state& f = forks_here();
-  const auto flags = waiting.enclosing().state().peek() & (word::must | word::troubled);
-  if (flags != 0 || !f.strands.has_room(static_cast<std::int64_t>(children))) [[unlikely]]
+  const auto due = waiting.enclosing().state().peek() & (word::must | word::troubled);
+  const auto begun = reinterpret_cast<std::uintptr_t>(promise_in(frames[0]).end);
+  if ((due | begun) != 0 || !f.strands.has_room(static_cast<std::int64_t>(children))) [[unlikely]]
     return start_with_care(f, where, waiting, frames, children);
   if (children == 2) [[likely]]  // by far the most forks: the compiler needs no loop
     return start_now(f, where, waiting, frames, 2);

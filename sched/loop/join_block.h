@@ -93,7 +93,8 @@ struct join_block : frame_end {
   /// runs next: the first child, or the loop if the turn of forks is over.
   ///
   /// Never inlined into the coroutine, since it reads a thread-local. Throws cancelled_error if a
-  /// cancellation is due or a join above `waiting` has failed; then nothing has changed.
+  /// cancellation is due or a join above `waiting` has failed, and usage_error if the children were
+  /// forked before; then nothing has changed.
   HEDDLE_NOINLINE static std::coroutine_handle<> start(join_block* where, promise_base& waiting,
                                                        void* const* frames, std::size_t children);
 

@@ -45,8 +45,9 @@ concept told_when_it_runs_on = requires(What& what, waiter& w, bool back) {
   { what.runs_on(w, back) } noexcept;
 };
 
-/// The awaiter. It is awaited once, where it was made. It stands in the frame of the caller and is
-/// itself the entry in the queue, so a wait allocates nothing.
+/// The awaiter. It stands in the frame of the caller and is itself the entry in the queue, so a wait
+/// allocates nothing. Awaited a second time it throws usage_error if it has waited. If it has not
+/// waited, it is the same operation once more.
 template <class What>
 class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     : private waiter,
@@ -57,13 +58,17 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     static_assert(awaited<What>);
   }
 
-  bool await_ready() noexcept { return what_.try_now() && go_on(); }
+  bool await_ready() {
+    check_fresh();
+    return what_.try_now() && go_on();
+  }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) {
-      given = true;  // await_ready took it: a cancellation at the resume has to give it back
-      return stand_back(h, [this](task_record& t) { task = &t; });
-    }
+    if (stands_back())
+      return stand_back(h, [this](task_record& t) {
+        task = &t;
+        given = true;  // await_ready took it: a cancellation at the resume has to give it back
+      });
     return what_.wait_in(*this, h.promise().suspending(h));
   }
   auto await_resume() {

@@ -141,6 +141,11 @@ class queue_core {
     [[nodiscard]] bool wait_among(wait_queue& others, std::uint64_t& tickets,
                                   task_record& t) noexcept;
     [[nodiscard]] bool has_waited() const noexcept { return ticket_ != 0; }
+    /// Throws usage_error if this turn is over: then it has no item any more, or one that it got.
+    void check_fresh() const {
+      if (task || how_ != how::open) [[unlikely]]
+        throw_awaited_again();
+    }
     /// The task stands back before the queue is touched. The loop makes it look at its next turn.
     void looks_later(task_record& t) noexcept {
       task = &t;
