@@ -5,6 +5,7 @@
 #include <heddle/io/http/message/writer.h>
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
@@ -209,9 +210,15 @@ duration::rep watch::look_at(watched& c, duration::rep now, bool& client_gone) n
   return expire(c, p, now);
 }
 
+/// On io_uring nothing listens to a client that has ended its sending, so its reset is looked for.
+static bool was_reset(const stream_writer& client) noexcept {
+  pollfd socket{client.native_handle(), 0, 0};
+  return ::poll(&socket, 1, 0) > 0 && (socket.revents & POLLERR) != 0;
+}
+
 /// Nobody reads while a handler works. So only the watch can see that the client is gone.
 duration::rep watch::look_at_work(watched& c, duration::rep now, bool& client_gone) noexcept {
-  if (!c.writer_.is_closing()) return after_now(now, look_every);
+  if (!c.writer_.is_closing() && !was_reset(c.writer_)) return after_now(now, look_every);
   // The phase is read once more, now that the client is known to be gone: such a connection begins
   // no other handler, so a handler that works now is the one that had begun before.
   // pairs with work(): protocol EXPIRE
