@@ -51,10 +51,14 @@ h::task<second> twice_moved(A& of) {
   co_return second::again;
 }
 
-/// Soon, when the caller waits.
+/// When the calling task waits, and so not before it has suspended.
 template <class F>
 void later(F f) {
-  (void)h::current_loop().call_later(2ms, std::move(f));
+  (void)h::create_task([self = h::current_task(), f]() -> h::task<> {
+    auto waiting = support::until_waiting(self);
+    co_await std::move(waiting);
+    f();
+  });
 }
 
 h::task<int> one() {
@@ -186,13 +190,20 @@ h::task<second> a_generator() {
   co_return third && *third == 2 ? how : second::refused;
 }
 h::task<second> a_completion() {
-  std::vector<h::task<int>> members;
-  members.push_back(one());
-  members.push_back(one());
-  auto all = h::as_completed(std::move(members));
+  h::promise<> go;
+  auto gone = go.get_future();
+  auto member = [gone]() -> h::task<int> {
+    co_await gone;
+    co_return 1;
+  };
+  std::vector<h::task_handle<int>> members;
+  for (int i = 0; i < 2; ++i) members.push_back(h::create_task(member));
+  auto all = h::as_completed(members);
+  later([&go] { go.set_value(); });
   auto next = all.next();
   auto both = twice(next);
   const auto how = co_await std::move(both);
+  for (auto& m : members) (void)co_await m;
   co_return how;
 }
 
@@ -279,8 +290,9 @@ h::task<second> a_barrier_of_one() {
 }
 h::task<second> a_barrier_that_waits() {
   h::barrier b(2);
-  auto partner = h::create_task([&b]() -> h::task<> {
-    co_await h::sleep(2ms);
+  auto partner = h::create_task([&b, self = h::current_task()]() -> h::task<> {
+    auto waiting = support::until_waiting(self);
+    co_await std::move(waiting);
     (void)co_await b.wait();
   });
   auto op = b.wait();
