@@ -79,8 +79,9 @@ class body_writer {
 ///         TRACE, the task is cancelled when the client has reset the connection, which is noticed
 ///         within half a second. With other methods a handler finishes its work, and its answer is
 ///         dropped. Every handler is cancelled when the grace of stop() is over. A client that has
-///         only ended its sending is still answered. A cancelled_error of another task that the
-///         handler awaited is an error like any other.
+///         only ended its sending is still answered, and no time-out of the server ends its
+///         handler: put a wait_for around what may never end. A cancelled_error of another task
+///         that the handler awaited is an error like any other.
 /// Throws  status_error is an answer. Anything else is answered with 500 and reported.
 /// Thread-safety  a handler is called from all loops at once.
 class handler {

@@ -145,7 +145,10 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
  public:
   putting(basic_queue& q, cell<T> item) noexcept : queue_(q), item_(std::move(item)) {}
 
-  bool await_ready() { return !queue_.looks_full() && this->go_on() && put_now(); }
+  bool await_ready() {
+    this->check_fresh();
+    return !queue_.looks_full() && this->go_on() && put_now();
+  }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
     if (this->stands_back()) [[unlikely]] {
@@ -197,7 +200,10 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
  public:
   explicit getting(basic_queue& q) noexcept : queue_(q) {}
 
-  bool await_ready() { return !queue_.looks_empty() && this->go_on() && get_now(); }
+  bool await_ready() {
+    this->check_fresh();
+    return !queue_.looks_empty() && this->go_on() && get_now();
+  }
   template <heddle_promise P>
   bool await_suspend(std::coroutine_handle<P> h) {
     if (this->stands_back()) [[unlikely]] {

@@ -34,7 +34,7 @@ void expect_blame(const std::string& what, F mistake) {
   }(mistake, message, line));
   EXPECT_TRUE(says(message, what)) << message;
   EXPECT_TRUE(says(message, "(in task 'the culprit', created at ")) << message;
-  EXPECT_TRUE(says(message, "sync/error_messages.cpp:" + std::to_string(line) + ")")) << message;
+  EXPECT_TRUE(says(message, "error_messages.cpp:" + std::to_string(line) + ")")) << message;
 }
 
 TEST(SyncErrorMessages, ALockReleasedByNobodyNamesTheTaskThatReleasesIt) {
