@@ -2,6 +2,7 @@
 #include <heddle/sched/any_task.h>
 
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/record/work_list.h>
 #include <heddle/sched/runtime/introspect.h>
 
 namespace heddle {

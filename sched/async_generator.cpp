@@ -110,11 +110,11 @@ bool generator_base::enter_slow(generator_phase was, promise_base& caller) {
   }
   if (was != generator_phase::fresh) return true;
   auto* here = this_worker();
-  if (!here || state_of(*here).id != caller.enclosing().runtime()) return true;
-  runtime_.store(state_of(*here).serial, release);
+  if (!here || runtime_of(*here).id != caller.enclosing().runtime()) return true;
+  runtime_.store(runtime_of(*here).serial, release);
   list_ = static_cast<std::uint16_t>(here->index());
-  if (!state_of(*here).generators.add(*this))
-    state_of(*here).report(
+  if (!runtime_of(*here).generators.add(*this))
+    runtime_of(*here).report(
         {"an async generator began after the generators of its runtime were shut down: the runtime "
          "will not close it",
          nullptr,
@@ -220,8 +220,8 @@ void generator_base::let_go_now() noexcept {
         launch_closing_from_outside(s, t);
     };
     generator_base* mine = this;
-    if (here && state_of(*here).serial == id)
-      close(state_of(*here), &mine);
+    if (here && runtime_of(*here).serial == id)
+      close(runtime_of(*here), &mine);
     else
       (void)with_runtime(id, close, &mine);
     if (!mine) return;

@@ -275,8 +275,8 @@ class runtime {
   /// Why the reactor is epoll although io_uring was tried first: a sentence for people, or empty.
   [[nodiscard]] const std::string& reactor_note() const noexcept;
   /// Replaces the exception handler; an empty one restores the default, which needs no memory. From
-  /// any thread. The former handler still gets what was reported before, perhaps after this call has
-  /// returned.
+  /// any thread. The former handler still gets what was reported before, perhaps after this call
+  /// has returned.
   void set_exception_handler(std::function<void(const error_context&)> handler);
   /// Replaces the task factory (options.task_factory); an empty one restores the default, which
   /// needs no memory. From any thread.

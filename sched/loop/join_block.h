@@ -37,11 +37,11 @@ enum class join_state : std::uint8_t { sound, failed, abandoned };
 ///
 /// Failure
 ///   A join in which a child has failed skips the children that have not begun, and cancels the
-///   others (protocol STRAND, strand_records.cpp). A strand that meets trouble at a fork looks up the
-///   chain of joins for the failed one. If each of n nested joins looked up to the root, the end of
-///   the chain would cost n * n steps. So a strand that finds a failed join marks the joins on its
-///   way as abandoned, and the next look ends after one step: n steps for the chain. An abandoned
-///   join cancels no strand. It throws cancelled_error if no child throws.
+///   others (protocol STRAND, strand_records.cpp). A strand that meets trouble at a fork looks up
+///   the chain of joins for the failed one. If each of n nested joins looked up to the root, the
+///   end of the chain would cost n * n steps. So a strand that finds a failed join marks the joins
+///   on its way as abandoned, and the next look ends after one step: n steps for the chain. An
+///   abandoned join cancels no strand. It throws cancelled_error if no child throws.
 ///
 /// Who may touch what
 ///   inline_done   the thread that carries the token

@@ -17,7 +17,7 @@
 //   worker::housekeep           when inboxes, reactor and timers come between two steps
 //   worker::drain_inboxes       how much is taken out of the inboxes at once
 //   timers::expire              which timer is next: the earliest, of equal ones that armed first
-//   worker::search, search_uncounted      which loops a loop without work looks at, and for how long
+//   worker::search, search_uncounted      where a loop without work looks, and for how long
 //   worker::steal_from          what a thief takes: a strand, half of the run queue, or an inbox's
 //   worker::defer_steal         which task a thief leaves to its loop at the first look
 //   worker::look_for_sleepers   whether a push wakes a sleeping loop

@@ -13,10 +13,12 @@
 // Chosen    From any thread one reads the record alone: its word, its place, and under its lock its
 //           name. The memory of a record keeps its type for the life of the process, and a
 //           reference keeps the record what it is. So state_of() and living_tasks() may be called
-//           at any time. wait_of() reads the wait. It may be called only where no task can run
-//           meanwhile: on a virtual thread of the simulation that the tasks belong to, while that
-//           is held still (simulation::calm). There all other virtual threads stand between two
-//           steps, at places where a wait that the word shows is whole.
+//           at any time.
+//           wait_of() reads the wait. It may be called only where no task can run meanwhile: on a
+//           virtual thread of the simulation that the tasks belong to, while that is held still
+//           (simulation::calm). A task stores what it waits in before its word says that it waits,
+//           and the frame stands until some thread claims the wait and the task runs. So if the
+//           word says that the task waits, the wait is whole as long as nothing else runs.
 // Cost      For a task of a live process state_of() says that it waits, and not in what.
 #pragma once
 

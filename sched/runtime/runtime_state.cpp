@@ -64,7 +64,7 @@ bool debug_wanted(const options& o) {
 
 runtime_state* this_runtime() noexcept {
   auto* w = this_worker();
-  return w ? &state_of(*w) : nullptr;
+  return w ? &runtime_of(*w) : nullptr;
 }
 
 namespace {
@@ -145,7 +145,7 @@ void runtime_state::make_loops(unsigned n) {
 }
 
 runtime_state::~runtime_state() {
-  HEDDLE_ASSERT(is_closed(), "a runtime goes that was not ended");
+  HEDDLE_ASSERT(is_closed(), "a runtime was destroyed before its end");
   for (worker* w : workers) w->drop_leftovers();  // what a foreign thread posted while it ended
 }
 

@@ -102,7 +102,7 @@ class runtime_state final : public loop_group {
 };
 
 /// The runtime of a loop.
-inline runtime_state& state_of(const worker& w) noexcept {
+inline runtime_state& runtime_of(const worker& w) noexcept {
   return static_cast<runtime_state&>(w.group());
 }
 

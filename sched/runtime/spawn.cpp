@@ -97,7 +97,7 @@ HEDDLE_COLD void launch_by_factory(worker& here, task_record& t, const task_opti
   task_options o;
   try {
     o = given;
-    state_of(here).ask_task_factory(o);
+    runtime_of(here).ask_task_factory(o);
   } catch (...) {
     discard_unlaunched(t);
     throw;
@@ -132,7 +132,7 @@ HEDDLE_COLD static void launch_without_options(task_record& t) { launch(t, task_
 void launch(task_record& t) {
   const auto& creator = self_of_thread;
   auto* here = worker_of(creator);
-  if (!here || here->is_sealed() || state_of(*here).has_task_factory() || this_world() ||
+  if (!here || here->is_sealed() || runtime_of(*here).has_task_factory() || this_world() ||
       !gives_no_context(creator)) [[unlikely]]
     return launch_without_options(t);
   t.at_home(here);
@@ -150,7 +150,7 @@ void launch(task_record& t, const task_options& o) {
     if (!here) throw no_running_loop();
     throw_usage("create_task after the runtime has shut down: " + never_began(t, o));
   }
-  if (state_of(*here).has_task_factory()) [[unlikely]]
+  if (runtime_of(*here).has_task_factory()) [[unlikely]]
     return launch_by_factory(*here, t, o);
   launch_as(creator, t, o);
 }

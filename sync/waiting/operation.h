@@ -45,9 +45,9 @@ concept told_when_it_runs_on = requires(What& what, waiter& w, bool back) {
   { what.runs_on(w, back) } noexcept;
 };
 
-/// The awaiter. It stands in the frame of the caller and is itself the entry in the queue, so a wait
-/// allocates nothing. Awaited a second time it throws usage_error if it has waited. If it has not
-/// waited, it is the same operation once more.
+/// The awaiter. It stands in the frame of the caller and is itself the entry in the queue, so a
+/// wait allocates nothing. Awaited a second time it throws usage_error if it has waited. If it has
+/// not waited, it is the same operation once more.
 template <class What>
 class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     : private waiter,

@@ -3,6 +3,7 @@
 #include <heddle/core/future.h>
 #include <heddle/sched/async_generator.h>
 #include <heddle/sched/runtime.h>
+#include <heddle/sched/runtime/registry.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/sleep.h>
 
