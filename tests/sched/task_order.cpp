@@ -23,6 +23,7 @@ namespace {
 using namespace small_tasks;
 using namespace std::chrono_literals;
 using support::journal;
+using support::until;
 
 TEST(TaskOrder, FiveStartInTheOrderTheyWereMadeWithinOneYield) {
   journal log;

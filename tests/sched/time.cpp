@@ -5,6 +5,7 @@
 #include <heddle/sched/simulate.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/timeout.h>
+#include <heddle/sched/wait_for.h>
 
 #include <support/loops.h>
 #include <support/timers.h>
