@@ -2,6 +2,7 @@
 #include <heddle/sched/loop/task_end.h>
 
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/record/work_list.h>
 
 #include <coroutine>
 #include <utility>

@@ -6,7 +6,7 @@
 #include <heddle/core/base/atomic.h>
 #include <heddle/core/clock.h>
 #include <heddle/io/http/server_stats.h>
-#include <heddle/sched/loop.h>
+#include <heddle/sched/runtime/drivers.h>
 
 #include <algorithm>
 #include <array>
