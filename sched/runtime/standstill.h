@@ -86,10 +86,11 @@ class standstill {
   void ended_from_outside() noexcept { from_outside_.fetch_sub(1, seq_cst); }
 
   // --- close ---
-  /// A thread enters run or run_forever: `what`. Throws usage_error once the runtime closes.
+  /// A thread is about to be in run or run_forever: `what`. Throws usage_error once the runtime
+  /// closes.
   void begin_call(const char* what);
   void end_call() noexcept;
-  /// From now on no thread enters. Throws usage_error while one is in.
+  /// From now on begin_call() throws. Throws usage_error while a thread is in run or run_forever.
   void close();
   /// Lock of the waits held: nothing stands still any more, and nothing ever will again.
   void end_locked() noexcept;
