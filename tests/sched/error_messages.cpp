@@ -271,8 +271,8 @@ struct line_of {
   h::any_task t;
   [[nodiscard]] std::string text() const {
     const auto made = t.record()->made();
-    return std::string(made.file_name()).substr(std::string(made.file_name()).rfind('/') + 1) +
-           ":" + std::to_string(made.line());
+    const std::string file = made.file_name();  // empty: the verb was not told
+    return file.substr(file.empty() ? 0 : file.rfind("sched/")) + ":" + std::to_string(made.line());
   }
 };
 

@@ -101,7 +101,7 @@ TEST_P(ForkJoinCancel, CancellingTheTaskReachesStrandsThatWait) {
           strand, std::ref(waiting), std::ref(cancelled));
       if (i % 2) co_await until([&] { return waiting == 3; });
       t.cancel("stop");
-      EXPECT_EQ(co_await error_text([&] { return t; }), "cancelled");
+      EXPECT_EQ(co_await error_text([&] { return t; }), "cancelled: stop");
       EXPECT_TRUE(t.cancelled());
       EXPECT_EQ(waiting, cancelled.load());
     }
