@@ -219,7 +219,7 @@ h::task<int> moves_its_end() {
     co_await std::move(block);
   } catch (const h::timeout_error&) { ++fired; }
   auto slept = h::sleep(10us, std::string(long_text));
-  const std::string text = co_await std::move(slept);
+  const std::string text = co_await slept;
   co_return fired + (text == long_text ? 2 : 0);
 }
 TEST_P(MemoryOfVerbs, IsShortWhileATimeOutIsMoved) { check("reschedule", moves_its_end, 3); }
