@@ -23,13 +23,13 @@ callback_handle worker::post_at(timed_callback* c, time_point when) {
   callback_handle handle(c);
   check_open("call_at");
   c->context = inherited_context();
-  c->belongs_to(*this, state_->serial, &time_has_come);
+  c->belongs_to(*this, group_->serial, &time_has_come);
   if (this_worker() == this) {
     const std::lock_guard hold(timers_);
     (void)c->arm(timers_, when);
     return handle;
   }
-  const loop_group::guest inside(*state_);
+  const loop_group::guest inside(*group_);
   {
     const std::lock_guard hold(timers_);
     if (!c->arm(timers_, when)) return handle;
@@ -48,14 +48,14 @@ void worker::time_has_come(timer_node& node, work_list&) noexcept {
 
 void worker::subscribe(occasion when, int number, counted_ptr<handler> what) {
   check_open("add_reader, add_writer or add_signal_handler");
-  const loop_group::guest inside(*state_);
-  state_->workers.front()->own_driver().subscribe(when, number, *this, own_driver(),
+  const loop_group::guest inside(*group_);
+  group_->workers.front()->own_driver().subscribe(when, number, *this, own_driver(),
                                                   std::move(what));
 }
 
 bool worker::unsubscribe(occasion when, int number) {
-  const loop_group::guest inside(*state_);
-  return state_->workers.front()->own_driver().unsubscribe(when, number);
+  const loop_group::guest inside(*group_);
+  return group_->workers.front()->own_driver().unsubscribe(when, number);
 }
 
 void reschedule(task_record& t) noexcept {

@@ -16,11 +16,11 @@ using namespace policy;
 // ------------------------------------------------------------------ policy
 
 worker::search_result worker::search() {
-  const bool single_loop = state_->workers.size() == 1;
+  const bool single_loop = group_->workers.size() == 1;
   if (single_loop && spin_ == 0) return search_result::nothing;
   if (!single_loop && !searching_ && search_uncounted()) return search_result::found;
   if (!single_loop && !searching_) {
-    if (!state_->idle.try_search()) {
+    if (!group_->idle.try_search()) {
       if (spin_ < 2) return search_result::refused;
       // As after a search in vain. Other loops search now, so this one looks at no other loop.
       spin_ /= 2;
@@ -30,7 +30,7 @@ worker::search_result worker::search() {
     }
     searching_ = true;
   }
-  const auto n = narrow<unsigned>(state_->workers.size());
+  const auto n = narrow<unsigned>(group_->workers.size());
   promise_base* strand = nullptr;
   bool found = false;
   bool came_to_us = false;
@@ -39,7 +39,7 @@ worker::search_result worker::search() {
     steal_deferred_ = false;
     const unsigned first = random_.below(n);
     for (unsigned i = 0; i < n && !found; ++i) {
-      worker& victim = *state_->workers[(first + i) % n];
+      worker& victim = *group_->workers[(first + i) % n];
       came_to_us = &victim == this;
       found = came_to_us ? drain_inboxes() : steal_from(victim, strand);
       if (!came_to_us) noted(found ? happening::stole : happening::found_nothing);
@@ -55,10 +55,10 @@ worker::search_result worker::search() {
   if (single_loop) return found ? search_result::found : search_result::nothing;
   searching_ = false;
   if (found && !came_to_us) {  // the searcher rules and TREE: wake the next, or two
-    const auto next = state_->idle.stop_searching_and_pass_on(seen_more_, index());
+    const auto next = group_->idle.stop_searching_and_pass_on(seen_more_, index());
     wake(next.first);
     wake(next.second);
-  } else if (state_->idle.stop_searching() && found && more_to_find()) {
+  } else if (group_->idle.stop_searching() && found && more_to_find()) {
     wake_searcher();
   }
   if (strand) run_strand(*strand);
@@ -74,11 +74,11 @@ worker::search_result worker::search() {
 //             between two queues, so it sees nothing. So a thief that has found work looks for
 //             sleepers again, as after a push.
 bool worker::search_uncounted() {
-  const auto n = narrow<unsigned>(state_->workers.size());
+  const auto n = narrow<unsigned>(group_->workers.size());
   const unsigned first = random_.below(n);
   for (unsigned i = 0; i < std::min(n, most_uncounted_looks); ++i) {
-    if (state_->idle.parked() != 0) return false;
-    worker& victim = *state_->workers[(first + i) % n];
+    if (group_->idle.parked() != 0) return false;
+    worker& victim = *group_->workers[(first + i) % n];
     if (&victim == this) continue;
     promise_base* strand = nullptr;
     const bool found = victim.ready_.sole_entry() == run_queue<task_record*>::no_sole_entry &&
@@ -103,7 +103,7 @@ bool worker::search_uncounted() {
 // If the count still stands at the second look, that sender will see this loop asleep. If it does
 // not, this loop looks at the other loops itself.
 void worker::park(bool searched) {
-  auto& s = *state_;
+  auto& s = *group_;
   const bool single_loop = s.workers.size() == 1;
   if (!single_loop && anything_for_us(searched))
     return;  // else it would announce and take back at once
@@ -197,7 +197,7 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
 // forks publishes its strands by itself, sooner than a thief comes here. So a loop that still has
 // private strands now is in a long computation.
 bool worker::steal_what_is_private(promise_base*& strand) noexcept {
-  for (worker* w : state_->workers) {
+  for (worker* w : group_->workers) {
     deque<promise_base*>::thief thief(w->forks_.strands);
     if (w == this || !thief.looks_private() || !thief.expose()) continue;
     if (thief.steal(strand) == steal_result::got) {
@@ -211,7 +211,7 @@ bool worker::steal_what_is_private(promise_base*& strand) noexcept {
 }
 
 bool worker::anything_for_us(bool elsewhere) noexcept {
-  auto& s = *state_;
+  auto& s = *group_;
   // pairs with the end of the runtime: LOOK-TWICE
   if (s.loops_end.load(seq_cst)) return true;
   if (!pinned_.looks_empty() || !movable_.empty() || !s.injection.empty() ||
@@ -247,11 +247,11 @@ bool worker::is_fresh(const worker& other) const noexcept {
 // loop because this one was searching.
 bool worker::more_to_find() noexcept {
   return local_.size() + ready_.size() + forks_.strands.size() > 1 || !movable_.empty() ||
-         !state_->injection.empty() || others_have_work();
+         !group_->injection.empty() || others_have_work();
 }
 
 bool worker::others_have_work() noexcept {
-  for (worker* w : state_->workers) {
+  for (worker* w : group_->workers) {
     if (w == this) continue;
     if ((!w->ready_.looks_empty_again() && !is_fresh(*w)) ||
         !deque<promise_base*>::thief(w->forks_.strands).looks_empty() || !w->movable_.empty())
@@ -269,25 +269,25 @@ void worker::stand_down() noexcept {
       forks_.strands.looks_empty())
     return;
   searching_ = false;
-  if (state_->idle.stop_searching() && more_to_find())
+  if (group_->idle.stop_searching() && more_to_find())
     wake_searcher();  // another loop searches for what this one was to find
 }
 
 void worker::wake(unsigned sleeper) noexcept {
-  if (sleeper != idle_set::nobody) state_->workers[sleeper]->wake();
+  if (sleeper != idle_set::nobody) group_->workers[sleeper]->wake();
 }
 
-void worker::wake_searcher() noexcept { wake(state_->idle.take_for_search(index())); }
+void worker::wake_searcher() noexcept { wake(group_->idle.take_for_search(index())); }
 
 void worker::wake_if_wanted() noexcept {
-  if (state_->idle.wants_waking()) wake_searcher();
+  if (group_->idle.wants_waking()) wake_searcher();
 }
 
 // After a push. A sole task in the run queue mostly needs no thief (defer_steal). So each wake-up
 // for one that no thief took doubles the number of such pushes that wake nobody. A theft resets
 // that number. If the loop does not come to its sole task, a watcher finds the task.
 void worker::look_for_sleepers() noexcept {
-  if (!state_->idle.wants_waking() || ready_.looks_empty()) return;
+  if (!group_->idle.wants_waking() || ready_.looks_empty()) return;
   if (ready_.sole_entry() != run_queue<task_record*>::no_sole_entry) {
     if (ready_.robbed()) sole_skips_ = sole_backoff_ = 0;
     if (sole_skips_ != 0) return void(--sole_skips_);
@@ -346,7 +346,7 @@ void worker::watch_others(time_point t, unsigned window) {
 }
 
 bool worker::rescue_if_hogged(unsigned i, time_point t) {
-  worker& other = *state_->workers[i];
+  worker& other = *group_->workers[i];
   seen& known = neighbours_[i];
   const auto beat = other.beat_.load(relaxed);
   const bool moved = beat != known.beat;

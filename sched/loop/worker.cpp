@@ -36,7 +36,7 @@ bool goes_on(task_record& t) noexcept {
 worker::worker(runtime& facade, loop_group& group, unsigned index, owned<driver> d,
                std::uint64_t seed)
     : loop(facade, index),
-      state_(&group),
+      group_(&group),
       random_(seed),
       driver_(std::move(d)),
       movable_(group.simulated) {}
@@ -57,32 +57,32 @@ void worker::take_what_was_short() noexcept {
 worker* this_worker() noexcept { return worker_of(self_of_thread); }
 
 void worker::start() {
-  neighbours_.resize(state_->workers.size());
+  neighbours_.resize(group_->workers.size());
   for (auto& known : neighbours_) known.since = now();
   hogged_.reserve(neighbours_.size());
   watch_next_ = index();
   local_.reserve();  // so the loop has some room, however short memory is later
-  single_loop_ = state_->workers.size() == 1;
+  single_loop_ = group_->workers.size() == 1;
   forks_.strands.share(single_loop_                                   ? sharing::never
-                       : state_->simulated || heavy_fence_available() ? sharing::half
+                       : group_->simulated || heavy_fence_available() ? sharing::half
                                                                       : sharing::all);
   static const atomic<std::uint32_t> nobody_is_hungry{0};
-  forks_.hungry = single_loop_ ? &nobody_is_hungry : &state_->idle.wanted();
+  forks_.hungry = single_loop_ ? &nobody_is_hungry : &group_->idle.wanted();
   forks_.owner = this;
   forks_.wake_thief = [](worker& w) noexcept { w.wake_if_wanted(); };
-  if (auto* s = state_->simulated) {
+  if (auto* s = group_->simulated) {
     virtual_thread_ = s->start("loop " + std::to_string(index()), [this] { main(); });
     return;
   }
   thread_ = std::thread([this] {
-    state_->signals.take();
+    group_->signals.take();
     main();
   });
   pthread_setname_np(thread_.native_handle(), ("heddle-" + std::to_string(index())).c_str());
 }
 
 void worker::join() {
-  if (auto* s = state_->simulated) return s->join(virtual_thread_);
+  if (auto* s = group_->simulated) return s->join(virtual_thread_);
   if (thread_.joinable()) thread_.join();
 }
 
@@ -90,10 +90,10 @@ void worker::main() {
   auto& self = this_thread();
   self.loop = static_cast<loop*>(this);
   self.forks = &forks_;
-  self.forced_yields = state_->workers.size() > 1;
-  self.runtime = state_->serial;
+  self.forced_yields = group_->workers.size() > 1;
+  self.runtime = group_->serial;
   woke_at_.store(now().time_since_epoch().count(), relaxed);
-  if (auto* s = state_->simulated)
+  if (auto* s = group_->simulated)
     take_turns([s] { s->point(); });
   else
     take_turns([] {});
@@ -112,8 +112,8 @@ void worker::take_turns(Overtaken overtaken) {
     overtaken();
     // Out of work: this loop counts as a searcher from here on. It finds itself what is sent to it
     // now, so no other loop is woken for that.
-    if (!single_loop_ && !searching_ && state_->idle.parked() != 0)
-      searching_ = state_->idle.try_search();
+    if (!single_loop_ && !searching_ && group_->idle.parked() != 0)
+      searching_ = group_->idle.try_search();
     housekeep(true);
     if (searching_) stand_down();
     overtaken();
@@ -121,7 +121,7 @@ void worker::take_turns(Overtaken overtaken) {
     const auto looked = search();
     overtaken();
     if (looked == search_result::found) continue;
-    if (state_->loops_end.load(acquire)) break;  // pairs with end_runtime()
+    if (group_->loops_end.load(acquire)) break;  // pairs with end_runtime()
     park(looked == search_result::nothing);
   }
 }
@@ -201,7 +201,7 @@ void worker::run_task(task_record& t) {
   self.step_started = 0;
   t.at_home(static_cast<loop*>(this));
   if (this_world()) [[unlikely]]
-    state_->simulated->note("runs", &t);
+    group_->simulated->note("runs", &t);
   if (t.needs_a_look() && !goes_on(t)) [[unlikely]] {
     self.current = nullptr;
     return;
@@ -279,7 +279,7 @@ void worker::resume_watched(task_record& t) {
   const auto began = now();
   std::coroutine_handle<>::from_address(t.frame()).resume();
   const auto took = now() - began;
-  if (took > state_->slow_after) state_->step_was_slow(root, took);
+  if (took > group_->slow_after) group_->step_was_slow(root, took);
 }
 
 void worker::run_watched(callback& c) {
@@ -288,7 +288,7 @@ void worker::run_watched(callback& c) {
   const auto began = now();
   c.run();
   const auto took = now() - began;
-  if (took > state_->slow_after) state_->callback_was_slow(c, took);
+  if (took > group_->slow_after) group_->callback_was_slow(c, took);
 }
 
 void worker::run_strand(promise_base& strand) {
@@ -296,7 +296,7 @@ void worker::run_strand(promise_base& strand) {
   auto& self = self_of_thread;
   self.step_started = 0;
   if (this_world()) [[unlikely]]
-    state_->simulated->note("runs a strand of", &strand.enclosing().root());
+    group_->simulated->note("runs a strand of", &strand.enclosing().root());
   const bool timed = std::exchange(time_turn_, false);
   const auto began = timed ? now() : time_point{};
   join_block::start_counted(strand).resume();
@@ -308,7 +308,7 @@ void worker::run_callback(callback& c) {
   bump(beat_);
   self_of_thread.step_started = 0;
   if (this_world()) [[unlikely]]
-    state_->simulated->note("runs a callback", nullptr);
+    group_->simulated->note("runs a callback", nullptr);
   context_slot own(std::move(c.context));
   context_scope inside(&own);  // the exception handler below runs in it too
   try {
@@ -316,7 +316,7 @@ void worker::run_callback(callback& c) {
       run_watched(c);
     else
       c.run();
-  } catch (...) { state_->callback_threw(c, std::current_exception()); }
+  } catch (...) { group_->callback_threw(c, std::current_exception()); }
   c.unref();
 }
 
@@ -344,7 +344,7 @@ bool worker::drain_inboxes() {
     any = true;
   }
   for (unsigned i = 0; i < injection_batch; ++i) {
-    task_record* t = state_->injection.pop();
+    task_record* t = group_->injection.pop();
     if (!t) break;
     push_back(*t);
     any = true;
@@ -356,7 +356,7 @@ bool worker::drain_inboxes() {
 void worker::schedule(task_record& t) noexcept {
   auto& self = self_of_thread;
   worker* here = worker_of(self);
-  if (here && here->state_ == state_) [[likely]] {
+  if (here && here->group_ == group_) [[likely]] {
     if (t.is_pinned()) {
       if (here == this)
         push_local(work(t));
@@ -385,7 +385,7 @@ void worker::schedule(task_record& t) noexcept {
     here->look_for_sleepers();
     return;
   }
-  loop_group::guest inside(*state_);
+  loop_group::guest inside(*group_);
   if (t.is_pinned())
     send_pinned(t);
   else
@@ -411,13 +411,13 @@ void worker::deliver(work item) noexcept {
     push_local(item);
     return;
   }
-  loop_group::guest inside(*state_);
+  loop_group::guest inside(*group_);
   pinned_.push(item);
   wake();
 }
 
 void worker::check_open(const char* what) const {
-  if (state_->loops_end.load(acquire) ||  // pairs with end_runtime()
+  if (group_->loops_end.load(acquire) ||  // pairs with end_runtime()
       (self_of_thread.loop == static_cast<const loop*>(this) && sealed_)) [[unlikely]]
     throw_closed(what);
 }
@@ -441,7 +441,7 @@ void worker::ended(task_record& t) noexcept {
   bump_release(this_worker()->finished_);  // pairs with finished()
   if (!t.end_is_counted()) [[likely]]
     return;
-  state_->awaited_end(t);
+  group_->awaited_end(t);
 }
 
 loop_stats worker::stats() const noexcept {

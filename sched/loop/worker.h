@@ -114,7 +114,7 @@ class worker final : public loop {
 
   [[nodiscard]] timers& own_timers() noexcept { return timers_; }
   [[nodiscard]] driver& own_driver() noexcept { return *driver_; }
-  [[nodiscard]] loop_group& group() const noexcept { return *state_; }
+  [[nodiscard]] loop_group& group() const noexcept { return *group_; }
   [[nodiscard]] loop_stats stats() const noexcept;
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
   /// How many tasks have ended here. A reader that reads this first then sees the creation of these
@@ -182,7 +182,7 @@ class worker final : public loop {
   void send_movable(task_record& t) noexcept;
   [[nodiscard]] unsigned poll(duration limit);
 
-  loop_group* state_;
+  loop_group* group_;
   random_source random_;
   owned<driver> driver_;
   timers timers_;
