@@ -369,7 +369,9 @@ TEST_P(HttpServer, StopsByFinishingWhatRunsAndClosingWhatIsIdle) {
     EXPECT_EQ(nothing, "");
     EXPECT_FALSE(stopping.done());
     const auto refused = co_await error_of(h::open_connection("127.0.0.1", port));
-    EXPECT_EQ(code_of(refused), ECONNREFUSED);
+    // Each loop closes its own listener. A client that the kernel gave to one of the last is reset.
+    const auto code = code_of(refused);
+    EXPECT_TRUE(code == ECONNREFUSED || code == ECONNRESET) << code;
     s.gate.set();
     const std::string all = co_await read_to_end(busy);
     EXPECT_EQ(bodies(all), "through");

@@ -28,8 +28,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// "error_messages.cpp:LINE", as it stands in a message.
-std::string at(int line) { return "error_messages.cpp:" + std::to_string(line); }
+/// "sched/error_messages.cpp:LINE", as it stands in a message.
+std::string at(int line) { return "sched/error_messages.cpp:" + std::to_string(line); }
 
 bool says(const std::string& message, const std::string& what) {
   return message.find(what) != std::string::npos;
