@@ -127,8 +127,8 @@ TEST(TaskOrder, WhatAnAwaitedTaskQueuesComesBeforeAPinnedOneThatAwaitsItAlsoBesi
   journal log;
   h::options two;
   two.loops = 2;
+  std::atomic<bool> held{false}, over{false};  // longer than the runtime: a task may still look
   h::runtime rt(two);
-  std::atomic<bool> held{false}, over{false};
   rt.run([](h::runtime& rt, journal& log, std::atomic<bool>& held,
             std::atomic<bool>& over) -> h::task<> {
     h::task_options there, here;
