@@ -90,8 +90,7 @@ void plant_fault_no_pidfd(bool on) noexcept { pidfds_forbidden.store(on, relaxed
 /// Costs      A system call under a spin lock, once a signal and once an exit.
 //
 //   exited_, code_, source_  under the lock of ended_; exited_ is also read without
-//   exit_                    The descriptor that tells of the exit. Closed by the thread that ends
-//                            the watch after the reaping.
+//   exit_                    tells of the exit; taken out under that lock, after the reaping
 //   orphan_, let_go_         Each is stored by one side, which then looks at the other: seq_cst.
 class process_state final : public source_owner {
  public:
@@ -237,8 +236,10 @@ bool process_state::reap() noexcept {
 // which is near: at most five seconds.
 void process_state::reap_now() noexcept {
   for (int i = 0; i < 100 && !reap(); ++i) {
+    ended_.lock();  // another thread may reap, and close the descriptor
     pollfd end{exit_.get(), POLLIN, 0};
-    (void)::poll(&end, 1, 50);
+    ended_.unlock();
+    (void)::poll(&end, 1, 50);  // -1 was closed: reap() says so next
   }
 }
 
@@ -248,7 +249,10 @@ void process_state::end_watch() noexcept {
   ended_.unlock();
   if (!s) return;
   s->retire();
-  if (exited()) exit_.reset();
+  fd closed_now;
+  ended_.lock();
+  if (exited_.load(relaxed)) closed_now = std::move(exit_);
+  ended_.unlock();
   unref();
 }
 

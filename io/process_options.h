@@ -47,7 +47,7 @@ struct process_options {
   stdio stdin = stdio::inherit;
   stdio stdout = stdio::inherit;
   stdio stderr = stdio::inherit;
-  /// The whole environment, names and values; empty: ours.
+  /// The whole environment, names and values; std::nullopt: ours.
   std::optional<std::vector<std::pair<std::string, std::string>>> env = std::nullopt;
   /// The directory in which the child starts; empty: ours.
   std::string cwd = {};

@@ -21,7 +21,8 @@ struct server_options {
   std::size_t limit = default_stream_limit;
   /// Send small messages at once (TCP_NODELAY).
   bool no_delay = true;
-  /// True: one listener for each loop, by SO_REUSEPORT. False: one listener for all loops.
+  /// True: one listener for each loop, by SO_REUSEPORT. False: one listener for all loops, which
+  /// also refuses a second server on the port.
   bool reuse_port = true;
   /// False: accepting begins with server::start_serving() or server::serve_forever().
   bool start_serving = true;

@@ -61,7 +61,8 @@ class any_task {
   /// tasks in the order in which their names were first asked for.
   [[nodiscard]] std::string get_name() const;
   void set_name(std::string name) const;
-  /// A text for people: "running or ready", "waiting in mutex", "done", "cancelled", "failed".
+  /// A text for people: "running or ready", "waiting", "waiting for a task or future", "done",
+  /// "cancelled", "failed".
   [[nodiscard]] std::string state() const;
 
   /// For the library.

@@ -170,13 +170,13 @@ void generator_base::unlist() noexcept {
 }
 
 // Problem   A generator often holds the one that it reads from. To let go of it destroys its frame,
-//           or closes it on this stack, and so
-//           lets go of the next: a chain of 20,000 overflows the stack.
-// Rejected  To leave all of it to tasks of their own: the destructors of what a generator holds
-//           would not have run when its object's has.
-// Chosen    Below a few calls the rest is listed, and the outermost call goes through the list
-//           before it returns. So each is let go of
-//           once, in a bounded number of calls, and only the order among those far below changes.
+//           or closes it on this stack, and so lets go of the next. A chain of 20,000 generators
+//           would overflow the stack.
+// Rejected  To leave all of it to tasks of their own. The destructors of what a generator holds
+//           would not have run when the destructor of its object has.
+// Chosen    Below sixteen calls the rest is listed. The outermost call goes through the list before
+//           it returns. So each generator is let go of once, in a bounded number of calls. Only the
+//           order among those far below changes.
 void generator_base::let_go() noexcept {
   constexpr unsigned deepest = 16;
   auto& role = static_cast<thread_role&>(this_thread());

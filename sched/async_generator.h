@@ -58,9 +58,9 @@ enum class generator_phase : std::uint8_t { fresh, suspended, running, closing, 
 /// Between two values it belongs to no task.
 //
 // Who may touch what:
-//   phase_ anyone, atomically; whoever moves it to running or closing owns all below until it is
-//   moved on
-//   what listed_generator says of the rest (generator_registry.h)
+//   phase_     any thread, atomically. The thread that moves it to running or closing owns all
+//              below, until it moves the phase on.
+//   all else   generator_registry.h, at listed_generator
 class generator_base : public listed_generator {
  public:
   /// Claims the generator for `caller`, before it is resumed for a value. False: it has ended.

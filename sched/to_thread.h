@@ -81,7 +81,7 @@ class promised_job final : public offload_job {
     } catch (...) { error = std::current_exception(); }
     fail(error);
   }
-  void refused() noexcept override { fail(error_); }
+  void refused() noexcept override { (void)promise_.state().fail(error_); }  // needs no memory
   void fail(const std::exception_ptr& error) {
     try {
       promise_.set_exception(error);

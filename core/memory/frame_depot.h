@@ -33,9 +33,9 @@ class frame_depot {
   /// For tests: its chunks are given back with it, and the owner of a cache over it flushes the
   /// cache.
   constexpr frame_depot() = default;
-  /// For the process-wide depot: chunks are never given back, not even at exit (frames may outlive
-  /// static destruction). `arrange` is called when a thread's cache of
-  /// one size is empty, and when a block comes into one that is asleep: from slow paths.
+  /// For the process-wide depot: chunks are never given back, not even at exit, since frames may
+  /// outlive static destruction. Slow paths call `arrange`: when a thread's cache of one size is
+  /// empty, and when a block comes into one that is asleep.
   constexpr explicit frame_depot(exit_arranger arrange) : arrange_(arrange) {}
   frame_depot(const frame_depot&) = delete;
   ~frame_depot();

@@ -245,10 +245,16 @@ void uring_reactor::begin(io_source& s, operation kind, std::uint32_t generation
 }
 
 // Protocol OWED: leaves the operation to the owner of this ring.
+// One bit stands for each kind. What is owed already is asked for once, so it is counted once.
 void uring_reactor::owe(io_source& s, operation kind, std::uint32_t generation) noexcept {
-  operations_.fetch_add(1, relaxed);
   auto& k = s.kernel;
   queue_.lock();
+  if (k.is_owed && (k.owed & bit(kind)) != 0) {
+    --k.operations;  // begin() has counted it
+    queue_.unlock();
+    return;
+  }
+  operations_.fetch_add(1, relaxed);
   k.owed |= bit(kind);
   k.owed_generation = generation;
   if (!k.is_owed) {

@@ -243,6 +243,10 @@ void stream_core::fail(int code, const char* call, found_by who) noexcept {
     } else if (sender_ == sending::kernel && closes) {
       mover_->cut_off();
     }
+  } else if (who == found_by::sender && stage_ == stage::aborted && !cut_short_ && pending_ == 0) {
+    // The connection ended by an error that seemed harmless, since this sender's bytes were not
+    // counted. They are lost.
+    note_error_locked(code, call);
   }
   wake_drained_locked(todo);
   drain_queue_.unlock();

@@ -205,7 +205,8 @@ void stream_core::note_sent(std::size_t n) noexcept {
 // `continues`, a callback goes on. turn::go_on: the caller keeps the role and must go on, since
 // room was told meanwhile, or since the connection broke and the output is to be dropped.
 stream_core::turn stream_core::let_go(std::string_view& direct, bool continues) noexcept {
-  if (!direct.empty()) {
+  const bool uncounted = !direct.empty();
+  if (uncounted) {
     try {
       inflight_.assign(direct);
       offset_ = 0;
@@ -219,6 +220,8 @@ stream_core::turn stream_core::let_go(std::string_view& direct, bool continues) 
   pend_locked(direct.size());
   direct = {};
   const bool ends = stage_ >= stage::broken;
+  // An error that came meanwhile seemed harmless, since these bytes were not counted: see fail().
+  if (ends && uncounted && !cut_short_) note_error_locked(EPIPE, "send");
   const bool again = sender_ == sending::thread_told && !continues;
   if (ends || again) {
     sender_ = sending::thread;

@@ -230,7 +230,7 @@ class deque {
   bool never_ = true;
 };
 
-// Not inline. The library's one instance, deque<promise_base*>, stands in join_block.cpp.
+// Not inline. The library's one instance, deque<promise_base*>, stands in fork_state.cpp.
 
 template <class T>
 deque<T>::deque(std::size_t capacity) {

@@ -74,7 +74,11 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
       join_block::take_what_is_due(waiting)) {
     // The children were awaited, although they never run. So no report says that they were not.
     static constinit frame_end not_run{nullptr, nullptr};
-    for (std::size_t i = 0; i < children; ++i) promise_in(frames[i]).end = &not_run;
+    for (std::size_t i = 0; i < children; ++i) {
+      auto& child = promise_in(frames[i]);
+      child.end = &not_run;
+      child.record = 0;  // no unawaited_tag
+    }
     throw_cancelled(waiting.enclosing());
   }
   // Room for all children. The first goes to the deque too when the turn is over, and then nothing

@@ -37,7 +37,7 @@ report_queue::report_queue(simulation* s, handler h)
 
 void report_queue::set_handler(handler h) {
   // The default is restored by destructors, so it needs no memory.
-  static const handler none;
+  static const handler& none = *new const handler;  // read after static destruction too
   auto shared = h ? std::make_shared<const handler>(std::move(h))
                   : std::shared_ptr<const handler>(std::shared_ptr<const handler>(), &none);
   const uninterrupted guard;

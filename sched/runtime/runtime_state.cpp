@@ -171,7 +171,7 @@ void runtime_state::set_handler(std::function<void(const error_context&)> handle
 void runtime_state::set_task_factory(std::function<void(task_options&)> factory) {
   // The default is restored by destructors, so it needs no memory.
   using function = std::function<void(task_options&)>;
-  static const function none;
+  static const function& none = *new const function;  // read after static destruction too
   auto shared = factory ? std::make_shared<const function>(std::move(factory))
                         : std::shared_ptr<const function>(std::shared_ptr<const function>(), &none);
   std::lock_guard hold(factory_lock_);
@@ -265,7 +265,7 @@ void runtime_state::callback_threw(callback& c, std::exception_ptr error) noexce
 
 void runtime_state::awaited_end(task_record& t) noexcept {
   if (t.is_in_round() && t.take_out_of_round() &&
-      ending.round_left.fetch_sub(1, acq_rel) == 1) {  // pairs with cancel_everything()
+      ending.round_left.fetch_sub(1, acq_rel) == 1) {  // pairs with wait_for_round()
     std::lock_guard hold(waits.lock());
     waits.look_again();
   }

@@ -19,11 +19,11 @@ class simulation;
 // Protocol POOL. A thread runs a job, looks for one, or sleeps. `looking` counts those that look:
 // who spins, who was woken and is on its way, who was started. Everything that decides happens
 // under one spin lock:
-//   submit puts the job into the queue (FIFO); if nobody looks, one is sent: the sleeper that slept
-//   last, or a new thread, if the cap allows
-//   take whoever takes a job counts no more; if more is queued and nobody looks, one is sent,
-//   before the job is run
-//   sleep    the queue is empty; no more counted, and among the sleepers
+//   submit   The job goes into the queue (FIFO). If no thread looks, one is sent: the sleeper that
+//            slept last, or a new thread if the cap allows one.
+//   take     The thread that takes a job is no longer counted. If more jobs are queued and no
+//            thread looks, one is sent before the job is run.
+//   sleep    The queue is empty. The thread is no longer counted, and stands among the sleepers.
 // So while jobs are queued somebody looks, or all threads that may be run jobs: no job waits behind
 // one that blocks. And 64 jobs at once wake threads one after the other, as long as those that are
 // awake do not keep up, and not 64 times at once. A thread that ends a job counts as looking before

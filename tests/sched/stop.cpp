@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -250,6 +251,30 @@ TEST_P(NeverAwaited, NothingIsSaidOfWhatWasGivenAwayOrMovedOrCancelledBeforeItsF
       co_await cancelled;
     } catch (const h::cancelled_error&) {}
     (void)co_await h::fork_join(forgotten(), forgotten());
+  });
+  EXPECT_TRUE(found.empty()) << found[0].message;
+}
+
+TEST_P(NeverAwaited, NothingIsSaidOfAForkWhoseTaskIsCancelled) {
+  auto o = with();
+  o.debug = true;
+  const auto found = warnings(o, []() -> h::task<> {
+    auto forks = h::create_task([]() -> h::task<> {
+      h::current_task().cancel();
+      bool cancelled = false;
+      try {
+        (void)co_await h::fork_join(forgotten(), forgotten());
+      } catch (const h::cancelled_error&) { cancelled = true; }
+      EXPECT_TRUE(cancelled);
+      h::current_task().cancel();
+      std::vector<h::task<int>> many;
+      for (int i = 0; i < 3; ++i) many.push_back(forgotten());
+      auto fork = h::fork_join(std::move(many));
+      (void)co_await std::move(fork);
+    });
+    try {
+      co_await forks;
+    } catch (const h::cancelled_error&) {}
   });
   EXPECT_TRUE(found.empty()) << found[0].message;
 }
