@@ -37,8 +37,12 @@ task<> run_forever(std::shared_ptr<server_core> s) {
     co_await closed;
   } catch (...) { cut = std::current_exception(); }
   s->close();
-  task<> empty = wait_for_server(s, true);
-  co_await empty;
+  try {
+    task<> empty = wait_for_server(s, true);
+    co_await empty;
+  } catch (const cancelled_error&) {
+    if (!cut) throw;  // else an error is told, and not the cancellation that came behind it
+  }
   if (cut) std::rethrow_exception(cut);
   throw cancelled_error("the server was closed");
 }

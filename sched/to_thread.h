@@ -81,12 +81,9 @@ class promised_job final : public offload_job {
     } catch (...) { error = std::current_exception(); }
     fail(error);
   }
-  void refused() noexcept override { (void)promise_.state().fail(error_); }  // needs no memory
-  void fail(const std::exception_ptr& error) {
-    try {
-      promise_.set_exception(error);
-    } catch (const invalid_state_error&) {}  // cancelled meanwhile
-  }
+  void refused() noexcept override { fail(error_); }
+  // Needs no memory. If the future was cancelled meanwhile, nothing is to be told.
+  void fail(const std::exception_ptr& error) noexcept { (void)promise_.state().fail(error); }
 
   F function_;
   std::tuple<Args...> arguments_;
@@ -197,7 +194,7 @@ template <class T>
       }
     } catch (const invalid_state_error&) {  // cancelled meanwhile
     } catch (...) {                         // the copy failed: the waiting tasks get its error
-      if (!p.done()) p.set_exception(std::current_exception());
+      (void)p.state().fail(std::current_exception());
     }
   });
   return wrapped;

@@ -101,9 +101,7 @@ class resolver::asker {
         return to.given.set_value(std::move(a));
       } catch (...) { error = std::current_exception(); }
     }
-    try {
-      to.given.set_exception(std::move(error));
-    } catch (const invalid_state_error&) {}  // the look-up was cancelled meanwhile
+    (void)to.given.state().fail(std::move(error));  // false: the look-up was cancelled meanwhile
   }
 
   resolver& resolver_;

@@ -107,6 +107,7 @@ void standstill::post_standstill(std::uint64_t number) noexcept {
     } catch (const std::bad_alloc&) {  // then this loop goes on, and no thread waits for it
       std::lock_guard hold(waits_->lock());
       ++standing_;
+      waits_->look_again();
     }
   }
 }
