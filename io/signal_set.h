@@ -36,7 +36,8 @@ class signal_set {
   ~signal_set();
 
   /// Waits for a signal, and yields its number. Of several that came, the lowest is first.
-  /// Cancel    loses no signal        Throws    cancelled_error only
+  /// Cancel    loses no signal
+  /// Throws    cancelled_error only
   [[nodiscard]] task<int> wait();
 
  private:

@@ -10,11 +10,11 @@ namespace heddle {
 using detail::timers;
 using detail::work_list;
 
-// Whose cancellation was it? The word counts requests, and does not keep who asked for them. So a
+// Whose cancellation was it? The word counts requests, and does not say what asked for them. So a
 // scope keeps the count at its entry. At its end it takes its own request back. If the count is
-// then not above the count at the entry, its request was the only one, and the cancellation was
-// its own. A cancellation that is pending at the entry came from outside and must pass the block.
-// So it is not in the count at the entry.
+// then not above the count at the entry, no other request came: the cancellation was the scope's
+// own. A cancellation that is pending at the entry came from outside and must pass the block. So
+// the count at the entry leaves it out.
 //
 // Protocol SCOPE
 //   Danger    Blocks nest, and several blocks of one task may be due before the task runs again.
@@ -25,15 +25,17 @@ using detail::work_list;
 //   Chain     Each block has a link to the block around it. A strand begins with the blocks of the
 //             task or strand that forked it. Only the task or strand itself enters and ends a
 //             block, and those around it stand still meanwhile. So the chain needs no lock.
-//   Expire    Under the lock of its timers a block gets its number (expired_as_), sets `expired_`,
-//             and cancels the task once. A thread that takes the lock later sees all three.
-//   End       A block that ends by a cancellation first fires what is due and has not fired. These
-//             are the blocks around it that are due no later than an expired one inside. It is the
-//             block itself, if a block around it has expired that was due no earlier. Then it takes
+//   Expire    A block that expires gets its number (expired_as_), sets `expired_`, and cancels the
+//             task once. A timer does this under the lock of the timers, so a thread that takes
+//             the lock later sees all three. The task itself does it without the lock: for a
+//             deadline that is past already, and for the block that ends (expire_now).
+//   End       A block that ends by a cancellation first fires what is due and has not fired. It
+//             fires itself, if a block around it has expired whose deadline is no earlier. If it
+//             has expired, it fires each block around it whose deadline is no later. Then it takes
 //             its own request back and looks at the requests that are left.
-//               All from blocks around it that are due later: this block throws, and the other
-//               requests are delivered at the next wait.
-//               Any from elsewhere: the cancellation passes through.
+//               All are from blocks around it with later deadlines: this block throws, and the
+//               other requests are delivered at the next wait.
+//               Any is from elsewhere: the cancellation passes through.
 //   Cost      At an end by a cancellation, one step for each block around. No lock is common to all
 //             tasks.
 namespace {

@@ -5,9 +5,9 @@
 //
 // Protocol JOIN.
 //
-// Problem   A joiner may come while its target ends. If the end looked at the list before the
-//           joiner was in it, and the joiner looked at the word before it was done, the joiner
-//           waits for ever. If both act on it, it is fired twice.
+// Problem   A joiner may come while its target ends. Suppose the end looks at the list before the
+//           joiner is in it, and the joiner looks at the word before that is done. Then the joiner
+//           waits for ever. If both sides act on the end, the joiner is fired twice.
 // Chosen    joiners_ is the head of a list, with two bits: locked, closed. Four steps are seq_cst,
 //           and so have one order. The ending thread makes the word done, then looks at the list.
 //           The joiner takes the lock, then looks at the word. So the end sees the lock (and waits
@@ -18,8 +18,8 @@
 //                     the lock bit, fire each node in the order of adding, release as closed
 // Promised  A node is fired exactly once or removed, never both: both happen under the lock bit.
 // Cost      One locked operation to add or to remove; a load for an end that nobody waits for.
-// Lock      Firing may take the lock of the block that a node belongs to (a gathering, a wait). So
-//           nobody takes a joiner lock while holding such a block's lock.
+// Lock      Firing may take the lock of the object that a node belongs to (a gathering, a wait). So
+//           nobody takes a joiner lock while holding such an object's lock.
 #pragma once
 
 #include <heddle/core/base/assert.h>
@@ -67,8 +67,8 @@ struct eventual_ops {
 //   word_     anyone, atomically
 //   joiners_  protocol JOIN. A strand has no joiners: there the field holds the join that it
 //             reports to. In a free record the owner of the batch links the next batch by it
-//   refs_     anyone, atomically
-//   ops_      the maker, before others can reach the eventual; then constant
+//   refs_     anyone, atomically. So are flags_ and runtime_
+//   ops_      the maker, before others can reach the eventual; then constant. So is kind_
 //   next_     whoever must schedule or settle it; when the memory is free, the cache that has it
 class eventual {
  public:

@@ -7,10 +7,10 @@
 
 namespace heddle::detail {
 
-// Protocol STRAND. A child of fork_join is a strand. It runs under the record of what forked it:
-// a task, or a strand that has a record. When a strand really suspends it needs a word of its own.
-// So it takes an unnamed record (it is promoted), and rewrites the record pointers of its own
-// frames (task.cpp).
+// Protocol STRAND. A child of fork_join is a strand. It runs under the nearest record above it:
+// that of the task, or of a strand that has one. When a strand really suspends it needs a word of
+// its own. So it takes an unnamed record (it is promoted), and rewrites the record pointers of its
+// own frames (task.cpp).
 //
 // Problem   Three things must stop all strands below: a cancellation of the task, a cancellation
 //           of one strand by a scope inside it, and the failure of a join. A promoted strand has a
@@ -23,23 +23,24 @@ namespace heddle::detail {
 //           It leaves when nothing is below it any more, so the order needs no search.
 // Promised  Each strand is told exactly once. A fork pays nothing but the load of its record's
 //           word.
-// Touch     The list, prev and next of each strand: under the list's lock. It is a leaf lock:
-//           inside it only words are changed, and nobody waits for another lock.
+// Touch     The list, prev and next of each strand: under the list's lock. It is a leaf lock: no
+//           other lock is taken inside it.
 //
 // Exactly once. If the record above and the list both deliver the cancellation, the strand is
 // cancelled twice. If neither does, the cancellation is lost. What was asked of a record before a
 // strand below it was listed stands in that record's word (must), and the strand takes it over
 // when it is listed. What is asked later finds the strand in the list. The two sides agree on an
 // order:
-//   the strand    lock(list); link; set `strands` in the word it ran under; that word had must ->
-//                 cancel itself; unlock
-//   the canceller one compare-exchange on the word, which fails if `strands` is set.
-//                 It succeeds: it precedes the strand's set, so the strand sees the must that it
-//                 made, and the canceller never looks at the list.
-//                 It fails: lock(list); cancel the record and each strand behind it; unlock. A
-//                 strand that was listed before saw nothing of this cancellation. A strand that is
-//                 listed later sees all of it.
-// Only the task or strand itself clears its must, and only when it runs: then nothing is below it.
+//   the strand     lock(list); link; set `strands` in the word that it ran under; if that word had
+//                  must: cancel itself; unlock
+//   the canceller  one compare-exchange on the word, which fails if `strands` is set.
+//                  It succeeds: it precedes the strand's set. So the strand sees the must that the
+//                  canceller made, and the canceller never looks at the list.
+//                  It fails: lock(list); cancel the record and each strand behind it; unlock. A
+//                  strand that was listed before saw nothing of this cancellation. A strand that
+//                  is listed later sees all of it.
+// Only the task or strand itself takes its must, and only when it runs: then nothing is below it.
+// uncancel() may withdraw a must from any thread. Strands that took it over keep theirs.
 // A strand without a record that meets must at a fork takes a record first. So it takes the
 // cancellation over, and its siblings still find it.
 //
@@ -47,10 +48,10 @@ namespace heddle::detail {
 // under; lock(list); cancel the strands inside the join; unlock. A strand that is listed later
 // finds the failure and cancels itself. A strand that was told from above to stop is marked
 // (told_to_stop). Joins that fail do not tell a marked strand again, since most joins fail because
-// their strands were told. A new cancellation does tell it again. A strand that meets trouble at a
-// fork takes a record, whether the trouble is its own or not. So it looks up the joins once, and
-// forks below it do not look at all. When the failed join is over its parent takes the trouble
-// back.
+// their strands were told. A new cancellation tells a marked strand again. A strand that meets
+// trouble at a fork takes a record, whether the trouble is its own or not. So it looks up the joins
+// once, and forks below it do not look at all. When the failed join is over its parent takes the
+// trouble back.
 task_record* strand_records::make(promise_base& first, task_record& under, void* join) {
   static constexpr eventual_ops ops{[](eventual& self) noexcept {
                                       auto& r = static_cast<task_record&>(self);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Internal to core; installed, since public headers need it.
-// Protocol WAIT: one way to suspend, one way to wake. Every primitive waits through a wait_queue;
-// every await of a target (a task, a future, a gathering) through join_wait. The states and
-// transitions are in word.h.
+// Protocol WAIT: one way to suspend, one way to wake. A task waits in a primitive through a
+// wait_list and the primitive's lock, which most keep together in a wait_queue. It waits for a
+// target (a task, a future, a gathering) through join_wait. The states and transitions are in
+// word.h.
 //
 // Problem   A waker, a canceller and the waiting task race with each other. A task that two of them
 //           resume runs twice at once. A task that each leaves to the other never runs again. What
-//           was handed over to a task that is then cancelled is lost. And whoever touches the
-//           primitive too late touches freed memory, since it may live in the waiter's frame.
+//           was handed over to a task that is then cancelled is lost. And a thread that touches the
+//           primitive too late touches freed memory: the primitive may live in the waiter's frame.
 // Rejected  A flag that tasks poll. Moving the word before the lock is taken: the task is scheduled
 //           while it is linked. Scheduling before the unlock: the frame with the lock may be gone.
 // Chosen    Each wait is claimed by one compare-exchange on the task's word. The claimer takes the
@@ -19,8 +20,8 @@
 //     notify   lock(P); pop nodes until one is claimed (leaf -> active); give; unlock; schedule.
 //              A node whose task a canceller has claimed is popped and left to that canceller.
 //     cancel   one compare-exchange claims the wait; lock(P); unlink if linked; unlock; schedule.
-//     resume   a load. If a cancellation claimed the wait, or came after the hand-over: give back
-//              what was given, throw.
+//     resume   a load of the word. If a cancellation claimed the wait, or came after the hand-over:
+//              give back what was given, throw.
 // Promised  While a node is linked and P is locked its task cannot run on, since a claimer must
 //           take P before it schedules. So there is no ABA, and the claimer may read the node.
 // Cost      Waiting and waking: two locked operations each (the lock and the word).
@@ -36,8 +37,11 @@ namespace heddle::detail {
 /// A leaf wait in a wait_list. Part of an awaiter, in the waiting frame; the class that derives
 /// from it says how it leaves its primitive.
 //
-// Who may touch what: all of it whoever holds the primitive's lock, while the node is linked; the
-// task before it suspends and after it was resumed; and the claimer until it schedules.
+// Who may touch what. The members of a node belong to
+//   the task              before it suspends, and after it was resumed
+//   the holder of lock P  while the node is linked
+//   the claimer           from its claim until it schedules the task
+// `past` has a rule of its own: protocol LEAVERS.
 class waiter : public wait_base {
  public:
   waiter() = default;

@@ -6,7 +6,7 @@
 //
 //   bits 0-2    state        active, leaf, forwarding, frozen, done
 //   bit  3      must         a cancellation is not delivered yet; withdrawn when uncancel() brings
-//                            requests to 0
+//                            requests to 0, or to the floor that a scope gives
 //   bit  4      interrupted  a cancellation claimed a live wait; always delivered, never withdrawn
 //   bit  5      notified     what a frozen waiter waits for has ended meanwhile
 //   bit  6      again        another cancellation came while the word was frozen

@@ -89,10 +89,13 @@ struct source_name {
 
 /// What io_uring keeps in a source. All of it stays zero on epoll.
 //
-// first .. polled     under the source's read lock
-// next_starved        under the reap_ lock of the ring that starves
-// poll_at .. size     under the queue_ lock of the ring that they are about. The owed ones, from
-//                     owed_generation on: of the home.
+// first .. retired              under the source's read lock
+// next_starved                  under the reap_ lock of the ring that starves
+// poll_at, receive_at           under the queue_ lock of the ring that has the entry
+// owed_generation .. next_owed  under the queue_ lock of the ring that owes: the home's ring
+// data, size                    written under the read lock, before the send is queued
+// A loop that queues an owed operation holds queue_ alone. It also reads polled, capped, data and
+// size: they were written before the operation was owed.
 struct kernel_side {
   lent_chunk* first = nullptr;  // received, and not yet taken by the stream; oldest first
   lent_chunk* last = nullptr;
@@ -142,6 +145,8 @@ inline constexpr unsigned writable = out | error | hang_up;
 //                  lock is a hint.
 // descriptor       Set by claim() before anybody knows the name. Constant until retire().
 // home             As descriptor, but orphan_all() clears it too, under both locks.
+// wants_write      Set by a sender, atomically. Cleared by ready() under the write lock.
+// ended            Set by ready() under the read lock; read without it.
 // The read lock is taken before the write lock.
 class io_source {
  public:

@@ -69,7 +69,8 @@ posted post(loop& home, F&& f) noexcept {
 // Protocol AGAIN
 //   Danger     asyncio promises levels: a handler that leaves bytes unread is called again. The
 //              reactor tells edges: it is silent about those bytes. And an edge that comes while
-//              the handler runs must be neither lost nor lead to a second call at the same time.
+//              the handler runs must not be lost. It must not lead to a second call at the same
+//              time either.
 //   Prevented  A side is `posted` from the decision to call its handler until the handler has run
 //              and the descriptor was asked by poll(). An edge that comes meanwhile changes
 //              nothing: the asking comes later, and finds what that edge told of. The asking stands

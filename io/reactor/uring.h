@@ -56,7 +56,8 @@ inline constexpr std::size_t most_unread = 256 * 1024;
 ///   Prevented  unwatch() turns entries that were not submitted into operations that do nothing. An
 ///              entry that the owner is handing to the kernel right now is awaited. That wait ends:
 ///              the owner is inside a system call, and needs no lock of ours until the kernel has
-///              the entry.
+///              the entry. Only polls and receives are withdrawn: no stream is retired while a send
+///              of it is under way.
 ///   Costs      Nothing for a source without operations. Else one look at the submission queue.
 ///   Tested by  tests/io/ring.cpp
 ///
@@ -78,12 +79,13 @@ inline constexpr std::size_t most_unread = 256 * 1024;
 //            see what the thread that queued an operation wrote before.
 //
 // Who may touch what:
-//   starved_, last_starved_                       under reap_
-//   ring_.sq, bell_owed_, first_owed_, last_owed_ under queue_
-//   ring_.cq                                      under reap_; completions_ready() without, a hint
-//   owner_, runtime_     written by the first poll(), before has_owner_
-//   owner_enters_        written by the owner; read under queue_ by withdraw()
-//   buffers_, bell_      constant
+//   starved_, last_starved_  under reap_
+//   ring_.cq                 under reap_; completions_ready() without it, as a hint
+//   ring_.sq, bell_owed_     under queue_
+//   first_owed_, last_owed_  under queue_
+//   owner_, runtime_         written by the first poll(), before has_owner_
+//   owner_enters_            written by the owner; read under queue_ by withdraw()
+//   buffers_, bell_          constant
 class uring_reactor final : public subscribing_reactor {
  public:
   uring_reactor();

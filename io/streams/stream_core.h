@@ -78,7 +78,7 @@ enum class sending : std::uint8_t {
   closer,       // for ever
 };
 
-/// Problem   Several tasks may write, while another reads and a fourth closes. Bytes must keep
+/// Problem   Several tasks may write, while one task reads and one closes. Bytes must keep
 ///           their order, and the descriptor must not be closed while a thread is inside recv() or
 ///           send(): its number would be given to another file.
 /// Chosen    Three roles, each with one holder at a time. No thread waits for a role.

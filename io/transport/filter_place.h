@@ -19,13 +19,14 @@ namespace heddle::detail {
 /// The role `busy` is described in filter.h; reader, sender and output lock in
 /// streams/stream_core.h.
 //
-//   the                           the holder of `busy`
-//   raw, raw_is_new               the reader
-//   ended                         Set by the reader. Read by any thread that finds an error.
-//   plain, plain_at               the holder of `busy`; or under the output lock while busy is free
-//   busy, ..._waits, end_...      under the output lock
-//   sealed                        under the output lock
-//   error                         written once, before the stream's error_; read after error_
+//   `the`, the filter           the holder of `busy`
+//   raw, raw_is_new             the reader
+//   ended                       set by the reader; read by any thread that finds an error
+//   plain, plain_at             the holder of `busy`; under the output lock while `busy` is free
+//   busy, sealed                under the output lock
+//   reader_waits, sender_waits  under the output lock
+//   end_sealed, end_size        under the output lock
+//   error                       written once, before the stream's error_; read after error_
 struct filter_place {
   std::unique_ptr<filter> the;
 

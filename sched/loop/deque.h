@@ -15,9 +15,10 @@
 //               [split_, bottom_)   private   a plain stack: thieves do not touch it
 //
 //             When the owner forks and nothing is public, it publishes the older half of its
-//             private items, or all of them while loops sleep. So a stolen item is old, which means
-//             large. A popped item is young, and its pop costs no locked operation. An owner may
-//             push and then compute for long. A thief then publishes in its stead: expose().
+//             private items. It publishes all of them while a loop sleeps and none searches. So a
+//             stolen item is old, which means large. A popped item is young, and its pop costs no
+//             locked operation. An owner may push and then compute for long. A thief then publishes
+//             in its stead: expose().
 //   Cost      One locked operation in about a hundred forks. expose() is a system call that
 //             interrupts all processors of the process.
 //
@@ -49,10 +50,12 @@
 //   split_      the owner between claim_split() and release_split(); an exposing thief while busy_
 //               is 0
 //   bottom_     the owner writes; thieves read
+//   buffer_     the owner writes; thieves read
 //   cells       the owner writes; thieves read the public ones
-//   exposing_   exposing thieves write, of which it lets in one at a time; the owner reads
+//   exposing_   exposing thieves write it, and the owner reads it. It is also their lock: one
+//               thief exposes at a time
 //   busy_       the owner writes; an exposing thief reads
-//   unfenced_   a thief sets it, once and for all
+//   unfenced_   an exposing thief sets it, once and for all; the owner and thieves read
 //   all else    the owner
 #pragma once
 
@@ -223,8 +226,9 @@ class deque {
   std::int64_t mask_ = 0;  // mask_ and cells_ are copies from the present buffer_
   atomic<T>* cells_ = nullptr;
   std::int64_t top_seen_ = 0;  // an earlier value of top_
-  std::int64_t publish_at_ =
-      at_no_time;  // top_ at or above it: publish. An earlier split_, or fixed
+  // When top_ has come to it, the owner publishes. An earlier split_, or one of at_any_time and
+  // at_no_time.
+  std::int64_t publish_at_ = at_no_time;
   atomic<std::uint32_t> busy_{0};
   bool lazy_ = true;
   bool never_ = true;

@@ -26,11 +26,11 @@ class worker;
 /// runtime; none of them is called on a fast path.
 //
 // Who may touch what:
-//   serial id workers        written before the first loop starts; then anybody reads them
-//   idle injection watchers  the loops, and foreign threads that have a task for them; atomically
-//   loops_end                set by the thread that ends the runtime
-//   guests                   whoever must not see the runtime go; see guest
-//   foreign_created          foreign threads add, the thread that ends the runtime reads
+//   serial, id, workers        written before the first loop starts; then any thread reads them
+//   idle, injection, watchers  the loops, and foreign threads with a task for them; atomically
+//   loops_end                  set by the thread that ends the runtime; the loops read it
+//   guests                     any thread during whose call the runtime must not go: see guest
+//   foreign_created            foreign threads add, the thread that ends the runtime reads
 class loop_group {
  public:
   /// While one lives the runtime is not torn down. A foreign thread holds one from before its push

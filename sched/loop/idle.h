@@ -16,8 +16,9 @@
 //             are seq_cst, so they have one total order, and one side comes first in it:
 //               announcement first   the sender sees the sleeper and wakes it
 //               work first           the sleeper's second look finds the work
-//   Cost      A send is one seq_cst read-modify-write, which is also the fence. A push has no
-//             fence: its look for a sleeper is one relaxed load, which may miss a sleeper.
+//   Cost      A send is one seq_cst read-modify-write, or a seq_cst store if it arms a timer. That
+//             is also the fence. A push has no fence. Its look for a sleeper is one relaxed load,
+//             which may miss a sleeper.
 //   Promise   Nothing that was sent is slept over. A missed sleeper after a push costs parallelism,
 //             not the task: the pushing loop runs the task itself. If that loop is hogged by a
 //             long step, the watch (search.cpp) finds the task.
@@ -28,9 +29,9 @@
 // The searcher rules
 //   Danger    A wake-up costs 7 to 30 us, too much for every push. And if every idle loop searched,
 //             loops too many for the work would take turns at searching and never sleep.
-//   Remedy    At most half of the loops that are awake search at once; the others sleep. A push
-//             wakes nobody while any loop searches. So a push may rely on a searcher to find it,
-//             and each searcher has these duties:
+//   Remedy    At most half of the awake loops, rounded up, search at once. The other loops without
+//             work sleep. A push wakes nobody while any loop searches. So a push may rely on a
+//             searcher to find its work, and each searcher has these duties:
 //     - The last searcher that gives up looks once more after it has stopped counting. A push
 //       before that look may have relied on it.
 //     - The last searcher, when it finds work, wakes another loop, which searches in its place.
@@ -46,11 +47,12 @@
 // Protocol TREE
 //   Danger    If each woken searcher wakes only the next one, 64 sleeping loops come to work one
 //             after the other: 64 wake-ups of 7 us in a row.
-//   Remedy    A searcher that finds work and sees more work beside it wakes up to two sleepers, one
-//             for each further piece, even if other loops search. It does so only while fewer loops
-//             search than half of the awake ones, and fewer than a quarter of the sleeping ones.
-//             The first bound limits the growth to a doubling. The second bound ends the growth:
-//             the last few sleepers mostly sleep because there is no work for them.
+//   Remedy    A searcher that finds work may see more work beside it. Then it wakes up to two
+//             sleepers, one for each further piece, even if other loops search. It does so only
+//             within two bounds. The other searchers must be fewer than half of the awake loops,
+//             and fewer than a quarter of the sleeping ones. The first bound limits the growth to a
+//             doubling. The second bound ends the growth: the last few sleepers mostly sleep
+//             because there is no work for them.
 //   Cost      None for an almost idle program: a searcher that sees no further work wakes one
 //             sleeper, and only if no other loop searches.
 //
@@ -69,8 +71,9 @@
 //   wanted_        written in update_wanted(), by the thread that changed a count from or to zero;
 //                  read by all
 //
-// Every operation on these words is seq_cst, and so in the one total order of LOOK-TWICE. All of
-// them pair with each other there. The relaxed loads are hints, which may be stale.
+// Every write of these words is seq_cst, and so is every load on which a promise rests. All of them
+// are in the one total order of LOOK-TWICE, where they pair with each other. The relaxed loads are
+// hints, which may be stale.
 //
 // tests/models/look_twice.pml tries every order of these steps at small sizes.
 #pragma once

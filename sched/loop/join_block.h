@@ -19,21 +19,25 @@ enum class join_state : std::uint8_t { sound, failed, abandoned };
 ///   Remedy   One path of execution carries the token of the join. Children that end on it are
 ///            counted in `inline_done`, a plain integer. Only children that run elsewhere are
 ///            counted atomically, in `pending`.
-///   Cost     Without a theft no atomic read-modify-write: `pending` is never touched.
+///   Cost     `pending` is never touched while no child is stolen, no child suspends, and the turn
+///            of forks (fork_state.h) lasts. Then a join costs no atomic read-modify-write.
 ///
 /// The steps
 ///   start    The token starts with the first child, which runs at once by symmetric transfer. The
-///            other children wait in the deque, the second at the bottom.
-///   end      When the child with the token ends, its thread adds one to `inline_done` and pops.
-///            If it pops a sibling, that runs with the token.
-///   spent    If it pops none, the siblings are gone: stolen, or left in the deque of another loop
-///            from which a suspended child moved away. The token is spent: n - inline_done is added
-///            to `pending`.
+///            other children wait in the deque, the second at the bottom. If the turn of forks is
+///            over there is no token: all children wait in the deque, and `count` is added to
+///            `pending`.
+///   end      When the child with the token ends, its thread adds one to `inline_done`. If that
+///            makes `count`, the thread resumes the parent. Otherwise it pops. If it pops a
+///            sibling, the sibling runs with the token.
+///   spent    If it pops no sibling, the siblings are gone: stolen, or left in the deque of another
+///            loop from which a suspended child moved away. The token is spent: the thread adds
+///            `count` - `inline_done` to `pending`.
 ///   counted  A child that started without the token (stolen, or popped by a loop) subtracts one
 ///            from `pending` at its end.
-///   resume   `pending` starts at 0. So it is 0 again exactly when the token is spent and every
-///            counted child has ended. The thread that brings it to 0 resumes the parent, or the
-///            thread that ends the last child with the token.
+///   resume   `pending` starts at 0. So once it was touched, it is 0 again exactly when the token
+///            is spent and every counted child has ended. The thread that brings it to 0 resumes
+///            the parent.
 ///
 /// Failure
 ///   A join in which a child has failed skips the children that have not begun, and cancels the

@@ -24,7 +24,7 @@
 //
 // Who may touch what
 //   head_           the owner and thieves, by compare-exchange
-//   tail_ ring_     the owner writes; thieves read
+//   tail_, ring_    the owner writes; thieves read
 //   cells           the owner writes; thieves read between head_ and tail_
 //   all else        the owner
 #pragma once

@@ -7,8 +7,10 @@
 
 namespace heddle::detail {
 
-/// got: the thief has it   empty: there was nothing   lost: another thread was faster, so trying
-/// again may help
-enum class steal_result { got, empty, lost };
+enum class steal_result {
+  got,    // the thief has the item
+  empty,  // there was nothing
+  lost,   // another thread was faster, so trying again may help
+};
 
 }  // namespace heddle::detail

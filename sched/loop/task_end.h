@@ -22,7 +22,7 @@ void discard_unlaunched(task_record& t) noexcept;
 /// The caller has the last reference to `t`, and is about to put it into a queue of a loop, which
 /// drops it there. The record itself travels through the queues, so no memory is needed.
 void mark_on_its_way_home(task_record& t) noexcept;
-/// That was called for it: whoever takes it out of a queue drops it.
+/// mark_on_its_way_home() was called for `t`: the thread that takes it out of a queue drops it.
 [[nodiscard]] bool is_on_its_way_home(const task_record& t) noexcept;
 
 }  // namespace heddle::detail

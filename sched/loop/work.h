@@ -53,7 +53,7 @@ class work {
 // thread can run it without that lock.
 //
 // Who may touch what
-//   refs_ state_       any thread, atomically
+//   refs_, state_      any thread, atomically
 //   next               the thread that holds the queue entry
 //   context, captures  the maker until it is queued, then the winner of the step from `queued`
 class callback : public frame_cached {

@@ -8,7 +8,7 @@
 //   worker::schedule            which queue of which loop a task enters that became ready
 //   worker::send_movable        a movable task from a foreign thread: which loop is woken for it
 //   reschedule, give_way        a task that hands the processor over goes to the end of its queue
-//   step_took_long (budget.cpp) when a task that never waits has to do so
+//   step_took_long              when a task that never waits has to do so (budget.cpp)
 //   worker::run_first_step      an eager task runs within create_task
 //   worker::run_awaited         an awaited child that would come next runs within the await
 //   join_block                  protocol FORK: which child follows a fork, or the end of a child
@@ -43,17 +43,17 @@
 namespace heddle::detail {
 
 // Who may touch what. The "owner" is the thread of this loop.
-//   ready_     the owner pushes and pops; thieves take half        RUN-QUEUE, run_queue.h
-//   forks_     the owner pushes and pops; thieves take the oldest  SPLIT, deque.h
-//   next_slot_ the owner fills and empties it; a rescuer may empty it
-//   movable_   any thread pushes; the owner and thieves take
-//   pinned_    any thread pushes; the owner takes                  INBOX, inbox.h
-//   timers_    any thread, under the lock of the timers            timers.h
-//   driver_    the owner polls; any thread wakes; rescuers rescue  driver.h
-//   sleep_     the owner; wakers turn parked into notified         LOOK-TWICE, idle.h
-//   watched_   any thread, atomically
-//   counters   (from beat_ to woke_at_) the owner writes, any thread reads
-//   all else   the owner
+//   ready_      the owner pushes and pops; thieves take half         RUN-QUEUE, run_queue.h
+//   forks_      the owner pushes and pops; thieves take the oldest   SPLIT, deque.h
+//   next_slot_  the owner fills and empties it; a rescuer may empty it
+//   movable_    any thread pushes; the owner and thieves take        shared_queue.h
+//   pinned_     any thread pushes; the owner takes                   INBOX, inbox.h
+//   timers_     any thread, under the lock of the timers             timers.h
+//   driver_     the owner polls; any thread wakes; rescuers rescue   driver.h
+//   sleep_      the owner; wakers turn parked into notified          LOOK-TWICE, idle.h
+//   watched_    any thread, atomically
+//   counters    (from beat_ to woke_at_) the owner writes, any thread reads
+//   all else    the owner
 class worker final : public loop {
  public:
   worker(runtime& facade, loop_group& group, unsigned index, owned<driver> d, std::uint64_t seed);

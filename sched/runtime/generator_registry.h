@@ -16,10 +16,11 @@ namespace heddle::detail {
 /// What the registry knows of a generator: its links, and that it is counted.
 //
 // Who may touch what:
-//   refs_                 the handle's, a closer's, and the list's while it is listed; whoever
-//                         drops the last one destroys the frame
-//   list_                 the task that is in it for the first time, before it is listed
-//   prev_ next_ listed_   under the lock of its list
+//   refs_                  any thread, atomically. The handle holds one, a closer one, and the list
+//                          one while the generator is listed. The thread that drops the last one
+//                          destroys the frame
+//   list_                  the task that is in it for the first time, before it is listed
+//   prev_, next_, listed_  under the lock of its list
 class listed_generator : public promise_base {
  public:
   void ref() noexcept { refs_.fetch_add(1, relaxed); }

@@ -20,9 +20,9 @@ namespace heddle::detail {
 // Problem   A lock held over the call serialises the calls, but runs the user's code beneath it. A
 //           handler that waits for another thread then waits for ever if that thread has something
 //           to report.
-// Chosen    A queue. Who reports while no call is under way calls the handler, then for what came
-//           meanwhile, until the queue is empty. Others put their report into the queue and go on,
-//           the handler itself among them.
+// Chosen    A queue. A thread that reports while no call is under way calls the handler. Then it
+//           calls the handler for what came meanwhile, until the queue is empty. Other threads put
+//           their report into the queue and go on. So does the handler itself.
 // Promised  Order: that of the reports. Each is told to the handler that was set, and in the
 //           context that was current, when it was reported. No memory is taken for the queue unless
 //           a call is under way. What cannot be queued for lack of memory becomes a line on stderr.

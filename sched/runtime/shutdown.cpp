@@ -138,7 +138,8 @@ struct end_waiter final : join_node {
   bool ended = false;  // under their lock
 };
 
-// As whoever awaits a task. A fatal error meanwhile is told to nobody, since the runtime ends.
+// Waits for the closing task by a joiner, as a task would that awaits it. A fatal error meanwhile
+// is told to nobody, since the runtime ends.
 void close_all_generators(runtime_state& s) noexcept {
   auto all = s.generators.shut();
   if (all.empty()) return;

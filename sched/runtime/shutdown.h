@@ -2,12 +2,14 @@
 // Internal to sched.
 // The end of a runtime. Not a public header.
 //
-// Its phases, in this order; README.md says what each leaves to the next:
+// Its phases, in this order:
 //   stopping     foreign threads are refused, and those that were not are waited for
 //   tasks        all are cancelled and awaited, in rounds, until none is left
-//   generators   that stand at a yield are closed; then the tasks that this has made
+//   generators   those at a yield are closed; then the tasks that this has made are cancelled and
+//                awaited
 //   threads      the jobs of to_thread are awaited, and the services of rooms above end
-//   seals        each loop seals itself; then the tasks that slipped in before
+//   seals        each loop seals itself; then the tasks that slipped in before are cancelled and
+//                awaited
 //   loops        they run what is queued, and end
 //   registry     nobody finds the runtime any more, and the last guests have left
 //   leftovers    callbacks that still wait for their time are dropped

@@ -16,26 +16,28 @@ namespace heddle::detail {
 
 class simulation;
 
-// Protocol POOL. A thread runs a job, looks for one, or sleeps. `looking` counts those that look:
-// who spins, who was woken and is on its way, who was started. Everything that decides happens
-// under one spin lock:
+// Protocol POOL. A thread runs a job, looks for one, or sleeps. `looking` counts the threads that
+// look: those that spin, and those on their way since they were woken or started. Everything that
+// decides happens under one spin lock:
 //   submit   The job goes into the queue (FIFO). If no thread looks, one is sent: the sleeper that
 //            slept last, or a new thread if the cap allows one.
 //   take     The thread that takes a job is no longer counted. If more jobs are queued and no
 //            thread looks, one is sent before the job is run.
 //   sleep    The queue is empty. The thread is no longer counted, and stands among the sleepers.
-// So while jobs are queued somebody looks, or all threads that may be run jobs: no job waits behind
-// one that blocks. And 64 jobs at once wake threads one after the other, as long as those that are
-// awake do not keep up, and not 64 times at once. A thread that ends a job counts as looking before
-// the waiting task hears of it: so a task that gives one job after the other always has the same
-// thread, in its spin. At most one spins, for 20 us, as long as that has paid lately; a process in
-// which nothing happens uses no CPU. A thread that has slept for long takes itself off the
-// sleepers: nothing was promised to it.
+// So while jobs are queued a thread looks, or all threads that the cap allows run jobs. No job
+// waits behind one that blocks while the cap allows another thread. 64 jobs at once do not wake 64
+// threads at once: threads are woken one after the other, as long as those awake do not keep up.
+//
+// A thread that ends a job counts as looking before the waiting task hears of it, unless another
+// thread looks or jobs are queued. So a task that gives one job after the other always has the same
+// thread, in its spin. At most one thread spins, for 20 us, as long as that has paid lately. A
+// process in which nothing happens uses no CPU. A thread that has slept for long takes itself off
+// the sleepers: nothing was promised to it.
 //
 // A thread that is being made counts as looking, and making it may fail. Jobs that came meanwhile
-// have sent nobody. So whoever failed to make it sends a sleeper in its place. Without a sleeper
-// the next thread that ends a job takes them, and without any thread they fail with the error. A
-// sleeper that would end looks at the queue once more.
+// have sent no thread. So the thread that failed to make it sends a sleeper in its place. Without a
+// sleeper the next thread that ends a job takes them. Without any thread they fail with the error.
+// A sleeper that would end looks at the queue once more.
 class thread_pool {
  public:
   /// At most `most` threads; the arena of to_arena jobs has `arena_slots` slots. A thread ends when

@@ -204,7 +204,7 @@ bool simulation::can_run(virtual_thread& t) noexcept {
   return !t.ready || t.thrown || t.deadline <= now_ || t.ready(t.argument);
 }
 
-/// Somebody who can run, `but` only if nobody else can; nobody if there is none.
+/// A thread that can run; `but` only if no other can. `nobody`: no thread can run.
 std::size_t simulation::choose(std::size_t but) noexcept {
   const calm guard(this);
   candidates_.clear();
@@ -231,8 +231,8 @@ void simulation::switch_to(std::size_t next) noexcept {
     to.stack->resume(*from.stack);
 }
 
-/// Runs others than the caller, who is blocked, ended, or passes. Comes back when the caller is
-/// chosen again.
+/// Runs other threads than the calling one, which is blocked, has ended, or passes. Comes back when
+/// the calling thread is chosen again.
 void simulation::run_another(bool passes) noexcept {
   ++steps_;
   if (steps_ > most_steps_ && !give_up(false)) return;

@@ -9,11 +9,11 @@
 //           turns: a switch costs 10 us, and the machine still decides when they block.
 // Chosen    The real scheduler, whose loops are fibers on one OS thread. Where the library blocks,
 //           spins, asks for the time, or could be overtaken at a point that matters (world.h), it
-//           asks the simulation, which draws from the seed who runs next. Compiled over simulated
+//           asks the simulation. The seed decides which thread runs next. Compiled over simulated
 //           atomics (core/base/atomic.h), every atomic operation is such a point.
 // Promised  The same seed, options, program and build make the same steps. Time passes only when
 //           nobody can run, or a little with each step.
-// Today     Sequentially consistent: who runs sees all that was written. Weaker orders are the
+// Today     Sequentially consistent: each thread sees all that was written. Weaker orders are the
 //           business of a model checker.
 #pragma once
 

@@ -34,9 +34,10 @@ namespace heddle::detail {
 //   cancel  a getter that was woken and then cancelled wakes the next one, if there is an item. A
 //           cancellation that comes after the look found an item is thrown at the next wait
 //
-// Promised  No getter sleeps beside an item. A getter is linked under the lock, and only when the
-//           buffer is empty. So if there are items and linked getters, then other getters have
-//           been woken and have not looked yet: as many as there are items, or as getters.
+// Promised  No getter sleeps beside an item that no other getter is about to take. A getter is
+//           linked under the lock, and only when the buffer is empty. So if there are items and
+//           linked getters, other getters have been woken and have not looked yet: at least one
+//           for each item.
 //           The same holds for putters, with free room in place of items.
 //
 // The lock of getters_ guards all members. size_ is also read without the lock, as a hint. A task

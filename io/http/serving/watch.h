@@ -36,10 +36,14 @@ using heddle::detail::atomic;
 
 class watched;
 
-// busy       at work, or about to wait      working    in a handler that ends with its client
-// reading    for a request, or its rest     finishing  in a handler that does not
-// writing    the client takes its time      refused    408 is written; the task is not told yet
-// lingering  for the client to end          expired    the watch has ended the connection
+// busy       at work, or about to wait
+// working    in a handler that is cancelled when its client is gone
+// finishing  in a handler that finishes although its client is gone
+// reading    waits for a request, or for the rest of one
+// writing    waits while the client takes its time
+// lingering  waits for the client to end
+// refused    408 is written; the connection's task is not told yet
+// expired    the watch has ended the connection
 enum class phase : std::uint8_t {
   busy,
   working,
@@ -149,8 +153,9 @@ class watch {
 //             task and the watch might both act: a request would be worked on while 408 is sent.
 // Prevention  For the first, each side writes and then looks, with seq_cst, so that whichever is
 //             second sees the other:
-//               wait()   writes deadline_ and partial_ (relaxed), then phase_; then looks at filed_
-//                        and stopping_. work() does the same without stopping_.
+//               wait()   writes deadline_, partial_ and left_ (relaxed), then phase_; then looks at
+//                        filed_ and stopping_.
+//               work()   writes deadline_ (relaxed), then phase_; then looks at filed_.
 //               sweep()  writes filed_ = none; then looks at phase_.
 //               stop()   writes stopping_; then looks at phase_.
 //             For the second, both move phase_, and the first one to do so has decided:
@@ -158,8 +163,9 @@ class watch {
 //               watch    a waiting phase_ -> refused or expired, by compare-exchange, acq_rel.
 // Cost        A wait is one seq_cst store, two loads and one exchange. No lock, unless the deadline
 //             comes before the filed one.
-// Touch       See the table above the members. Only back() may end a wait or a work, and only the
-//             connection's task may call wait(), work() and back().
+// Touch       See the table above the members. Only the connection's task may call wait(), work()
+//             and back(). Each wait() and each work() is followed by one back(), which tells
+//             whether the watch was first.
 //
 /// A connection as the watch sees it. It is in the watch's list for its life.
 class watched {
