@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <string>
 #include <utility>
@@ -46,7 +47,7 @@ h::task<std::string> ask(std::uint16_t port) {
 
 TEST_P(Examples, AServerAndAConnection) {
   run([]() -> h::task<> {
-    std::uint16_t port = 0;
+    std::atomic<std::uint16_t> port{0};
     auto serve = [&]() -> h::task<> {
       auto s = co_await h::start_server(handle, "127.0.0.1", 0);
       port = s.port();
