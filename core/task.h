@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 // task<T>: a lazy coroutine. `co_await some_task()` is a plain call: it runs under its caller's
 // identity, by symmetric transfer.
+//
+//   h::task<int> sum_to(int n) {
+//     if (n == 0) co_return 0;
+//     auto rest = sum_to(n - 1);
+//     co_return n + co_await std::move(rest);
+//   }
 #pragma once
 
 #include <heddle/core/errors.h>
@@ -24,8 +30,7 @@ namespace detail {
 
 struct promise_base;
 
-/// What happens when a frame ends that nobody awaits by a plain call: the root of a task, or a
-/// strand.
+/// What happens at the end of a frame that no other frame awaits: the root of a task, or a strand.
 struct frame_end {
   /// Returns what runs next on this thread.
   std::coroutine_handle<> (*ended)(promise_base& frame) noexcept;
@@ -35,12 +40,15 @@ struct frame_end {
 
 /// The part of every promise that does not depend on the result. 24 bytes.
 //
-// A frame finds its task through record_: a pointer, or, in a strand that has no record of its own
-// yet, the enclosing task's with bit 0 set. Frames called from a frame copy it, so no thread-local
-// is asked on the way to a wait.
+// A frame finds its task through `record`, a pointer. In a strand without a record of its own it is
+// the pointer of the enclosing record, with strand_tag set. A frame that is called copies the word
+// of its caller. So no thread-local is asked on the way to a wait.
+//
+// Before the frame is awaited or given away, the word holds the place of the call
+// (std::source_location), with unawaited_tag set. A task that is destroyed with that tag was never
+// awaited.
 struct promise_base {
   std::coroutine_handle<> continuation;  // the frame that awaits this one; none for roots
-  // Until it is awaited or given away: where it stands (std::source_location), with unawaited_tag.
   std::uintptr_t record = 0;
   frame_end* end = nullptr;  // nullptr: a plain call
 
@@ -72,7 +80,8 @@ struct promise_base {
   [[nodiscard]] task_record& enclosing() const noexcept {
     return *reinterpret_cast<task_record*>(record & ~strand_tag);
   }
-  /// The record to suspend under: a strand takes its own now. `self` is the frame that suspends.
+  /// The record to suspend under. A strand without one takes one now. `self`: the frame that
+  /// suspends.
   [[nodiscard]] task_record& suspending(std::coroutine_handle<> self) {
     if (record & strand_tag) [[unlikely]]
       promote();
@@ -80,7 +89,7 @@ struct promise_base {
     r.resumes_at(self.address());
     return r;
   }
-  /// Gives this strand a record of its own and tells all its frames.
+  /// Gives this strand a record of its own, and writes it into all frames of the strand.
   HEDDLE_COLD void promote();
 
   [[nodiscard]] std::coroutine_handle<> handle() noexcept {
@@ -97,7 +106,7 @@ struct promise_base {
   ~promise_base() = default;
 };
 
-/// A result or an error, in the promise until somebody takes it.
+/// A result or an error. It stays in the promise until the awaiting frame takes it.
 template <class T>
 class promise_result {
  public:
@@ -215,11 +224,11 @@ struct task_promise<void> final : promise_base {
   void return_void() noexcept {}
 };
 
-/// Destroys a coroutine that nobody awaited and nobody gave away, and says so in debug mode. Its
-/// arguments go in silence: if one of them is such a coroutine, the cause is the same.
+/// Destroys a coroutine that was neither awaited nor given away, and reports that in debug mode. An
+/// argument of it that is such a coroutine too is not reported: its cause is the same.
 HEDDLE_COLD void drop_never_awaited(promise_base& frame) noexcept;
-/// A frame that never begins, since its task was cancelled or refused, is destroyed: what it holds
-/// cannot have been awaited.
+/// While one lives on this thread, drop_never_awaited() reports nothing. It is for frames that
+/// never begin, since their task was cancelled or refused: what they hold cannot have been awaited.
 class drops_unstarted {
  public:
   drops_unstarted() noexcept;
@@ -230,18 +239,17 @@ class drops_unstarted {
   bool outside_;
 };
 
-/// A promise of this library: what every awaiter of the library asks for, since it finds its task
-/// through it.
+/// A promise of this library. Every awaiter of the library asks for one, to find the task.
 template <class P>
 concept heddle_promise = std::derived_from<P, promise_base>;
 
 }  // namespace detail
 
-/// A coroutine that has not started. Awaiting it runs it inline, under the caller's task;
-/// `create_task` gives it an identity.
+/// A coroutine that has not started. `co_await` runs it inline, under the caller's task.
+/// `create_task` gives it an identity of its own.
 ///
-/// Move-only; starts when awaited, at most once. Destroying it unstarted destroys its frame and its
-/// arguments.
+/// Move-only. It starts when it is awaited, at most once. If it is destroyed before that, its frame
+/// and its arguments are destroyed.
 /// Cost      one frame from the thread's cache (some 8 ns), no allocation after warm-up, no atomic
 ///           operation.
 /// Throws    what the coroutine throws; `usage_error` if it is empty or was awaited before.
