@@ -34,9 +34,10 @@ struct server_handle;
 ///     cancelled_error of another task that the handler awaited is such an error, too.
 ///   - A handler that was cancelled itself ends in silence.
 ///   - A connection that cannot be taken in (its task, its memory, its watch) is dropped and
-///     reported, and the next one is accepted. If the next one fails too, or if descriptors run out
-///     (EMFILE), accepting pauses for a second, and that is reported. Connections wait in the
-///     kernel meanwhile.
+///     reported, and the next one is accepted. If the next one fails too, accepting pauses for a
+///     second, and that is reported. Connections wait in the kernel meanwhile.
+///   - If descriptors or memory run out (EMFILE), connections wait in the kernel, and that is
+///     reported once. Accepting goes on within 0.1 s of a descriptor being freed.
 ///   - The accepting tasks stand in all_tasks(). To cancel one of them closes the server.
 /// Thread-safety  everything, from any loop of its runtime
 class server {

@@ -10,6 +10,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -86,8 +87,8 @@ accepted server_core::accept_some(listener& l) {
       return accepted::ended;
     }
     if (is_exhaustion(code)) {
-      report_pause(code);
-      return accepted::failing;
+      report_want(code);
+      return accepted::wanting;
     }
     std::exception_ptr error;
     if (code != 0) {
@@ -97,6 +98,7 @@ accepted server_core::accept_some(listener& l) {
         const address from(reinterpret_cast<const sockaddr*>(&peer), length);
         if (!admit(std::move(socket), from)) return accepted::ended;
         l.failures = 0;
+        l.want_pause = first_want_pause;
       } catch (const fatal_error&) { throw; } catch (...) {
         error = std::current_exception();
       }
@@ -118,6 +120,7 @@ bool server_core::admit(fd socket, const address& from) {
     core->set_listener(shared_from_this());
     ++live_;
     ++handlers_;
+    wants_ = false;
     core->next = first_;
     if (first_) first_->previous = core;
     first_ = core;
@@ -147,14 +150,18 @@ bool server_core::pauses_after(listener& l, std::exception_ptr error) noexcept {
 }
 
 // All listeners of a server meet the want of descriptors at about the same time. It is reported
-// once.
-void server_core::report_pause(int code) noexcept {
+// once: again only after a guest was taken in, and not within the interval.
+void server_core::report_want(int code) noexcept {
   const auto now = clock::now();
   changed_.lock();
-  const bool told = now < paused_until_;
-  if (!told) paused_until_ = now + accept_pause;
+  const bool told = code == want_ && (wants_ || now < want_told_until_);
+  wants_ = true;
+  want_ = code;
+  if (!told) want_told_until_ = now + want_report_interval;
   changed_.unlock();
-  if (!told) report_to_handler("accepting pauses for a second", accept_error(code, where_.front()));
+  if (!told)
+    report_to_handler("accepting pauses until descriptors or memory are free",
+                      accept_error(code, where_.front()));
 }
 
 task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) {
@@ -167,13 +174,20 @@ task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) 
   } const at_end{*s, *l};
   for (;;) {
     const auto seen = l->source().edges();
-    switch (s->accept_some(*l)) {
+    const accepted end = s->accept_some(*l);
+    switch (end) {
       case accepted::ended: co_return;
       case accepted::more: co_await yield_now(); break;
+      case accepted::wanting:
       case accepted::failing: {
         bool paused = false;
+        clock::duration pause = accept_pause;
+        if (end == accepted::wanting) {
+          pause = l->want_pause;
+          l->want_pause = std::min(2 * l->want_pause, longest_want_pause);
+        }
         try {
-          co_await sleep(accept_pause);
+          co_await sleep(pause);
           paused = true;
         } catch (const std::bad_alloc&) {
           // There is no memory for a timer.

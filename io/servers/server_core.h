@@ -23,8 +23,14 @@
 
 namespace heddle::detail {
 
-/// How long accepting pauses when its cause is likely to stay: protocol GUEST.
+/// How long accepting pauses when guests keep failing to be taken in: protocol GUEST.
 inline constexpr std::chrono::seconds accept_pause{1};
+/// How long accepting pauses when descriptors or memory are out. The pause doubles from the first
+/// value to the last one. The last one bounds how late a freed descriptor is noticed.
+inline constexpr std::chrono::milliseconds first_want_pause{5};
+inline constexpr std::chrono::milliseconds longest_want_pause{80};
+/// The same want is reported at most this often.
+inline constexpr std::chrono::seconds want_report_interval{1};
 /// So many guests in a row could not be taken in by one listener: then its accepting pauses.
 inline constexpr unsigned most_failures_in_a_row = 2;
 
@@ -51,6 +57,8 @@ class listener {
   /// Guests that could not be taken in since the last one that was. Used by the accepting task
   /// only.
   unsigned failures = 0;
+  /// How long accepting pauses at the next want of descriptors. Used by the accepting task only.
+  std::chrono::milliseconds want_pause = first_want_pause;
 
  private:
   void end_watch() noexcept;
@@ -67,6 +75,7 @@ class listener {
 enum class accepted {
   drained,  // no connection waits there any more
   more,     // as many were accepted as are allowed at one go
+  wanting,  // descriptors or memory are out: pause until some may be free
   failing,  // the cause of a failure is likely to stay: pause
   ended,    // the listener was stopped
 };
@@ -92,11 +101,12 @@ class handler_ticket {
 ///              descriptor that no reactor can watch. The failure is thrown inside the accepting
 ///              task. If that task ended, its listener would accept nobody any more, in silence.
 ///   Prevented  A failure belongs to that one guest. It is reported, the guest is dropped, and the
-///              next one is accepted. If the next one fails too, or if the kernel is out of
-///              descriptors or memory, accepting pauses: guests wait in the kernel meanwhile.
+///              next one is accepted. If the next one fails too, accepting pauses for a second.
+///              If the kernel is out of descriptors or memory, accepting pauses for 5 ms, then for
+///              twice as long each time, up to 80 ms. Guests wait in the kernel meanwhile.
 ///   Promised   Only the end of the server, or a fatal error, ends an accepting task. An accepting
 ///              task that others cancel closes its server, so no server claims to serve in vain.
-///   Costs      A pause of a second while descriptors are out.
+///   Costs      One accept each 80 ms and listener while descriptors are out.
 ///   Tested by  tests/io/server_guests.cpp
 //
 // options_, where_             constant once the server is made
@@ -176,7 +186,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
   void give_up_handler_locked(connection_handler& over) noexcept;
   [[nodiscard]] bool admit(fd socket, const address& from);
   [[nodiscard]] bool pauses_after(listener& l, std::exception_ptr error) noexcept;
-  void report_pause(int code) noexcept;
+  void report_want(int code) noexcept;
   void remove_path() noexcept;
   void wake_all_locked(work_list& todo) noexcept {
     while (waiter* w = changed_.claim_first()) todo.schedule(*w->task);
@@ -196,7 +206,9 @@ class server_core final : public stream_listener, public std::enable_shared_from
   bool forever_ = false;
   std::vector<std::shared_ptr<listener>> listeners_;
   std::vector<any_task> accepting_;
-  time_point paused_until_ = time_point::min();
+  int want_ = 0;        // the errno of the want of descriptors reported last; 0: none yet
+  bool wants_ = false;  // no guest was taken in since then
+  time_point want_told_until_ = time_point::min();
   std::size_t live_ = 0;              // connections
   std::size_t handlers_ = 0;          // handlers that were admitted, and are not yet gone
   std::size_t handlers_waiting_ = 0;  // of these, those in wait_closed()

@@ -43,6 +43,10 @@ refusal refuse_accept, refuse_watch;
 
 #if HEDDLE_TESTS_REFUSE_CALLS
 extern "C" int accept4(int listener, sockaddr* peer, socklen_t* length, int flags) {
+  if (refuse_accept.code == EMFILE && refuse_accept.applies()) {
+    errno = EMFILE;  // the client waits on
+    return -1;
+  }
   const int got = static_cast<int>(::syscall(SYS_accept4, listener, peer, length, flags));
   if (got < 0 || !refuse_accept.applies()) return got;
   ::close(got);  // that client has gone
@@ -181,6 +185,23 @@ TEST_P(ServerGuests, NoErrorOfAcceptEndsAccepting) {
     }
     EXPECT_TRUE(s.is_serving());
   });
+}
+
+TEST_P(ServerGuests, AWantOfDescriptorsIsReportedOnceAndItsEndIsNoticedSoon) {
+  if (!HEDDLE_TESTS_REFUSE_CALLS) GTEST_SKIP() << "calls of the kernel's cannot be refused here";
+  run([]() -> h::task<> {
+    h::server s = co_await start_one_listener();
+    const auto begun = std::chrono::steady_clock::now();
+    refuse_accept.next(6, EMFILE);
+    const std::string served = co_await ask(s.port());
+    const auto took = std::chrono::steady_clock::now() - begun;
+    EXPECT_EQ(served, "hello\n");
+    EXPECT_EQ(refuse_accept.left.load(), 0);
+    EXPECT_GE(took, 235ms);  // 5, 10, 20, 40, 80 and 80 ms: the pauses back off
+    EXPECT_LT(took, 5s);     // pauses of a second would take 6 s
+  });
+  EXPECT_EQ(reports,
+            std::vector<std::string>{"accepting pauses until descriptors or memory are free"});
 }
 
 TEST_P(ServerGuests, AnErrorOfAcceptThatStaysDoesNotSpin) {
