@@ -165,30 +165,13 @@ TEST_P(Guests, TheDestructorOfAResultMayAskForTheCurrentTask) {
 // -------------------------------------------------------------- operator==
 
 /// Compares by number, after doing what it was told to do.
-/// The numbers of the callbacks that ran. The loop that runs a callback adds its number, and the
-/// test's task looks from any loop.
-class callback_log {
- public:
-  void add(int number) {
-    const std::lock_guard lock(mutex_);
-    numbers_.push_back(number);
-  }
-  [[nodiscard]] std::vector<int> numbers() const {
-    const std::lock_guard lock(mutex_);
-    return numbers_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<int> numbers_;
-};
-
+/// Notes its number when it is called, on whichever loop that is.
 struct comparing {
   int number = 0;
-  callback_log* log = nullptr;
+  support::journal* log = nullptr;
   std::function<void()>* inside = nullptr;
   void operator()() const {
-    if (log) log->add(number);
+    if (log) log->add(std::to_string(number));
   }
   friend bool operator==(const comparing& a, const comparing& b) {
     for (const auto* one : {&a, &b})
@@ -201,7 +184,7 @@ TEST_P(Guests, AComparisonOfCallbacksMayCallTheFutureAgain) {
   run([](unsigned) -> h::task<> {
     h::promise<> p;
     auto f = p.get_future();
-    callback_log log;
+    support::journal log;
     bool once = false;
     std::function<void()> inside = [&] {
       if (std::exchange(once, true)) return;
@@ -218,9 +201,9 @@ TEST_P(Guests, AComparisonOfCallbacksMayCallTheFutureAgain) {
     EXPECT_EQ(f.remove_done_callback(wanted), 1u);
     EXPECT_EQ(f.remove_done_callback(wanted), 0u);
     auto* where = &log;
-    auto all = until([where] { return where->numbers().size() == 3; });
+    auto all = until([where] { return where->lines().size() == 3; });
     co_await std::move(all);
-    EXPECT_EQ(log.numbers(), (std::vector<int>{1, 4, 5}));
+    EXPECT_EQ(log.lines(), (std::vector<std::string>{"1", "4", "5"}));
   }(0));
 }
 
@@ -228,7 +211,7 @@ TEST_P(Guests, AComparisonThatThrowsLeavesTheCallbacksInTheirOrder) {
   run([](unsigned) -> h::task<> {
     h::promise<> p;
     auto f = p.get_future();
-    callback_log log;
+    support::journal log;
     int asked = 0;
     std::function<void()> inside = [&] {
       if (++asked == 2) throw std::runtime_error("no comparison");
@@ -237,9 +220,10 @@ TEST_P(Guests, AComparisonThatThrowsLeavesTheCallbacksInTheirOrder) {
     EXPECT_THROW(f.remove_done_callback(comparing{3}), std::runtime_error);
     p.set_value();
     auto* where = &log;
-    auto all = until([where] { return where->numbers().size() == 2; });
+    auto all = until([where] { return where->lines().size() == 2; });
     co_await std::move(all);
-    EXPECT_EQ(log.numbers(), (std::vector<int>{1, 2}));  // the third was found before the throw
+    EXPECT_EQ(log.lines(),
+              (std::vector<std::string>{"1", "2"}));  // the third was found before the throw
   }(0));
 }
 
