@@ -12,8 +12,19 @@ STREAM_CASES(IO_STREAM_COPY);
 h::task<> copy_counted(h::stream_reader& from, h::stream_writer& to, std::uint64_t& count) {
   (void)co_await h::copy(from, to, count);
 }
-h::task<> proxy(h::connection& a, h::connection& b, h::copied_bytes& counts) {
+h::task<> copy_both_ways(h::connection& a, h::connection& b, h::copied_bytes& counts) {
   (void)co_await h::copy(a, b, counts);
+}
+
+/// Starts a copy from one connection's server to another one's client.
+h::task_handle<> start_copy(ends& from, ends& to, std::uint64_t& count) {
+  return h::create_task(copy_counted, std::ref(from.server.reader), std::ref(to.client.writer),
+                        std::ref(count));
+}
+/// Starts a proxy between one connection's server and another one's client.
+h::task_handle<> start_proxy(ends& near, ends& far, h::copied_bytes& counts) {
+  return h::create_task(copy_both_ways, std::ref(near.server), std::ref(far.client),
+                        std::ref(counts));
 }
 
 TEST_P(IO_STREAM_COPY, IO_STREAM_02_WhatWasReadIsSentBeforeASilentSourceIsAwaited) {
@@ -21,8 +32,7 @@ TEST_P(IO_STREAM_COPY, IO_STREAM_02_WhatWasReadIsSentBeforeASilentSourceIsAwaite
     auto from = co_await connect_ends();
     auto to = co_await connect_ends();
     std::uint64_t count = 0;
-    auto copying = h::create_task(copy_counted, std::ref(from.server.reader),
-                                  std::ref(to.client.writer), std::ref(count));
+    auto copying = start_copy(from, to, count);
     from.client.writer.write("hello");
     const std::string first = co_await to.server.reader.read_exactly(5);
     EQUAL(first, "hello");
@@ -42,8 +52,7 @@ TEST_P(IO_STREAM_COPY, IO_STREAM_03_AProxyPassesEachEndOnAndTheOtherWayGoesOn) {
     auto near = co_await connect_ends();
     auto far = co_await connect_ends();
     h::copied_bytes counts;
-    auto copying =
-        h::create_task(proxy, std::ref(near.server), std::ref(far.client), std::ref(counts));
+    auto copying = start_proxy(near, far, counts);
     near.client.writer.write("question");
     near.client.writer.write_eof();
     const std::string question = co_await far.server.reader.read();
@@ -64,17 +73,13 @@ TEST_P(IO_STREAM_COPY, IO_STREAM_03_AnErrorEndsBothWaysAndTheCountsStand) {
     auto near = co_await connect_ends();
     auto far = co_await connect_ends();
     h::copied_bytes counts;
-    auto copying =
-        h::create_task(proxy, std::ref(near.server), std::ref(far.client), std::ref(counts));
+    auto copying = start_proxy(near, far, counts);
     near.client.writer.write("question");
     const std::string question = co_await far.server.reader.read_exactly(8);
     EQUAL(question, "question");
     far.server.writer.abort();
-    std::exception_ptr e;
-    try {
-      co_await copying;
-    } catch (...) { e = std::current_exception(); }
-    HOLDS(is_broken(e));
+    const auto error = co_await error_of(join(std::move(copying)));
+    HOLDS(is_broken(error));
     EQUAL(counts.there, 8u);
     EQUAL(counts.back, 0u);
   });
@@ -89,8 +94,7 @@ TEST_P(IO_STREAM_COPY, IO_STREAM_05_ACancelledCopyHasGivenAllThatItTook) {
     from.client.writer.write(text);
     from.client.writer.write_eof();
     std::uint64_t count = 0;
-    auto copying = h::create_task(copy_counted, std::ref(from.server.reader),
-                                  std::ref(to.client.writer), std::ref(count));
+    auto copying = start_copy(from, to, count);
     std::string got = co_await to.server.reader.read_exactly(1000);
     copying.cancel();
     const std::string how = co_await ending(copying);
