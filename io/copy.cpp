@@ -32,21 +32,13 @@ task<> move_one_way(stream_reader& from, stream_writer& to, std::uint64_t& count
   to.write_eof();
 }
 
-task<std::uint64_t> copy_alone(stream_reader& from, stream_writer& to) {
+}  // namespace
+
+task<std::uint64_t> copy(stream_reader& from, stream_writer& to) {
   std::uint64_t count = 0;
   co_await move_all(from, to, count);
   co_return count;
 }
-
-task<copied_bytes> copy_both_alone(connection& a, connection& b) {
-  copied_bytes counts;
-  task<copied_bytes> work = copy(a, b, counts);
-  co_return co_await work;
-}
-
-}  // namespace
-
-task<std::uint64_t> copy(stream_reader& from, stream_writer& to) { return copy_alone(from, to); }
 
 task<std::uint64_t> copy(stream_reader& from, stream_writer& to, std::uint64_t& count) {
   const auto before = count;
@@ -54,7 +46,10 @@ task<std::uint64_t> copy(stream_reader& from, stream_writer& to, std::uint64_t& 
   co_return count - before;
 }
 
-task<copied_bytes> copy(connection& a, connection& b) { return copy_both_alone(a, b); }
+task<copied_bytes> copy(connection& a, connection& b) {
+  copied_bytes counts;
+  co_return co_await copy(a, b, counts);
+}
 
 task<copied_bytes> copy(connection& a, connection& b, copied_bytes& counts) {
   const copied_bytes before = counts;
