@@ -52,8 +52,8 @@ class frames {
   /// Writes one frame, and waits by the marks of the writer, as drain() does.
   /// Cost      one allocation, which joins the length and the bytes
   /// Cancel    the frame is sent whole all the same
-  /// Throws    bad_value for a frame longer than max_frame, or than its length can say: at the
-  ///           call, and nothing is written. What drain() throws.
+  /// Throws    bad_value at the call, and writes nothing: the frame is longer than max_frame, or
+  ///           its length does not fit into length_bytes. What drain() throws.
   [[nodiscard]] task<> write(std::string_view bytes);
 
   /// The connection, to close it, say.
