@@ -363,6 +363,7 @@ TEST_P(LOOP, LOOP_21_AnIdleRuntimeDoesNotWakeUpAndStartsACallbackAtOnce) {
   std::uint64_t more = 1;
   for (int i = 0; i < 100 && more != 0; ++i) {
     const auto before = wake_ups();
+    // The window itself. A shorter one would only show less.
     std::this_thread::sleep_for(60ms);
     more = wake_ups() - before;
   }

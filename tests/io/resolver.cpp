@@ -79,7 +79,8 @@ class Resolver : public on_each_reactor {
   }
   void TearDown() override {
     server_of_names.answer_the_dead(true);
-    // The look-ups that were given up have left the gate before the next test closes it.
+    // The look-ups that were given up have left the gate before the next test closes it. Threads
+    // without a loop count them, so this thread polls; the sleep only leaves the processor to them.
     while (server_of_names.answered.load() != server_of_names.asked.load()) ::usleep(1000);
   }
 };

@@ -164,8 +164,8 @@ TEST_P(Guests, TheDestructorOfAResultMayAskForTheCurrentTask) {
 
 // -------------------------------------------------------------- operator==
 
-/// Compares by number, after doing what it was told to do.
-/// Notes its number when it is called, on whichever loop that is.
+/// Compares by number, after doing what it was told to do. As a callback it notes its number; any
+/// loop may call it.
 struct comparing {
   int number = 0;
   support::journal* log = nullptr;
