@@ -93,12 +93,14 @@ class eventual {
       ops_->drop(*this);
     }
   }
-  /// Drops a reference, unless it is the last one: then it returns false and keeps it.
+  /// Drops a reference, unless it is the last one: then it returns false and keeps it. The caller
+  /// owns the eventual then, and has seen what the others did before they let go of it.
   [[nodiscard]] bool unref_unless_last() noexcept {
-    auto n = refs_.load(relaxed);
+    // pairs with unref(), and with the exchange below in other threads
+    auto n = refs_.load(acquire);
     while (n != 1)
-      // pairs with unref()
-      if (refs_.compare_exchange_weak(n, n - 1, release, relaxed)) return true;
+      // pairs with unref(), and with the load above in other threads
+      if (refs_.compare_exchange_weak(n, n - 1, release, acquire)) return true;
     return false;
   }
   /// Takes a reference, unless there is none: for scans, which find records without one.
