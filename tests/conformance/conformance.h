@@ -43,6 +43,7 @@ namespace conformance {
 
 namespace h = heddle;
 using namespace std::chrono_literals;
+using support::counts_when_gone;
 using support::journal;
 using support::rounds;
 using support::sanitized;

@@ -21,10 +21,11 @@ TEST_P(LOOP_IO, LOOP_15_ReadersAndWritersAreCalledWhileTheirDescriptorIsReady) {
     auto& loop = h::current_loop();
     std::atomic<int> calls{0}, writable{0};
     std::atomic<bool> ended{false};
+    std::atomic<int> gone[2]{};
     std::mutex lock;
     std::string got;
     // One byte at a time: it is called again as long as there is more.
-    loop.add_reader(s[0], [&, fd = s[0]] {
+    loop.add_reader(s[0], [&, own = counts_when_gone(gone[0]), fd = s[0]] {
       char c;
       const auto n = ::read(fd, &c, 1);
       ++calls;
@@ -35,10 +36,11 @@ TEST_P(LOOP_IO, LOOP_15_ReadersAndWritersAreCalledWhileTheirDescriptorIsReady) {
         ended = true;
       }
     });
-    loop.add_writer(s[1], [&] { ++writable; });
+    loop.add_writer(s[1], [&, own = counts_when_gone(gone[1])] { ++writable; });
     co_await until([&] { return writable.load() >= 2; });
     HOLDS(loop.remove_writer(s[1]));
     HOLDS(!loop.remove_writer(s[1]));
+    co_await until([&] { return gone[1] == 1; });  // a call may have been under way
     EQUAL(::write(s[1], "abc", 3), 3);
     co_await until([&] { return calls.load() >= 3; });
     EQUAL(::write(s[1], "def", 3), 3);
@@ -48,7 +50,7 @@ TEST_P(LOOP_IO, LOOP_15_ReadersAndWritersAreCalledWhileTheirDescriptorIsReady) {
     // From another loop than the one that added it, perhaps.
     HOLDS(h::current_loop().remove_reader(s[0]));
     HOLDS(!h::current_loop().remove_reader(s[0]));
-    co_await settle();
+    co_await until([&] { return gone[0] == 1; });
     const int then = calls.load();
     co_await settle();
     EQUAL(calls.load(), then);
@@ -64,8 +66,8 @@ TEST_P(LOOP_IO, LOOP_15_AHandlerRunsAsACallbackOfItsLoop) {
         const unsigned last = h::current_runtime().loop_count() - 1;
         auto& loop = h::current_runtime().loop(last);
         std::atomic<int> wrong{0}, calls{0};
-        auto kept = std::make_shared<int>(1);
-        loop.add_reader(s[0], [&, last, kept, fd = s[0]] {
+        std::atomic<int> gone{0};
+        loop.add_reader(s[0], [&, last, own = counts_when_gone(gone), fd = s[0]] {
           char c;
           (void)!::read(fd, &c, 1);
           if (h::current_loop().index() != last) ++wrong;
@@ -76,12 +78,13 @@ TEST_P(LOOP_IO, LOOP_15_AHandlerRunsAsACallbackOfItsLoop) {
         co_await until([&] { return calls.load() == 2 && self.report_count() == 2; });
         EQUAL(wrong.load(), 0);
         HOLDS(loop.remove_reader(s[0]));
-        co_await until([&] { return kept.use_count() == 1; });
+        co_await until([&] { return gone == 1; });
         // A descriptor may be closed and its number used again after its reader was removed.
         for (int i = 0; i < 20; ++i) {
           socket_pair t;
           std::atomic<bool> told{false};
-          loop.add_reader(t[0], [&, fd = t[0]] {
+          std::atomic<int> gone_too{0};
+          loop.add_reader(t[0], [&, own = counts_when_gone(gone_too), fd = t[0]] {
             char c;
             (void)!::read(fd, &c, 1);
             told = true;
@@ -89,6 +92,7 @@ TEST_P(LOOP_IO, LOOP_15_AHandlerRunsAsACallbackOfItsLoop) {
           EQUAL(::write(t[1], "z", 1), 1);
           co_await until([&] { return told.load(); });
           HOLDS(loop.remove_reader(t[0]));
+          co_await until([&] { return gone_too == 1; });
         }
       },
       std::ref(*this));
@@ -115,17 +119,17 @@ TEST_P(LOOP_IO, LOOP_17_ASecondReaderTakesThePlaceOfTheFirst) {
     auto& loop = h::current_loop();
     std::atomic<int> first{0}, second{0}, writer{0};
     std::atomic<std::size_t> bytes{0};
-    auto held = std::make_shared<int>(1);
-    loop.add_writer(s[0], [&] { ++writer; });
-    loop.add_reader(s[0], [&, held] { ++first; });
-    EQUAL(held.use_count(), 2);
-    loop.add_reader(s[0], [&, fd = s[0]] {
+    std::atomic<int> gone[3]{};
+    loop.add_writer(s[0], [&, own = counts_when_gone(gone[0])] { ++writer; });
+    loop.add_reader(s[0], [&, own = counts_when_gone(gone[1])] { ++first; });
+    EQUAL(gone[1].load(), 0);
+    loop.add_reader(s[0], [&, own = counts_when_gone(gone[2]), fd = s[0]] {
       char text[16];
       const auto n = ::read(fd, text, sizeof text);
       if (n > 0) bytes += static_cast<std::size_t>(n);
       ++second;
     });
-    co_await until([&] { return held.use_count() == 1; });
+    co_await until([&] { return gone[1] == 1; });
     EQUAL(::write(s[1], "hello", 5), 5);
     co_await until([&] { return bytes.load() == 5; });
     EQUAL(first.load(), 0);
@@ -134,6 +138,7 @@ TEST_P(LOOP_IO, LOOP_17_ASecondReaderTakesThePlaceOfTheFirst) {
     HOLDS(loop.remove_reader(s[0]));
     HOLDS(loop.remove_writer(s[0]));
     HOLDS(!loop.remove_reader(s[0]));
+    co_await until([&] { return gone[0] == 1 && gone[2] == 1; });
   });
 }
 

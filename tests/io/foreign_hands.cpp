@@ -95,11 +95,12 @@ TEST_P(ForeignHands, AReaderThatAThreadAddedIsCalledWhenTheThreadHasEnded) {
     std::vector<couple> kept(count);
     std::vector<couple> removed(count);
     std::atomic<int> called{0};
+    std::atomic<int> gone{0};
     for (int i = 0; i < count; ++i) {
       elsewhere([&, i] {
         const int a = kept[i].near.get();
         const int b = removed[i].near.get();
-        here.add_reader(a, [&called, a] {
+        here.add_reader(a, [&called, own = support::counts_when_gone(gone), a] {
           char bytes[8];
           if (::recv(a, bytes, sizeof bytes, MSG_DONTWAIT) > 0) ++called;
         });
@@ -116,6 +117,7 @@ TEST_P(ForeignHands, AReaderThatAThreadAddedIsCalledWhenTheThreadHasEnded) {
     elsewhere([&] {
       for (auto& k : kept) EXPECT_TRUE(here.remove_reader(k.near.get()));
     });
+    co_await until([&] { return gone == count; });  // a call may have been under way
   });
 }
 

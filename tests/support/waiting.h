@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -66,6 +67,12 @@ inline heddle::task<> sleep_long(std::atomic<bool>& started) {
 /// Yields until all that is ready on one loop has run; on several, gives the others a chance.
 inline heddle::task<> settle() {
   for (int i = 0; i < 20; ++i) co_await heddle::yield_now();
+}
+
+/// For the captures of a callback: counts when the last copy is destroyed. What the callback did
+/// happened before that; the use_count of a shared_ptr promises no such thing.
+[[nodiscard]] inline std::shared_ptr<void> counts_when_gone(std::atomic<int>& count) {
+  return {&count, [](void* c) { ++*static_cast<std::atomic<int>*>(c); }};
 }
 
 /// What happened, in order, from any thread.
