@@ -52,10 +52,12 @@ TEST_P(Tasks, WhoIsCancelledByTheChildThatItAwaitsIsCancelledAlsoIfTheChildEnds)
   run([]() -> h::task<> {
     auto parent = h::create_task([]() -> h::task<> {
       const auto self = h::current_task();
-      co_await h::create_task([self]() -> h::task<> {
+      // On this loop, so that it cannot end before its parent awaits it.
+      auto child = h::create_task({.loop = &h::current_loop()}, [self]() -> h::task<> {
         self.cancel("by its child");
         co_return;
       });
+      co_await child;
       ADD_FAILURE() << "it was cancelled while it awaited";
     });
     try {
