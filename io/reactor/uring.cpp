@@ -357,6 +357,15 @@ unsigned uring_reactor::poll(duration limit) {
   const unsigned waiting = publish_locked();
   if (waiting != 0) owner_enters_.store(true, relaxed);
   queue_.unlock();
+  const bool may_wait = limit > duration::zero();
+  if (may_wait) {
+    // Protocol BELL: the store and the load pair with the load and the store in bell_rang().
+    owner_waits_.store(true, seq_cst);
+    if (bell_taken_.load(seq_cst)) [[unlikely]] {
+      bell_taken_.store(false, relaxed);
+      limit = duration::zero();
+    }
+  }
   const bool ready = completions_ready() != 0;
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
   int took = 0;
@@ -369,6 +378,7 @@ unsigned uring_reactor::poll(duration limit) {
   // The kernel has no memory or no room for entries. It gets a moment, and completions are taken.
   if ((took == -EAGAIN || took == -EBUSY) && limit > duration::zero()) [[unlikely]]
     (void)enter(0, 1, std::min<duration>(limit, std::chrono::milliseconds(1)));
+  if (may_wait) owner_waits_.store(false, relaxed);
   if (completions_ready() == 0 && !anybody_starves_.load(relaxed)) return 0;
   reap_.lock();
   const unsigned n = reap_locked();

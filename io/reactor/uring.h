@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// A reactor by completion. Read "Problem" and the three protocols before you touch uring.cpp or
+// A reactor by completion. Read "Problem" and the four protocols before you touch uring.cpp or
 // uring_completions.cpp, which are the two halves of this one class.
 #pragma once
 
@@ -49,6 +49,20 @@ inline constexpr std::size_t most_unread = 256 * 1024;
 ///   Costs      A foreign thread's operation begins when the loop comes round.
 ///   Tested by  tests/io/foreign_hands.cpp, tests/io/ring.cpp
 ///
+/// Protocol BELL
+///   Danger     wake() must end the owner's present or next waiting poll(). The bell is told by a
+///              completion. A rescuer, or a loop that collects, may take that completion while the
+///              owner is on its way into the kernel. The owner would then sleep for ever beside
+///              what was handed to it.
+///   Prevented  A reaper that is not the owner notes that it took the bell, then looks whether the
+///              owner waits, and rings again if so. The owner says that it waits, then looks for
+///              the note, and does not wait if there is one. All four are seq_cst, so one of the
+///              two sees the other.
+///   Rejected   Ringing again in any case, as the other reactor does: streams collect often, and
+///              each would take the bell and ring it until the owner comes round.
+///   Costs      A locked store for each poll that may wait.
+///   Tested by  tests/io/ring.cpp
+///
 /// Protocol WITHDRAW
 ///   Danger     An entry names its descriptor by number. The thread that ends a watch may close the
 ///              descriptor at once, and the number is given to another file. An entry that was
@@ -85,6 +99,8 @@ inline constexpr std::size_t most_unread = 256 * 1024;
 //   first_owed_, last_owed_  under queue_
 //   owner_, runtime_         written by the first poll(), before has_owner_
 //   owner_enters_            written by the owner; read under queue_ by withdraw()
+//   owner_waits_             written by the owner; read under reap_ (protocol BELL)
+//   bell_taken_              set under reap_, cleared by the owner (protocol BELL)
 //   buffers_, bell_          constant
 class uring_reactor final : public subscribing_reactor {
  public:
@@ -163,6 +179,7 @@ class uring_reactor final : public subscribing_reactor {
   [[nodiscard]] unsigned completions_ready() const noexcept;
   unsigned reap_locked() noexcept;
   void completed(const completion& c) noexcept;
+  void bell_rang(const completion& c) noexcept;
   void polled(io_source& s, std::uint32_t generation, const completion& c) noexcept;
   void received(io_source& s, std::uint32_t generation, const completion& c) noexcept;
   [[nodiscard]] lent_chunk* chunk_of(const completion& c) noexcept;
@@ -182,6 +199,8 @@ class uring_reactor final : public subscribing_reactor {
   io_source* first_owed_ = nullptr;
   io_source* last_owed_ = nullptr;
   atomic<bool> owner_enters_{false};  // the owner is handing entries to the kernel, without queue_
+  atomic<bool> owner_waits_{false};   // the owner is in a poll() that may wait: protocol BELL
+  atomic<bool> bell_taken_{false};    // another thread took a completion of the bell
   atomic<bool> has_owner_{false};
   atomic<runtime_number> runtime_{0};  // the owner's
   atomic<bool> ending_{false};

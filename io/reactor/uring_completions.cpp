@@ -46,11 +46,7 @@ unsigned uring_reactor::reap_locked() noexcept {
 void uring_reactor::completed(const completion& c) noexcept {
   const auto kind = kind_of(c.mark);
   if (kind == operation::ignored) return;
-  if (kind == operation::bell) {
-    // pairs with the store in the destructor
-    if (!(c.flags & IORING_CQE_F_MORE) && !ending_.load(acquire)) arm_bell();
-    return;
-  }
+  if (kind == operation::bell) return bell_rang(c);
   auto& s = io_source::at(static_cast<std::uint32_t>((c.mark & 0xffffffff) >> kind_bits));
   const auto generation = static_cast<std::uint32_t>(c.mark >> 32);
   switch (kind) {
@@ -62,6 +58,15 @@ void uring_reactor::completed(const completion& c) noexcept {
     case operation::cancel_once: was_cancelled(s, generation, c); break;
     default: break;
   }
+}
+
+void uring_reactor::bell_rang(const completion& c) noexcept {
+  // pairs with the store in the destructor
+  if (!(c.flags & IORING_CQE_F_MORE) && !ending_.load(acquire)) arm_bell();
+  if (on_own_thread()) return;
+  // Protocol BELL: the store and the load pair with the load and the store in poll().
+  bell_taken_.store(true, seq_cst);
+  if (owner_waits_.load(seq_cst)) wake();
 }
 
 // The slot is kept while operations are under way. So a source that a completion names is in the

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <optional>
 #include <thread>
 
@@ -210,6 +211,48 @@ TEST_F(Ring, PollsNothingForADescriptorThatWasClosedBeforeItSubmitted) {
   fresh.near.reset();  // nothing in the kernel keeps it open: the other side is told at once
   char byte;
   EXPECT_EQ(::recv(fresh.far.get(), &byte, 1, MSG_DONTWAIT), 0);
+}
+
+// Protocol BELL.
+TEST_F(Ring, HearsTheBellThatARescuerHasTaken) {
+  (void)ring->poll(h::duration::zero());
+  elsewhere([&] {
+    ring->wake();
+    for (int i = 0; i < 100; ++i) {
+      (void)ring->rescue();
+      std::this_thread::yield();
+    }
+  });
+  const auto before = h::clock::now();
+  (void)ring->poll(20s);
+  EXPECT_LT(h::clock::now() - before, 10s);
+}
+
+TEST_F(Ring, LosesNoBellBesideRescuers) {
+  (void)ring->poll(h::duration::zero());
+  std::atomic<int> wanted{0}, handed{0};
+  std::atomic<bool> stop{false};
+  std::thread rescuer([&] {
+    while (!stop) (void)ring->rescue();
+  });
+  std::thread ringer([&] {
+    for (int i = 1; !stop; ++i) {
+      while (wanted < i && !stop) std::this_thread::yield();
+      handed = i;
+      ring->wake();
+    }
+  });
+  for (int i = 1; i <= support::rounds(1000) && !HasFailure(); ++i) {
+    wanted = i;
+    while (handed < i && !HasFailure()) {
+      const auto before = h::clock::now();
+      (void)ring->poll(20s);
+      EXPECT_LT(h::clock::now() - before, 10s) << "round " << i;
+    }
+  }
+  stop = true;
+  rescuer.join();
+  ringer.join();
 }
 
 TEST_F(Ring, SendsAnyLengthInPieces) {
