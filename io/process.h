@@ -10,6 +10,7 @@
 #pragma once
 
 #include <heddle/core/task.h>
+#include <heddle/io/process/process_parts.h>
 #include <heddle/io/process_options.h>
 #include <heddle/io/stream.h>
 
@@ -24,38 +25,6 @@
 #include <sys/types.h>
 
 namespace heddle {
-
-namespace detail {
-
-class process_state;
-
-/// A counted pointer to the state that the handle and the watch of a child share.
-class process_ref {
- public:
-  process_ref() noexcept = default;
-  explicit process_ref(process_state* adopted) noexcept : state_(adopted) {}
-  process_ref(const process_ref& other) noexcept;
-  process_ref(process_ref&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
-  process_ref& operator=(process_ref other) noexcept {
-    std::swap(state_, other.state_);
-    return *this;
-  }
-  ~process_ref();
-  [[nodiscard]] process_state* get() const noexcept { return state_; }
-  /// Throws usage_error if this pointer is empty.
-  [[nodiscard]] process_state& use() const;
-
- private:
-  process_state* state_ = nullptr;
-};
-
-}  // namespace detail
-
-/// The result of communicate(). Empty for a stream that was no pipe.
-struct process_output {
-  std::optional<std::string> stdout;
-  std::optional<std::string> stderr;
-};
 
 /// A child process. Destroying the handle of a running child kills it (SIGKILL) and reaps it.
 ///
@@ -146,10 +115,5 @@ template <class... Words>
   std::string all[] = {std::move(program), std::string(std::forward<Words>(words))...};
   return detail::exec_words(all, 1 + sizeof...(Words));
 }
-
-namespace detail {
-/// Acts as if the kernel had no pidfds. Only for the test of that.
-void plant_fault_no_pidfd(bool on) noexcept;
-}  // namespace detail
 
 }  // namespace heddle

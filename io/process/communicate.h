@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Internal to io.
+// What a process tells and is told through its pipes, and the wait for its end.
+#pragma once
+
+#include <heddle/core/task.h>
+#include <heddle/io/process/process_parts.h>
+#include <heddle/io/stream.h>
+
+#include <optional>
+#include <string>
+
+namespace heddle::detail {
+
+task<int> wait_for_exit(process_ref state);
+/// The pipes to a child; not valid() if they were not asked for. They outlive the task that uses
+/// them.
+struct standard_pipes {
+  stream_writer& in;
+  stream_reader& out;
+  stream_reader& error;
+};
+
+/// process::communicate().
+task<process_output> talk(process_ref child, standard_pipes p, std::optional<std::string> input);
+
+}  // namespace heddle::detail
