@@ -12,6 +12,8 @@ namespace heddle::detail {
 struct stream_access {
   /// Throws usage_error for a connection whose writer was moved from.
   static stream_core& of(connection& c) { return c.writer.core_.use(); }
+  /// The same for a writer alone.
+  static stream_core& of(stream_writer& w) { return w.core_.use(); }
 };
 
 }  // namespace heddle::detail

@@ -10,6 +10,7 @@
 #include <heddle/io/transport/pipe.h>
 #include <heddle/io/transport/ring.h>
 #include <heddle/io/transport/socket.h>
+#include <heddle/io/transport/terminal.h>
 
 #include <sys/socket.h>
 
@@ -47,6 +48,12 @@ stream_core* stream_core::open(fd socket, reactor& home, watched_for purpose, st
 stream_core* stream_core::open_pipe(fd end, reactor& home, watched_for purpose, std::size_t limit) {
   return open_any(owned<descriptor_transport>(new pipe_transport), std::move(end), home, purpose,
                   true, limit, address());
+}
+
+stream_core* stream_core::open_terminal(fd side, reactor& home, watched_for purpose,
+                                        std::size_t limit) {
+  return open_any(owned<descriptor_transport>(new terminal_transport), std::move(side), home,
+                  purpose, true, limit, address());
 }
 
 stream_core* stream_core::open_any(owned<descriptor_transport> mover, fd end, reactor& home,
@@ -190,6 +197,13 @@ void stream_core::abort() noexcept {
   drain_queue_.unlock();
   todo.settle();
   if (now) finish();
+}
+
+void stream_core::revoke(int code, const char* call) noexcept {
+  drain_queue_.lock();
+  if (stage_ < stage::aborted) note_error_locked(code, call);
+  drain_queue_.unlock();
+  abort();
 }
 
 // The reactor tells of a reset by the peer, although no task reads or writes. Bytes that the peer

@@ -112,6 +112,8 @@ class stream_core final : public source_owner, public frame_cached {
   /// The same for one end of a pipe, non-blocking. `purpose` is reading or writing, since a pipe
   /// has one direction. Writing ends with closing; a pipe that was read to its end closes itself.
   static stream_core* open_pipe(fd end, reactor& home, watched_for purpose, std::size_t limit);
+  /// The same for one side of a terminal, in one direction or in both. It ends as a pipe does.
+  static stream_core* open_terminal(fd side, reactor& home, watched_for purpose, std::size_t limit);
   /// Two connected streams without a descriptor; `buffer` bytes stand between them each way.
   static std::pair<stream_core*, stream_core*> open_memory(std::size_t buffer, std::size_t limit);
 
@@ -164,6 +166,8 @@ class stream_core final : public source_owner, public frame_cached {
   /// that end, and then calls close() or abort().
   void linger() noexcept;
   void abort() noexcept;
+  /// As abort(), but reads and waits throw the error `code`, unless another error came before.
+  void revoke(int code, const char* call) noexcept;
   void set_limits(std::size_t high, std::size_t low);
   [[nodiscard]] bool is_closing() noexcept;
   [[nodiscard]] std::size_t buffered() noexcept;

@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -35,11 +36,24 @@ ssize_t write_without_signal(int to, std::string_view piece) noexcept {
   return n;
 }
 
+// A named pipe that no writer has opened yet reads as if it had ended. Only poll knows: it tells a
+// hang-up once a writer has come and gone.
+bool awaits_first_writer(int from) noexcept {
+  struct stat kind;
+  if (::fstat(from, &kind) != 0 || !S_ISFIFO(kind.st_mode)) return false;
+  pollfd now{from, POLLIN, 0};
+  return ::poll(&now, 1, 0) == 0;
+}
+
 }  // namespace
 
 received pipe_transport::receive(input_buffer& into) {
-  return receive_by(into,
-                    [this](char* to, std::size_t room) { return ::read(descriptor(), to, room); });
+  return receive_by(into, [this](char* to, std::size_t room) -> ssize_t {
+    const auto n = ::read(descriptor(), to, room);
+    if (n != 0 || !awaits_first_writer(descriptor())) return n;
+    errno = EAGAIN;
+    return -1;
+  });
 }
 
 ssize_t pipe_transport::send(std::string_view piece) noexcept {
