@@ -12,6 +12,7 @@
 #include <heddle/core/task.h>
 #include <heddle/io/process/process_parts.h>
 #include <heddle/io/process_options.h>
+#include <heddle/io/pty.h>
 #include <heddle/io/stream.h>
 
 #include <concepts>
@@ -26,7 +27,8 @@
 
 namespace heddle {
 
-/// A child process. Destroying the handle of a running child kills it (SIGKILL) and reaps it.
+/// A child process. Destroying the handle of a running child kills it (SIGKILL) and reaps it, but
+/// for a child that was detached.
 ///
 /// A loop notices the exit, whether a task waits for it or not: by a pidfd, or by a waiting thread
 /// where the kernel has no pidfds. No other child of the program is ever reaped. A child that other
@@ -45,10 +47,18 @@ class process {
   stream_writer stdin;
   stream_reader stdout;
   stream_reader stderr;
+  /// Our side of the child's terminal; not valid() without process_options::terminal.
+  pty terminal;
+  /// Our ends of process_options::pipes, by the number in the child. Valid as long as this object.
+  /// Throws    bad_value if there is no such pipe, or not in that direction
+  [[nodiscard]] stream_writer& input(int number);
+  [[nodiscard]] stream_reader& output(int number);
 
   [[nodiscard]] pid_t pid() const;
   /// The exit code, or the negative number of the signal that ended the child; empty while it runs.
   [[nodiscard]] std::optional<int> returncode() const;
+  /// What the child used; empty while it runs, and if other code has reaped it.
+  [[nodiscard]] std::optional<resource_usage> usage() const;
 
   /// Waits for the end of the child, and yields its returncode(). Any number of tasks may wait. A
   /// child that writes much to a pipe never ends unless the pipe is read: see communicate().
@@ -60,6 +70,11 @@ class process {
   /// Cancel    the bytes that were read are lost; the child runs on
   [[nodiscard]] task<process_output> communicate(std::string input);
   [[nodiscard]] task<process_output> communicate();
+  /// The same for at most `limit`. When it passes the result says timed_out, and holds what was
+  /// read. So a grandchild that keeps the pipes open cannot hold this up. The child runs on. Bytes
+  /// of the input that the child has not taken still stand in stdin, which stays open. A further
+  /// communicate() goes on where this one stopped.
+  [[nodiscard]] task<process_output> communicate(std::string input, any_duration limit);
 
   /// Sends a signal. Throws no_such_process once the child has ended, std::system_error if the
   /// signal is forbidden.
@@ -68,14 +83,33 @@ class process {
   void terminate() { send_signal(SIGTERM); }
   /// Sends SIGKILL.
   void kill() { send_signal(SIGKILL); }
-  /// Closes the pipes, kills the child if it runs, and arranges that it is reaped. Returns at once.
+  /// Sends a signal to all processes of the child's group: the child, and what it has started and
+  /// not put elsewhere. Works also after the end of a child that leads its group.
+  /// Throws    no_such_process once the group has ended. Before Linux 6.9 also once the child has
+  ///           ended: then its number may name another group. usage_error if the child was started
+  ///           in our group; std::system_error if the signal is forbidden
+  void signal_group(int number);
+  /// The child runs on when this object goes; it is still reaped when it ends, and so is never a
+  /// zombie. While the runtime lives one of its loops does that, afterwards a thread. The pipes
+  /// still close with this object: give a detached child other streams, and usually a session of
+  /// its own (process_options::new_session), so that it does not end with our terminal.
+  void detach() noexcept;
+  /// Closes the pipes and the terminal, kills the child if it runs and is not detached, and
+  /// arranges that it is reaped. Returns at once.
   void close() noexcept;
   [[nodiscard]] bool valid() const noexcept { return state_.get() != nullptr; }
 
  private:
   friend struct process_access;
+  struct extra_pipe {
+    child_pipe what;
+    stream_reader reader;
+    stream_writer writer;  // of a pipe that we read: what closes it
+  };
+  [[nodiscard]] extra_pipe& find_pipe(int number, child_pipe::direction way);
 
   detail::process_ref state_;
+  std::vector<extra_pipe> extra_;
   stream_writer closers_[2];  // the writing halves of stdout and stderr: they close the pipes
 };
 

@@ -3,6 +3,7 @@
 
 #include <heddle/io/process/process_state.h>
 #include <heddle/sched/gather.h>
+#include <heddle/sched/wait_for.h>
 
 #include <exception>
 #include <system_error>
@@ -32,55 +33,83 @@ task<> feed(stream_writer& in, std::optional<std::string> text) {
   in.close();
 }
 
-task<std::optional<std::string>> take_all(stream_reader& from) {
-  std::optional<std::string> text;
-  if (from.valid()) {
-    std::string all = co_await from.read();
-    text = std::move(all);
+/// What was read of one pipe. It outlives the task that reads, so that a limit loses nothing.
+struct gathered {
+  explicit gathered(stream_reader& reader) : from(reader) {}
+  stream_reader& from;
+  std::string text;
+};
+
+task<> take_all(gathered& g) {
+  if (!g.from.valid()) co_return;
+  for (;;) {
+    const bool more = co_await g.from.fill();
+    const auto bytes = g.from.buffered();
+    g.text.append(bytes);
+    g.from.consume(bytes.size());
+    if (!more) break;
   }
-  co_return text;
 }
+
+/// The three tasks of a talk. They use the pipes and the texts. So those that began must end before
+/// the talk does, also when a later one cannot begin.
+struct talkers {
+  task_handle<> fed, out, error;
+
+  task<> run(standard_pipes p, std::optional<std::string> input, gathered& output, gathered& errors,
+             process_ref child) {
+    fed = create_task(feed(p.in, std::move(input)));
+    out = create_task(take_all(output));
+    error = create_task(take_all(errors));
+    auto all = gather_settled(fed, out, error);
+    (void)co_await std::move(all);
+    co_await fed;
+    co_await out;
+    co_await error;
+    if (!child.get()) co_return;
+    auto ended = wait_for_exit(std::move(child));
+    (void)co_await std::move(ended);
+  }
+
+  /// Their errors, and cancellations that come meanwhile, are dropped: an earlier error is thrown.
+  task<> end() {
+    task_handle<>* const all[] = {&fed, &out, &error};
+    for (auto* t : all)
+      if (t->valid()) (void)t->cancel();
+    for (auto* t : all) {
+      while (t->valid() && !t->done()) try {
+          co_await *t;
+        } catch (...) {}
+    }
+  }
+};
 
 }  // namespace
 
-// The three tasks use the pipes. So those that began must end before this one does, also when a
-// later one cannot begin.
-task<process_output> talk(process_ref child, standard_pipes p, std::optional<std::string> input) {
-  task_handle<> fed;
-  task_handle<std::optional<std::string>> out, error;
+task<process_output> talk(process_ref child, standard_pipes p, std::optional<std::string> input,
+                          std::optional<duration> limit) {
+  gathered out(p.out), errors(p.error);
+  talkers three;
+  process_output result;
   std::exception_ptr cut;
   try {
-    fed = create_task(feed(p.in, std::move(input)));
-    out = create_task(take_all(p.out));
-    error = create_task(take_all(p.error));
-    auto all = gather_settled(fed, out, error);
-    (void)co_await std::move(all);
-  } catch (...) { cut = std::current_exception(); }
-  if (cut) {
-    if (fed.valid()) (void)fed.cancel();
-    if (out.valid()) (void)out.cancel();
-    if (error.valid()) (void)error.cancel();
-    // `cut` is the error that is thrown. Errors of the three, and further cancellations, are
-    // dropped.
-    while (fed.valid() && !fed.done()) try {
-        co_await fed;
-      } catch (...) {}
-    while (out.valid() && !out.done()) try {
-        (void)co_await out;
-      } catch (...) {}
-    while (error.valid() && !error.done()) try {
-        (void)co_await error;
-      } catch (...) {}
-    std::rethrow_exception(cut);
+    auto whole = three.run(p, std::move(input), out, errors, std::move(child));
+    if (limit) {
+      auto limited = wait_for(std::move(whole), *limit);
+      co_await std::move(limited);
+    } else {
+      co_await std::move(whole);
+    }
+  } catch (const timeout_error&) { result.timed_out = true; } catch (...) {
+    cut = std::current_exception();
   }
-  process_output result;
-  co_await fed;
-  auto& text = co_await out;
-  result.stdout = std::move(text);
-  auto& errors = co_await error;
-  result.stderr = std::move(errors);
-  auto ended = wait_for_exit(std::move(child));
-  (void)co_await std::move(ended);
+  if (cut || result.timed_out) {
+    auto end = three.end();
+    co_await std::move(end);
+  }
+  if (cut) std::rethrow_exception(cut);
+  if (p.out.valid()) result.stdout = std::move(out.text);
+  if (p.error.valid()) result.stderr = std::move(errors.text);
   co_return result;
 }
 

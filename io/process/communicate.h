@@ -21,7 +21,9 @@ struct standard_pipes {
   stream_reader& error;
 };
 
-/// process::communicate().
-task<process_output> talk(process_ref child, standard_pipes p, std::optional<std::string> input);
+/// process::communicate(). Without an input stdin is closed at once. Without a limit there is none.
+/// An empty `child` is not waited for.
+task<process_output> talk(process_ref child, standard_pipes p, std::optional<std::string> input,
+                          std::optional<duration> limit);
 
 }  // namespace heddle::detail

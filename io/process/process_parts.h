@@ -3,6 +3,9 @@
 // What process.h and the insides of processes share.
 #pragma once
 
+#include <heddle/core/base/time_types.h>
+
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,6 +42,22 @@ class process_ref {
 struct process_output {
   std::optional<std::string> stdout;
   std::optional<std::string> stderr;
+  /// The limit passed first: the child runs, or somebody still has its pipes. What was read until
+  /// then is here.
+  bool timed_out = false;
+};
+
+/// What a child used, with those of its own children that it has waited for.
+struct resource_usage {
+  duration user_time{};
+  duration system_time{};
+  std::uint64_t peak_memory = 0;  // resident, in bytes
+  std::uint64_t minor_faults = 0;
+  std::uint64_t major_faults = 0;
+  std::uint64_t blocks_read = 0;
+  std::uint64_t blocks_written = 0;
+  std::uint64_t voluntary_switches = 0;
+  std::uint64_t involuntary_switches = 0;
 };
 
 namespace detail {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/process/process_state.h>
 
-#include <heddle/io/process/process_parts.h>
+#include <heddle/core/checked.h>
 #include <heddle/io/reactor/reactor.h>
 #include <heddle/sched/runtime.h>
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,15 +17,13 @@
 #include <string>
 #include <thread>
 
-#ifndef P_PIDFD
-#define P_PIDFD 3
-#endif
-
 namespace heddle::detail {
 namespace {
 
 constinit atomic<bool> pidfds_forbidden{false};
 constexpr int unknown_code = 255;
+constexpr int pidfd_kind = 3;              // P_PIDFD of newer headers
+constexpr unsigned whole_group = 1u << 2;  // PIDFD_SIGNAL_PROCESS_GROUP of newer headers (6.9)
 
 int open_pidfd(pid_t pid) noexcept {
   if (pidfds_forbidden.load(relaxed)) {
@@ -34,11 +33,34 @@ int open_pidfd(pid_t pid) noexcept {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
 }
 
-/// For a kernel without pidfds. A thread waits for the end of the child, without reaping it, and
-/// then rings the returned bell.
-fd bell_of_a_waiting_thread(pid_t pid) {
-  fd bell(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
-  fd hammer(check(::dup(bell.get()), "dup"));
+duration time_of(const timeval& t) noexcept {
+  return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec);
+}
+
+resource_usage usage_of(const rusage& r) noexcept {
+  const auto count = [](long n) { return saturated<std::uint64_t>(n); };
+  resource_usage u;
+  u.user_time = time_of(r.ru_utime);
+  u.system_time = time_of(r.ru_stime);
+  u.peak_memory = count(r.ru_maxrss) * 1024;
+  u.minor_faults = count(r.ru_minflt);
+  u.major_faults = count(r.ru_majflt);
+  u.blocks_read = count(r.ru_inblock);
+  u.blocks_written = count(r.ru_oublock);
+  u.voluntary_switches = count(r.ru_nvcsw);
+  u.involuntary_switches = count(r.ru_nivcsw);
+  return u;
+}
+
+/// waitid that also tells what the child used: the C library's does not.
+int wait_for_state(bool by_pidfd, int number, siginfo_t& info, rusage& used) noexcept {
+  return static_cast<int>(::syscall(SYS_waitid, by_pidfd ? pidfd_kind : static_cast<int>(P_PID),
+                                    number, &info, WEXITED | WNOHANG, &used));
+}
+
+/// Starts a thread that takes no signals.
+template <class F>
+void start_quiet_thread(F body) {
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -46,14 +68,27 @@ fd bell_of_a_waiting_thread(pid_t pid) {
     const sigset_t& mask;
     ~restorer() { ::pthread_sigmask(SIG_SETMASK, &mask, nullptr); }
   } at_end{before};
-  std::thread([pid, own = std::move(hammer)] {
-    siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
-           errno == EINTR) {}
+  std::thread(std::move(body)).detach();
+}
+
+/// Blocks until the child has ended, and does not reap it.
+void wait_until_ended(pid_t pid) noexcept {
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+  }
+}
+
+/// For a kernel without pidfds. A thread waits for the end of the child, without reaping it, and
+/// then rings the returned bell.
+fd bell_of_a_waiting_thread(pid_t pid) {
+  fd bell(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
+  fd hammer(check(::dup(bell.get()), "dup"));
+  start_quiet_thread([pid, own = std::move(hammer)] {
+    wait_until_ended(pid);
     const std::uint64_t one = 1;
     const auto n = ::write(own.get(), &one, sizeof one);
     (void)n;  // an eventfd takes a first write always
-  }).detach();
+  });
   return bell;
 }
 
@@ -110,6 +145,36 @@ int process_state::kill_locked(int signal) const noexcept {
   return ::kill(pid_, signal);
 }
 
+// The kernel may give the number of a group away once its leader was reaped and all its members
+// have ended. A pidfd names the group all the same. Without it a signal goes only to a group whose
+// member, our child, was not reaped.
+int process_state::kill_group_locked(int signal) const noexcept {
+  if (leads_group() && is_pidfd_ && exit_.valid()) {
+    const auto done = ::syscall(SYS_pidfd_send_signal, exit_.get(), signal, nullptr, whole_group);
+    if (done == 0 || errno != EINVAL) return static_cast<int>(done);
+    if (signal < 0 || signal > SIGRTMAX) return -1;  // else the kernel does not know the flag
+  }
+  if (exited_.load(relaxed)) {
+    errno = ESRCH;
+    return -1;
+  }
+  return ::kill(-group_, signal);
+}
+
+// The end of the child is told without its code.
+void process_state::report_foreign() const noexcept {
+  try {
+    error_context what;
+    what.message = "child process " + std::to_string(pid_) +
+                   " was reaped by other code: its exit code is unknown, 255 is told";
+    auto later = owned<callback_base>(new report_later(std::move(what)));
+    prepare_callback(*later);
+    post_callback(runtime_, nullptr, std::move(later));
+  } catch (const std::bad_alloc&) {
+    // There is no memory for a report, and it is left out.
+  }
+}
+
 // Reaps the child if it has ended. False: it runs.
 bool process_state::reap() noexcept {
   work_list todo;
@@ -119,35 +184,23 @@ bool process_state::reap() noexcept {
     return true;
   }
   siginfo_t info{};
+  rusage used{};
   int result;
-  do {
-    result = is_pidfd_ ? ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(exit_.get()),
-                                  &info, WEXITED | WNOHANG)
-                       : ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG);
-  } while (result != 0 && errno == EINTR);
+  do result = wait_for_state(is_pidfd_, is_pidfd_ ? exit_.get() : pid_, info, used);
+  while (result != 0 && errno == EINTR);
   if (result == 0 && info.si_pid == 0) {
     ended_.unlock();
     return false;
   }
   const bool foreign = result != 0;
   code_ = foreign ? unknown_code : info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+  if (!foreign) usage_ = usage_of(used);
   // pairs with the load in exited()
   exited_.store(true, release);
   while (waiter* w = ended_.claim_first()) todo.schedule(*w->task);
   ended_.unlock();
   todo.settle();
-  if (foreign) {
-    try {
-      error_context what;
-      what.message = "child process " + std::to_string(pid_) +
-                     " was reaped by other code: its exit code is unknown, 255 is told";
-      auto later = owned<callback_base>(new report_later(std::move(what)));
-      prepare_callback(*later);
-      post_callback(runtime_, nullptr, std::move(later));
-    } catch (const std::bad_alloc&) {
-      // There is no memory for a report, and it is left out.
-    }
-  }
+  if (foreign) report_foreign();
   return true;
 }
 
@@ -162,6 +215,26 @@ void process_state::reap_now() noexcept {
   }
 }
 
+// As reap_now(), for a detached child, which runs on for as long as it likes. A thread waits for
+// its end. That thread belongs to no runtime: there is none any more.
+void process_state::reap_some_day() noexcept {
+  ref();
+  try {
+    start_quiet_thread([this] {
+      wait_until_ended(pid_);
+      (void)reap();
+      unref();
+    });
+  } catch (...) { unref(); }  // no thread: the child stays a zombie until this process ends
+}
+
+void process_state::settle_orphan() noexcept {
+  if (!detached_.load(relaxed))
+    reap_now();
+  else if (!reap())
+    reap_some_day();
+}
+
 void process_state::end_watch() noexcept {
   ended_.lock();
   auto* s = std::exchange(source_, nullptr);
@@ -170,7 +243,7 @@ void process_state::end_watch() noexcept {
   s->retire();
   fd closed_now;
   ended_.lock();
-  if (exited_.load(relaxed)) closed_now = std::move(exit_);
+  if (exited_.load(relaxed) && !(leads_group() && is_pidfd_)) closed_now = std::move(exit_);
   ended_.unlock();
   unref();
 }
@@ -185,6 +258,23 @@ void process_state::send(int signal) {
   if (error != 0) throw_system_error(error, "kill", "process " + std::to_string(pid_));
 }
 
+void process_state::send_to_group(int signal) {
+  if (group_ == 0)
+    throw_usage("process " + std::to_string(pid_) +
+                " has no process group of its own: process_options::process_group gives it one");
+  ended_.lock();
+  const int error = kill_group_locked(signal) == 0 ? 0 : errno;
+  ended_.unlock();
+  const std::string about = "process group " + std::to_string(group_);
+  if (error == ESRCH) throw no_such_process(about + " has ended already");
+  if (error != 0) throw_system_error(error, "kill", about);
+}
+
+std::optional<resource_usage> process_state::usage() noexcept {
+  if (!code()) return std::nullopt;
+  return usage_;
+}
+
 void process_state::let_go() noexcept {
   // pairs with the look of reactor_gone(): one of the two sees the other, and reaps
   let_go_.store(true, seq_cst);
@@ -194,10 +284,10 @@ void process_state::let_go() noexcept {
     return;
   }
   ended_.lock();
-  if (!exited_.load(relaxed)) (void)kill_locked(SIGKILL);
+  if (!exited_.load(relaxed) && !detached_.load(relaxed)) (void)kill_locked(SIGKILL);
   ended_.unlock();
   // pairs with the store in reactor_gone()
-  if (orphan_.load(seq_cst)) reap_now();
+  if (orphan_.load(seq_cst)) settle_orphan();
 }
 process_ref::process_ref(const process_ref& other) noexcept : state_(other.state_) {
   if (state_) state_->ref();

@@ -8,6 +8,7 @@
 #include <heddle/core/record/wait.h>
 #include <heddle/core/scheduler.h>
 #include <heddle/io/descriptors/fd.h>
+#include <heddle/io/process/process_parts.h>
 #include <heddle/io/reactor/source.h>
 
 #include <cstdint>
@@ -31,11 +32,16 @@ void kill_and_reap(pid_t pid) noexcept;
 /// Costs      A system call under a spin lock, once a signal and once an exit.
 //
 //   exited_, code_, source_  under the lock of ended_; exited_ is also read without
-//   exit_                    tells of the exit; taken out under that lock, after the reaping
+//   usage_                   as code_
+//   exit_                    tells of the exit; taken out under that lock, after the reaping. The
+//                            leader of a group keeps it: it names the group without its number.
+//   detached_                set by the handle, before let_go_
 //   orphan_, let_go_         Each is stored by one side, which then looks at the other: seq_cst.
 class process_state final : public source_owner {
  public:
-  explicit process_state(pid_t pid) noexcept : pid_(pid), runtime_(current_runtime_id()) {}
+  /// `group`: the process group that the child leads or has joined; 0: ours.
+  process_state(pid_t pid, pid_t group) noexcept
+      : pid_(pid), group_(group), runtime_(current_runtime_id()) {}
 
   /// Watches the child. If it throws, the child was killed and reaped.
   void watch();
@@ -57,8 +63,15 @@ class process_state final : public source_owner {
     if (!exited()) return std::nullopt;
     return code_;
   }
+  /// Empty while the child runs, and if other code has reaped it.
+  [[nodiscard]] std::optional<resource_usage> usage() noexcept;
+  [[nodiscard]] bool has_group() const noexcept { return group_ != 0; }
   void send(int signal);
-  /// The handle goes: kills the child if it runs, and arranges that it is reaped.
+  void send_to_group(int signal);
+  /// let_go() will not kill.
+  void detach() noexcept { detached_.store(true, relaxed); }
+  /// The handle goes: kills the child if it runs and is not detached, and arranges that it is
+  /// reaped.
   void let_go() noexcept;
 
   wait_queue ended_;
@@ -78,17 +91,23 @@ class process_state final : public source_owner {
   void reactor_gone() noexcept override {
     // pairs with the look of let_go(): one of the two sees the other, and reaps
     orphan_.store(true, seq_cst);
-    if (let_go_.load(seq_cst)) reap_now();
+    if (let_go_.load(seq_cst)) settle_orphan();
     end_watch();
   }
 
   [[nodiscard]] bool reap() noexcept;
   void reap_now() noexcept;
+  void reap_some_day() noexcept;
+  void settle_orphan() noexcept;
+  void report_foreign() const noexcept;
   void end_watch() noexcept;
   [[nodiscard]] int kill_locked(int signal) const noexcept;
+  [[nodiscard]] int kill_group_locked(int signal) const noexcept;
+  [[nodiscard]] bool leads_group() const noexcept { return group_ == pid_; }
 
   atomic<std::uint32_t> refs_{1};
   const pid_t pid_;
+  const pid_t group_;
   const runtime_number runtime_;
   bool is_pidfd_ = false;
   bool watched_ = false;
@@ -97,7 +116,9 @@ class process_state final : public source_owner {
   atomic<bool> exited_{false};
   atomic<bool> orphan_{false};
   atomic<bool> let_go_{false};
+  atomic<bool> detached_{false};
   int code_ = 0;
+  std::optional<resource_usage> usage_;
 };
 
 /// Waits for the end of the child.
