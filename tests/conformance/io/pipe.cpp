@@ -123,7 +123,7 @@ h::task<> write_all(h::pipe_writer& w, std::size_t n) {
 }
 
 TEST_P(IO_PIPE, IO_PIPE_05_AReaderOfSingleBytesAndAWriterOfMany) {
-  const std::size_t n = sized(sanitized ? 20'000 : 100'000, 1 << 20);
+  const std::size_t many = sized(sanitized ? 20'000 : 100'000, 1 << 20);
   run(
       [](std::size_t n) -> h::task<> {
         h::pipe_options o;
@@ -145,7 +145,7 @@ TEST_P(IO_PIPE, IO_PIPE_05_AReaderOfSingleBytesAndAWriterOfMany) {
         const std::size_t all = co_await swallow(q.reader);
         EQUAL(all, std::size_t{1} << 20);
       },
-      n);
+      many);
 }
 
 TEST_P(IO_PIPE, IO_PIPE_06_AnEndThatIsClosedWhileATaskWaitsIsAnErrorAtOnce) {
