@@ -3,6 +3,7 @@
 #include "reactor_cases.h"
 
 #include <heddle/io/pipe.h>
+#include <heddle/sched/to_thread.h>
 
 #include <fcntl.h>
 
@@ -64,6 +65,11 @@ TEST_P(IO_PIPE, IO_PIPE_02_AClosedReaderIsABrokenPipeAndNoSignal) {
     std::thread foreign([&q] { q.writer.write("to nobody"); });
     foreign.join();
     EQUAL(code_of(co_await error_of(drain(q.writer))), EPIPE);
+    auto t = h::make_pipe();
+    t.reader.close();
+    auto elsewhere = h::to_thread([](h::pipe_writer* w) { w->write("to nobody"); }, &t.writer);
+    co_await std::move(elsewhere);
+    EQUAL(code_of(co_await error_of(drain(t.writer))), EPIPE);
     // The reader goes while a drain waits.
     auto r = h::make_pipe();
     (void)co_await fill_up(r.writer);

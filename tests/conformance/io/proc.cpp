@@ -166,6 +166,31 @@ TEST_P(IO_PROC, IO_PROC_04_TheGroupOutlivesItsLeader) {
   });
 }
 
+TEST_P(IO_PROC, IO_PROC_04_WithoutPidfdsNoSignalGoesToAGroupWhoseLeaderHasEnded) {
+  h::detail::plant_fault_no_pidfd(true);
+  run([]() -> h::task<> {
+    h::process p;
+    pid_t grandchild = co_await start_family(p, true);
+    p.signal_group(SIGKILL);
+    const int code = co_await p.wait();
+    EQUAL(code, -SIGKILL);
+    co_await until([&grandchild] { return is_over(grandchild); });
+    grandchild = co_await start_family(p, false);
+    const int own = co_await p.wait();
+    EQUAL(own, 0);
+    THROWS(h::no_such_process, p.signal_group(SIGKILL));
+    HOLDS(!is_over(grandchild));
+    ::kill(grandchild, SIGKILL);
+    auto left = co_await start(plain(), words("sleep", "1000"));
+    left.detach();
+    const pid_t pid = left.pid();
+    left = h::process();
+    ::kill(pid, SIGKILL);
+    co_await until([pid] { return !exists(pid); });
+  });
+  h::detail::plant_fault_no_pidfd(false);
+}
+
 TEST_P(IO_PROC, IO_PROC_05_CommunicateReturnsAtItsLimitAlthoughAGrandchildKeepsThePipe) {
   const auto before = open_descriptors();
   run([]() -> h::task<> {
