@@ -11,11 +11,6 @@ namespace {
 
 task<> drain_frames(stream_writer& w) { co_await w.drain(); }
 
-/// The place of byte `i` of a number of `n` bytes, counted from the least significant byte.
-std::size_t place(std::size_t i, std::size_t n, byte_order order) noexcept {
-  return order == byte_order::big ? n - 1 - i : i;
-}
-
 }  // namespace
 
 frames::frames(connection over, const frame_options& options)
@@ -25,13 +20,8 @@ frames::frames(connection over, const frame_options& options)
 }
 
 std::uint64_t frames::length_in_front() const {
-  const auto head = under_.reader.buffered().substr(0, options_.length_bytes);
-  std::uint64_t n = 0;
-  for (std::size_t i = 0; i < head.size(); ++i) {
-    const std::uint64_t byte = static_cast<unsigned char>(head[i]);
-    n |= byte << (8 * place(i, head.size(), options_.order));
-  }
-  return n;
+  return detail::load_uint(under_.reader.buffered().substr(0, options_.length_bytes),
+                           options_.order);
 }
 
 void frames::check_length(std::uint64_t n) const {
@@ -73,10 +63,7 @@ task<> frames::write(std::string_view bytes) {
                     " bytes is longer than its length_bytes can say");
   std::string whole(head, '\0');
   whole.reserve(head + bytes.size());
-  for (std::size_t i = 0; i < head; ++i) {
-    const std::uint64_t byte = bytes.size() >> (8 * place(i, head, options_.order)) & 0xff;
-    whole[i] = static_cast<char>(static_cast<unsigned char>(byte));
-  }
+  detail::store_uint(whole.data(), head, bytes.size(), options_.order);
   whole.append(bytes);
   under_.writer.write(whole);
   return drain_frames(under_.writer);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <heddle/core/task.h>
+#include <heddle/io/byte_order.h>
 #include <heddle/io/stream.h>
 
 #include <cstddef>
@@ -16,9 +17,6 @@
 #include <string_view>
 
 namespace heddle {
-
-/// The order of the bytes of a number: the most significant one first (`big`), or last.
-enum class byte_order : std::uint8_t { big, little };
 
 /// The greatest frame by default, in bytes.
 inline constexpr std::size_t default_max_frame = std::size_t{1024} * 1024;

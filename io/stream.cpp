@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/stream.h>
 
-#include <heddle/io/streams/stream_core.h>
+#include <heddle/io/streams/reading.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/timeout.h>
 
@@ -99,23 +99,6 @@ void warn_unless_closed(stream_core& core, runtime_state& runtime) noexcept {
   } catch (const std::bad_alloc&) {
     // There is no memory for the warning, and it is left out.
   }
-}
-
-/// Holds the reader's role of a stream for one read.
-class reading {
- public:
-  explicit reading(stream_core& core) : core_(core) { core.begin_read(); }
-  reading(const reading&) = delete;
-  ~reading() { core_.end_read(); }
-
- private:
-  stream_core& core_;
-};
-
-std::string take(input_buffer& in, std::size_t n) {
-  std::string out(in.view().substr(0, n));
-  in.consume(n);
-  return out;
 }
 
 task<std::string> read_some(stream_core& core, std::size_t most) {

@@ -13,8 +13,10 @@
 #include <heddle/core/record/wait.h>
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
+#include <heddle/io/byte_order.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -166,6 +168,34 @@ class stream_reader {
   /// Yields the bytes up to "\n", and the "\n". At the end of the stream: the rest, perhaps "". A
   /// line longer than `limit()` is dropped, and bad_value is thrown.
   [[nodiscard]] task<std::string> read_line();
+  /// Yields everything up to the end of the stream, if that is at most `most` bytes. Throws
+  /// limit_overrun_error, which names the limit, once more bytes have come (nothing is consumed
+  /// then); bad_value for most < 0.
+  [[nodiscard]] task<std::string> read_all(std::ptrdiff_t most);
+  /// Reads into memory of the caller, which must outlive the task. Yields the number of bytes: at
+  /// least one and at most to.size(), as soon as there are any; 0 at the end of the stream, and for
+  /// an empty span.
+  /// Cost      one frame, and no other allocation; the bytes are copied once
+  [[nodiscard]] task<std::size_t> read_into(std::span<char> to);
+  [[nodiscard]] task<std::size_t> read_into(std::span<std::byte> to) {
+    return read_into(std::span<char>(reinterpret_cast<char*>(to.data()), to.size()));
+  }
+  /// Yields the next `n` bytes, and leaves them for the next read. Fewer: the stream ends after
+  /// them. They are valid until the next call of any other function of this reader. Throws
+  /// bad_value for n < 0.
+  [[nodiscard]] task<std::string_view> peek(std::ptrdiff_t n);
+  /// Puts bytes in front of all that is unread: the next read yields them first, also at the end of
+  /// the stream. `bytes` may not be a part of buffered(). Does not wait.
+  /// Cost      a copy; where the bytes were consumed just before, the buffer has room for them
+  /// Throws    usage_error if a task reads; std::bad_alloc: nothing has changed
+  void push_back(std::string_view bytes);
+  /// Yields an unsigned number of sizeof(T) bytes. Throws incomplete_read_error, which holds the
+  /// bytes that came, if the stream ends before.
+  template <detail::wire_uint T>
+  [[nodiscard]] task<T> read_uint(byte_order order = byte_order::big);
+  /// The same for a number of 1 to 8 bytes. Throws bad_value for another width.
+  [[nodiscard]] task<std::uint64_t> read_uint(std::size_t bytes,
+                                              byte_order order = byte_order::big);
 
   /// Waits for more bytes than are buffered now, for parsers that read in place. False: the stream
   /// has ended. True may also come with nothing new. So call it in a loop:
@@ -217,6 +247,14 @@ class stream_writer {
   void write(std::span<const std::byte> bytes) {
     write(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   }
+  /// Writes a number in sizeof(T) bytes.
+  template <detail::wire_uint T>
+  void write_uint(T value, byte_order order = byte_order::big) {
+    write_uint(std::uint64_t{value}, sizeof(T), order);
+  }
+  /// Writes a number in 1 to 8 bytes. Throws bad_value for another width, and for a number that
+  /// does not fit: then nothing is written.
+  void write_uint(std::uint64_t value, std::size_t bytes, byte_order order = byte_order::big);
 
   /// Returns at once unless more than the high mark is buffered; then waits until the low mark is
   /// reached. Throws what broke the connection. Throws ECONNRESET once the writer was closed, also

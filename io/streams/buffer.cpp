@@ -101,6 +101,27 @@ void input_buffer::append(std::string_view bytes) {
   end_ += bytes.size();
 }
 
+void input_buffer::prepend(std::string_view bytes) {
+  if (bytes.empty()) return;
+  if (begin_ < bytes.size()) {
+    // The fresh memory has its room behind the bytes, where more will come.
+    const std::size_t held = size();
+    const std::size_t wanted = bytes.size() + held;
+    const bool small = wanted <= block_size;
+    char* fresh = small ? take_block() : static_cast<char*>(::operator new(wanted));
+    if (held) std::memcpy(fresh + bytes.size(), data_ + begin_, held);
+    free_memory();
+    kind_ = small ? kind::block : kind::heap;
+    data_ = fresh;
+    begin_ = bytes.size();
+    end_ = wanted;
+    capacity_ = small ? block_size : wanted;
+    lent_ = nullptr;
+  }
+  begin_ -= bytes.size();
+  std::memcpy(data_ + begin_, bytes.data(), bytes.size());
+}
+
 void input_buffer::adopt(lent_chunk& chunk) {
   if (kind_ == kind::none && !chunk.lender->is_short()) {
     kind_ = kind::lent;

@@ -68,6 +68,9 @@ class input_buffer {
   void added(std::size_t n) noexcept { end_ += n; }
 
   void append(std::string_view bytes);
+  /// Puts bytes in front, which may not be a part of view(). Throws std::bad_alloc; then nothing
+  /// has changed.
+  void prepend(std::string_view bytes);
   /// Takes over bytes in a lent buffer. If this buffer is empty and the lender can spare the chunk,
   /// it is kept in place; else it is copied and given back. After std::bad_alloc the chunk is still
   /// the caller's.
