@@ -136,6 +136,10 @@ void stream_core::throw_error() const {
 void stream_core::write_eof() {
   drain_queue_.lock();
   bool now = false;
+  if (stage_ == stage::open && filter_ && !filter_->the->ends_alone()) {
+    drain_queue_.unlock();
+    throw_usage("write_eof over a filter whose directions end together, as those of TLS 1.2 do");
+  }
   if (stage_ == stage::open) {
     stage_ = stage::ending;
     now = sender_ == sending::nobody && pending_ == 0;
@@ -317,9 +321,22 @@ void stream_core::set_filter(std::unique_ptr<filter> f) {
     stream_core& core;
     ~releaser() { core.end_read(); }
   } at_end{*this};
-  if (filter_) throw_usage("this stream has a filter already");
   auto place = std::make_unique<filter_place>();
   place->the = std::move(f);
+  place_filter(std::move(place));
+}
+
+void stream_core::set_held_filter(std::unique_ptr<filter> f, bool lingers) {
+  auto place = std::make_unique<filter_place>();
+  place->the = std::move(f);
+  place->held = true;
+  place->lingers = lingers;
+  place_filter(std::move(place));
+}
+
+// Reader's role.
+void stream_core::place_filter(std::unique_ptr<filter_place> place) {
+  if (filter_) throw_usage("this stream has a filter already");
   place->raw.append(input_.view());
   place->raw_is_new = !input_.empty();
   std::string greeting;
@@ -341,6 +358,27 @@ void stream_core::set_filter(std::unique_ptr<filter> f) {
   if (!open) throw_usage("a filter cannot be set when the writer was closed or ended");
   input_.clear();
   if (now) send_all({});
+}
+
+void stream_core::end_filter() {
+  drain_queue_.lock();
+  const bool open = stage_ == stage::open && filter_ && !filter_->end_sealed;
+  bool now = false;
+  if (open) {
+    filter_->end_wanted = true;
+    now = sender_ == sending::nobody && pending_ == 0;
+    if (now) sender_ = sending::thread;
+  }
+  drain_queue_.unlock();
+  if (!open) throw_usage("the end of a filter that has none, or whose stream was ended");
+  if (now) send_all({});
+}
+
+filter* stream_core::current_filter() noexcept {
+  drain_queue_.lock();
+  filter* f = filter_ ? filter_->the.get() : nullptr;
+  drain_queue_.unlock();
+  return f;
 }
 
 }  // namespace heddle::detail

@@ -191,6 +191,27 @@ class stream_core final : public source_owner, public frame_cached {
   /// and when there is a filter already; std::bad_alloc; whatever f.begin() throws. Then nothing
   /// has changed.
   void set_filter(std::unique_ptr<filter> f);
+  /// The same for the holder of the reader's role, which opens what comes by step_filter() until
+  /// release_filter_hold(): receive() finds `data` when raw bytes are there, and opens none.
+  /// `lingers`: if the filter fails meanwhile, what it sealed is sent, our direction ends, and the
+  /// caller awaits the peer's end by drop_input(). Otherwise the connection closes at once.
+  void set_held_filter(std::unique_ptr<filter> f, bool lingers);
+  /// Opens what has come. False: another thread has the filter; try again. Throws what broke the
+  /// connection. Reader's role.
+  [[nodiscard]] bool step_filter();
+  void release_filter_hold() noexcept;
+  /// The filter has failed: from here on receive() drops bytes, up to the peer's end. Reader's
+  /// role.
+  void drop_input() noexcept;
+  /// Calls the filter's end() when all that was written is sealed; the stream goes on. Throws
+  /// usage_error if the writer was closed or ended.
+  void end_filter();
+  /// Both directions of the filter have ended: bytes pass as they are, first those that came behind
+  /// the peer's end. False: our end is not sealed yet, or another thread has the filter; try again.
+  /// Reader's role.
+  [[nodiscard]] bool pass_filter() noexcept;
+  /// Null: there is none. It lives as long as the stream.
+  [[nodiscard]] filter* current_filter() noexcept;
 
   [[nodiscard]] int descriptor() const noexcept { return mover_->descriptor(); }
   [[nodiscard]] address peer() const;
@@ -243,6 +264,8 @@ class stream_core final : public source_owner, public frame_cached {
   got receive_otherwise();
   got end_of_input(received r) noexcept;
   got receive_filtered();
+  got receive_dropped(filter_place& f);
+  got end_of_filtered(filter_place& f) noexcept;
   [[nodiscard]] bool take_filter(filter_place& f) noexcept;
   void open_some(filter_place& f) noexcept;
   void filter_failed(filter_place& f, std::string& sealed, const char* call) noexcept;
@@ -273,6 +296,7 @@ class stream_core final : public source_owner, public frame_cached {
   void note_error_locked(int code, const char* call) noexcept;
   void fail(int code, const char* call, found_by who) noexcept;
   [[nodiscard]] bool nothing_is_lost_locked(found_by who) const noexcept;
+  void place_filter(std::unique_ptr<filter_place> place);
   void wake_closed(work_list& todo, bool closed) noexcept;
   void remember_local_locked() noexcept;
   void finish() noexcept;

@@ -78,8 +78,10 @@ bool stream_core::quiet() {
 // wait.
 got stream_core::receive_filtered() {
   auto& f = *filter_;
+  if (f.drops) return receive_dropped(f);
   for (;;) {
     if (f.raw_is_new) {
+      if (f.held) return got::data;
       mover_->look_away();
       if (!take_filter(f)) return got::nothing;
       const auto had = input_.size();
@@ -96,10 +98,66 @@ got stream_core::receive_filtered() {
       case got::data: f.raw_is_new = true; break;
       case got::nothing: return got::nothing;
       case got::broken: return end_of_input(r);
-      case got::end:  // the filter's own end is missing: a third party may have cut the stream off
-        return end_of_input({got::broken, ECONNRESET});
+      case got::end: return end_of_filtered(f);
     }
   }
+}
+
+// The transport has ended. If the filter's own end is missing, a third party may have cut the
+// stream off.
+got stream_core::end_of_filtered(filter_place& f) noexcept {
+  if (!f.the->seals()) return end_of_input({got::end, 0});
+  auto cut = f.the->cut_off();
+  drain_queue_.lock();
+  if (error_.load(relaxed) == 0 && !f.error) f.error.swap(cut);
+  drain_queue_.unlock();
+  return end_of_input({got::broken, ECONNRESET});
+}
+
+got stream_core::receive_dropped(filter_place& f) {
+  const received r = mover_->receive(f.raw);
+  f.raw.clear();
+  if (r.what == got::data || r.what == got::nothing) return r.what;
+  return end_of_input(r);
+}
+
+bool stream_core::step_filter() {
+  auto& f = *filter_;
+  if (!f.raw_is_new) return true;
+  if (!take_filter(f)) return false;
+  open_some(f);
+  if (input_end_ == input_end::error) throw_error();
+  return true;
+}
+
+void stream_core::release_filter_hold() noexcept {
+  filter_->held = false;
+  drain_queue_.lock();
+  filter_->lingers = false;
+  drain_queue_.unlock();
+}
+
+void stream_core::drop_input() noexcept {
+  filter_->drops = true;
+  filter_->raw.clear();
+  input_end_ = input_end::none;
+}
+
+bool stream_core::pass_filter() noexcept {
+  auto& f = *filter_;
+  if (!take_filter(f)) return false;
+  if (!f.end_sealed) {
+    std::string nothing;
+    release_filter(f, nothing, false);
+    return false;
+  }
+  f.the->pass();
+  f.ended.store(false, relaxed);
+  f.raw_is_new = !f.raw.empty();
+  if (input_end_ == input_end::orderly) input_end_ = input_end::none;
+  std::string nothing;
+  release_filter(f, nothing, false);
+  return true;
 }
 
 bool stream_core::take_filter(filter_place& f) noexcept {
@@ -121,6 +179,7 @@ void stream_core::open_some(filter_place& f) noexcept {
     if (o.taken != 0) f.raw.consume(o.taken);
     f.raw_is_new = false;
     if (o.ended) f.ended.store(true, relaxed);
+    if (f.end_sealed) sealed.clear();  // nothing may follow our end
   } catch (...) {
     input_end_ = input_end::error;
     filter_failed(f, sealed, "open");
@@ -168,7 +227,7 @@ void stream_core::filter_failed(filter_place& f, std::string& sealed, const char
   if (stage_ < stage::broken) {
     if (error_.load(relaxed) == 0) f.error = std::current_exception();
     note_error_locked(EPROTO, call);
-    stage_ = stage::draining;
+    stage_ = f.lingers ? stage::leaving : stage::draining;
     f.end_sealed = true;
     pending_ -= std::min(pending_, out_.size() + f.unsealed().size());
     out_.clear();

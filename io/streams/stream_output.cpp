@@ -324,8 +324,8 @@ bool stream_core::must_seal_locked() const noexcept {
   const auto& f = *filter_;
   if (stage_ >= stage::broken) return false;
   if (!out_.empty() || !f.unsealed().empty()) return true;
-  return !f.end_sealed &&
-         (stage_ == stage::ending || stage_ == stage::leaving || stage_ == stage::draining);
+  return !f.end_sealed && (f.end_wanted || stage_ == stage::ending || stage_ == stage::leaving ||
+                           stage_ == stage::draining);
 }
 
 // Sender's role. True: the caller has `busy`, and seals. False: there is nothing to seal any more;

@@ -16,6 +16,7 @@
 #include <heddle/io/streams/buffer.h>
 
 #include <cstddef>
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,19 @@ class filter {
   virtual opened open(std::string_view raw, input_buffer& plain, std::string& sealed) = 0;
   /// Called once, when all was sealed and nothing will be written any more.
   virtual void end(std::string& sealed) { (void)sealed; }
+
+  // Of these, calls may overlap with each other and with those above.
+
+  /// The transport has ended the peer's direction, and open() has not. Returns the error of that;
+  /// null: ECONNRESET.
+  [[nodiscard]] virtual std::exception_ptr cut_off() noexcept { return nullptr; }
+  /// False: bytes pass as they are, and the transport's end is the end.
+  [[nodiscard]] virtual bool seals() const noexcept { return true; }
+  /// True: our direction can end while the peer's goes on.
+  [[nodiscard]] virtual bool ends_alone() const noexcept { return true; }
+  /// From here on bytes pass as they are: both directions have ended in order. Called once, while
+  /// no other call runs.
+  virtual void pass() noexcept {}
 };
 
 }  // namespace heddle::detail

@@ -21,22 +21,29 @@ namespace heddle::detail {
 //
 //   `the`, the filter           the holder of `busy`
 //   raw, raw_is_new             the reader
+//   held, drops                 the reader
+//   lingers                     under the output lock
 //   ended                       set by the reader; read by any thread that finds an error
 //   plain, plain_at             the holder of `busy`; under the output lock while `busy` is free
 //   busy, sealed                under the output lock
 //   reader_waits, sender_waits  under the output lock
 //   end_sealed, end_size        under the output lock
+//   end_wanted                  under the output lock
 //   error                       written once, before the stream's error_; read after error_
 struct filter_place {
   std::unique_ptr<filter> the;
 
   input_buffer raw;           // received and not yet opened
   bool raw_is_new = false;    // open() has not seen all of raw
+  bool held = false;          // raw bytes wait for step_filter(), so the reader chooses when
+  bool drops = false;         // the filter has failed: raw bytes are dropped, up to the end
+  bool lingers = false;       // after a failure: our direction ends, and the peer's is awaited
   atomic<bool> ended{false};  // open() has said that the peer ended its direction
 
   bool busy = false;
   bool reader_waits = false;  // for `busy` to be free
   bool sender_waits = false;  // likewise
+  bool end_wanted = false;    // end() is called when all is sealed, though the stream goes on
   bool end_sealed = false;    // nothing will be sealed any more
   std::size_t end_size = 0;   // bytes of the sealed end
   std::string plain;          // written, and offered to seal()
