@@ -4,6 +4,7 @@
 #include <heddle/io/descriptors/socket.h>
 #include <heddle/io/resolve.h>
 #include <heddle/io/servers/server_core.h>
+#include <heddle/io/tls/handshake.h>
 #include <heddle/sched/runtime.h>
 
 #include <sys/socket.h>
@@ -50,6 +51,8 @@ task<> run_forever(std::shared_ptr<server_core> s) {
 void check_options(const server_options& o) {
   if (o.backlog < 1) throw bad_value("a server's backlog must be at least 1");
   check_limit(o.limit);
+  if (o.tls) check_server_context(o.tls);
+  check_handshake_limit(o.handshake_limit);
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 //   h::server s = co_await h::start_server(handle, "127.0.0.1", 0, o);
 #pragma once
 
+#include <heddle/core/clock.h>
 #include <heddle/io/stream.h>
+#include <heddle/io/tls_context.h>
 
 #include <cstddef>
 #include <string>
@@ -31,6 +33,11 @@ struct server_options {
   bool cleanup_socket = true;
   /// The name of the connections' tasks; empty: none.
   std::string name = {};
+  /// Not empty: speak TLS, as a server. A handler is called after its handshake. A handshake that
+  /// fails is reported ("TLS handshake failed"), and its handler is not called.
+  tls_context tls = {};
+  /// A handshake that takes longer fails, and its connection is aborted.
+  duration handshake_limit = default_handshake_limit;
 };
 
 }  // namespace heddle

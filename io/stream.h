@@ -14,6 +14,7 @@
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
 #include <heddle/io/byte_order.h>
+#include <heddle/io/tls_context.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,8 @@
 #include <vector>
 
 namespace heddle {
+
+struct tls_info;
 
 namespace detail {
 
@@ -292,6 +295,31 @@ class stream_writer {
   /// Marks of drain(), in bytes (64 KiB and 16 KiB). Throws bad_value if low > high.
   void set_write_limits(std::size_t high, std::size_t low);
 
+  /// Turns the connection to TLS: as a client that expects `server_name`, or as a server if
+  /// `context` is one of a server (then `server_name` is empty). What was written before goes out
+  /// plain, what is written meanwhile is sealed; what the reader has buffered goes to TLS. No task
+  /// may read meanwhile. The limit of the handshake is tls_options::handshake_limit; on a server 10
+  /// s.
+  /// Throws    tls_error and what derives from it, timeout_error, std::system_error: then the
+  ///           connection is closed. bad_value for a name that cannot be checked; usage_error while
+  ///           a task reads, on a writer that was closed or ended, and the second time: then
+  ///           nothing has changed
+  /// Cancel    aborts the connection
+  [[nodiscard]] task<> start_tls(tls_context context, std::string server_name);
+  [[nodiscard]] task<> start_tls(tls_context context) {
+    return start_tls(std::move(context), std::string());
+  }
+  /// Ends TLS in order, and leaves a plain connection, once the peer has ended it too. What the
+  /// peer sends behind its end is read as it is. Bytes that are written meanwhile may go out sealed
+  /// or plain: so write none. A peer that does not end TLS within 10 s is aborted (timeout_error).
+  /// Throws    usage_error without TLS, and while a task reads
+  /// Cancel    aborts the connection
+  [[nodiscard]] task<> unwrap();
+  /// What the handshake has agreed on; empty for a plain connection. Known also after the end.
+  /// Throws usage_error during the handshake. Include tls.h for it.
+  /// Cost      copies the certificates
+  [[nodiscard]] tls_info tls() const;
+
   [[nodiscard]] address peer_address() const;
   [[nodiscard]] address local_address() const;
   /// The descriptor, for setsockopt. Valid while the connection is open, -1 afterwards. Do not read
@@ -323,6 +351,10 @@ struct connection_options {
   /// When no address can be connected to, throw an exception_group of all failures, and not the
   /// last failure alone.
   bool all_errors = false;
+  /// Not empty: speak TLS, as a client. open_connection returns after the handshake.
+  tls_context tls = {};
+  /// The name that the server's certificate must have; empty: that of the host.
+  std::string server_name = {};
 };
 
 namespace detail {

@@ -4,6 +4,8 @@
 
 #include <heddle/io/descriptors/socket.h>
 #include <heddle/io/reactor/reactor.h>
+#include <heddle/io/streams/stream_access.h>
+#include <heddle/io/tls/handshake.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>
@@ -46,6 +48,40 @@ bool cancelled_itself() noexcept {
   return !self.valid() || self.cancelling() != 0;
 }
 
+void report_of_connection(const char* message, const std::exception_ptr& error) {
+  error_context what;
+  what.message = message;
+  what.error = error;
+  what.task = current_task().get_name();
+  heddle::current_runtime().report(what);
+}
+
+/// True: `error` says that this end has closed the connection.
+bool is_ours(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::system_error& e) {
+    return e.code() == std::error_code(ECONNABORTED, std::system_category());
+  } catch (...) { return false; }
+}
+
+// The handshake of a guest. False: it failed, and was reported.
+task<bool> secure(server_core& s, connection& c) {
+  std::exception_ptr error;
+  auto& core = stream_access::of(c);
+  try {
+    task<> work = accept_tls(core, s.options().tls, s.options().handshake_limit);
+    co_await work;
+    co_return true;
+  } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
+    throw;
+  } catch (...) { error = std::current_exception(); }
+  if (!is_ours(error)) report_of_connection("TLS handshake failed", error);
+  task<> lingering = linger_after_failure(core);
+  co_await lingering;
+  co_return false;
+}
+
 // The task of one connection. The ticket is a parameter, so it counts the handler until the frame
 // is gone, also if the task never began.
 task<> run_connection(std::shared_ptr<server_core> s, connection c,
@@ -53,25 +89,26 @@ task<> run_connection(std::shared_ptr<server_core> s, connection c,
   const server_core::running_handler here(*s);
   std::exception_ptr error;
   try {
+    if (s->options().tls) {
+      task<bool> handshake = secure(*s, c);
+      const bool good = co_await handshake;
+      if (!good) co_return;
+    }
     task<> work = s->handle(std::move(c));
     co_await work;
   } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
     if (cancelled_itself()) throw;
     error = std::current_exception();
   } catch (...) { error = std::current_exception(); }
-  if (error) {
-    error_context what;
-    what.message = "unhandled exception in connection handler";
-    what.error = error;
-    what.task = current_task().get_name();
-    heddle::current_runtime().report(what);
-  }
+  if (error) report_of_connection("unhandled exception in connection handler", error);
 }
 
 }  // namespace
 
 accepted server_core::accept_some(listener& l) {
-  for (int i = 0; i < options_.backlog; ++i) {
+  const int most =
+      options_.tls ? std::min(options_.backlog, most_tls_guests_at_one_go) : options_.backlog;
+  for (int i = 0; i < most; ++i) {
     if (l.stopped()) return accepted::ended;
     sockaddr_storage peer;
     socklen_t length = sizeof peer;

@@ -128,6 +128,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
   void cancel_handlers();
 
   accepted accept_some(listener& l);
+  [[nodiscard]] const server_options& options() const noexcept { return options_; }
   [[nodiscard]] task<> handle(connection c) { return handler_(std::move(c)); }
 
   // stream_listener

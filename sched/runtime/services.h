@@ -21,7 +21,7 @@ class service {
 };
 
 /// The services by name: this room knows nothing else of them.
-enum class service_name : std::uint8_t { resolver, files, count };
+enum class service_name : std::uint8_t { resolver, files, handshakes, count };
 
 /// Thread-safe. A service lives as long as its runtime.
 class service_set {
