@@ -177,7 +177,7 @@ void stream_core::open_some(filter_place& f) noexcept {
   try {
     const auto o = f.the->open(f.raw.view(), input_, sealed);
     if (o.taken != 0) f.raw.consume(o.taken);
-    f.raw_is_new = false;
+    f.raw_is_new = o.more;
     if (o.ended) f.ended.store(true, relaxed);
     if (f.end_sealed) sealed.clear();  // nothing may follow our end
   } catch (...) {

@@ -150,10 +150,15 @@ filter::opened tls_engine::open(std::string_view raw, input_buffer& plain, std::
   constexpr std::size_t telling = 24;  // bytes that show what the peer speaks
   if (began_.size() < telling) began_ += raw.substr(0, telling - began_.size());
   const call one(*this, raw, sealed);
-  const bool was_ready = ready();
-  if (!was_ready) shake_hands();
-  if (ready()) o.ended = read_records(plain);
-  has_worked_ = !was_ready && (ready() || !sealed.empty());
+  if (!ready()) {
+    // A program may wait for more bytes before it looks at those that are there. So the first bytes
+    // behind the handshake are opened by its first read, and not here.
+    shake_hands();
+    has_worked_ = ready() || !sealed.empty();
+    o.more = !memory_.in.empty();
+  } else {
+    o.ended = read_records(plain);
+  }
   o.taken = raw.size() - memory_.in.size();
   return o;
 }

@@ -43,6 +43,7 @@ class filter {
   struct opened {
     std::size_t taken = 0;  // of `raw`, from its front
     bool ended = false;     // the peer has ended its direction in order
+    bool more = false;      // it has not looked at the rest of `raw`: call it again
   };
   /// Appends to `plain` the meaning of `raw`, as far as it is complete. May also append an answer
   /// to `sealed`.

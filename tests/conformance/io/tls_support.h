@@ -24,6 +24,14 @@ inline h::tls_options trusting() {
   return o;
 }
 
+/// A client that trusts another authority alone.
+inline h::tls_options distrusting() {
+  static const support::authority other("Another CA");
+  h::tls_options o;
+  o.ca = other.certificate();
+  return o;
+}
+
 inline h::tls_server_options as_localhost() {
   h::tls_server_options o;
   o.certificate = support::localhost().certificate;
