@@ -73,6 +73,9 @@ struct options {
   /// task, in several threads at once. For the main task of `run` and for tasks of `submit` `eager`
   /// is ignored, since there is no creating task whose loop could run the first step.
   std::function<void(task_options&)> task_factory = {};
+  /// At most so many threads for calls that block on a disk: files, directories, and the files that
+  /// an HTTP server sends. 0: 16. They are apart from those of to_thread and of names.
+  unsigned file_threads = 0;
 };
 
 /// What the loops of a runtime did: runtime::stats().

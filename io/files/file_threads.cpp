@@ -8,13 +8,21 @@
 namespace heddle::detail {
 namespace {
 
+unsigned threads_wanted(const options& o) noexcept {
+  return o.file_threads != 0 ? o.file_threads : default_file_threads;
+}
+
 class file_threads final : public service {
  public:
-  void end() noexcept override { (void)pool.shutdown(); }
-  thread_pool pool{most_file_threads, 1};
+  /// On a loop of the runtime that it belongs to.
+  file_threads() : pool(threads_wanted(this_runtime()->opts), 1) {}
+  void end() noexcept override { (void)pool.shutdown(saturating_add(clock::now(), longest_end)); }
+  thread_pool pool;
 };
 
 }  // namespace
+
+bool has_file_threads() noexcept { return this_runtime() != nullptr; }
 
 void submit_to_files(offload_job& j) {
   auto* runtime = this_runtime();

@@ -44,6 +44,12 @@ class offload_job : public frame_cached {
     return state_.compare_exchange_strong(expected, state::cancelled, acq_rel, relaxed);
   }
 
+  /// True: cancel() came in time, so it never ran and never will. For a task whose wait was
+  /// cancelled.
+  [[nodiscard]] bool was_cancelled() const noexcept {
+    return state_.load(relaxed) == state::cancelled;
+  }
+
   /// A leaf wait for the end of the job. Cancelled: the job is cancelled too, or left to run alone.
   class wait_for_end : public queue_waiter {
    public:

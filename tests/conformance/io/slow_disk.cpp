@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "slow_disk.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdarg>
+#include <cstring>
+#include <mutex>
+
+namespace {
+
+std::mutex lock;
+std::condition_variable answers;
+std::atomic<bool> is_stopped{false};
+std::size_t waits = 0;
+std::size_t most = 0;
+std::atomic<int> sync_failure{0};
+
+void wait_for_the_disk() {
+  if (!is_stopped.load()) return;
+  std::unique_lock hold(lock);
+  if (++waits > most) most = waits;
+  answers.wait(hold, [] { return !is_stopped.load(); });
+  --waits;
+}
+
+bool is_slow(const char* path) { return std::strstr(path, slow_disk::marker) != nullptr; }
+
+}  // namespace
+
+namespace slow_disk {
+
+void stop() {
+  std::lock_guard hold(lock);
+  most = waits;
+  is_stopped = true;
+}
+void go() {
+  std::lock_guard hold(lock);
+  is_stopped = false;
+  answers.notify_all();
+}
+std::size_t waiting() {
+  std::lock_guard hold(lock);
+  return waits;
+}
+std::size_t most_waiting() {
+  std::lock_guard hold(lock);
+  return most;
+}
+void fail_next_sync(int code) { sync_failure = code; }
+
+}  // namespace slow_disk
+
+extern "C" {
+
+ssize_t __real_pread(int, void*, size_t, off_t);
+ssize_t __real_pwrite(int, const void*, size_t, off_t);
+ssize_t __real_preadv2(int, const iovec*, int, off_t, int);
+int __real_fsync(int);
+int __real_fdatasync(int);
+int __real_stat(const char*, struct stat*);
+int __real_open(const char*, int, ...);
+
+ssize_t __wrap_pread(int f, void* to, size_t n, off_t at) {
+  wait_for_the_disk();
+  return __real_pread(f, to, n, at);
+}
+ssize_t __wrap_pwrite(int f, const void* from, size_t n, off_t at) {
+  wait_for_the_disk();
+  return __real_pwrite(f, from, n, at);
+}
+ssize_t __wrap_preadv2(int f, const iovec* to, int n, off_t at, int flags) {
+  if (is_stopped.load()) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return __real_preadv2(f, to, n, at, flags);
+}
+int __wrap_fsync(int f) {
+  wait_for_the_disk();
+  if (const int code = sync_failure.exchange(0)) {
+    errno = code;
+    return -1;
+  }
+  return __real_fsync(f);
+}
+int __wrap_fdatasync(int f) {
+  wait_for_the_disk();
+  if (const int code = sync_failure.exchange(0)) {
+    errno = code;
+    return -1;
+  }
+  return __real_fdatasync(f);
+}
+int __wrap_stat(const char* path, struct stat* s) {
+  if (is_slow(path)) wait_for_the_disk();
+  return __real_stat(path, s);
+}
+int __wrap_open(const char* path, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  const auto mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;
+  va_end(more);
+  if (is_slow(path)) wait_for_the_disk();
+  return __real_open(path, flags, mode);
+}
+
+}  // extern "C"

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// A disk that does not answer: between stop() and go() the calls that read and write files wait,
+// and nothing is in the kernel's memory. The linker sends those calls through slow_disk.cpp.
+//
+//   slow_disk::stopped disk;
+//   auto t = h::create_task(f.read_at(0, 10));
+//   co_await until([] { return slow_disk::waiting() == 1; });
+//   disk.go();
+#pragma once
+
+#include <cstddef>
+
+namespace slow_disk {
+
+/// Paths that hold this word are slow to open and to look at.
+inline constexpr const char* marker = "slow-disk";
+
+void stop();
+void go();
+/// Calls that wait now.
+std::size_t waiting();
+/// The most that waited at one time since the last stop().
+std::size_t most_waiting();
+/// The next fsync or fdatasync fails with that errno.
+void fail_next_sync(int code);
+
+class stopped {
+ public:
+  stopped() { stop(); }
+  stopped(const stopped&) = delete;
+  ~stopped() { slow_disk::go(); }
+  static void go() { slow_disk::go(); }
+};
+
+}  // namespace slow_disk
