@@ -47,7 +47,7 @@ namespace heddle {
 [[nodiscard]] task<> remove_directory(std::string path);
 /// Removes what stands at the path with all that is below. Yields how many names that were; 0 if
 /// nothing stood there. Follows no link, not even if others exchange directories for links
-/// meanwhile: nothing outside of the tree is touched. ENOTEMPTY if others put names into a directory
+/// meanwhile: nothing outside the tree is touched. ENOTEMPTY if others put names into a directory
 /// faster than they are removed, 1000 times.
 [[nodiscard]] task<std::uint64_t> remove_tree(std::string path);
 
@@ -90,8 +90,8 @@ struct copy_options {
 [[nodiscard]] task<std::uint64_t> copy_file(std::string from, std::string to);
 [[nodiscard]] task<std::uint64_t> copy_file(std::string from, std::string to, copy_options options);
 
-/// A directory with a fresh name, rights 0700. It and all below it are gone when the object goes, by
-/// a return, an exception or a cancellation: a file thread removes it. An error of that is lost;
+/// A directory with a fresh name, rights 0700. It and all below it are gone when the object goes,
+/// by a return, an exception or a cancellation: a file thread removes it. An error of that is lost;
 /// remove() tells it.
 class temporary_directory {
  public:

@@ -306,6 +306,15 @@ task<> close_now(shared_file f) {
   co_await job;
 }
 
+task<file> open_checked(std::string path, file_options options) {
+  auto job =
+      on_file_thread([](const std::string& p, const file_options& o) { return open_by_path(p, o); },
+                     std::move(path), options);
+  auto state = co_await job;
+  file opened = file_access::make(std::move(state));
+  co_return opened;
+}
+
 /// A handle goes: its file is closed by a file thread, when the last job that uses it has ended.
 void let_go(std::shared_ptr<open_file> f) noexcept {
   if (!f || f->number() < 0) return;
@@ -340,12 +349,7 @@ const std::shared_ptr<detail::open_file>& file::use() const {
 task<file> file::open(std::string path, file_options options) {
   detail::check_path(path);
   (void)detail::flags_of(options);
-  auto job = detail::on_file_thread(
-      [](const std::string& p, const file_options& o) { return detail::open_by_path(p, o); },
-      std::move(path), options);
-  auto state = co_await job;
-  file opened(std::move(state));
-  co_return opened;
+  return detail::open_checked(std::move(path), options);
 }
 task<file> file::open(std::string path) { return open(std::move(path), file_options()); }
 

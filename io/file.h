@@ -202,8 +202,8 @@ class file {
   std::shared_ptr<detail::open_file> state_;
 };
 
-/// All that a file holds. Throws limit_overrun_error, which names the path and the limit, if that is
-/// more than `most` bytes (1 GiB); bad_value for a negative limit; else as file.
+/// All that a file holds. Throws limit_overrun_error, which names the path and the limit, if that
+/// is more than `most` bytes (1 GiB); bad_value for a negative limit; else as file.
 /// Cost      one job, however large the file is
 [[nodiscard]] task<std::string> read_file(std::string path);
 [[nodiscard]] task<std::string> read_file(std::string path, std::size_t most);
@@ -222,8 +222,8 @@ struct write_file_options {
   unsigned mode = 0666;
 };
 
-/// Makes the file, or replaces what it holds. Throws as file::write; bad_value for options that make
-/// no sense.
+/// Makes the file, or replaces what it holds. Throws as file::write; bad_value for options that
+/// make no sense.
 /// Cancel    before it has begun: nothing is done; else all of it is done
 /// Cost      one job
 [[nodiscard]] task<> write_file(std::string path, file_bytes bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// A copy of a file, made piece by piece: by shared blocks, by the kernel, or by reading and writing.
+// A copy of a file, piece by piece: by shared blocks, by the kernel, or by reading and writing.
 #pragma once
 
 #include <heddle/io/descriptors/fd.h>

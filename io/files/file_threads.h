@@ -43,8 +43,8 @@ template <class F, class... Args>
   return await_job(std::move(job), &submit_to_files);
 }
 
-/// The same for a caller that does not wait: the job runs alone, with what it was given. Where there
-/// are no file threads, or where they have ended, `f` is called here.
+/// The same for a caller that does not wait: the job runs alone, with what it was given. Where
+/// there are no file threads, or where they have ended, `f` is called here.
 template <class F>
 void on_file_thread_alone(F f) noexcept {
   if (has_file_threads()) {

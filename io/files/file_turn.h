@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// A read of a file's cached bytes never waits. A task that does nothing else would hold its loop for
-// ever, and no cancellation would reach it. So each such read begins with a file_turn, which lets
-// others run after 1 ms.
+// A read of a file's cached bytes never waits. A task that does nothing else would hold its loop
+// for ever, and no cancellation would reach it. So each such read begins with a file_turn, which
+// lets others run after 1 ms.
 #pragma once
 
 #include <heddle/core/record/budget.h>

@@ -288,6 +288,7 @@ TEST_P(IO_FILE, IO_FILE_18_PlacesBeyondFourGigabytesAndAWriteLargerThanOneCall) 
   const auto huge = sized(std::size_t{3} << 20, (std::size_t{1} << 31) + 4096);
   run([&]() -> h::task<> {
     auto f = co_await h::file::open(top / "far", read_and_write());
+    co_await f.truncate(0);  // the reactor before has left its bytes
     constexpr std::uint64_t far = (std::uint64_t{5} << 30) + 17;
     co_await f.write_at(far, "there");
     EQUAL(co_await f.read_at(far, 100), "there");
