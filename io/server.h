@@ -55,7 +55,11 @@ class server {
   /// waits as wait_closed() does, and throws cancelled_error. It throws that also when close() was
   /// called elsewhere, as in asyncio. Throws usage_error if it runs already, or on a closed server.
   [[nodiscard]] task<> serve_forever();
-  /// Stops accepting. Connections that live go on. Further calls do nothing.
+  /// Stops accepting. Connections that live go on. Clients that the kernel has let in already are
+  /// accepted and served, none of them is reset; a client whose handshake is half done may be.
+  /// Later ones are refused. Outside of a loop those in the kernel are dropped, since nothing can
+  /// be served there. Further calls do nothing.
+  /// Cost      accepts all that wait, on the calling loop
   void close();
   /// Waits until the server is closed, its last connection has ended, and its last handler has
   /// ended. So whatever handlers use may be destroyed afterwards. Called by a handler, it does not

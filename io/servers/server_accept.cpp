@@ -7,6 +7,7 @@
 #include <heddle/io/streams/stream_access.h>
 #include <heddle/io/tls/handshake.h>
 #include <heddle/sched/create_task.h>
+#include <heddle/sched/loop.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>
 
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <thread>
 
 namespace heddle::detail {
 namespace {
@@ -118,7 +120,7 @@ accepted server_core::accept_some(listener& l) {
     if (code == EAGAIN || code == EWOULDBLOCK) return accepted::drained;
     if (code == EINTR) continue;
     if (code == EINVAL || code == EBADF) {  // it is no listening socket any more
-      if (!l.stopped())
+      if (!l.stopped() && !l.refuses())
         report_to_handler("a listening socket was ended by others",
                           accept_error(code, where_.front()));
       return accepted::ended;
@@ -133,7 +135,7 @@ accepted server_core::accept_some(listener& l) {
     } else {
       try {
         const address from(reinterpret_cast<const sockaddr*>(&peer), length);
-        if (!admit(std::move(socket), from)) return accepted::ended;
+        admit(std::move(socket), from);
         l.failures = 0;
         l.want_pause = first_want_pause;
       } catch (const fatal_error&) { throw; } catch (...) {
@@ -145,34 +147,61 @@ accepted server_core::accept_some(listener& l) {
   return accepted::more;
 }
 
-/// Takes a guest in. False: the server was closed meanwhile. If it throws, the connection was
-/// dropped.
-bool server_core::admit(fd socket, const address& from) {
+/// Takes a guest in, also on a closed server: protocol BACKLOG. The caller holds a door. If it
+/// throws, the connection was dropped.
+void server_core::admit(fd socket, const address& from) {
   if (options_.no_delay) set_no_delay(socket.get(), where_.front().family());
   stream_core* core = stream_core::open(std::move(socket), current_reactor(),
                                         watched_for::streaming, options_.limit, from);
   changed_.lock();
-  const bool late = closed_;  // close_clients() may have been called too, and missed this one
-  if (!late) {
-    core->set_listener(shared_from_this());
-    ++live_;
-    ++handlers_;
-    wants_ = false;
-    core->next = first_;
-    if (first_) first_->previous = core;
-    first_ = core;
-  }
+  core->set_listener(shared_from_this());
+  ++live_;
+  ++handlers_;
+  wants_ = false;
+  core->next = first_;
+  if (first_) first_->previous = core;
+  first_ = core;
+  const auto late = late_;  // close_clients() was called already, and missed this one
   changed_.unlock();
   connection both = make_connection(core);
-  if (late) {
-    both.writer.abort();
-    return false;
-  }
+  if (late) (core->*late)();
   handler_ticket ticket(shared_from_this());
   task_options named;
   named.name = options_.name;
   create_task(run_connection(shared_from_this(), std::move(both), std::move(ticket)), named);
+}
+
+/// Accepts a guest of a server that closes. False: no guest waits there any more, or none can be
+/// taken in.
+bool server_core::take_in_one(const listener& l) noexcept {
+  sockaddr_storage peer;
+  socklen_t length = sizeof peer;
+  fd socket(::accept4(l.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length,
+                      SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!socket.valid()) {
+    const int code = errno;
+    if (is_exhaustion(code)) report_want(code);
+    return code == EINTR || code == ECONNABORTED || code == EPROTO;
+  }
+  try {
+    admit(std::move(socket), address(reinterpret_cast<const sockaddr*>(&peer), length));
+  } catch (const usage_error&) {
+    return false;  // the runtime ends: nothing can be served any more
+  } catch (...) {
+    report_to_handler("a connection was dropped while it was accepted", std::current_exception());
+  }
   return true;
+}
+
+/// Protocol BACKLOG. A handshake may be under way on another processor while the backlog is looked
+/// at, so the last look comes after this thread has let others run.
+void server_core::take_in_waiting(const std::vector<std::shared_ptr<listener>>& all) noexcept {
+  if (!current_loop_if_any()) return;
+  for (int look = 0; look < 2; ++look) {
+    if (look != 0) std::this_thread::yield();
+    for (const auto& l : all)
+      while (take_in_one(*l)) {}
+  }
 }
 
 /// Reports a guest that could not be taken in. True: it was not the first in a row. Then the cause
@@ -201,12 +230,13 @@ void server_core::report_want(int code) noexcept {
                       accept_error(code, where_.front()));
 }
 
-task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l) {
+task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l,
+                   [[maybe_unused]] door entrance) {
   struct closer {
     server_core& server;
     listener& at;
     ~closer() {
-      if (!at.stopped()) server.close();
+      if (!at.stopped()) server.close(server_core::waiting_guests::dropped);
     }
   } const at_end{*s, *l};
   for (;;) {

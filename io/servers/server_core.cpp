@@ -5,12 +5,14 @@
 #include <heddle/io/reactor/reactor.h>
 #include <heddle/sched/create_task.h>
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 
 namespace heddle::detail {
@@ -26,6 +28,27 @@ void listener::start(int backlog, const address& where) {
   // so one of the two sees the other, and ends the watch. Pairs with stop().
   watched_.store(source_, seq_cst);
   if (stopped_.load(seq_cst)) end_watch();
+}
+
+void listener::refuse_new() noexcept {
+  // pairs with the load in refuses(): the accepting task finds the socket shut only after it
+  refuses_.store(true, release);
+  int family = 0;
+  socklen_t size = sizeof family;
+  (void)::getsockopt(socket_.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
+  if (family == AF_UNIX) {
+    ::shutdown(socket_.get(), SHUT_RDWR);  // what was queued before may still be accepted
+    return;
+  }
+  // Byte 13 of a TCP header has the flags. Dropped is a packet with SYN and without ACK.
+  sock_filter drop_first_packets[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+  };
+  const sock_fprog program{std::size(drop_first_packets), drop_first_packets};
+  // Refused, new guests come until stop(), and those of the last moment are reset.
+  (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 void listener::stop() noexcept {
@@ -61,11 +84,35 @@ void server_core::handler_ended() noexcept {
   todo.settle();
 }
 
+door::door(std::shared_ptr<server_core> s) noexcept : server_(std::move(s)) {
+  server_->door_opened();
+}
+door::~door() {
+  if (server_) server_->door_closed();
+}
+
+void server_core::door_opened() noexcept {
+  changed_.lock();
+  ++doors_;
+  changed_.unlock();
+}
+
+void server_core::door_closed() noexcept {
+  work_list todo;
+  connection_handler over;
+  changed_.lock();
+  --doors_;
+  give_up_handler_locked(over);
+  wake_if_emptier_locked(todo);
+  changed_.unlock();
+  todo.settle();
+}
+
 // The user's handler must not be destroyed under a lock: its destructor is the user's code. But the
 // last connection may end, and let its server go, under a lock of a ring. So the handler goes
 // before that, as soon as no guest can need it: the caller destroys `over` with no lock held.
 void server_core::give_up_handler_locked(connection_handler& over) noexcept {
-  if (closed_ && handlers_ == 0) over.swap(handler_);
+  if (closed_ && doors_ == 0 && handlers_ == 0) over.swap(handler_);
 }
 
 server_core::running_handler::running_handler(server_core& s) noexcept
@@ -111,7 +158,8 @@ void server_core::stops_waiting() noexcept {
 
 bool server_core::reached_locked(until what) const noexcept {
   if (!closed_ || what == until::closed) return closed_;
-  return live_ == 0 && handlers_ == (what == until::others_gone ? handlers_waiting_ : 0);
+  return doors_ == 0 && live_ == 0 &&
+         handlers_ == (what == until::others_gone ? handlers_waiting_ : 0);
 }
 
 bool server_core::reached(until what) noexcept {
@@ -236,7 +284,7 @@ void server_core::start() {
     for (auto& l : mine) {
       task_options named;
       named.name = "accept " + where_.front().to_string();
-      auto t = create_task(accept_loop(shared_from_this(), l), named);
+      auto t = create_task(accept_loop(shared_from_this(), l, door(shared_from_this())), named);
       changed_.lock();
       const bool late = closed_;
       if (!late) accepting_.push_back(t);
@@ -249,23 +297,28 @@ void server_core::start() {
   }
 }
 
-void server_core::close() noexcept {
+void server_core::close(waiting_guests waiting) noexcept {
   std::vector<std::shared_ptr<listener>> listeners;
   std::vector<any_task> accepting;
   work_list todo;
-  connection_handler over;
   changed_.lock();
+  const bool takes_in = serving_ && waiting == waiting_guests::served;
   closed_ = true;
-  give_up_handler_locked(over);
   serving_ = false;
+  ++doors_;
   listeners.swap(listeners_);
   accepting.swap(accepting_);
   wake_all_locked(todo);
   changed_.unlock();
+  if (takes_in) {
+    for (auto& l : listeners) l->refuse_new();
+    take_in_waiting(listeners);
+  }
   for (auto& l : listeners) l->stop();
   for (auto& t : accepting) t.cancel();
   todo.settle();
   if (!listeners.empty()) remove_path();
+  door_closed();
 }
 
 void server_core::remove_path() noexcept {
@@ -298,6 +351,7 @@ void server_core::for_each_client(void (stream_core::*f)() noexcept) {
     all.reserve(look().live + 16);
     changed_.lock();
     fits = live_ <= all.capacity();
+    if (closed_) late_ = f;
     for (auto* c = fits ? first_ : nullptr; c; c = c->next) {
       c->ref();
       all.push_back(c);

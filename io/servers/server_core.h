@@ -45,6 +45,13 @@ class listener {
 
   /// Throws std::system_error about `where`.
   void start(int backlog, const address& where);
+  /// From here on the kernel answers no new guest, and those that it has answered may still be
+  /// accepted. The first half of a graceful end; stop() is the second.
+  void refuse_new() noexcept;
+  [[nodiscard]] bool refuses() const noexcept {
+    // pairs with the store in refuse_new()
+    return refuses_.load(acquire);
+  }
   void stop() noexcept;
   [[nodiscard]] bool stopped() const noexcept {
     // pairs with the exchange in stop()
@@ -68,6 +75,7 @@ class listener {
   io_source* source_ = nullptr;          // used by start(), then by the accepting task
   atomic<io_source*> watched_{nullptr};  // start() or stop() takes it, and ends the watch
   source_name name_;
+  atomic<bool> refuses_{false};
   atomic<bool> stopped_{false};
 };
 
@@ -96,6 +104,34 @@ class handler_ticket {
   std::shared_ptr<server_core> server_;
 };
 
+/// Counts a place through which guests may still come in, also after the server was closed: an
+/// accepting task, or the close() that takes in what waits in the kernel.
+class door {
+ public:
+  explicit door(std::shared_ptr<server_core> s) noexcept;
+  door(door&&) noexcept = default;
+  door& operator=(door&&) = delete;
+  ~door();
+
+ private:
+  std::shared_ptr<server_core> server_;
+};
+
+/// Protocol BACKLOG: the end of a server resets no guest that the kernel has let in.
+///   Danger     A client whose handshake is done stands in the backlog of a listening socket, and
+///              believes that it is served. The kernel resets it when listening ends.
+///   Prevented  close() first makes the kernel ignore new guests: a filter drops each first packet
+///              (SYN) of a TCP client, and a Unix socket refuses by itself once it is shut down.
+///              Then close() accepts all that wait, on the calling loop, and only then ends
+///              listening. A client that was ignored asks again, and is refused. An accepting task
+///              may hold a guest just then. So each is a door, and the server is not empty while a
+///              door is open.
+///   Remains    A client whose handshake is half done when listening ends is reset: the kernel has
+///              answered it, and waits for its last packet. Outside of a loop, and when the runtime
+///              ends, nothing can be served, and the backlog is dropped.
+///   Costs      One pass over the backlog in close(). Nothing while the server accepts.
+///   Tested by  tests/conformance/io/conn_servers.cpp
+///
 /// Protocol GUEST: one bad guest must not close the house.
 ///   Danger     Taking a connection in may fail: in the task factory, for want of memory, at a
 ///              descriptor that no reactor can watch. The failure is thrown inside the accepting
@@ -122,7 +158,9 @@ class server_core final : public stream_listener, public std::enable_shared_from
   /// Binds a socket for every loop. Nothing listens yet.
   void bind(const std::vector<address>& at, unsigned loops);
   void start();
-  void close() noexcept;
+  /// What becomes of guests that wait in the kernel.
+  enum class waiting_guests { served, dropped };
+  void close(waiting_guests waiting = waiting_guests::served) noexcept;
   void for_each_client(void (stream_core::*f)() noexcept);
   /// Cancels all handlers; on a closed server also those that have yet to begin.
   void cancel_handlers();
@@ -179,13 +217,17 @@ class server_core final : public stream_listener, public std::enable_shared_from
   [[nodiscard]] bool reached(until what) noexcept;
   [[nodiscard]] bool reached_locked(until what) const noexcept;
   void handler_ended() noexcept;
+  void door_opened() noexcept;
+  void door_closed() noexcept;
 
   wait_queue changed_;
 
  private:
   fd bind_one(const address& at, bool shared) const;
   void give_up_handler_locked(connection_handler& over) noexcept;
-  [[nodiscard]] bool admit(fd socket, const address& from);
+  void admit(fd socket, const address& from);
+  [[nodiscard]] bool take_in_one(const listener& l) noexcept;
+  void take_in_waiting(const std::vector<std::shared_ptr<listener>>& all) noexcept;
   [[nodiscard]] bool pauses_after(listener& l, std::exception_ptr error) noexcept;
   void report_want(int code) noexcept;
   void remove_path() noexcept;
@@ -214,13 +256,15 @@ class server_core final : public stream_listener, public std::enable_shared_from
   std::size_t handlers_ = 0;          // handlers that were admitted, and are not yet gone
   std::size_t handlers_waiting_ = 0;  // of these, those in wait_closed()
   std::size_t handlers_running_ = 0;  // of these, those in the list of first_running_
+  std::size_t doors_ = 0;             // places through which guests may still come in
   bool cancels_handlers_ = false;     // handlers that begin from now on are cancelled
+  void (stream_core::*late_)() noexcept = nullptr;  // what connections that come from now on meet
   stream_core* first_ = nullptr;
   running_handler* first_running_ = nullptr;
 };
 
 /// The accepting task of `l`: accepts until the server ends.
-task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l);
+task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l, door entrance);
 
 /// Waits until the server is closed; `empty`: until it is closed and empty.
 task<> wait_for_server(std::shared_ptr<server_core> s, bool empty);
