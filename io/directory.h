@@ -16,6 +16,7 @@
 #pragma once
 
 #include <heddle/core/task.h>
+#include <heddle/io/file_options.h>
 #include <heddle/io/file_status.h>
 #include <heddle/sched/async_generator.h>
 
@@ -62,24 +63,10 @@ namespace heddle {
 /// The text that a symbolic link holds. EINVAL if it is none.
 [[nodiscard]] task<std::string> read_link(std::string path);
 
-struct directory_entry {
-  std::string name;                     // without the directory
-  file_kind kind = file_kind::unknown;  // of a link: symlink
-};
-
 /// The names in a directory, in no order, without "." and "..". Each job fetches up to 512 of them.
 /// A name that is made or removed meanwhile may be there or not.
 /// Cancel    ends the generator
 [[nodiscard]] async_generator<directory_entry> list_directory(std::string path);
-
-struct copy_options {
-  /// False: EEXIST if something stands at the new name.
-  bool replace = true;
-  /// False: the new file gets the rights 0666 less the umask, and not those of the old one.
-  bool keep_mode = true;
-  /// Also copies times. They are set last.
-  bool keep_times = false;
-};
 
 /// Copies what a file holds; yields how many bytes that are, holes included. Holes stay holes. The
 /// copy shares blocks with the file where the file system can do that; else the kernel copies, or

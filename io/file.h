@@ -15,6 +15,7 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
+#include <heddle/io/file_options.h>
 #include <heddle/io/file_status.h>
 #include <heddle/sched/async_generator.h>
 
@@ -34,8 +35,6 @@ class open_file;
 struct file_access;
 }  // namespace detail
 
-/// The default of file_options.limit.
-inline constexpr std::size_t default_line_limit = 1024 * 1024;
 /// read_file() reads at most so much, unless its caller says how much.
 inline constexpr std::size_t default_most_read = 1024 * 1024 * 1024;
 
@@ -73,26 +72,6 @@ class file_bytes {
   std::string bytes_;
 };
 
-/// How a file is opened. The order of the fields is API: fields are appended, never reordered.
-struct file_options {
-  bool read = true;
-  bool write = false;
-  /// Every write goes behind the end that the file has at that moment. Implies `write`.
-  bool append = false;
-  /// Make the file if there is none. Needs `write` or `append`.
-  bool create = false;
-  /// Make the file; EEXIST if there is one. Needs `write` or `append`.
-  bool create_new = false;
-  /// Drop what the file holds. Needs `write`, without `append`.
-  bool truncate = false;
-  /// False: ELOOP if the last part of the path is a symbolic link.
-  bool follow_links = true;
-  /// The rights of a file that is made, less the process's umask. At most 07777.
-  unsigned mode = 0666;
-  /// Most bytes of a line for read_line() and lines(), the "\n" included.
-  std::size_t limit = default_line_limit;
-};
-
 /// From where seek() counts.
 enum class seek_from : std::uint8_t { start, here, end };
 
@@ -110,7 +89,8 @@ enum class file_lock : std::uint8_t { shared, exclusive };
 ///           thread is awake, and some 10 us each way when it sleeps.
 /// Cancel    A call that no thread has begun is not made. After that the wait ends at once, and the
 ///           call goes on without it: what was read is dropped, a write is done whole, a position
-///           moves behind that write. Memory that a caller lent is not touched any more.
+///           moves behind that write. Memory that a caller lent is not touched any more. A
+///           runtime that ends waits for calls that have begun, for options.file_end_limit (5 s).
 /// Throws    std::system_error with the call and the path. incomplete_write_error for writes.
 ///           usage_error after close(), for an empty file, for reading or writing a file that was
 ///           not opened for that, and if another task uses the position.
@@ -208,20 +188,6 @@ class file {
 [[nodiscard]] task<std::string> read_file(std::string path);
 [[nodiscard]] task<std::string> read_file(std::string path, std::size_t most);
 
-/// How write_file() writes. The order of the fields is API: fields are appended, never reordered.
-struct write_file_options {
-  /// Write a new file beside it, and rename that over the path. Readers see the old content or the
-  /// new one, and a failure leaves the old one. An existing file's rights are kept; its other names
-  /// and a link at the path are not: they go on naming the old file.
-  bool atomic = false;
-  /// Wait until the disk has the content; with `atomic` also the new name.
-  bool durable = false;
-  /// Write behind what the file holds. Not with `atomic`.
-  bool append = false;
-  /// The rights of a file that is made, less the process's umask.
-  unsigned mode = 0666;
-};
-
 /// Makes the file, or replaces what it holds. Throws as file::write; bad_value for options that
 /// make no sense.
 /// Cancel    before it has begun: nothing is done; else all of it is done
@@ -234,4 +200,14 @@ struct write_file_options {
 [[nodiscard]] task<file> temporary_file();
 [[nodiscard]] task<file> temporary_file(std::string directory);
 
+namespace detail {
+
+/// From a file to what is behind it, and back.
+struct file_access {
+  static file make(std::shared_ptr<open_file> state) { return file(std::move(state)); }
+  /// Throws usage_error for an empty file.
+  static const std::shared_ptr<open_file>& of(const file& f) { return f.use(); }
+};
+
+}  // namespace detail
 }  // namespace heddle

@@ -49,6 +49,12 @@ struct file_status {
   [[nodiscard]] bool is_symlink() const noexcept { return kind == file_kind::symlink; }
 };
 
+/// A name in a directory: what list_directory() yields.
+struct directory_entry {
+  std::string name;                     // without the directory
+  file_kind kind = file_kind::unknown;  // of a link: symlink
+};
+
 /// A write met a full disk (ENOSPC), a quota (EDQUOT), a size limit (EFBIG), a bad disk (EIO), or a
 /// peer that had gone. The first written() bytes went; the rest did not.
 class incomplete_write_error : public std::system_error {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <heddle/io/descriptors/fd.h>
-#include <heddle/io/directory.h>
+#include <heddle/io/file_options.h>
 
 #include <cstdint>
 #include <string>

@@ -13,7 +13,7 @@
 
 #include <heddle/core/base/atomic.h>
 #include <heddle/io/descriptors/fd.h>
-#include <heddle/io/file.h>
+#include <heddle/io/file_options.h>
 #include <heddle/io/file_status.h>
 
 #include <condition_variable>
@@ -137,12 +137,5 @@ void write_whole(int descriptor, std::int64_t at, std::string_view bytes, const 
 /// Up to `n` bytes from `at` on; fewer at the end.
 [[nodiscard]] std::string read_whole(int descriptor, std::uint64_t at, std::size_t n,
                                      const std::string& path);
-
-/// From a file to what is behind it.
-struct file_access {
-  static file make(std::shared_ptr<open_file> state) { return file(std::move(state)); }
-  /// Throws usage_error for an empty file.
-  static const std::shared_ptr<open_file>& of(const file& f) { return f.use(); }
-};
 
 }  // namespace heddle::detail

@@ -4,7 +4,7 @@
 // block.
 #pragma once
 
-#include <heddle/io/directory.h>
+#include <heddle/io/file_status.h>
 
 #include <dirent.h>
 
