@@ -76,6 +76,10 @@ struct options {
   /// At most so many threads for calls that block on a disk: files, directories, and the files that
   /// an HTTP server sends. 0: 16. They are apart from those of to_thread and of names.
   unsigned file_threads = 0;
+  /// A runtime that ends waits so long for calls that file threads have begun. When that time has
+  /// passed, the threads that still wait for their disk are left to themselves, which is reported.
+  /// 0 or less: they are not waited for.
+  any_duration file_end_limit = std::chrono::seconds(5);
 };
 
 /// What the loops of a runtime did: runtime::stats().

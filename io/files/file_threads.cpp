@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/files/file_threads.h>
 
+#include <heddle/core/checked.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/runtime/services.h>
+
+#include <new>
+#include <string>
 
 namespace heddle::detail {
 namespace {
@@ -15,10 +20,24 @@ unsigned threads_wanted(const options& o) noexcept {
 class file_threads final : public service {
  public:
   /// On a loop of the runtime that it belongs to.
-  file_threads() : pool(threads_wanted(this_runtime()->opts), 1) {}
-  void end() noexcept override { (void)pool.shutdown(saturating_add(clock::now(), longest_end)); }
+  file_threads() : runtime(*this_runtime()), pool(threads_wanted(runtime.opts), 1) {}
+  void end() noexcept override;
+
+  runtime_state& runtime;
   thread_pool pool;
 };
+
+void file_threads::end() noexcept {
+  const auto limit = runtime.opts.file_end_limit;
+  if (pool.shutdown(saturating_add(clock::now(), limit))) return;
+  try {
+    error_context what;
+    what.message = "file threads did not end within options.file_end_limit, " +
+                   std::to_string(static_cast<double>(limit.count()) / 1e9) +
+                   " s: the calls that they have begun are left alone";
+    runtime.report(what);
+  } catch (const std::bad_alloc&) {}  // the report is left out
+}
 
 }  // namespace
 

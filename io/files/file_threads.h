@@ -6,16 +6,14 @@
 //           A task that is cancelled, and a runtime that ends, must not wait for that disk.
 // Chosen    All that a job touches belongs to the job: its buffer, its path, a share of its file.
 //           So the task may go, and the job ends alone. A runtime that ends waits for running jobs
-//           for `longest_end`, and then leaves their threads to themselves.
+//           for options.file_end_limit, and then leaves their threads to themselves.
 // Costs     Bytes that are read are moved once more where a caller lends memory. The memory of an
 //           abandoned job stays until its disk answers.
 #pragma once
 
 #include <heddle/core/base/functional.h>
-#include <heddle/core/clock.h>
 #include <heddle/sched/to_thread.h>
 
-#include <chrono>
 #include <memory>
 #include <new>
 #include <utility>
@@ -25,8 +23,6 @@ namespace heddle::detail {
 /// The default of options.file_threads. With more calls at one time some of them wait: more threads
 /// make no disk faster.
 inline constexpr unsigned default_file_threads = 16;
-/// A runtime that ends waits so long for calls that have begun.
-inline constexpr duration longest_end = std::chrono::seconds(5);
 
 /// True: the calling thread is a loop's, so jobs can be given to file threads.
 [[nodiscard]] bool has_file_threads() noexcept;

@@ -38,6 +38,13 @@ TEST_P(IO_FILE, IO_FILE_01_OpenReadAndCloseWithErrorsThatNameCallAndPath) {
     HOLDS(says(error, "open") && says(error, top.path()));
     error = co_await error_of(h::file::open(top / "a/b"));
     EQUAL(code_of(error), ENOTDIR);
+    if (::geteuid() != 0) {  // root may read all
+      ::chmod((top / "a").c_str(), 0);
+      error = co_await error_of(h::file::open(top / "a"));
+      ::chmod((top / "a").c_str(), 0600);
+      EQUAL(code_of(error), EACCES);
+      HOLDS(says(error, "open") && says(error, top / "a"));
+    }
     THROWS(h::bad_value, h::file::open(std::string("a\0b", 3)));
     EQUAL(co_await h::read_file(top / "a"), "hello");
     error = co_await error_of(h::read_file(top / "a", 4));

@@ -21,6 +21,9 @@ std::atomic<bool> is_stopped{false};
 std::size_t waits = 0;
 std::size_t most = 0;
 std::atomic<int> sync_failure{0};
+std::atomic<int> write_failure{0};
+std::atomic<int> close_failure{0};
+std::atomic<int> badly_closed{-1};  // its close fails with close_failure
 
 void wait_for_the_disk() {
   if (!is_stopped.load()) return;
@@ -55,6 +58,11 @@ std::size_t most_waiting() {
   return most;
 }
 void fail_next_sync(int code) { sync_failure = code; }
+void fail_next_write(int code) { write_failure = code; }
+void fail_close_of(int descriptor, int code) {
+  close_failure = code;
+  badly_closed = descriptor;
+}
 
 }  // namespace slow_disk
 
@@ -67,6 +75,7 @@ int __real_fsync(int);
 int __real_fdatasync(int);
 int __real_stat(const char*, struct stat*);
 int __real_open(const char*, int, ...);
+int __real_close(int);
 
 ssize_t __wrap_pread(int f, void* to, size_t n, off_t at) {
   wait_for_the_disk();
@@ -74,6 +83,10 @@ ssize_t __wrap_pread(int f, void* to, size_t n, off_t at) {
 }
 ssize_t __wrap_pwrite(int f, const void* from, size_t n, off_t at) {
   wait_for_the_disk();
+  if (const int code = write_failure.exchange(0)) {
+    errno = code;
+    return -1;
+  }
   return __real_pwrite(f, from, n, at);
 }
 ssize_t __wrap_preadv2(int f, const iovec* to, int n, off_t at, int flags) {
@@ -110,6 +123,15 @@ int __wrap_open(const char* path, int flags, ...) {
   va_end(more);
   if (is_slow(path)) wait_for_the_disk();
   return __real_open(path, flags, mode);
+}
+
+int __wrap_close(int f) {
+  int meant = f;
+  const bool fails = f >= 0 && badly_closed.compare_exchange_strong(meant, -1);
+  const int rc = __real_close(f);
+  if (!fails) return rc;
+  errno = close_failure;
+  return -1;
 }
 
 }  // extern "C"

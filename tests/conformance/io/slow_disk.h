@@ -23,6 +23,10 @@ std::size_t waiting();
 std::size_t most_waiting();
 /// The next fsync or fdatasync fails with that errno.
 void fail_next_sync(int code);
+/// The next pwrite fails with that errno, before any byte went.
+void fail_next_write(int code);
+/// The close of that descriptor closes it, and fails with that errno.
+void fail_close_of(int descriptor, int code);
 
 class stopped {
  public:
