@@ -69,7 +69,7 @@ inline h::file_options appending() {
 }
 
 /// What() of an error, or "".
-inline std::string text_of(const std::exception_ptr& e) {
+inline std::string message_of(const std::exception_ptr& e) {
   try {
     if (e) std::rethrow_exception(e);
   } catch (const std::exception& x) { return x.what(); } catch (...) {
@@ -78,12 +78,12 @@ inline std::string text_of(const std::exception_ptr& e) {
   return "";
 }
 inline bool says(const std::exception_ptr& e, const std::string& word) {
-  return text_of(e).find(word) != std::string::npos;
+  return message_of(e).find(word) != std::string::npos;
 }
 
 /// The descriptors that are open, once late closes have been made.
 inline h::task<> until_open(std::size_t n) {
-  const auto is = [n] { return open_descriptors() == n; };
+  const auto is = [n] { return open_descriptors() <= n; };
   auto wait = until(is);
   co_await wait;
 }

@@ -205,26 +205,34 @@ TEST_P(IO_FILE_TREES, IO_FILE_24_TemporaryFilesAndDirectoriesGoWithTheirOwner) {
       EQUAL((co_await f.status()).links, 0u);
       HOLDS(fs::is_empty(top.path()));
     }
-    const auto work = [&top](int how, std::string& path) -> h::task<> {
+    // `path` is written before `made`, and read after it or after the task.
+    struct attempt {
+      std::string path;
+      std::atomic<bool> made{false};
+    };
+    const auto work = [&top](int how, attempt& of) -> h::task<> {
       auto d = co_await h::temporary_directory::make(top.path());
-      path = d.path();
+      of.path = d.path();
+      const std::string& path = of.path;
       EQUAL((co_await h::status(path)).mode, 0700u);
       co_await h::write_file(path + "/file", "x");
+      of.made = true;
       if (how == 1) throw error_e();
       if (how == 2) co_await h::sleep(1h);
       if (how == 3) co_await d.remove();
       if (how == 3) EQUAL(fs::exists(path), false);
     };
     for (int how = 0; how < 4; ++how) {
-      std::string path;
-      auto t = h::create_task(work(how, path));
+      attempt of;
+      auto t = h::create_task(work(how, of));
       if (how == 2) {
-        co_await until([&] { return fs::exists(path + "/file"); });
+        co_await until([&] { return of.made.load(); });
         t.cancel();
       }
       const std::string end = co_await ending(std::move(t));
       EQUAL(end, how == 1 ? "E" : how == 2 ? "Cancelled" : "value");
-      co_await until([&] { return !fs::exists(path); });
+      HOLDS(of.made);
+      co_await until([&] { return !fs::exists(of.path); });
     }
     co_await until_open(before);
   });
