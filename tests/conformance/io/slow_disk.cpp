@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstdarg>
+#include <cstdint>
 #include <cstring>
 #include <mutex>
 
@@ -22,6 +23,7 @@ std::size_t waits = 0;
 std::size_t most = 0;
 std::atomic<int> sync_failure{0};
 std::atomic<int> write_failure{0};
+std::atomic<int> watch_failure{0};
 std::atomic<int> close_failure{0};
 std::atomic<int> badly_closed{-1};  // its close fails with close_failure
 
@@ -59,6 +61,7 @@ std::size_t most_waiting() {
 }
 void fail_next_sync(int code) { sync_failure = code; }
 void fail_next_write(int code) { write_failure = code; }
+void fail_next_watch(int code) { watch_failure = code; }
 void fail_close_of(int descriptor, int code) {
   close_failure = code;
   badly_closed = descriptor;
@@ -76,6 +79,7 @@ int __real_fdatasync(int);
 int __real_stat(const char*, struct stat*);
 int __real_open(const char*, int, ...);
 int __real_close(int);
+int __real_inotify_add_watch(int, const char*, std::uint32_t);
 
 ssize_t __wrap_pread(int f, void* to, size_t n, off_t at) {
   wait_for_the_disk();
@@ -125,6 +129,13 @@ int __wrap_open(const char* path, int flags, ...) {
   return __real_open(path, flags, mode);
 }
 
+int __wrap_inotify_add_watch(int f, const char* path, std::uint32_t mask) {
+  if (const int code = watch_failure.exchange(0)) {
+    errno = code;
+    return -1;
+  }
+  return __real_inotify_add_watch(f, path, mask);
+}
 int __wrap_close(int f) {
   int meant = f;
   const bool fails = f >= 0 && badly_closed.compare_exchange_strong(meant, -1);

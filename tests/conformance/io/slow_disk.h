@@ -28,6 +28,9 @@ void fail_next_write(int code);
 /// The close of that descriptor closes it, and fails with that errno.
 void fail_close_of(int descriptor, int code);
 
+/// The next inotify_add_watch fails with that errno.
+void fail_next_watch(int code);
+
 class stopped {
  public:
   stopped() { stop(); }
