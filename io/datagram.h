@@ -44,7 +44,6 @@ struct datagram : datagram_info {
 /// Ordering  A datagram goes to exactly one of the tasks that receive.
 /// Cancel    A cancelled receive loses no datagram. A cancelled send that waited has sent nothing.
 /// Throws    std::system_error with the call and the address. ECONNREFUSED comes once, and only on
-/// Throws    std::system_error with the call and the address. ECONNREFUSED comes once, and only on
 ///           a connected socket: its peer's port was closed. The socket works on after each error.
 ///           ECANCELED: the socket was closed, perhaps while the call waited.
 /// Thread-safety  Any number of tasks may call, on any loop of the runtime.
