@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/descriptors/socket.h>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -16,6 +17,11 @@ void set_option(int socket, int level, int name, int value, const char* call,
                 const address& about) {
   if (::setsockopt(socket, level, name, &value, sizeof value) != 0)
     throw_system_error(errno, call, about.to_string());
+}
+
+void make_non_blocking(int descriptor, const std::string& about) {
+  const int flags = check(::fcntl(descriptor, F_GETFL), "fcntl F_GETFL", about);
+  check(::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), "fcntl F_SETFL", about);
 }
 
 void set_no_delay(int socket, int family) noexcept {

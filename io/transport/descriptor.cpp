@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/transport/descriptor.h>
 
+#include <heddle/io/descriptors/owned_numbers.h>
+
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@ void descriptor_transport::watch(fd end, reactor& home, source_owner& owner, wat
   }
   name_ = source_->name();
   readers_ = &source_->readable;
+  own_number(end.get());
   (void)end.release();
 }
 
@@ -67,6 +70,7 @@ void descriptor_transport::close() noexcept {
   // pairs with the load in descriptor()
   const int d = descriptor_.exchange(-1, acq_rel);
   if (d < 0) return;
+  disown_number(d);
   before_close(d);
   ::close(d);
 }
