@@ -5,6 +5,7 @@
 #include <heddle/core/errors.h>
 
 #include <arpa/inet.h>
+#include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <netinet/in.h>
 
@@ -120,6 +121,11 @@ std::string address::to_string() const {
   if (family() == AF_INET) return text + ":" + std::to_string(port());
   if (family() == AF_INET6) return "[" + text + "]:" + std::to_string(port());
   if (!text.empty() && text[0] == '\0') text[0] = '@';
+  if (family() == AF_VSOCK && length_ >= sizeof(sockaddr_vm)) {
+    const auto& vm = *reinterpret_cast<const sockaddr_vm*>(data());
+    return "vsock:" + std::to_string(vm.svm_cid) + ":" + std::to_string(vm.svm_port);
+  }
+  if (family() != 0 && family() != AF_UNIX) return "family " + std::to_string(family());
   return text;
 }
 

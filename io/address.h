@@ -40,7 +40,7 @@ class address {
   [[nodiscard]] std::string host() const;
   /// 0 for Unix sockets.
   [[nodiscard]] std::uint16_t port() const noexcept;
-  /// "127.0.0.1:80", "[::1]:80", "/run/x.sock", "@abstract"; "" when empty.
+  /// "127.0.0.1:80", "[::1]:80", "/run/x.sock", "@abstract", "vsock:CID:PORT"; "" when empty.
   [[nodiscard]] std::string to_string() const;
 
   [[nodiscard]] const sockaddr* data() const noexcept { return &storage_.any; }

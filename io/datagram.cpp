@@ -3,7 +3,6 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
-#include <heddle/core/record/budget.h>
 #include <heddle/io/datagram/message_core.h>
 #include <heddle/io/datagram/opening.h>
 #include <heddle/sched/sleep.h>
@@ -17,7 +16,7 @@ namespace {
 
 task<void> send_by(message_core_pointer core, std::string_view bytes, address to,
                    send_options how) {
-  if (fetching_budget_spent()) co_await yield_now();
+  if (message_budget_spent()) co_await yield_now();
   if (!core->senders().busy() && core->try_send(bytes, to, how) == sent::done) co_return;
   turn mine(core->senders(), core->line_of(to));
   co_await mine;
@@ -53,7 +52,7 @@ task<std::size_t> send_many_by(message_core_pointer core,
                                std::span<const outgoing_datagram> datagrams) {
   std::size_t went = 0;
   while (went < datagrams.size()) {
-    if (fetching_budget_spent()) co_await yield_now();
+    if (message_budget_spent()) co_await yield_now();
     try {
       auto step = send_some(core, datagrams.subspan(went));
       went += co_await step;
@@ -97,7 +96,7 @@ task<void> send_segments_by(message_core_pointer core, std::string_view bytes, s
   constexpr std::size_t most_bytes = 65507;  // that of one datagram over IPv4 bounds a call
   const std::size_t step = std::min(most_bytes / size, most_in_batch) * size;
   while (!bytes.empty()) {
-    if (fetching_budget_spent()) co_await yield_now();
+    if (message_budget_spent()) co_await yield_now();
     std::string_view piece = bytes.substr(0, step);
     bytes.remove_prefix(piece.size());
     if (piece.size() > size && core->cuts_segments.load(relaxed)) {
@@ -119,7 +118,7 @@ task<datagram> receive_by(message_core_pointer core) {
   const message_core::receiving place(*core);
   datagram got;
   for (;;) {
-    if (fetching_budget_spent()) co_await yield_now();
+    if (message_budget_spent()) co_await yield_now();
     const auto seen = core->edges();
     if (core->try_receive(got)) break;
     readable_wait next(core->source(), core->name(), seen, "datagram");
@@ -132,7 +131,7 @@ task<datagram_info> receive_into_by(message_core_pointer core, std::span<char> r
   const message_core::receiving place(*core);
   datagram_info got;
   for (;;) {
-    if (fetching_budget_spent()) co_await yield_now();
+    if (message_budget_spent()) co_await yield_now();
     const auto seen = core->edges();
     if (core->try_receive(room, got)) break;
     readable_wait next(core->source(), core->name(), seen, "datagram");
@@ -145,7 +144,7 @@ task<std::vector<datagram>> receive_many_by(message_core_pointer core, std::size
   const message_core::receiving place(*core);
   std::vector<datagram> got;
   for (;;) {
-    if (fetching_budget_spent()) co_await yield_now();
+    if (message_budget_spent()) co_await yield_now();
     const auto seen = core->edges();
     if (core->try_receive(most, got)) break;
     readable_wait next(core->source(), core->name(), seen, "datagram");

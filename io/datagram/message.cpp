@@ -53,8 +53,8 @@ void take_descriptors(const cmsghdr& c, beside& other) noexcept {
     std::memcpy(&number, CMSG_DATA(&c) + i * sizeof number, sizeof number);
     owned_descriptor came(number);
     if (!other.descriptors) continue;  // nobody asked: `came` closes it
-    // There is room: whoever asks has reserved it, since the kernel sends no more than 253.
-    if (other.descriptors->size() < other.descriptors->capacity())
+    // Whoever asks has reserved the room, so nothing is allocated.
+    if (other.descriptors->size() < other.most_descriptors)
       other.descriptors->push_back(std::move(came));
     else
       other.descriptors_lost = true;
@@ -106,7 +106,7 @@ void read_message(msghdr& message, std::size_t length, std::size_t room, datagra
 }
 
 ssize_t receive_message(int socket, std::span<char> room, std::span<char> control,
-                        datagram_info& info, beside& other) noexcept {
+                        datagram_info& info, beside& other, bool is_stream) noexcept {
   sockaddr_storage from;
   iovec piece{room.data(), room.size()};
   msghdr message{};
@@ -118,7 +118,7 @@ ssize_t receive_message(int socket, std::span<char> room, std::span<char> contro
     message.msg_namelen = sizeof from;
     message.msg_control = control.empty() ? nullptr : control.data();
     message.msg_controllen = control.size();
-    n = ::recvmsg(socket, &message, MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    n = ::recvmsg(socket, &message, (is_stream ? 0 : MSG_TRUNC) | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
   if (n < 0) return -errno;
   read_message(message, static_cast<std::size_t>(n), room.size(), info, other);

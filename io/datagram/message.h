@@ -34,15 +34,18 @@ struct control_room {
 /// What came beside the bytes, apart from datagram_info.
 struct beside {
   std::vector<owned_descriptor>* descriptors = nullptr;  // null: close them
+  std::size_t most_descriptors = 0;                      // the rest is closed
   bool descriptors_lost = false;                         // some did not fit
   bool has_credentials = false;
   std::size_t segment_size = 0;  // of a coalesced datagram; 0: it is one
 };
 
 /// Takes one message, without waiting. Returns the length that the message had, or a negative
-/// errno. `control`: room for what travels beside, perhaps empty.
+/// errno. On a stream: how many bytes came. `control`: room for what travels beside, perhaps empty.
+/// `is_stream`: TCP would drop the bytes if it were asked for the length.
 [[nodiscard]] ssize_t receive_message(int socket, std::span<char> room, std::span<char> control,
-                                      datagram_info& info, beside& other) noexcept;
+                                      datagram_info& info, beside& other,
+                                      bool is_stream = false) noexcept;
 
 /// Reads what a filled msghdr says.
 void read_message(msghdr& message, std::size_t length, std::size_t room, datagram_info& info,

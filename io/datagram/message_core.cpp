@@ -4,6 +4,7 @@
 #include <heddle/io/datagram/message_core.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/record/budget.h>
 #include <heddle/io/descriptors/owned_numbers.h>
 #include <heddle/sched/wait_for.h>
 
@@ -21,6 +22,11 @@ bool is_path(const address& at) noexcept {
 }
 
 }  // namespace
+
+bool message_budget_spent() noexcept {
+  thread_local unsigned messages = 0;
+  return ++messages % 8 == 0 || fetching_budget_spent();
+}
 
 message_core::message_core(fd socket, message_kind kind)
     : socket_(std::move(socket)),

@@ -49,16 +49,11 @@ char* receive_scratch(std::size_t bytes) {
 
 ssize_t message_core::try_receive(std::span<char> room, datagram_info& info, beside& other) {
   const stay inside(*this, "recvmsg");
-  control_room control;
-  std::vector<char> large;
+  alignas(cmsghdr) char control[CMSG_SPACE(most_passed_descriptors * sizeof(int)) + 512];
   std::span<char> beside_room;
-  if (other.descriptors) {
-    large.resize(CMSG_SPACE(most_passed_descriptors * sizeof(int)) + CMSG_SPACE(sizeof(ucred)));
-    beside_room = large;
-  } else if (kind_.tells_beside || kind_.coalesces) {
-    beside_room = control.bytes;
-  }
-  const ssize_t n = receive_message(socket_.get(), room, beside_room, info, other);
+  if (other.descriptors || kind_.tells_beside || kind_.coalesces) beside_room = control;
+  const ssize_t n =
+      receive_message(socket_.get(), room, beside_room, info, other, kind_.type == SOCK_STREAM);
   if (n >= 0) return n;
   const int error = saturated<int>(-n);
   if (is_nothing(error)) return -1;

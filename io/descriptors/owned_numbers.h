@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// The numbers of descriptors that streams, pipes, servers and datagram sockets own.
+// The numbers of descriptors that streams, pipes and datagram sockets own.
 //
 // Problem   A program can ask a stream for its descriptor. If the program then receives from it by
 //           sock_recv(), the stream loses those bytes, and nobody notices.
