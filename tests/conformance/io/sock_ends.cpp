@@ -83,8 +83,9 @@ TEST_P(IO_SOCK_ENDS, IO_SOCK_07_WhatTheLibraryOwnsIsRefused) {
     const int number = datagrams.native_handle();
     datagrams.close();
     foreign_pair reuse;
-    const h::owned_descriptor again(::dup3(reuse.a.get(), number, O_CLOEXEC));
-    EQUAL(again.get(), number);
+    h::owned_descriptor again;
+    if (reuse.a.get() != number && reuse.b.get() != number)
+      again = h::owned_descriptor(::dup3(reuse.a.get(), number, O_CLOEXEC));
     co_await h::writable(number);
   });
 }
