@@ -14,6 +14,7 @@
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
 #include <heddle/io/byte_order.h>
+#include <heddle/io/connection_options.h>
 #include <heddle/io/tls_context.h>
 
 #include <cstddef>
@@ -131,9 +132,6 @@ class [[nodiscard("co_await it")]] closed_wait final : public queue_waiter {
 };
 
 }  // namespace detail
-
-/// The default limit of a reader: so many bytes may stand before a separator.
-inline constexpr std::size_t default_stream_limit = 64 * 1024;
 
 /// The receiving half of a connection. One task reads at a time.
 ///
@@ -336,25 +334,6 @@ class stream_writer {
 struct connection {
   stream_reader reader;
   stream_writer writer;
-};
-
-struct connection_options {
-  /// The reader's limit(), for read_until and read_line. In bytes, at least 1.
-  std::size_t limit = default_stream_limit;
-  /// Send small messages at once (TCP_NODELAY).
-  bool no_delay = true;
-  /// Bind to this numeric address first; empty: the kernel chooses.
-  std::string local_host = {};
-  std::uint16_t local_port = 0;
-  /// Try only addresses of this family: AF_INET or AF_INET6; 0 (AF_UNSPEC): both.
-  int family = 0;
-  /// When no address can be connected to, throw an exception_group of all failures, and not the
-  /// last failure alone.
-  bool all_errors = false;
-  /// Not empty: speak TLS, as a client. open_connection returns after the handshake.
-  tls_context tls = {};
-  /// The name that the server's certificate must have; empty: that of the host.
-  std::string server_name = {};
 };
 
 namespace detail {
