@@ -1,57 +1,120 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/resolve.h>
-#include <heddle/io/resolving/resolve_category.h>
-#include <heddle/io/resolving/resolver.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/resolving/look_ups.h>
+#include <heddle/io/resolving/system_names.h>
+#include <heddle/sched/to_thread.h>
 
-#include <arpa/inet.h>
 #include <netdb.h>
-#include <netinet/in.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace heddle {
+namespace detail {
 namespace {
 
-class resolve_errors final : public std::error_category {
- public:
-  [[nodiscard]] const char* name() const noexcept override { return "getaddrinfo"; }
-  [[nodiscard]] std::string message(int code) const override { return ::gai_strerror(code); }
-};
+name_query query_of(std::string host, port_number port, resolve_options o) {
+  if (!o.service.empty() && port != 0)
+    throw bad_value("resolve with a port and with a service (\"" + o.service + "\"): give one");
+  name_query q;
+  q.host = std::move(host);
+  q.port = port;
+  q.service = std::move(o.service);
+  q.family = o.family;
+  q.type = o.type;
+  q.passive = o.passive;
+  q.only_own_families = o.only_own_families;
+  return q;
+}
 
-/// True: `host` is a numeric address of the wanted family, like "127.0.0.1" or "::1". Makes no
-/// system call.
-bool is_numeric(const std::string& host, std::uint16_t port, int family, address& out) {
-  unsigned char bytes[sizeof(in6_addr)];
-  const bool v4 = ::inet_pton(AF_INET, host.c_str(), bytes) == 1;
-  if (!v4 && ::inet_pton(AF_INET6, host.c_str(), bytes) != 1) return false;
-  if (family != AF_UNSPEC && family != (v4 ? AF_INET : AF_INET6)) return false;
-  out = address::ip(host, port);
-  return true;
+/// Each address once, and with a port.
+void tidy(std::vector<address>& all, std::uint16_t port) {
+  std::vector<address> once;
+  for (auto& a : all) {
+    if (a.port() == 0) a.set_port(port);
+    if (std::find(once.begin(), once.end(), a) == once.end()) once.push_back(a);
+  }
+  all.swap(once);
+}
+
+task<name_answer> find(name_query q) {
+  name_answer a;
+  name_query by_number = q;
+  by_number.service.clear();
+  const bool known = is_numeric(by_number, a);
+  if (known && !q.service.empty()) {
+    // The name of a service stands in a file, so a thread reads it.
+    auto looking = look_ups::here().call([q] { return system_look_up(q); });
+    a = co_await std::move(looking);
+  }
+  if (!known) {
+    check_host_name(q.host);
+    task<name_answer> looking = look_ups::here().look_up(q);
+    a = co_await looking;
+    if (a.addresses.empty()) throw_name_error(name_error::no_data, q.host);
+  }
+  tidy(a.addresses, q.port);
+  co_return a;
 }
 
 }  // namespace
-
-const std::error_category& resolve_category() noexcept {
-  static const resolve_errors category;
-  return category;
-}
+}  // namespace detail
 
 task<std::vector<address>> resolve(std::string host, port_number port, resolve_options options) {
   if (host.find('\0') != std::string::npos) throw bad_value("a host name with a NUL byte");
   address literal;
-  if (is_numeric(host, port, options.family, literal)) co_return std::vector<address>(1, literal);
-  const detail::resolver::question q{host, port, options.family, options.passive};
-  detail::resolver::answer a = detail::resolver::ask(q, true);  // older numeric spellings, and ""
-  if (a.error == EAI_NONAME && !host.empty()) {
-    auto looking = detail::resolver::here().look_up(q);
-    a = co_await looking;
-  }
-  if (a.error == EAI_SYSTEM && a.system != 0)
-    throw_system_error(a.system, "getaddrinfo", host + ":" + std::to_string(port));
-  if (a.error != 0)
-    throw std::system_error(a.error, resolve_category(),
-                            "getaddrinfo " + host + ":" + std::to_string(port));
+  if (options.service.empty() && detail::is_literal(host, port, options.family, literal))
+    co_return std::vector<address>(1, literal);
+  task<name_answer> finding =
+      detail::find(detail::query_of(std::move(host), port, std::move(options)));
+  name_answer a = co_await finding;
   co_return std::move(a.addresses);
+}
+
+task<name_answer> resolve_name(std::string host, port_number port, resolve_options options) {
+  if (host.find('\0') != std::string::npos) throw bad_value("a host name with a NUL byte");
+  name_query q = detail::query_of(std::move(host), port, std::move(options));
+  q.canonical_name = true;
+  task<name_answer> finding = detail::find(std::move(q));
+  name_answer a = co_await finding;
+  co_return a;
+}
+
+task<host_and_service> resolve_address(address of, reverse_options o) {
+  if (!of.is_ip()) throw bad_value("resolve_address of what is no IPv4 or IPv6 address");
+  const int flags = (o.numeric_host ? NI_NUMERICHOST : 0) |
+                    (o.numeric_service ? NI_NUMERICSERV : 0) | (o.name_required ? NI_NAMEREQD : 0) |
+                    (o.datagram ? NI_DGRAM : 0);
+  detail::names found;
+  if (o.numeric_host && o.numeric_service) {
+    found = detail::names_of(of, flags);
+  } else {
+    auto looking =
+        detail::look_ups::here().call([of, flags] { return detail::names_of(of, flags); });
+    found = co_await std::move(looking);
+  }
+  host_and_service both{std::move(found.host), std::move(found.service)};
+  co_return both;
+}
+
+void set_resolver(std::shared_ptr<resolver> by) { set_resolver(std::move(by), resolver_options()); }
+void set_resolver(std::shared_ptr<resolver> by, const resolver_options& options) {
+  if (!by) detail::throw_usage("set_resolver with an empty resolver: reset_resolver() goes back");
+  detail::look_ups::here().replace({std::move(by), nullptr}, options);
+}
+void set_resolver(blocking_look_up by) { set_resolver(std::move(by), resolver_options()); }
+void set_resolver(blocking_look_up by, const resolver_options& options) {
+  if (!by) detail::throw_usage("set_resolver with an empty function: reset_resolver() goes back");
+  detail::look_ups::here().replace(
+      {nullptr, std::make_shared<const blocking_look_up>(std::move(by))}, options);
+}
+void reset_resolver() { reset_resolver(resolver_options()); }
+void reset_resolver(const resolver_options& options) {
+  detail::look_ups::here().replace({nullptr, nullptr}, options);
 }
 
 }  // namespace heddle

@@ -43,6 +43,15 @@ struct name_server {
 };
 name_server server_of_names;
 
+/// Names that end in ".fails" fail at once, each in its way.
+int failure_of(std::string_view host) {
+  if (host == "nothing.fails") return EAI_NONAME;
+  if (host == "none.fails") return EAI_NODATA;
+  if (host == "broken.fails") return EAI_FAIL;
+  errno = host == "slow.fails" ? ETIMEDOUT : EMFILE;
+  return host == "slow.fails" ? EAI_AGAIN : EAI_SYSTEM;
+}
+
 }  // namespace
 
 extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
@@ -52,6 +61,7 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
           ::dlsym(RTLD_NEXT, "getaddrinfo"));
   const std::string_view host = name ? name : "";
   const bool numeric = hints && (hints->ai_flags & AI_NUMERICHOST) != 0;
+  if (!numeric && host.ends_with(".fails")) return failure_of(host);
   if (numeric || (!host.ends_with(".dead") && !host.ends_with(".live")))
     return real(name, service, hints, list);
   auto& s = server_of_names;
@@ -236,6 +246,20 @@ TEST_P(Resolver, LiteralAddressesAreNotLookedUp) {
     auto wrong = h::resolve("127.0.0.1", 80, how);
     const auto error = co_await error_of(std::move(wrong));
     EXPECT_TRUE(is<std::system_error>(error));
+  });
+}
+
+TEST_P(Resolver, EachFailureHasItsCodeAndKeepsErrno) {
+  run([]() -> h::task<> {
+    const auto expect = [](const std::exception_ptr& error, int code, const std::string& text) {
+      EXPECT_EQ(code_of(error), code);
+      EXPECT_NE(h::describe(error).find(text), std::string::npos) << h::describe(error);
+    };
+    expect(co_await error_of_name("nothing.fails"), EAI_NONAME, "getaddrinfo nothing.fails:80");
+    expect(co_await error_of_name("none.fails"), EAI_NODATA, "none.fails");
+    expect(co_await error_of_name("broken.fails"), EAI_FAIL, "broken.fails");
+    expect(co_await error_of_name("slow.fails"), EAI_AGAIN, "(Connection timed out)");
+    expect(co_await error_of_name("full.fails"), EMFILE, "getaddrinfo full.fails:80");
   });
 }
 
