@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connecting: the functions open_connection and open_unix_connection of stream.h.
+// Connecting: the functions open_connection, open_unix_connection and adopt_connection of stream.h.
 #include <heddle/io/connecting/attempt.h>
 #include <heddle/io/resolve.h>
 #include <heddle/io/stream.h>
@@ -16,11 +16,12 @@ namespace detail {
 namespace {
 
 task<connection> connect_to_one(std::vector<address> addresses, std::string host,
-                                connection_options options) {
+                                const connection_options& options) {
   std::vector<std::exception_ptr> failures;
   for (const auto& to : addresses) {
     try {
-      connection c = co_await connect_to(to, options);
+      task<connection> connecting = connect_to(to, options);
+      connection c = co_await connecting;
       co_return c;
     } catch (const std::system_error&) { failures.push_back(std::current_exception()); }
   }
@@ -44,7 +45,7 @@ std::string server_name_of(const connection_options& options, const std::string&
 }  // namespace detail
 
 task<connection> open_connection(std::string host, port_number port, connection_options options) {
-  detail::check_limit(options.limit);
+  detail::check_connection_options(options);
   std::string name = detail::server_name_of(options, host);
   resolve_options how;
   how.family = options.family;
@@ -58,10 +59,20 @@ task<connection> open_connection(std::string host, port_number port, connection_
 }
 
 task<connection> open_unix_connection(std::string path, connection_options options) {
-  detail::check_limit(options.limit);
+  detail::check_connection_options(options);
   std::string name = detail::server_name_of(options, std::string());
   const address to = address::unix_path(path);
-  connection c = co_await detail::connect_to(to, options);
+  task<connection> connecting = detail::connect_to(to, options);
+  connection c = co_await connecting;
+  task<> securing = detail::secure(c, std::move(options), std::move(name));
+  co_await securing;
+  co_return c;
+}
+
+task<connection> adopt_connection(int socket, connection_options options) {
+  detail::check_connection_options(options);
+  std::string name = detail::server_name_of(options, std::string());
+  connection c = detail::adopt_socket(socket, options);
   task<> securing = detail::secure(c, std::move(options), std::move(name));
   co_await securing;
   co_return c;

@@ -2,21 +2,27 @@
 // How a connection is made, and what its streams are like.
 //
 //   h::connection_options o;
-//   o.limit = 1 << 20;
+//   o.socket.keep_alive = 30s;
 //   auto c = co_await h::open_connection("127.0.0.1", port, o);
 #pragma once
 
+#include <heddle/core/base/functional.h>
+#include <heddle/core/checked.h>
+#include <heddle/io/address.h>
+#include <heddle/io/socket_options.h>
 #include <heddle/io/tls_context.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace heddle {
 
 /// The default limit of a reader: so many bytes may stand before a separator.
 inline constexpr std::size_t default_stream_limit = 64 * 1024;
 
+/// The order of the fields is API: fields are appended, never reordered.
 struct connection_options {
   /// The reader's limit(), for read_until and read_line. In bytes, at least 1.
   std::size_t limit = default_stream_limit;
@@ -34,6 +40,19 @@ struct connection_options {
   tls_context tls = {};
   /// The name that the server's certificate must have; empty: that of the host.
   std::string server_name = {};
+  /// What the kernel does for the connection. Set before it connects.
+  socket_options socket = {};
+  /// Further numeric addresses to bind to, for the other family. Each attempt binds to the first of
+  /// local_host and these that is of its family. If none is, its address is skipped, and that is
+  /// its error (EADDRNOTAVAIL).
+  std::vector<std::string> local_hosts = {};
+  /// Not 0: bind to any free port from local_port to this one. Successive attempts begin at
+  /// successive ports.
+  std::uint16_t local_port_last = 0;
+  /// Called with each new socket before it is bound and connects, for options that are not here
+  /// (SO_MARK, IP_TOS, SO_BINDTODEVICE). What it throws ends the call, but for a std::system_error:
+  /// that is the error of this one address. It must not close the socket or keep it.
+  std::function<void(int socket, const address& to)> prepare = {};
 };
 
 }  // namespace heddle

@@ -352,6 +352,12 @@ connection make_connection(stream_core* core);
 /// Connects to a Unix socket. A path that begins with '\0' is an abstract name. Otherwise the same.
 [[nodiscard]] task<connection> open_unix_connection(std::string path, connection_options options);
 
+/// Makes streams of a connected stream socket (TCP or Unix), which belongs to them from then on. It
+/// is made non-blocking, and closed on exec. Options for connecting mean nothing here.
+/// Throws    bad_value, if the descriptor is no connected stream socket: then it is as it was, and
+///           still the caller's. std::system_error, std::bad_alloc, what TLS throws: it is closed.
+[[nodiscard]] task<connection> adopt_connection(int socket, connection_options options);
+
 // Overloads and not default arguments: g++ 12 miscompiles an aggregate temporary inside an awaited
 // expression.
 [[nodiscard]] inline task<connection> open_connection(std::string host, port_number port) {
@@ -359,6 +365,9 @@ connection make_connection(stream_core* core);
 }
 [[nodiscard]] inline task<connection> open_unix_connection(std::string path) {
   return open_unix_connection(std::move(path), connection_options());
+}
+[[nodiscard]] inline task<connection> adopt_connection(int socket) {
+  return adopt_connection(socket, connection_options());
 }
 
 }  // namespace heddle

@@ -5,6 +5,7 @@
 
 #include <heddle/io/address.h>
 #include <heddle/io/descriptors/fd.h>
+#include <heddle/io/socket_options.h>
 
 namespace heddle::detail {
 
@@ -16,5 +17,11 @@ void set_option(int socket, int level, int name, int value, const char* call, co
 void make_non_blocking(int descriptor, const std::string& about);
 /// Sets TCP_NODELAY, if the family has it.
 void set_no_delay(int socket, int family) noexcept;
+/// Throws bad_value for a number that is out of its range.
+void check_socket_options(const socket_options& options);
+/// Sets what is asked for. `options` are checked. Throws std::system_error that names the call and
+/// `about`. Cost: nothing for options that are as they were made.
+void set_socket_options(int socket, int family, const socket_options& options,
+                        const address& about);
 
 }  // namespace heddle::detail
