@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT
 // Connecting: the functions open_connection, open_unix_connection and adopt_connection of stream.h.
 #include <heddle/io/connecting/attempt.h>
-#include <heddle/io/resolve.h>
+#include <heddle/io/connecting/race.h>
+#include <heddle/io/connecting/resolution.h>
+#include <heddle/io/connecting/tried.h>
 #include <heddle/io/stream.h>
 #include <heddle/io/streams/stream_access.h>
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/io/tls/handshake.h>
+#include <heddle/sched/timeout.h>
 
 #include <exception>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 namespace heddle {
 
@@ -15,18 +23,48 @@ namespace detail {
 
 namespace {
 
-task<connection> connect_to_one(std::vector<address> addresses, std::string host,
-                                const connection_options& options) {
-  std::vector<std::exception_ptr> failures;
-  for (const auto& to : addresses) {
-    try {
-      task<connection> connecting = connect_to(to, options);
-      connection c = co_await connecting;
-      co_return c;
-    } catch (const std::system_error&) { failures.push_back(std::current_exception()); }
-  }
-  if (options.all_errors) throw exception_group("connecting to " + host, std::move(failures));
-  std::rethrow_exception(failures.back());
+/// Looks the name up, and connects to the first address that answers. The arguments outlive the
+/// task.
+task<connection> connect_to_name(const std::string& host, port_number port,
+                                 const connection_options& options, tried& notes) {
+  task<std::vector<address>> looking = addresses_of(host, port, options);
+  std::vector<address> addresses = co_await looking;
+  const bool races = addresses.size() != 1 || options.all_errors;
+  if (!races && options.connect_limit) (void)notes.begin(addresses.front());
+  task<connection> connecting =
+      races ? race(addresses, options, notes) : connect_to(addresses.front(), options);
+  connection c = co_await connecting;
+  co_return c;
+}
+
+/// How a block with a limit has ended. An error is kept here, so that a timeout_error which leaves
+/// the block is the block's own.
+struct ended {
+  std::optional<connection> made;
+  std::exception_ptr error;
+};
+
+task<> note_end(task<connection> work, ended& end) {
+  try {
+    end.made.emplace(co_await work);
+  } catch (const std::exception&) { end.error = std::current_exception(); }
+}
+
+std::string milliseconds(duration d) { return std::to_string(d.count() / 1'000'000) + " ms"; }
+
+task<connection> connect_in_time(const std::string& host, port_number port,
+                                 const connection_options& options, tried& notes) {
+  ended end;
+  auto body = [&] { return note_end(connect_to_name(host, port, options, notes), end); };
+  auto limited = timeout(options.connect_limit, body);
+  bool late = false;
+  try {
+    co_await std::move(limited);
+  } catch (const timeout_error&) { late = true; }
+  if (late) notes.throw_timed_out(milliseconds(*options.connect_limit));
+  if (end.error) std::rethrow_exception(end.error);
+  connection c = std::move(*end.made);
+  co_return c;
 }
 
 /// The handshake, where TLS is asked for. `name` was checked before connecting.
@@ -47,11 +85,10 @@ std::string server_name_of(const connection_options& options, const std::string&
 task<connection> open_connection(std::string host, port_number port, connection_options options) {
   detail::check_connection_options(options);
   std::string name = detail::server_name_of(options, host);
-  resolve_options how;
-  how.family = options.family;
-  std::vector<address> addresses = co_await resolve(host, port, how);
-  task<connection> connecting =
-      detail::connect_to_one(std::move(addresses), std::move(host), options);
+  detail::tried notes(host, port);
+  task<connection> connecting = options.connect_limit
+                                    ? detail::connect_in_time(host, port, options, notes)
+                                    : detail::connect_to_name(host, port, options, notes);
   connection c = co_await connecting;
   task<> securing = detail::secure(c, std::move(options), std::move(name));
   co_await securing;

@@ -343,15 +343,20 @@ void check_limit(std::size_t limit);
 connection make_connection(stream_core* core);
 }  // namespace detail
 
-/// Connects by TCP. The addresses of a name are tried in order; if all fail, the last failure is
-/// thrown.
-/// Cancel    the attempt ends, and its socket is closed
-/// Throws    std::system_error that names the call and the address; bad_value for a limit of 0
+/// Connects by TCP. If the host has several addresses, the next one is tried when the one before
+/// has failed, or has not answered within options.attempt_delay. The first that connects wins (RFC
+/// 8305).
+/// Cost      one address: a socket and a wait. Several: a task for each address that is tried.
+/// Cancel    all attempts end, and their sockets are closed
+/// Throws    std::system_error that names the call and the address, or all addresses with their
+///           errors; what resolve() throws; timeout_error by options.connect_limit; bad_value for
+///           options out of their range
+/// Thread-safety  from any task of a runtime
 [[nodiscard]] task<connection> open_connection(std::string host, port_number port,
                                                connection_options options);
-/// Connects to a Unix socket. A path that begins with '\0' is an abstract name. Otherwise the same.
+/// Connects to a Unix socket. A path that begins with '\0' is an abstract name. The options for
+/// names, addresses, ports and limits mean nothing here. Otherwise the same.
 [[nodiscard]] task<connection> open_unix_connection(std::string path, connection_options options);
-
 /// Makes streams of a connected stream socket (TCP or Unix), which belongs to them from then on. It
 /// is made non-blocking, and closed on exec. Options for connecting mean nothing here.
 /// Throws    bad_value, if the descriptor is no connected stream socket: then it is as it was, and

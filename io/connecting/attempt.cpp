@@ -128,6 +128,7 @@ void check_connection_options(const connection_options& options) {
   check_limit(options.limit);
   check_socket_options(options.socket);
   check_local_end(options);
+  if (options.first_family_count == 0) throw bad_value("first_family_count must be at least 1");
 }
 
 }  // namespace heddle::detail

@@ -104,6 +104,26 @@ TEST_P(Examples, AName) {
   });
 }
 
+TEST_P(Examples, AResolver) {
+  run([]() -> h::task<> {
+    auto s = co_await h::start_server(handle, "127.0.0.1", 0);
+    h::set_resolver([](const h::name_query& q) {
+      h::name_answer a;
+      if (q.host != "db.test") h::throw_name_error(h::name_error::no_such_name, q.host);
+      a.addresses.push_back(h::address::ip("127.0.0.1", q.port));
+      return a;
+    });
+    h::connection_options o;
+    o.connect_limit = 30s;
+    o.socket.keep_alive = 30s;
+    o.socket.unsent_limit = 16 * 1024;
+    auto c = co_await h::open_connection("db.test", s.port(), o);
+    c.writer.write("hello\n");
+    const std::string line = co_await c.reader.read_line();
+    EXPECT_EQ(line, "hello\n");
+  });
+}
+
 TEST_P(Examples, ASignal) {
   run([]() -> h::task<> {
     h::signal_set stop{SIGINT, SIGTERM};

@@ -61,6 +61,7 @@ TEST_P(IO_CONN_LOCAL, IO_CONN_08_AnAddressWithoutALocalOneOfItsFamilyIsSkipped) 
     auto s = co_await hold_at("127.0.0.1");
     name_these({h::address::ip("fd00::1", 80), s.addresses().front()});
     h::connection_options o;
+    o.attempt_delay = 1h;
     o.local_host = "127.0.0.3";
     auto one = h::open_connection("x.test", 80, o);
     auto c = co_await one;

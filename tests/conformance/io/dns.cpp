@@ -91,6 +91,54 @@ TEST_P(IO_DNS, IO_DNS_02_EachAddressOnceInTheOrderOfTheAnswer) {
   });
 }
 
+/// IPv4 is 127.0.0.1. IPv6 is never answered, or has no address.
+class one_family final : public h::resolver {
+ public:
+  explicit one_family(bool silent) : silent_(silent) {}
+  h::task<h::name_answer> look_up(h::name_query q) override {
+    ++asked;
+    const auto ends = support::counts_when_gone(ended);
+    if (q.family != AF_INET && silent_) co_await h::sleep(24h);
+    if (q.family != AF_INET) h::throw_name_error(h::name_error::no_data, q.host);
+    h::name_answer a;
+    a.addresses.push_back(h::address::ip("127.0.0.1", q.port));
+    co_return a;
+  }
+  std::atomic<int> asked{0};
+  std::atomic<int> ended{0};
+
+ private:
+  const bool silent_;
+};
+
+TEST_P(IO_DNS, IO_DNS_05_AServerThatIsSilentForOneFamilyCostsTheDelay) {
+  run([]() -> h::task<> {
+    auto s = co_await h::start_server(echo, std::string("127.0.0.1"), 0);
+    h::connection_options o;
+    for (const bool silent : {true, false}) {
+      auto names = std::make_shared<one_family>(silent);
+      h::set_resolver(names);
+      if (silent) o.resolution_delay = 10ms;
+      if (!silent) o.resolution_delay = 24h;  // a failure is not waited upon
+      auto connecting = h::open_connection("x.test", s.port(), o);
+      auto c = co_await connecting;
+      EQUAL(c.writer.peer_address().host(), "127.0.0.1");
+      c.writer.close();
+      // A look-up that was dropped before its first step has not asked.
+      HOLDS(names->asked == 2 || (silent && names->asked == 1));
+      co_await until([&] { return names->ended == names->asked; });
+    }
+    // Both fail: the error of IPv4.
+    h::set_resolver([](const h::name_query& q) -> h::name_answer {
+      h::throw_name_error(
+          q.family == AF_INET ? h::name_error::no_such_name : h::name_error::no_data, q.host);
+    });
+    auto connecting = h::open_connection("x.test", s.port(), o);
+    const auto error = co_await error_of(std::move(connecting));
+    EQUAL(code_of(error), static_cast<int>(h::name_error::no_such_name));
+  });
+}
+
 /// Fails in five ways.
 h::name_answer fail_by_name(const h::name_query& q) {
   if (q.host == "nothing.test") h::throw_name_error(h::name_error::no_such_name, q.host);

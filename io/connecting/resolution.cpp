@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/connecting/resolution.h>
+
+#include <heddle/io/resolve.h>
+#include <heddle/io/resolving/system_names.h>
+#include <heddle/sched/task_group.h>
+#include <heddle/sched/wait_many.h>
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace heddle::detail {
+namespace {
+
+/// What one family has given. Its task writes it, and the waiting task reads it when that one has
+/// ended.
+struct family_answer {
+  std::vector<address> addresses;
+  std::exception_ptr error;
+};
+
+/// A failure is noted, and not thrown: it would cancel the other family.
+task<> look_up_family(const std::string& host, port_number port, int family, family_answer& to) {
+  try {
+    resolve_options how;
+    how.family = family;
+    task<std::vector<address>> looking = resolve(host, port, how);
+    to.addresses = co_await looking;
+  } catch (const std::exception&) { to.error = std::current_exception(); }
+}
+
+struct both_families {
+  const std::string& host;
+  const port_number port;
+  const any_duration delay;
+  family_answer six = {}, four = {};
+};
+
+using look_up_tasks = std::vector<task_handle<void>>;
+
+/// Waits for one of them, at most for `limit`. Takes those that ended out.
+task<> wait_for_one(look_up_tasks& under_way, std::optional<any_duration> limit) {
+  auto waiting = heddle::wait(under_way, wait_until::first_completed, limit);
+  auto found = co_await std::move(waiting);
+  under_way = std::move(found.pending);
+}
+
+/// The body of the group.
+task<> ask_both(both_families& b, task_group& group) {
+  const auto six = group.create_task(look_up_family(b.host, b.port, AF_INET6, b.six));
+  const auto four = group.create_task(look_up_family(b.host, b.port, AF_INET, b.four));
+  look_up_tasks under_way;
+  under_way.push_back(six);
+  under_way.push_back(four);
+  std::optional<any_duration> limit;
+  for (std::size_t left = 2; left != 0;) {
+    task<> waiting = wait_for_one(under_way, limit);
+    co_await waiting;
+    if (under_way.size() == left) break;  // the delay has passed
+    left = under_way.size();
+    if ((six.done() && !b.six.error) || (four.done() && !b.four.error)) limit = b.delay;
+  }
+  for (const auto& t : under_way) (void)t.cancel();
+}
+
+task<std::vector<address>> addresses_by_family(const std::string& host, port_number port,
+                                               any_duration delay) {
+  both_families b{host, port, delay};
+  auto body = [&b](task_group& group) { return ask_both(b, group); };
+  auto block = with_task_group(body);
+  co_await std::move(block);
+  // A look-up that was dropped has neither addresses nor an error.
+  std::vector<address> all = std::move(b.six.addresses);
+  all.insert(all.end(), b.four.addresses.begin(), b.four.addresses.end());
+  if (all.empty()) std::rethrow_exception(b.four.error ? b.four.error : b.six.error);
+  co_return all;
+}
+
+}  // namespace
+
+task<std::vector<address>> addresses_of(const std::string& host, port_number port,
+                                        const connection_options& options) {
+  address literal;
+  if (options.resolution_delay && options.family == 0 &&
+      !is_literal(host, port, AF_UNSPEC, literal))
+    return addresses_by_family(host, port, *options.resolution_delay);
+  resolve_options how;
+  how.family = options.family;
+  return resolve(host, port, how);
+}
+
+}  // namespace heddle::detail
