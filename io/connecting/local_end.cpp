@@ -21,6 +21,7 @@ atomic<std::uint32_t> next_start{0};
 }  // namespace
 
 local_end::local_end(const address& to, const connection_options& o) : first_(o.local_port) {
+  if (!to.is_ip()) return;
   if (!o.local_host.empty()) {
     const address at = address::ip(o.local_host, o.local_port);
     if (at.family() == to.family()) from_ = at;

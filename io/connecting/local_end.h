@@ -20,8 +20,8 @@ namespace heddle::detail {
 ///           tried in turn, from a place that moves on with each attempt.
 class local_end {
  public:
-  /// `options` are checked. Throws std::system_error (EADDRNOTAVAIL) if local addresses are given,
-  /// and none is of the family of `to`.
+  /// `options` are checked. An attempt to a Unix socket binds to nothing. Throws std::system_error
+  /// (EADDRNOTAVAIL) if local addresses are given, and none is of the family of `to`.
   local_end(const address& to, const connection_options& options);
 
   /// Binds, if there is something to bind to. Throws std::system_error.

@@ -103,8 +103,11 @@ task<> compete(contest& c, const std::vector<address>& order, task_group& group)
   try {
     task<> work = run_attempts(c, order, group, running);
     co_await work;
-  } catch (const std::exception&) { c.broke(std::current_exception()); }
-  for (const auto& t : running) (void)t.cancel();
+    for (const auto& t : running) (void)t.cancel();
+  } catch (const std::exception&) {
+    c.broke(std::current_exception());
+    group.cancel();  // there may be an attempt for whose handle there was no memory
+  }
 }
 
 }  // namespace

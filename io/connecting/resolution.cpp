@@ -48,9 +48,10 @@ task<> wait_for_one(look_up_tasks& under_way, std::optional<any_duration> limit)
 
 /// The body of the group.
 task<> ask_both(both_families& b, task_group& group) {
+  look_up_tasks under_way;
+  under_way.reserve(2);
   const auto six = group.create_task(look_up_family(b.host, b.port, AF_INET6, b.six));
   const auto four = group.create_task(look_up_family(b.host, b.port, AF_INET, b.four));
-  look_up_tasks under_way;
   under_way.push_back(six);
   under_way.push_back(four);
   std::optional<any_duration> limit;

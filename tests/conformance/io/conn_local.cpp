@@ -138,6 +138,20 @@ TEST_P(IO_CONN_LOCAL, IO_CONN_08_ALocalAddressTakesNoPortForGood) {
   });
 }
 
+TEST_P(IO_CONN_LOCAL, IO_CONN_08_AUnixSocketIsBoundToNothing) {
+  run([]() -> h::task<> {
+    const auto path = fresh_path("local");
+    auto s = co_await h::start_unix_server(echo, path);
+    h::connection_options o;
+    o.local_host = "127.0.0.3";
+    o.local_port = 1;
+    auto connecting = h::open_unix_connection(path, o);
+    auto c = co_await connecting;
+    HOLDS(c.writer.local_address().host().empty());
+    c.writer.close();
+  });
+}
+
 // --- a socket that is given ---
 
 TEST_P(IO_CONN_LOCAL, IO_CONN_09_AConnectedSocketThatIsGivenBecomesAStream) {
