@@ -191,6 +191,8 @@ TEST_P(IO_TLS_NAMES, IO_TLS_12_AServerChoosesItsCertificateByName) {
     HOLDS(has_code(error, h::tls_errc::unknown_name)) << text_of(error);
     const std::string shown = co_await subject_at(strict.port(), client, "two.test");
     EQUAL(shown, "CN=two.test");
+    strict.close();
+    co_await strict.wait_closed();  // it has reported
   });
   EQUAL(report_count(), reactors().size());
   for (const auto& r : reports()) HOLDS(has_code(r.error, h::tls_errc::unknown_name));

@@ -72,8 +72,7 @@ TEST_P(IO_TLS_RESUME, IO_TLS_44_ASessionIsGoodForItsHostAndContextAlone) {
     HOLDS(co_await resumes(s.port(), as_one));
     THROWS(h::bad_value, context.reload(fresh.certificate, shown.key));
     HOLDS(co_await resumes(s.port(), as_one));  // a reload that failed changed nothing
-    // Single use: two at once from one ticket are not both resumed.
-    h::tls_options never = trust;
+    h::tls_options never = trust;               // keeps no sessions
     never.alpn.clear();
     never.sessions = 0;
     const auto forgetful = by_tls(h::tls_context::client(never), "one.test");
