@@ -3,6 +3,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/core/record/budget.h>
+#include <heddle/io/files/file_jobs.h>
 #include <heddle/io/files/file_threads.h>
 #include <heddle/io/files/file_turn.h>
 #include <heddle/io/files/open_file.h>
@@ -22,30 +23,12 @@ namespace heddle {
 namespace detail {
 namespace {
 
-using shared_file = std::shared_ptr<open_file>;
-
-void must_read(const open_file& f) {
-  if (!f.reads) throw usage_error("this file was not opened for reading: " + f.path);
-}
-
 void must_write(const open_file& f) {
   if (!f.writes) throw usage_error("this file was not opened for writing: " + f.path);
 }
 
 std::size_t wanted(std::ptrdiff_t n) noexcept {
   return n < 0 ? static_cast<std::size_t>(PTRDIFF_MAX) : static_cast<std::size_t>(n);
-}
-
-/// Calls `call(file)` on a file thread, inside a use that ends with the call.
-template <class Call>
-task<std::invoke_result_t<Call, open_file&>> in_a_job(shared_file f, Call call) {
-  auto job = on_file_thread(
-      [](file_use use, Call c) {
-        const file_use mine(std::move(use));  // ends before the waiting task hears of the end
-        return c(*mine);
-      },
-      file_use(std::move(f)), std::move(call));
-  co_return co_await std::move(job);
 }
 
 /// Holds the position of a file for one task.
@@ -65,20 +48,6 @@ class position_use {
  private:
   open_file& file_;
 };
-
-task<std::string> read_part(shared_file f, std::uint64_t at, std::size_t n) {
-  must_read(*f);
-  if (n <= most_inline) {
-    file_turn turn;
-    co_await turn;
-    file_use use(f);
-    std::string out(n, '\0');
-    if (n == 0 || use->read_cached(at, out) == static_cast<ssize_t>(n)) co_return out;
-  }
-  auto job = in_a_job(f, [at, n](open_file& o) { return o.read(at, n); });
-  std::string out = co_await job;
-  co_return out;
-}
 
 task<std::size_t> read_into(shared_file f, std::uint64_t at, std::span<std::byte> into) {
   must_read(*f);

@@ -3,8 +3,10 @@
 
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
+#include <heddle/io/files/sending.h>
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/serving/watch.h>
+#include <heddle/io/streams/stream_access.h>
 
 #include <cerrno>
 
@@ -46,6 +48,33 @@ task<> body_writer::write(std::string_view piece) {
     if (watched_.back() != detail::after::go_on) throw_system_error(ETIMEDOUT, "send");
     watched_.work(ends_with_client_, clock::now());
   }
+  gone_ = false;
+}
+
+task<> body_writer::send_part(std::shared_ptr<heddle::detail::open_file> from, std::uint64_t offset,
+                              std::uint64_t n) {
+  left_ -= n;
+  begun_ = true;
+  if (!buffer_.empty()) {
+    out_.write(buffer_);
+    buffer_.clear();
+  }
+  gone_ = true;  // unless this ends well
+  watched_.wait_for_room();
+  heddle::detail::file_part part;
+  part.offset = offset;
+  part.count = n;
+  try {
+    auto& core = heddle::detail::stream_access::of(out_);
+    auto sending = heddle::detail::send_part(core, std::move(from), part);
+    co_await sending;
+  } catch (const cancelled_error&) {
+    (void)watched_.back();
+    watched_.work(ends_with_client_, clock::now());
+    throw;
+  }
+  if (watched_.back() != detail::after::go_on) throw_system_error(ETIMEDOUT, "sendfile");
+  watched_.work(ends_with_client_, clock::now());
   gone_ = false;
 }
 

@@ -13,17 +13,23 @@
 
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+namespace heddle::detail {
+class open_file;
+}
+
 namespace heddle::http {
 
 namespace detail {
 class conversation;
 class engine;
+struct file_sender;
 class watched;
 }  // namespace detail
 
@@ -53,6 +59,11 @@ class body_writer {
 
  private:
   friend class detail::conversation;
+  friend struct detail::file_sender;
+  /// Sends `n` bytes of the file from `offset` on, which are a part of the promised length. As
+  /// write(), but a cancelled call leaves the rest of the file unsent.
+  [[nodiscard]] task<> send_part(std::shared_ptr<heddle::detail::open_file> from,
+                                 std::uint64_t offset, std::uint64_t n);
   body_writer(stream_writer& out, std::string& buffer, detail::watched& watched,
               bool ends_with_client) noexcept
       : out_(out), buffer_(buffer), watched_(watched), ends_with_client_(ends_with_client) {}

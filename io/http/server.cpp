@@ -3,6 +3,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/files/file_threads.h>
+#include <heddle/io/files/open_file.h>
 #include <heddle/io/http/files.h>
 #include <heddle/io/http/serving/engine.h>
 #include <heddle/io/http/serving/listening.h>
@@ -13,15 +14,26 @@
 #include <utility>
 
 namespace heddle::http {
+namespace detail {
+
+/// The way from here into a body_writer.
+struct file_sender {
+  static task<> send(body_writer& out, std::shared_ptr<heddle::detail::open_file> from,
+                     std::uint64_t offset, std::uint64_t n) {
+    return out.send_part(std::move(from), offset, n);
+  }
+};
+
+}  // namespace detail
 namespace {
 
-// A file up to this size is read at once, by the job that opened it. A larger file is read in
-// pieces of this size.
-constexpr std::size_t file_piece = 256 * 1024;
+// A file up to this size is read by the job that opened it, and goes with the head. A larger one is
+// sent as send_file() does.
+constexpr std::size_t most_small = 256 * 1024;
 
-std::string read_piece(file_answer& file) {
+std::string read_small(file_answer& file) {
   std::string text;
-  text.resize(static_cast<std::size_t>(std::min<std::uint64_t>(file.length, file_piece)));
+  text.resize(static_cast<std::size_t>(std::min<std::uint64_t>(file.length, most_small)));
   std::size_t filled = 0;
   while (filled < text.size()) filled += file.read(std::span(text).subspan(filled));
   return text;
@@ -33,8 +45,8 @@ file_answer open_and_read(const file_root& root, const request& r, std::string_v
   if (!a.file) return a;
   if (r.method == method::head) {
     a.head.headers.set("Content-Length", std::to_string(a.length));
-  } else if (a.length <= file_piece) {
-    a.head.body = read_piece(a);
+  } else if (a.length <= most_small) {
+    a.head.body = read_small(a);
   } else {
     return a;
   }
@@ -42,18 +54,9 @@ file_answer open_and_read(const file_root& root, const request& r, std::string_v
   return a;
 }
 
-task<> send_pieces(std::shared_ptr<file_answer> file, body_writer& out) {
-  while (file->length > 0) {
-    // The job may run on when this task has been cancelled. So it keeps the file.
-    auto job = heddle::detail::on_file_thread([file] { return read_piece(*file); });
-    const std::string piece = co_await job;
-    task<> sent = out.write(piece);
-    co_await sent;
-  }
-}
-
 task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
                            std::string below) {
+  std::string name = below;  // for the text of errors
   auto job = heddle::detail::on_file_thread(
       [](const std::shared_ptr<const file_root>& files, const request& r, const std::string& path) {
         return open_and_read(*files, r, path);
@@ -62,10 +65,14 @@ task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
   file_answer a = co_await job;
   response answer = std::move(a.head);
   if (a.file) {
+    const auto offset = a.offset;
     const auto length = a.length;
-    auto file = std::make_shared<file_answer>(std::move(a));
+    auto file = std::make_shared<heddle::detail::open_file>(heddle::detail::fd(a.file.release()),
+                                                            std::move(name), file_options());
     answer.stream.length = length;
-    answer.stream.write = [file](body_writer& out) { return send_pieces(file, out); };
+    answer.stream.write = [file, offset, length](body_writer& out) {
+      return detail::file_sender::send(out, file, offset, length);
+    };
   }
   co_return answer;
 }

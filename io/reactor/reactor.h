@@ -44,6 +44,9 @@ class reactor : public driver, public source_home {
   /// Begins to send. The memory stays as it is until the kernel is done: owner->sent() tells how
   /// much went, which may be less than all. The source's read lock is held.
   virtual void send(io_source&, int, const char*, std::size_t) noexcept {}
+  /// Tells the owner of a stream once by writable() when its socket has room, or an error. The
+  /// caller has set wants_write. The source's read lock is held.
+  virtual void tell_of_room(io_source&) noexcept {}
   /// The reactor that moves the bytes of this reactor's sources at the least cost: that of the
   /// calling loop, if that is a loop of the same runtime; else this one.
   [[nodiscard]] virtual reactor& nearest() noexcept { return *this; }

@@ -461,6 +461,12 @@ void uring_reactor::send(io_source& s, int, const char* data, std::size_t size) 
   begin(s, operation::send, s.generation());
 }
 
+// The source's read lock is held. A poll that is armed already has not told yet, or is just
+// telling: polled() looks at wants_write once more when that poll has ended.
+void uring_reactor::tell_of_room(io_source& s) noexcept {
+  if (s.kernel.armed == 0) arm_poll(s, operation::poll_once);
+}
+
 // Costs two loads when the kernel has told nothing and owes nothing.
 bool uring_reactor::collect() noexcept {
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);

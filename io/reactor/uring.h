@@ -118,6 +118,7 @@ class uring_reactor final : public subscribing_reactor {
   void receive_more(io_source& source) noexcept override;
   void send(io_source& source, int descriptor, const char* data,
             std::size_t size) noexcept override;
+  void tell_of_room(io_source& source) noexcept override;
   [[nodiscard]] reactor& nearest() noexcept override;
   [[nodiscard]] bool collect() noexcept override;
 

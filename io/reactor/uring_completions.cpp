@@ -92,7 +92,9 @@ void uring_reactor::polled(io_source& s, std::uint32_t generation, const complet
   s.readable.lock();
   auto& k = s.kernel;
   k.armed &= static_cast<std::uint8_t>(~bit(kind));
-  const bool lasts = kind == operation::poll_each && c.result >= 0;
+  // A sender may have asked for room after ready(), while the poll still seemed to be armed.
+  // The load pairs with the store in ring_transport::send_file().
+  const bool lasts = (kind == operation::poll_each || s.wants_write.load(seq_cst)) && c.result >= 0;
   // The load of ending_ pairs with the store in the destructor.
   if ((lasts || lost) && s.generation() == generation && !k.retired && !ending_.load(acquire))
     arm_poll(s, kind);

@@ -5,6 +5,7 @@
 #include <heddle/core/base/assert.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
+#include <heddle/io/streams/file_place.h>
 #include <heddle/io/transport/filter_place.h>
 #include <heddle/io/transport/memory.h>
 #include <heddle/io/transport/pipe.h>
@@ -187,7 +188,7 @@ void stream_core::abort() noexcept {
   if (takes_effect) {
     stage_ = stage::aborted;
     cut_short_ = true;
-    now = sender_ == sending::nobody;
+    now = sender_rests_locked();
     if (now) {
       sender_ = sending::closer;
       drop_output_locked();
@@ -197,6 +198,7 @@ void stream_core::abort() noexcept {
       mover_->cut_off();
     }
     wake_drained_locked(todo);
+    drop_file_locked(todo);
   }
   drain_queue_.unlock();
   todo.settle();
@@ -254,10 +256,10 @@ void stream_core::fail(int code, const char* call, found_by who) noexcept {
     const bool closes =
         who == found_by::reader || (stage_ >= stage::leaving && stage_ <= stage::draining);
     stage_ = closes ? stage::aborted : stage::broken;
-    if (sender_ == sending::nobody) {
+    if (sender_rests_locked()) {
       drop_output_locked();
       finish_now = closes;
-      if (closes) sender_ = sending::closer;
+      sender_ = closes ? sending::closer : sending::nobody;
     } else if (sender_ == sending::kernel && closes) {
       mover_->cut_off();
     }
@@ -267,6 +269,7 @@ void stream_core::fail(int code, const char* call, found_by who) noexcept {
     note_error_locked(code, call);
   }
   wake_drained_locked(todo);
+  drop_file_locked(todo);
   drain_queue_.unlock();
   if (!harmless) wake_closed(todo, false);
   todo.settle();
@@ -288,6 +291,7 @@ void stream_core::finish() noexcept {
   remember_local_locked();
   stage_ = stage::gone;
   wake_drained_locked(todo);
+  drop_file_locked(todo);
   drain_queue_.unlock();
   mover_->retire(reset);
   // pairs with the exchange in end_read(): closer and reader agree on who closes
@@ -345,6 +349,7 @@ void stream_core::place_filter(std::unique_ptr<filter_place> place) {
   bool now = false;
   {
     const output_lock hold(drain_queue_);
+    if (sends_file_locked()) throw_usage("a filter cannot be set while a file is being sent");
     open = stage_ == stage::open;
     if (open) {
       out_.append(greeting);  // behind the bytes that were written before, sent as they are

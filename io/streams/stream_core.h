@@ -4,8 +4,8 @@
 //
 // A transport (transport/transport.h) moves its bytes; a filter (transport/filter.h) may change
 // them on their way. This class holds what a stream is, whatever carries it: order, marks and ends.
-// Its three source files are one class: stream_input.cpp is the reader, stream_output.cpp the
-// sender, stream_core.cpp the life of the connection.
+// Its four source files are one class: stream_input.cpp is the reader, stream_output.cpp the
+// sender, stream_file.cpp the sender of files, stream_core.cpp the life of the connection.
 //
 // It is counted. The reader holds one reference, the writer another, and the open connection the
 // third: so bytes that were written are sent after both halves are gone.
@@ -30,6 +30,7 @@ namespace heddle::detail {
 
 class filter;
 struct filter_place;
+struct file_place;
 
 /// Is told when a connection has ended. A server counts its connections by it.
 class stream_listener {
@@ -75,6 +76,7 @@ enum class sending : std::uint8_t {
   thread,
   thread_told,  // a thread; and since writable() came meanwhile, it tries once more
   kernel,       // a send that the transport was given, until sent()
+  file,         // nobody, but only the task that sends a file may take it, or an end
   closer,       // for ever
 };
 
@@ -86,6 +88,8 @@ enum class sending : std::uint8_t {
 ///     sender   sender_, under the output lock. Held by the thread that writes; or by the reactor
 ///              that told of room; or by the transport that sends from inflight_. While it is held,
 ///              other writers append to out_. The sender looks there before it gives the role back.
+///              While a task sends a file, other writers append to file_->behind instead, and a
+///              sender that finds nothing more to send leaves the role to that task.
 ///     closer   The sender's role, kept for ever. The closer closes when nothing can be sent any
 ///              more.
 ///           Only reader and sender use the transport's descriptor, and it is closed when there is
@@ -99,10 +103,12 @@ enum class sending : std::uint8_t {
 //   stage_, sender_, out_, marks   under the output lock, which is the lock of drain_queue_
 //   error_                         written once, under the output lock; read without
 //   filter_                        set under the output lock, by the holder of the reader's role
+//   file_                          set under the output lock, by the first task that sends a file;
+//                                  what is in it: under the output lock
 //   closed_                        under the lock of closed_queue_
 //   mover_                         constant
-// Under the output lock no other lock is taken, and of the transport nothing is called but
-// cut_off(), standing_error() and local().
+// Under the output lock no other lock is taken but those of the queues in file_. Of the transport
+// nothing is called then but cut_off(), standing_error() and local().
 class stream_core final : public source_owner, public frame_cached {
  public:
   /// Takes over a connected, non-blocking socket, which `home` watches from here on. Throws
@@ -184,6 +190,35 @@ class stream_core final : public source_owner, public frame_cached {
     // pairs with the store in note_error_locked()
     if (error_.load(acquire) != 0) throw_error();
   }
+
+  // --- a file, sent by a task ---
+
+  /// Takes the place of a file in the order of what is written: what is written from now on goes
+  /// behind it. False: another task sends a file; wait in file_queue(). Throws what broke the
+  /// connection; ECONNRESET if the writer was closed, usage_error if it was ended; std::bad_alloc.
+  [[nodiscard]] bool begin_file();
+  /// So many bytes of the file are to come: they count as written.
+  void expect_of_file(std::uint64_t more) noexcept;
+  /// The task that has begun a file ends it, on all ways: what was written meanwhile is sent.
+  void end_file() noexcept;
+  /// The queue of tasks that wait to begin a file.
+  [[nodiscard]] wait_queue& file_queue() noexcept;
+  [[nodiscard]] bool wait_file(waiter& w, task_record& t) noexcept;
+  /// The queue of the task that has begun a file, and waits for its turn: all that was written
+  /// before is sent, and the transport has room.
+  [[nodiscard]] wait_queue& turn_queue() noexcept;
+  /// True: it is the task's turn. Throws what broke or ended the connection.
+  [[nodiscard]] bool has_file_turn();
+  [[nodiscard]] bool wait_file_turn(waiter& w, task_record& t) noexcept;
+  /// The transport and the filter leave it to the kernel to send a file.
+  [[nodiscard]] bool kernel_sends_files() noexcept;
+  /// In the task's turn: the kernel sends up to `most` bytes of the descriptor `file` from `at` on.
+  /// Returns how many bytes it took; 0: the file ends there; -EAGAIN: wait for the turn;
+  /// -EINVAL, -EIO and the like: it is the file's fault, and nothing has changed. Throws what broke
+  /// the connection.
+  [[nodiscard]] ssize_t send_of_file(int file, std::uint64_t at, std::size_t most);
+  /// In the task's turn: sends bytes of the file that the task has read.
+  void write_of_file(std::string bytes);
 
   /// From here on bytes go through `f`: those that are read from now on, those that are buffered
   /// and unread, and those that are written from now on. Bytes that were written before are sent as
@@ -292,6 +327,15 @@ class stream_core final : public source_owner, public frame_cached {
   void pend_locked(std::size_t more) noexcept;
   void wake_drained_locked(work_list& todo) noexcept;
 
+  // stream_file.cpp. `_locked`: under the output lock.
+  [[nodiscard]] bool sends_file_locked() const noexcept;
+  [[nodiscard]] bool leave_to_file_locked(work_list& todo) noexcept;
+  void drop_file_locked(work_list& todo) noexcept;
+  void let_file_go_on(bool again) noexcept;
+  [[nodiscard]] bool sender_rests_locked() const noexcept {
+    return sender_ == sending::nobody || sender_ == sending::file;
+  }
+
   // stream_core.cpp
   void note_error_locked(int code, const char* call) noexcept;
   void fail(int code, const char* call, found_by who) noexcept;
@@ -322,6 +366,7 @@ class stream_core final : public source_owner, public frame_cached {
   std::string inflight_;     // being sent
   std::string out_;          // written meanwhile
   std::unique_ptr<filter_place> filter_;
+  std::unique_ptr<file_place> file_;
 
   wait_queue closed_queue_;
   bool closed_ = false;

@@ -3,6 +3,7 @@
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
+#include <heddle/io/streams/file_place.h>
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/io/transport/filter_place.h>
 
@@ -58,7 +59,8 @@ bool stream_core::queue_locked(std::string_view bytes) {
   if (stage_ >= stage::leaving) return false;
   if (stage_ != stage::open) throw_usage("write after write_eof");
   const bool queues = sender_ != sending::nobody || pending_ != 0;
-  (queues || filter_ ? out_ : inflight_).append(bytes);
+  auto& to = file_ && sends_file_locked() ? file_->behind : queues || filter_ ? out_ : inflight_;
+  to.append(bytes);
   pend_locked(bytes.size());
   if (queues) return false;
   sender_ = sending::thread;
@@ -130,6 +132,11 @@ stream_core::turn stream_core::next_output() noexcept {
       drain_queue_.unlock();
       if (seal_some() == turn::over) return turn::over;
       continue;
+    }
+    if (file_ && leave_to_file_locked(todo)) {
+      drain_queue_.unlock();
+      todo.settle();
+      return turn::over;
     }
     const bool ends_direction = stage_ == stage::ending || stage_ == stage::leaving;
     const bool ends_all = stage_ == stage::draining || stage_ == stage::aborted;
@@ -324,6 +331,7 @@ bool stream_core::must_seal_locked() const noexcept {
   const auto& f = *filter_;
   if (stage_ >= stage::broken) return false;
   if (!out_.empty() || !f.unsealed().empty()) return true;
+  if (file_ && sends_file_locked()) return false;  // the end comes behind it
   return !f.end_sealed && (f.end_wanted || stage_ == stage::ending || stage_ == stage::leaving ||
                            stage_ == stage::draining);
 }
@@ -415,6 +423,7 @@ void stream_core::drop_output_locked() noexcept {
   offset_ = 0;
   pending_ = 0;
   if (filter_) filter_->sealed.clear();  // `plain` belongs to the holder of `busy`
+  if (file_) file_->behind.clear();
 }
 
 void stream_core::wake_drained_locked(work_list& todo) noexcept {

@@ -5,6 +5,8 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
+
 namespace heddle::detail {
 namespace {
 
@@ -90,6 +92,24 @@ bool ring_transport::give(std::string_view piece) noexcept {
   if (r) r->send(*source_, descriptor(), piece.data(), piece.size());
   source_->readable.unlock();
   return r != nullptr;
+}
+
+// The kernel has no operation that sends a file to a socket. So the call is made here, and a full
+// socket is polled once for room.
+ssize_t ring_transport::send_file(int file, std::uint64_t at, std::size_t most) noexcept {
+  for (;;) {
+    const auto n = send_file_to(descriptor(), file, at, most);
+    if (n >= 0) return n;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return -errno;
+    // pairs with the loads in io_source::ready() and in uring_reactor::polled()
+    source_->wants_write.store(true, seq_cst);
+    source_->readable.lock();
+    auto* r = mover_locked();
+    if (r) r->tell_of_room(*source_);
+    source_->readable.unlock();
+    return r ? -EAGAIN : -ECANCELED;
+  }
 }
 
 bool ring_transport::end_output() noexcept {

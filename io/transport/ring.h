@@ -14,6 +14,8 @@ class ring_transport final : public descriptor_transport {
 
   received receive(input_buffer& into) override;
   [[nodiscard]] bool give(std::string_view piece) noexcept override;
+  ssize_t send_file(int file, std::uint64_t at, std::size_t most) noexcept override;
+  [[nodiscard]] bool sends_files() const noexcept override { return true; }
   [[nodiscard]] bool end_output() noexcept override;
   void cut_off() noexcept override;
   void listen() noexcept override;

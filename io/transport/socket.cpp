@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/transport/socket.h>
 
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -19,6 +20,10 @@ ssize_t socket_transport::send(std::string_view piece) noexcept {
   });
 }
 
+ssize_t socket_transport::send_file(int file, std::uint64_t at, std::size_t most) noexcept {
+  return send_by([=, this] { return send_file_to(descriptor(), file, at, most); });
+}
+
 bool socket_transport::end_output() noexcept {
   ::shutdown(descriptor(), SHUT_WR);
   return true;
@@ -27,6 +32,13 @@ bool socket_transport::end_output() noexcept {
 bool socket_transport::is_quiet() noexcept { return socket_is_quiet(descriptor()); }
 
 address socket_transport::local() noexcept { return address::local_of(descriptor()); }
+
+// A peer that has gone raises SIGPIPE, since sendfile knows no MSG_NOSIGNAL. Files are sent by
+// tasks, and the threads of loops block that signal.
+ssize_t send_file_to(int socket, int file, std::uint64_t at, std::size_t most) noexcept {
+  auto offset = static_cast<off_t>(at);
+  return ::sendfile(socket, file, &offset, most);
+}
 
 bool socket_is_quiet(int socket) noexcept {
   char byte;

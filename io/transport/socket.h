@@ -10,11 +10,16 @@ class socket_transport final : public readiness_transport {
  public:
   received receive(input_buffer& into) override;
   ssize_t send(std::string_view piece) noexcept override;
+  ssize_t send_file(int file, std::uint64_t at, std::size_t most) noexcept override;
+  [[nodiscard]] bool sends_files() const noexcept override { return true; }
   [[nodiscard]] bool end_output() noexcept override;
   [[nodiscard]] bool is_quiet() noexcept override;
   [[nodiscard]] address local() noexcept override;
 };
 
+/// One call of sendfile: answers as send() does, with errno.
+[[nodiscard]] ssize_t send_file_to(int socket, int file, std::uint64_t at,
+                                   std::size_t most) noexcept;
 /// True: nothing stands in that connected socket, no byte, no end and no error. One system call.
 [[nodiscard]] bool socket_is_quiet(int socket) noexcept;
 

@@ -70,6 +70,11 @@ class transport : public frame_cached {
   /// Sends some of `piece`, which is not empty. Returns how many bytes were taken, or a negative
   /// errno. After -EAGAIN the owner is told by writable() when there is room.
   virtual ssize_t send(std::string_view) noexcept { return -EOPNOTSUPP; }
+  /// Sends up to `most` bytes of the descriptor `file` from `at` on, without memory of ours
+  /// between. Returns as send(), and 0 at the end of the file. -EOPNOTSUPP: this transport cannot.
+  virtual ssize_t send_file(int, std::uint64_t, std::size_t) noexcept { return -EOPNOTSUPP; }
+  /// False: send_file() always answers -EOPNOTSUPP. Constant.
+  [[nodiscard]] virtual bool sends_files() const noexcept { return false; }
   /// Sends from memory that stays as it is until the owner is told by sent(). That may happen
   /// inside the call. False: nothing can be sent any more, and sent() does not come.
   [[nodiscard]] virtual bool give(std::string_view) noexcept { return false; }

@@ -24,6 +24,8 @@ std::size_t most = 0;
 std::atomic<int> sync_failure{0};
 std::atomic<int> write_failure{0};
 std::atomic<int> watch_failure{0};
+std::atomic<int> refusing{0};
+std::atomic<std::size_t> sendfile_calls{0};
 std::atomic<int> close_failure{0};
 std::atomic<int> badly_closed{-1};  // its close fails with close_failure
 
@@ -61,6 +63,9 @@ std::size_t most_waiting() {
 }
 void fail_next_sync(int code) { sync_failure = code; }
 void fail_next_write(int code) { write_failure = code; }
+std::size_t files_sent() { return sendfile_calls; }
+no_sendfile::no_sendfile() { ++refusing; }
+no_sendfile::~no_sendfile() { --refusing; }
 void fail_next_watch(int code) { watch_failure = code; }
 void fail_close_of(int descriptor, int code) {
   close_failure = code;
@@ -79,6 +84,7 @@ int __real_fdatasync(int);
 int __real_stat(const char*, struct stat*);
 int __real_open(const char*, int, ...);
 int __real_close(int);
+ssize_t __real_sendfile(int, int, off_t*, size_t);
 int __real_inotify_add_watch(int, const char*, std::uint32_t);
 
 ssize_t __wrap_pread(int f, void* to, size_t n, off_t at) {
@@ -129,6 +135,14 @@ int __wrap_open(const char* path, int flags, ...) {
   return __real_open(path, flags, mode);
 }
 
+ssize_t __wrap_sendfile(int to, int from, off_t* at, size_t n) {
+  ++sendfile_calls;
+  if (refusing != 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  return __real_sendfile(to, from, at, n);
+}
 int __wrap_inotify_add_watch(int f, const char* path, std::uint32_t mask) {
   if (const int code = watch_failure.exchange(0)) {
     errno = code;

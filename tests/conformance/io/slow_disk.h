@@ -31,6 +31,16 @@ void fail_close_of(int descriptor, int code);
 /// The next inotify_add_watch fails with that errno.
 void fail_next_watch(int code);
 
+/// How often sendfile was called.
+std::size_t files_sent();
+/// While one lives, sendfile refuses every file, by EINVAL.
+class no_sendfile {
+ public:
+  no_sendfile();
+  no_sendfile(const no_sendfile&) = delete;
+  ~no_sendfile();
+};
+
 class stopped {
  public:
   stopped() { stop(); }
