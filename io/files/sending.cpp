@@ -20,8 +20,8 @@ constexpr std::size_t kernel_piece = 256 * 1024;
 class file_wait final : public queue_waiter {
  public:
   using ask = bool (stream_core::*)(waiter&, task_record&) noexcept;
-  file_wait(stream_core& core, wait_queue& queue, ask how) noexcept
-      : queue_waiter(queue), core_(core), how_(how) {}
+  file_wait(stream_core& core, wait_queue& from, ask how) noexcept
+      : queue_waiter(from), core_(core), how_(how) {}
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>

@@ -300,6 +300,30 @@ TEST_P(IO_FILE_ENDS, IO_FILE_28_ACancelledWriteIsDoneWholeOrNotAtAll) {
   });
 }
 
+TEST_P(IO_FILE_ENDS, IO_FILE_28_ACancelledCallThatHasBegunEndsItsWaitAtOnceAndIsMadeWhole) {
+  const fresh_directory top;
+  run([&top]() -> h::task<> {
+    const std::string renamed = top / "slow-disk-renamed";
+    const std::string removed = top / "slow-disk-removed";
+    put(renamed, "x");
+    put(removed, "x");
+    slow_disk::stopped disk;
+    auto renames = h::create_task(h::rename(renamed, top / "new"));
+    auto removes = h::create_task(h::remove_file(removed));
+    co_await until([] { return slow_disk::waiting() == 2; });
+    renames.cancel();
+    removes.cancel();
+    EQUAL(co_await ending(std::move(renames)), "Cancelled");
+    EQUAL(co_await ending(std::move(removes)), "Cancelled");
+    EQUAL(slow_disk::waiting(), 2u);
+    slow_disk::stopped::go();
+    co_await until([&] { return std::filesystem::exists(top / "new"); });
+    co_await until([&] { return !std::filesystem::exists(removed); });
+    HOLDS(!std::filesystem::exists(renamed));
+    std::filesystem::remove(top / "new");
+  });
+}
+
 TEST_P(IO_FILE_ENDS, IO_FILE_29_ARuntimeEndsWithAThousandCallsInFlight) {
   const fresh_directory top;
   put(top / "a", pattern(100'000));

@@ -84,6 +84,8 @@ int __real_fdatasync(int);
 int __real_stat(const char*, struct stat*);
 int __real_open(const char*, int, ...);
 int __real_close(int);
+int __real_unlink(const char*);
+int __real_rename(const char*, const char*);
 ssize_t __real_sendfile(int, int, off_t*, size_t);
 int __real_inotify_add_watch(int, const char*, std::uint32_t);
 
@@ -142,6 +144,14 @@ ssize_t __wrap_sendfile(int to, int from, off_t* at, size_t n) {
     return -1;
   }
   return __real_sendfile(to, from, at, n);
+}
+int __wrap_unlink(const char* path) {
+  if (is_slow(path)) wait_for_the_disk();
+  return __real_unlink(path);
+}
+int __wrap_rename(const char* from, const char* to) {
+  if (is_slow(from)) wait_for_the_disk();
+  return __real_rename(from, to);
 }
 int __wrap_inotify_add_watch(int f, const char* path, std::uint32_t mask) {
   if (const int code = watch_failure.exchange(0)) {

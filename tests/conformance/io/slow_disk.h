@@ -12,7 +12,7 @@
 
 namespace slow_disk {
 
-/// Paths that hold this word are slow to open and to look at.
+/// Paths that hold this word are slow to open, to look at, to rename and to remove.
 inline constexpr const char* marker = "slow-disk";
 
 void stop();
