@@ -131,7 +131,7 @@ TEST_P(IO_DNS_RESOLVER, IO_DNS_21_AnAddressHasANameAndAService) {
     o.numeric_host = false;
     auto by_name = h::resolve_address(at, o);
     const h::host_and_service named = co_await by_name;
-    EQUAL(named.host, "localhost");
+    HOLDS(!named.host.empty() && named.host != "127.0.0.1");
     EQUAL(named.service, "80");
     o.numeric_host = true;
     o.numeric_service = false;
