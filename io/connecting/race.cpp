@@ -2,8 +2,8 @@
 #include <heddle/io/connecting/race.h>
 
 #include <heddle/io/connecting/attempt.h>
+#include <heddle/io/connecting/children.h>
 #include <heddle/sched/task_group.h>
-#include <heddle/sched/wait_many.h>
 
 #include <algorithm>
 #include <exception>
@@ -61,8 +61,6 @@ class contest {
   std::exception_ptr error_;          // under lock_
 };
 
-using attempts = std::vector<task_handle<void>>;
-
 /// A failure is noted, and not thrown: it would cancel the whole group.
 task<> try_one(contest& c, address to, std::size_t place) {
   try {
@@ -74,15 +72,8 @@ task<> try_one(contest& c, address to, std::size_t place) {
   } catch (const std::exception&) { c.broke(std::current_exception()); }
 }
 
-/// Waits until one of the attempts has ended, or `limit` has passed. Takes those that ended out.
-task<> wait_for_one(attempts& running, std::optional<any_duration> limit) {
-  auto waiting = heddle::wait(running, wait_until::first_completed, limit);
-  auto found = co_await std::move(waiting);
-  running = std::move(found.pending);
-}
-
 task<> run_attempts(contest& c, const std::vector<address>& order, task_group& group,
-                    attempts& running) {
+                    children& running) {
   for (std::size_t i = 0; i < order.size() && !c.is_over(); ++i) {
     const std::size_t place = c.notes.begin(order[i]);
     running.push_back(group.create_task(try_one(c, order[i], place)));
@@ -99,7 +90,7 @@ task<> run_attempts(contest& c, const std::vector<address>& order, task_group& g
 
 /// The body of the group.
 task<> compete(contest& c, const std::vector<address>& order, task_group& group) {
-  attempts running;
+  children running;
   try {
     task<> work = run_attempts(c, order, group, running);
     co_await work;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/connecting/resolution.h>
 
+#include <heddle/io/connecting/children.h>
 #include <heddle/io/resolve.h>
 #include <heddle/io/resolving/system_names.h>
 #include <heddle/sched/task_group.h>
-#include <heddle/sched/wait_many.h>
 
 #include <exception>
 #include <optional>
@@ -37,18 +37,9 @@ struct both_families {
   family_answer six = {}, four = {};
 };
 
-using look_up_tasks = std::vector<task_handle<void>>;
-
-/// Waits for one of them, at most for `limit`. Takes those that ended out.
-task<> wait_for_one(look_up_tasks& under_way, std::optional<any_duration> limit) {
-  auto waiting = heddle::wait(under_way, wait_until::first_completed, limit);
-  auto found = co_await std::move(waiting);
-  under_way = std::move(found.pending);
-}
-
 /// The body of the group.
 task<> ask_both(both_families& b, task_group& group) {
-  look_up_tasks under_way;
+  children under_way;
   under_way.reserve(2);
   const auto six = group.create_task(look_up_family(b.host, b.port, AF_INET6, b.six));
   const auto four = group.create_task(look_up_family(b.host, b.port, AF_INET, b.four));
