@@ -31,7 +31,7 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -159,7 +159,7 @@ class message_core {
   // Unix: the length of a message is asked for first, and the message must not go to another
   // receiver in between. Coalesced: what was split and not yet taken.
   std::mutex whole_;
-  std::deque<datagram> pending_;
+  std::list<datagram> pending_;
 };
 
 using message_core_pointer = std::shared_ptr<message_core>;

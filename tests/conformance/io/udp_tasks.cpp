@@ -99,7 +99,7 @@ TEST_P(IO_UDP_TASKS, IO_UDP_18_CloseEndsAllThatWait) {
       tasks.push_back(h::create_task(code_of_receive(server)));
       tasks.push_back(h::create_task(code_of_receive(sender)));
       tasks.push_back(h::create_task(code_of_send(sender, "waits", full.local_address())));
-      tasks.push_back(h::create_task(code_of_send(connected, "waits", {})));
+      tasks.push_back(h::create_task(code_of_send(connected, "waits", h::address())));
     }
     for (auto& t : tasks) co_await until_waiting(t);
     server.close();
@@ -268,7 +268,7 @@ TEST_P(IO_UDP_TASKS, IO_UDP_21_SeveralTasksTakeWhatOneReceiveBrought) {
     o.coalesce = true;
     auto server = bound("127.0.0.1", o);
     auto client = h::datagram_socket::connect(server.local_address());
-    co_await client.send_segments("aaabbbccc", 3, {});
+    co_await client.send_segments("aaabbbccc", 3, h::address());
     auto first = h::create_task(server.receive());
     auto second = h::create_task(server.receive());
     char room[2];
