@@ -45,7 +45,7 @@ bool succeeded(ssize_t n, const char* call, int descriptor) {
 template <class Once>
 task<void> until_done(int descriptor, direction way, const char* name, Once& once) {
   if (once(descriptor)) co_return;
-  foreign_call call(descriptor, way);
+  foreign_call call(descriptor);
   for (unsigned tries = 0;; ++tries) {
     call.check_open(name);
     const auto seen = call.edges();
@@ -88,12 +88,12 @@ task<void> send_all(int descriptor, std::string_view bytes, std::size_t& sent) {
   // Made before anything is waited for: afterwards the number may belong to another file.
   std::optional<foreign_call> call;
   if (!mine.try_take()) {
-    call.emplace(descriptor, direction::out);
+    call.emplace(descriptor);
     co_await mine;
   }
   while (!bytes.empty()) {
     if (message_budget_spent()) {
-      if (!call) call.emplace(descriptor, direction::out);
+      if (!call) call.emplace(descriptor);
       co_await yield_now();
     }
     if (call) call->check_open("send");
@@ -105,7 +105,7 @@ task<void> send_all(int descriptor, std::string_view bytes, std::size_t& sent) {
       sent += static_cast<std::size_t>(n);
       continue;
     }
-    if (!call) call.emplace(descriptor, direction::out);
+    if (!call) call.emplace(descriptor);
     writable_wait room = call->until_writable();
     co_await room;
   }
@@ -164,7 +164,7 @@ bool is_connected(int descriptor, const std::string& about) {
 /// The backlog of a Unix listener is full, and no event tells of room: it is tried again.
 task<int> connect_again(int descriptor, address to) {
   using namespace std::chrono_literals;
-  const foreign_call call(descriptor, direction::out);
+  const foreign_call call(descriptor);
   auto pause = 1ms;
   for (;;) {
     co_await sleep(pause);

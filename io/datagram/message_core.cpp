@@ -6,6 +6,7 @@
 #include <heddle/core/errors.h>
 #include <heddle/core/record/budget.h>
 #include <heddle/io/descriptors/owned_numbers.h>
+#include <heddle/io/reactor/edge_set.h>
 #include <heddle/sched/wait_for.h>
 
 #include <unistd.h>
@@ -34,7 +35,7 @@ message_core::message_core(fd socket, message_kind kind)
       local_(address::local_of(socket_.get())),
       family_(local_.family()) {
   if (kind_.bound_path && is_path(local_)) (void)::stat(local_.host().c_str(), &path_identity_);
-  source_ = &current_reactor().watch(socket_.get(), nullptr, watched_for::both_ways);
+  source_ = &watch_edges(socket_.get());
   name_ = source_->name();
   own_number(socket_.get());
 }

@@ -3,6 +3,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/descriptors/owned_numbers.h>
+#include <heddle/io/reactor/edge_set.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -38,12 +39,10 @@ std::string named(int descriptor) { return "descriptor " + std::to_string(descri
 
 }  // namespace
 
-foreign_call::foreign_call(int descriptor, direction way)
-    : number_(descriptor), home_(current_reactor()) {
+foreign_call::foreign_call(int descriptor) : number_(descriptor), home_(current_reactor()) {
   copy_ = fd(
       check(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", named(descriptor)));
-  source_ = &home_.watch(copy_.get(), nullptr,
-                         way == direction::in ? watched_for::reading : watched_for::writing);
+  source_ = &watch_edges(copy_.get());
   name_ = source_->name();
   // After the watch, whose table has a lock that is taken inside this one: a fork locks what was
   // named last first.

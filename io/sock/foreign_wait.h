@@ -29,7 +29,7 @@ enum class direction : std::uint8_t { in, out };
 class foreign_call {
  public:
   /// Throws std::system_error, no_running_loop.
-  foreign_call(int descriptor, direction way);
+  explicit foreign_call(int descriptor);
   foreign_call(const foreign_call&) = delete;
   ~foreign_call();
 

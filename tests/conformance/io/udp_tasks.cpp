@@ -112,6 +112,24 @@ TEST_P(IO_UDP_TASKS, IO_UDP_18_CloseEndsAllThatWait) {
   EQUAL(open_descriptors(), before);
 }
 
+TEST_P(IO_UDP_TASKS, IO_UDP_18_TheAddressIsFreeAsSoonAsCloseReturns) {
+  run([]() -> h::task<> {
+    auto server = bound(lonely_host().c_str());
+    const h::address at = server.local_address();
+    for (int i = 0; i < 30; ++i) {
+      auto receiving = h::create_task(code_of_receive(server));
+      co_await until_waiting(receiving);
+      server.close();
+      server = h::datagram_socket::bind(at);
+      EQUAL(co_await receiving, ECANCELED);
+      // Nobody but the new one has what is sent now.
+      co_await server.send_to("to myself", at);
+      const h::datagram got = co_await server.receive();
+      EQUAL(got.bytes, "to myself");
+    }
+  });
+}
+
 TEST_P(IO_UDP_TASKS, IO_UDP_10_ASendThatFindsNoRoomWaitsInTurn) {
   run([]() -> h::task<> {
     auto receiver = h::datagram_socket::bind(h::address::unix_path(fresh_path("turns")));
