@@ -5,6 +5,7 @@
 #include <heddle/io/memory_pair.h>
 #include <heddle/io/process.h>
 #include <heddle/io/resolve.h>
+#include <heddle/io/resolver.h>
 #include <heddle/io/signal_set.h>
 #include <heddle/io/stream.h>
 #include <heddle/sched/create_task.h>
@@ -154,6 +155,41 @@ h::task<int> resolves() {
   co_return found.empty() ? 0 : 1;
 }
 TEST_P(MemoryOfIo, IsShortWhileANameIsResolved) { check("resolve", resolves, 1); }
+
+/// Each name has two addresses: one that refuses, and that of the echo. Both are tried.
+class two_addresses final : public h::resolver {
+ public:
+  explicit two_addresses(std::uint16_t port) : port_(port) {}
+  h::task<h::name_answer> look_up(h::name_query) override {
+    h::name_answer a;
+    a.addresses.push_back(h::address::ip("127.0.0.77", port_));
+    a.addresses.push_back(h::address::ip("127.0.0.1", port_));
+    co_return a;
+  }
+
+ private:
+  const std::uint16_t port_;
+};
+
+h::task<int> talk_to_a_name(std::uint16_t port, h::connection_options how) {
+  h::set_resolver(std::make_shared<two_addresses>(port));
+  auto opening = h::open_connection("x.test", 80, how);
+  auto c = co_await std::move(opening);
+  auto saying = say_a_line(std::move(c));
+  const int heard = co_await std::move(saying);
+  co_return heard;
+}
+TEST_P(MemoryOfIo, IsShortWhileTheAddressesOfANameRace) {
+  const plain_echo peer;
+  h::connection_options how;
+  how.attempt_delay = 1h;
+  check("a race", [&] { return talk_to_a_name(peer.port(), how); }, 1);
+  how.connect_limit = 1h;
+  how.attempt_delay = 0h;
+  check("a race within a limit", [&] { return talk_to_a_name(peer.port(), how); }, 1);
+  how.resolution_delay = 1h;
+  check("a race by family", [&] { return talk_to_a_name(peer.port(), how); }, 1);
+}
 
 h::task<int> runs_a_process() {
   h::process_options o;
