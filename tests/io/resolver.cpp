@@ -77,6 +77,17 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
   return result;
 }
 
+/// 192.0.2.7 has no name.
+extern "C" int getnameinfo(const sockaddr* of, socklen_t size, char* host, socklen_t host_size,
+                           char* service, socklen_t service_size, int flags) {
+  static const auto real =
+      reinterpret_cast<decltype(&getnameinfo)>(::dlsym(RTLD_NEXT, "getnameinfo"));
+  const bool unnamed = heddle::address(of, size).host() == "192.0.2.7";
+  if (unnamed && (flags & NI_NAMEREQD) != 0) return EAI_NONAME;
+  if (unnamed) flags |= NI_NUMERICHOST;
+  return real(of, size, host, host_size, service, service_size, flags);
+}
+
 namespace {
 
 using namespace io_test;
@@ -260,6 +271,26 @@ TEST_P(Resolver, EachFailureHasItsCodeAndKeepsErrno) {
     expect(co_await error_of_name("broken.fails"), EAI_FAIL, "broken.fails");
     expect(co_await error_of_name("slow.fails"), EAI_AGAIN, "(Connection timed out)");
     expect(co_await error_of_name("full.fails"), EMFILE, "getaddrinfo full.fails:80");
+  });
+}
+
+TEST_P(Resolver, AnAddressWithoutANameIsANumberOrAnErrorAsAsked) {
+  run([]() -> h::task<> {
+    const auto unnamed = h::address::ip("192.0.2.7", 4711);
+    h::reverse_options o;
+    o.numeric_service = true;
+    auto asking = h::resolve_address(unnamed, o);
+    const h::host_and_service found = co_await asking;
+    EXPECT_EQ(found.host, "192.0.2.7");
+    EXPECT_EQ(found.service, "4711");
+    o.name_required = true;
+    auto again = h::resolve_address(unnamed, o);
+    std::exception_ptr error;
+    try {
+      (void)co_await again;
+    } catch (...) { error = std::current_exception(); }
+    EXPECT_EQ(code_of(error), static_cast<int>(h::name_error::no_such_name));
+    EXPECT_NE(h::describe(error).find("getnameinfo 192.0.2.7:4711"), std::string::npos);
   });
 }
 
