@@ -8,7 +8,7 @@
 
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
-#include <heddle/io/datagram/options.h>
+#include <heddle/io/datagram_options.h>
 #include <heddle/io/owned_descriptor.h>
 
 #include <cstddef>

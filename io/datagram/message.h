@@ -8,7 +8,7 @@
 //            for. All come closed on exec.
 #pragma once
 
-#include <heddle/io/datagram/options.h>
+#include <heddle/io/datagram_options.h>
 #include <heddle/io/owned_descriptor.h>
 
 #include <array>

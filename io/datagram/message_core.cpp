@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 namespace heddle::detail {
@@ -34,7 +35,10 @@ message_core::message_core(fd socket, message_kind kind)
       kind_(std::move(kind)),
       local_(address::local_of(socket_.get())),
       family_(local_.family()) {
-  if (kind_.bound_path && is_path(local_)) (void)::stat(local_.host().c_str(), &path_identity_);
+  if (kind_.bound_path && is_path(local_)) {
+    path_ = std::filesystem::absolute(local_.host()).string();  // the program may change directory
+    (void)::stat(path_.c_str(), &path_identity_);
+  }
   source_ = &watch_edges(socket_.get());
   name_ = source_->name();
   own_number(socket_.get());
@@ -85,16 +89,14 @@ void message_core::go_out() noexcept {
 }
 
 void message_core::remove_path() noexcept {
-  if (path_identity_.st_ino == 0) return;
+  if (path_.empty()) return;
   struct stat now{};
-  const std::string path = local_.host();
-  if (::stat(path.c_str(), &now) == 0 && now.st_ino == path_identity_.st_ino &&
+  if (::stat(path_.c_str(), &now) == 0 && now.st_ino == path_identity_.st_ino &&
       now.st_dev == path_identity_.st_dev)
-    ::unlink(path.c_str());
+    ::unlink(path_.c_str());
 }
 
-void message_core::wake_next_receiver() noexcept {
-  auto& queue = source_->readable;
+void message_core::wake_next(wait_queue& queue) noexcept {
   queue.lock();
   waiter* w = source_->generation() == name_.generation ? queue.claim_first() : nullptr;
   task_record* next = w ? w->task : nullptr;
@@ -161,6 +163,12 @@ task<void> message_core::wait_for_room(sent refused, unsigned tries) {
   // Three edges that brought no room: what is full is not what the edge tells of.
   const bool edges_tell = family_ != AF_UNIX || kind_.connected;
   if (refused == sent::full && edges_tell && tries < 3) {
+    // An edge wakes one task. Another one, with the turn of another receiver, may wait too: it
+    // looks when this one leaves, in whatever way.
+    struct waker {
+      message_core& core;
+      ~waker() { core.wake_next(core.source_->writable); }
+    } const at_end{*this};
     writable_wait room(*source_, name_, "send");
     co_await room;
     co_return;

@@ -82,7 +82,7 @@ class message_core {
    public:
     explicit receiving(message_core& core) noexcept : core_(core) {}
     receiving(const receiving&) = delete;
-    ~receiving() { core_.wake_next_receiver(); }
+    ~receiving() { core_.wake_next(core_.source_->readable); }
 
    private:
     message_core& core_;
@@ -136,7 +136,7 @@ class message_core {
   static constexpr std::uint32_t closed = 1u << 31;
 
   void go_out() noexcept;
-  void wake_next_receiver() noexcept;
+  void wake_next(wait_queue& queue) noexcept;
   void remove_path() noexcept;
   [[nodiscard]] bool try_receive_unix(datagram& into);
   [[nodiscard]] bool try_receive_coalesced(datagram& into);
@@ -148,6 +148,7 @@ class message_core {
   const message_kind kind_;
   const address local_;
   const int family_;
+  std::string path_;  // absolute; empty: none is removed at the end
   struct stat path_identity_{};
   io_source* source_ = nullptr;
   source_name name_;

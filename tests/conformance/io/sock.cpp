@@ -13,7 +13,7 @@ namespace {
 REACTOR_CASES(IO_SOCK);
 
 TEST_P(IO_SOCK, IO_SOCK_01_ConnectAcceptSendAndReceive) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     const auto listener = listening();
     const h::address at = h::address::local_of(listener.get());
@@ -33,7 +33,7 @@ TEST_P(IO_SOCK, IO_SOCK_01_ConnectAcceptSendAndReceive) {
     EQUAL(co_await h::sock_recv(server.socket.get(), 400), "");
     EQUAL(co_await h::sock_recv(client.get(), 0), "");
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_SOCK, IO_SOCK_01_ARefusalAndABlockingSocketAreErrors) {

@@ -2,6 +2,7 @@
 // What the cases of foreign sockets share.
 #pragma once
 
+#include "descriptor_count.h"
 #include "reactor_cases.h"
 
 #include <heddle/io/sock.h>

@@ -23,7 +23,7 @@ h::task<int> code_of_writable(int descriptor) {
 }
 
 TEST_P(IO_SOCK_ENDS, IO_SOCK_06_CloseEndsTheWaitsAndANewSocketSeesNoneOfThem) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     foreign_pair pair;
     const int number = pair.a.release();
@@ -60,7 +60,7 @@ TEST_P(IO_SOCK_ENDS, IO_SOCK_06_CloseEndsTheWaitsAndANewSocketSeesNoneOfThem) {
     EQUAL(co_await waiting, ECANCELED);
     THROWS(std::system_error, h::sock_close(-1));
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_SOCK_ENDS, IO_SOCK_07_WhatTheLibraryOwnsIsRefused) {
@@ -91,7 +91,7 @@ TEST_P(IO_SOCK_ENDS, IO_SOCK_07_WhatTheLibraryOwnsIsRefused) {
 }
 
 TEST_P(IO_SOCK_ENDS, IO_SOCK_06_SeveralWaitForOneDescriptorAndEachIsTold) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     foreign_pair pair;
     std::vector<h::task_handle<int>> tasks;
@@ -114,7 +114,7 @@ TEST_P(IO_SOCK_ENDS, IO_SOCK_06_SeveralWaitForOneDescriptorAndEachIsTold) {
     for (auto& t : receiving) sum += (co_await t).at(0);
     EQUAL(sum, 'a' + 'b' + 'c' + 'd');
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_SOCK_ENDS, IO_SOCK_01_OtherDescriptorsAreAwaitedToo) {
@@ -140,7 +140,7 @@ TEST_P(IO_SOCK_ENDS, IO_SOCK_01_OtherDescriptorsAreAwaitedToo) {
 }
 
 TEST_P(IO_SOCK_ENDS, IO_SOCK_09_ACancelledAcceptLeavesTheConnectionToTheNext) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     const auto listener = listening();
     const h::address at = h::address::local_of(listener.get());
@@ -161,7 +161,7 @@ TEST_P(IO_SOCK_ENDS, IO_SOCK_09_ACancelledAcceptLeavesTheConnectionToTheNext) {
       EQUAL(taken.peer, h::address::local_of(second.get()));
     }
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_SOCK_ENDS, IO_SOCK_09_AUnixListenerWhoseBacklogIsFullIsAwaited) {

@@ -31,12 +31,12 @@ h::task<> answer(const char* host) {
 }
 
 TEST_P(IO_UDP, IO_UDP_01_AnAnswerGoesBackToTheSender) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     co_await answer("127.0.0.1");
     co_await answer("::1");
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_UDP, IO_UDP_01_AClosedOrMovedSocketSaysSo) {

@@ -86,7 +86,7 @@ TEST_P(IO_UDP_TASKS, IO_UDP_17_SeveralDatagramsAtOnceWakeAllThatWait) {
 }
 
 TEST_P(IO_UDP_TASKS, IO_UDP_18_CloseEndsAllThatWait) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     auto server = bound();
     const std::string path = fresh_path("full");
@@ -109,7 +109,7 @@ TEST_P(IO_UDP_TASKS, IO_UDP_18_CloseEndsAllThatWait) {
     full.close();
     HOLDS(!std::filesystem::exists(path));
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_UDP_TASKS, IO_UDP_18_TheAddressIsFreeAsSoonAsCloseReturns) {

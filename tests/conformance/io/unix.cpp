@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Unix sockets: descriptors and credentials that travel beside the bytes, and packets.
+#include "descriptor_count.h"
 #include "reactor_cases.h"
 
 #include <heddle/io/peer_credentials.h>
@@ -54,7 +55,7 @@ h::task<> pass(h::unix_kind kind, std::size_t n) {
 }
 
 TEST_P(IO_UNIX, IO_UNIX_08_DescriptorsArriveAsWorkingCopies) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     for (const auto kind :
          {h::unix_kind::stream, h::unix_kind::seqpacket, h::unix_kind::datagram}) {
@@ -71,17 +72,17 @@ TEST_P(IO_UNIX, IO_UNIX_08_DescriptorsArriveAsWorkingCopies) {
       EQUAL((co_await theirs.receive()).bytes, "still open");
     }
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_UNIX, IO_UNIX_09_DescriptorsThatNobodyTakesAreClosed) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     for (const auto kind :
          {h::unix_kind::stream, h::unix_kind::seqpacket, h::unix_kind::datagram}) {
       auto [ours, theirs] = h::unix_socket::make_pair(kind);
       const pipes given(5);
-      const auto open = open_descriptors();
+      const auto open = open_ends();
       // More than room: the first two come, and it is told that some are missing.
       co_await ours.send_descriptors("five", given.numbers());
       {
@@ -90,7 +91,7 @@ TEST_P(IO_UNIX, IO_UNIX_09_DescriptorsThatNobodyTakesAreClosed) {
         EQUAL(got.descriptors.size(), 2u);
         HOLDS(got.descriptors_lost);
         HOLDS(is_pipe(got.descriptors[0], 0));
-        EQUAL(open_descriptors(), open + 2);
+        EQUAL(open_ends(), open + 2);
       }
       // None asked for.
       co_await ours.send_descriptors("five", given.numbers());
@@ -98,16 +99,16 @@ TEST_P(IO_UNIX, IO_UNIX_09_DescriptorsThatNobodyTakesAreClosed) {
       EQUAL(none.bytes, "five");
       EQUAL(none.descriptors.size(), 0u);
       HOLDS(none.descriptors_lost);
-      EQUAL(open_descriptors(), open);
+      EQUAL(open_ends(), open);
       THROWS(h::bad_value, theirs.receive(0, 1));
       THROWS(h::bad_value, theirs.receive(1, 254));
     }
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_UNIX, IO_UNIX_09_AStreamOfBytesAloneDropsDescriptors) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     const std::string path = fresh_path("bytes");
     h::promise<void> accepted;
@@ -118,19 +119,19 @@ TEST_P(IO_UNIX, IO_UNIX_09_AStreamOfBytesAloneDropsDescriptors) {
       accepted.set_value();
       const std::string line = co_await r.read_line();
       EQUAL(line, "a line\n");
-      counted.set_value(open_descriptors());  // while it holds its connection
+      counted.set_value(open_ends());  // while it holds its connection
     };
     h::server s = co_await h::start_unix_server(handler, path);
     auto socket = co_await h::unix_socket::connect(path, h::unix_kind::stream);
     co_await is_accepted;
     const pipes given(3);
-    const auto open = open_descriptors();
+    const auto open = open_ends();
     co_await socket.send_descriptors("a line\n", given.numbers());
     EQUAL(co_await count, open);
     s.close();
     co_await s.wait_closed();
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_UNIX, IO_UNIX_09_AtTheLimitOfDescriptorsTheBytesAreKept) {

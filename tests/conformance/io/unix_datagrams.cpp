@@ -4,7 +4,7 @@
 
 #include <heddle/io/unix_socket.h>
 
-#include <fcntl.h>
+#include <sys/eventfd.h>
 
 namespace conformance {
 namespace {
@@ -64,22 +64,47 @@ TEST_P(IO_UNIX_DATAGRAMS, IO_UNIX_10_AnUnnamedSenderIsEmptyAndLongDatagramsComeW
   });
 }
 
+TEST_P(IO_UNIX_DATAGRAMS, IO_UNIX_06_PathsOfAnyBytesAndTheSameFileIsRemoved) {
+  const auto home = std::filesystem::current_path();
+  const std::filesystem::path folder = fresh_path("folder");
+  std::filesystem::create_directory(folder);
+  run([folder]() -> h::task<> {
+    auto client = h::datagram_socket::open(AF_UNIX);
+    const std::string longest = '/' + std::string(106, 'x');
+    EQUAL(h::address::unix_path(longest).host(), longest);
+    THROWS(h::bad_value, (void)h::address::unix_path(longest + "x"));
+    THROWS(h::bad_value, (void)h::address::unix_path(""));
+    std::filesystem::current_path(folder);
+    auto relative = h::datagram_socket::bind(h::address::unix_path("bytes \xff\xfe\n"));
+    auto listener = h::unix_listener::listen("listener", h::unix_kind::seqpacket);
+    co_await client.send_to("hello", relative.local_address());
+    EQUAL((co_await relative.receive()).bytes, "hello");
+    std::filesystem::current_path("/");
+    HOLDS(!std::filesystem::is_empty(folder));
+    relative.close();
+    listener.close();
+    HOLDS(std::filesystem::is_empty(folder));
+  });
+  std::filesystem::current_path(home);
+  std::filesystem::remove(folder);
+}
+
 TEST_P(IO_UNIX_DATAGRAMS, IO_UNIX_10_DescriptorsForADatagramSocketAreClosed) {
-  const auto before = open_descriptors();
+  const auto before = open_ends();
   run([]() -> h::task<> {
     h::datagram_options o;
     o.credentials = true;  // so that there is room for what travels beside
     auto server = h::datagram_socket::bind(h::address::unix_path(fresh_path("asks")), o);
     auto sender = h::unix_socket::bind(fresh_path("gives"));
-    const h::owned_descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    const int passed[] = {null.get(), null.get()};
-    const auto open = open_descriptors();
+    const h::owned_descriptor bell(::eventfd(0, EFD_CLOEXEC));
+    const int passed[] = {bell.get(), bell.get()};
+    const auto open = open_ends();
     co_await sender.send_to("unasked", passed, server.local_address());
     EQUAL((co_await server.receive()).bytes, "unasked");
-    EQUAL(open_descriptors(), open);
+    EQUAL(open_ends(), open);
     (void)std::filesystem::remove(sender.local_address().host());
   });
-  EQUAL(open_descriptors(), before);
+  EQUAL(open_ends(), before);
 }
 
 TEST_P(IO_UNIX_DATAGRAMS, IO_UNIX_11_AFullReceiverIsAwaitedAndTheWaitCanBeCancelled) {

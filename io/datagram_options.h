@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Internal to io; installed, since public headers need it.
-// What a datagram is, and how its socket is made and its sends are told apart.
+// How a datagram socket is made, what a datagram is, and how one is sent.
+//
+//   h::datagram_options o;
+//   o.packet_info = true;
+//   auto socket = h::datagram_socket::bind(h::address::ip("0.0.0.0", 53), o);
 #pragma once
 
 #include <heddle/io/address.h>
