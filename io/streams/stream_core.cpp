@@ -128,7 +128,12 @@ void stream_core::remember_local_locked() noexcept {
 void stream_core::throw_error() const {
   // pairs with the store in note_error_locked()
   const int code = error_.load(acquire);
-  if (filter_ && filter_->error) std::rethrow_exception(filter_->error);
+  if (filter_) {
+    drain_queue_.lock();
+    const auto told = filter_->error;
+    drain_queue_.unlock();
+    if (told) std::rethrow_exception(told);
+  }
   throw_system_error(code, error_call_, peer().to_string());
 }
 
@@ -293,6 +298,7 @@ void stream_core::finish() noexcept {
   wake_drained_locked(todo);
   drop_file_locked(todo);
   drain_queue_.unlock();
+  if (filter_) mover_->drop_at_close();
   mover_->retire(reset);
   // pairs with the exchange in end_read(): closer and reader agree on who closes
   const auto old = use_.fetch_or(closing, acq_rel);
@@ -325,44 +331,53 @@ void stream_core::set_filter(std::unique_ptr<filter> f) {
     stream_core& core;
     ~releaser() { core.end_read(); }
   } at_end{*this};
-  auto place = std::make_unique<filter_place>();
-  place->the = std::move(f);
-  place_filter(std::move(place));
+  auto place = make_filter_place(std::move(f));
+  if (!place_filter(place)) throw_usage("the filter of this stream is busy");
 }
 
-void stream_core::set_held_filter(std::unique_ptr<filter> f, bool lingers) {
-  auto place = std::make_unique<filter_place>();
-  place->the = std::move(f);
+bool stream_core::set_held_filter(std::unique_ptr<filter_place>& place, bool lingers) {
   place->held = true;
   place->lingers = lingers;
-  place_filter(std::move(place));
+  return place_filter(place);
 }
 
-// Reader's role.
-void stream_core::place_filter(std::unique_ptr<filter_place> place) {
-  if (filter_) throw_usage("this stream has a filter already");
+std::unique_ptr<filter_place> stream_core::make_filter_place(std::unique_ptr<filter> f) {
+  auto place = std::make_unique<filter_place>();
+  place->the = std::move(f);
   place->raw.append(input_.view());
-  place->raw_is_new = !input_.empty();
-  std::string greeting;
-  place->the->begin(greeting);
-  bool open = false;
+  if (filter_) place->raw.append(filter_->raw.view());
+  place->raw_is_new = !place->raw.empty();
+  place->the->begin(place->sealed);
+  return place;
+}
+
+// Reader's role. False: the filter that is there passes, and another thread is inside.
+bool stream_core::place_filter(std::unique_ptr<filter_place>& place) {
   bool now = false;
   {
     const output_lock hold(drain_queue_);
+    if (stage_ != stage::open)
+      throw_usage("a filter cannot be set when the writer was closed or ended");
     if (sends_file_locked()) throw_usage("a filter cannot be set while a file is being sent");
-    open = stage_ == stage::open;
-    if (open) {
-      out_.append(greeting);  // behind the bytes that were written before, sent as they are
-      pending_ += greeting.size();
-      place->sealed.swap(out_);
-      filter_ = std::move(place);
-      now = sender_ == sending::nobody && pending_ != 0;
-      if (now) sender_ = sending::thread;
+    const auto greeting = place->sealed.size();
+    std::string first;  // what was written before, sent as it is
+    if (filter_) {
+      if (filter_->the->seals()) throw_usage("this stream has a filter already");
+      if (filter_->busy) return false;
+      first.append(filter_->sealed).append(filter_->unsealed());
     }
+    first.append(out_).append(place->sealed);
+    place->sealed.swap(first);
+    out_.clear();
+    pending_ += greeting;
+    place->before = std::move(filter_);
+    filter_ = std::move(place);
+    now = sender_ == sending::nobody && pending_ != 0;
+    if (now) sender_ = sending::thread;
   }
-  if (!open) throw_usage("a filter cannot be set when the writer was closed or ended");
   input_.clear();
   if (now) send_all({});
+  return true;
 }
 
 void stream_core::end_filter() {
@@ -376,6 +391,9 @@ void stream_core::end_filter() {
   }
   drain_queue_.unlock();
   if (!open) throw_usage("the end of a filter that has none, or whose stream was ended");
+  filter_->passes_at_end = true;
+  if (filter_->ended.load(relaxed) && input_end_ == input_end::orderly)
+    input_end_ = input_end::none;  // the filter's end was read, and more may follow
   if (now) send_all({});
 }
 

@@ -102,7 +102,9 @@ enum class sending : std::uint8_t {
 //                                  no sender.
 //   stage_, sender_, out_, marks   under the output lock, which is the lock of drain_queue_
 //   error_                         written once, under the output lock; read without
-//   filter_                        set under the output lock, by the holder of the reader's role
+//   filter_                        set under the output lock, by the holder of the reader's role;
+//                                  read by that holder, by the holder of `busy`, under the output
+//                                  lock, and by those who have seen error_
 //   file_                          set under the output lock, by the first task that sends a file;
 //                                  what is in it: under the output lock
 //   closed_                        under the lock of closed_queue_
@@ -222,30 +224,34 @@ class stream_core final : public source_owner, public frame_cached {
 
   /// From here on bytes go through `f`: those that are read from now on, those that are buffered
   /// and unread, and those that are written from now on. Bytes that were written before are sent as
-  /// they are. Throws usage_error while another task reads, when the writer was closed or ended,
-  /// and when there is a filter already; std::bad_alloc; whatever f.begin() throws. Then nothing
-  /// has changed.
+  /// they are. A filter that passes bytes as they are gives its place to `f`. Throws usage_error
+  /// while another task reads, when the writer was closed or ended, and when there is a filter that
+  /// seals; std::bad_alloc; whatever f.begin() throws. Then nothing has changed.
   void set_filter(std::unique_ptr<filter> f);
   /// The same for the holder of the reader's role, which opens what comes by step_filter() until
   /// release_filter_hold(): receive() finds `data` when raw bytes are there, and opens none.
   /// `lingers`: if the filter fails meanwhile, what it sealed is sent, our direction ends, and the
   /// caller awaits the peer's end by drop_input(). Otherwise the connection closes at once.
-  void set_held_filter(std::unique_ptr<filter> f, bool lingers);
+  /// The place is made by make_filter_place(). False: a filter that passes is busy in another
+  /// thread; try again.
+  [[nodiscard]] bool set_held_filter(std::unique_ptr<filter_place>& place, bool lingers);
+  /// Reader's role, as for set_held_filter().
+  [[nodiscard]] std::unique_ptr<filter_place> make_filter_place(std::unique_ptr<filter> f);
   /// Opens what has come. False: another thread has the filter; try again. Throws what broke the
   /// connection. Reader's role.
   [[nodiscard]] bool step_filter();
+  /// From here on receive() opens what comes. What was opened meanwhile is told of as if it had
+  /// just come.
   void release_filter_hold() noexcept;
   /// The filter has failed: from here on receive() drops bytes, up to the peer's end. Reader's
   /// role.
   void drop_input() noexcept;
-  /// Calls the filter's end() when all that was written is sealed; the stream goes on. Throws
-  /// usage_error if the writer was closed or ended.
+  /// Calls the filter's end() when all that was written is sealed; the stream goes on. When both
+  /// directions of the filter have ended, receive() lets bytes pass as they are, first those that
+  /// came behind the peer's end. The caller waits for that by fill_wait, until the filter does not
+  /// seal any more. Throws usage_error if the writer was closed or ended. Reader's role.
   void end_filter();
-  /// Both directions of the filter have ended: bytes pass as they are, first those that came behind
-  /// the peer's end. False: our end is not sealed yet, or another thread has the filter; try again.
-  /// Reader's role.
-  [[nodiscard]] bool pass_filter() noexcept;
-  /// Null: there is none. It lives as long as the stream.
+  /// Null: there is none. It lives as long as the stream, also when another has taken its place.
   [[nodiscard]] filter* current_filter() noexcept;
 
   [[nodiscard]] int descriptor() const noexcept { return mover_->descriptor(); }
@@ -300,6 +306,7 @@ class stream_core final : public source_owner, public frame_cached {
   got end_of_input(received r) noexcept;
   got receive_filtered();
   got receive_dropped(filter_place& f);
+  got receive_passing(filter_place& f) noexcept;
   got end_of_filtered(filter_place& f) noexcept;
   [[nodiscard]] bool take_filter(filter_place& f) noexcept;
   void open_some(filter_place& f) noexcept;
@@ -340,7 +347,7 @@ class stream_core final : public source_owner, public frame_cached {
   void note_error_locked(int code, const char* call) noexcept;
   void fail(int code, const char* call, found_by who) noexcept;
   [[nodiscard]] bool nothing_is_lost_locked(found_by who) const noexcept;
-  void place_filter(std::unique_ptr<filter_place> place);
+  [[nodiscard]] bool place_filter(std::unique_ptr<filter_place>& place);
   void wake_closed(work_list& todo, bool closed) noexcept;
   void remember_local_locked() noexcept;
   void finish() noexcept;
@@ -354,7 +361,7 @@ class stream_core final : public source_owner, public frame_cached {
   const owned<transport> mover_;
   input_buffer input_;
 
-  wait_queue drain_queue_;
+  mutable wait_queue drain_queue_;
   stage stage_ = stage::open;
   sending sender_ = sending::nobody;
   bool paused_ = false;     // pending_ went above the high mark, and has not reached the low one

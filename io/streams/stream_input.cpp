@@ -79,6 +79,7 @@ bool stream_core::quiet() {
 got stream_core::receive_filtered() {
   auto& f = *filter_;
   if (f.drops) return receive_dropped(f);
+  if (std::exchange(f.unseen, false) && !input_.empty()) return got::data;
   for (;;) {
     if (f.raw_is_new) {
       if (f.held) return got::data;
@@ -90,6 +91,7 @@ got stream_core::receive_filtered() {
       if (eof()) return got::end;
     }
     if (f.ended.load(relaxed)) {
+      if (f.passes_at_end) return receive_passing(f);
       input_end_ = input_end::orderly;
       return got::end;
     }
@@ -132,6 +134,7 @@ bool stream_core::step_filter() {
 
 void stream_core::release_filter_hold() noexcept {
   filter_->held = false;
+  filter_->unseen = !input_.empty();
   drain_queue_.lock();
   filter_->lingers = false;
   drain_queue_.unlock();
@@ -143,21 +146,28 @@ void stream_core::drop_input() noexcept {
   input_end_ = input_end::none;
 }
 
-bool stream_core::pass_filter() noexcept {
-  auto& f = *filter_;
-  if (!take_filter(f)) return false;
-  if (!f.end_sealed) {
-    std::string nothing;
-    release_filter(f, nothing, false);
-    return false;
-  }
+// Reader's role. The peer's direction of the filter has ended. Once ours has, bytes pass. Until
+// then the reader waits for an edge, as in receive_filtered(): the thread that seals our end makes
+// one when it gives the filter back.
+got stream_core::receive_passing(filter_place& f) noexcept {
+  mover_->look_away();
+  drain_queue_.lock();
+  const bool passes = f.end_sealed && !f.busy;
+  const bool never = !f.end_sealed && stage_ >= stage::broken;
+  if (passes)
+    f.busy = true;
+  else
+    f.reader_waits = true;
+  drain_queue_.unlock();
+  if (never) return end_of_input({got::broken, ECONNRESET});
+  if (!passes) return got::nothing;
   f.the->pass();
+  f.passes_at_end = false;
   f.ended.store(false, relaxed);
   f.raw_is_new = !f.raw.empty();
-  if (input_end_ == input_end::orderly) input_end_ = input_end::none;
   std::string nothing;
   release_filter(f, nothing, false);
-  return true;
+  return got::data;
 }
 
 bool stream_core::take_filter(filter_place& f) noexcept {
@@ -234,6 +244,10 @@ void stream_core::filter_failed(filter_place& f, std::string& sealed, const char
     f.plain.clear();
     f.plain_at = 0;
     f.sender_waits = true;
+  } else if (stage_ == stage::broken && !f.error) {
+    // A reset was told before the bytes that came before it were opened. They say more, an alert
+    // for example.
+    f.error = std::current_exception();
   }
   drain_queue_.unlock();
   work_list todo;

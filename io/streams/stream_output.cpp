@@ -357,9 +357,9 @@ bool stream_core::offer_to_filter_locked(filter_place& f, bool& ends) noexcept {
 
 // Sender's role. turn::over: the role was given back, since the filter is busy or cannot seal yet.
 stream_core::turn stream_core::seal_some() noexcept {
-  auto& f = *filter_;
   bool ends = false;
   drain_queue_.lock();
+  auto& f = *filter_;
   const bool mine = offer_to_filter_locked(f, ends);
   const bool waits = sender_ == sending::nobody;  // only offer_to_filter_locked() does that
   drain_queue_.unlock();

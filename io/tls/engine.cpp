@@ -66,10 +66,14 @@ tls_engine::tls_engine(const tls_context& context, tls_ends ends, std::uint16_t 
   ERR_clear_error();
 }
 
-tls_engine::~tls_engine() {
+tls_engine::~tls_engine() { forget(); }
+
+void tls_engine::forget() noexcept {
+  if (!ssl_) return;
   // Without either end OpenSSL would mark the session as one that must not be resumed, and it may
   // stand in our store. A fatal alert has marked it already.
   SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  ssl_.reset();
   ERR_clear_error();
 }
 
@@ -158,6 +162,7 @@ filter::opened tls_engine::open(std::string_view raw, input_buffer& plain, std::
     o.more = !memory_.in.empty();
   } else {
     o.ended = read_records(plain);
+    answer_for_keys();
   }
   o.taken = raw.size() - memory_.in.size();
   return o;
@@ -179,6 +184,14 @@ bool tls_engine::read_records(input_buffer& plain) {
     if (error != SSL_ERROR_WANT_READ) fail();
     return false;
   }
+}
+
+// A peer that asks us for new keys may wait for them. OpenSSL answers with the next bytes that are
+// written, which may never be. Inside a `call`.
+void tls_engine::answer_for_keys() {
+  SSL* s = ssl_.get();
+  if (SSL_get_key_update_type(s) == SSL_KEY_UPDATE_NONE || ended_) return;
+  if (SSL_key_update(s, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 && SSL_do_handshake(s) != 1) fail();
 }
 
 std::size_t tls_engine::seal(std::string_view plain, std::string& sealed) {
@@ -215,7 +228,9 @@ std::exception_ptr tls_engine::cut_off() noexcept {
   } catch (const std::bad_alloc&) { return std::current_exception(); }
 }
 
-bool tls_engine::ends_alone() const noexcept { return !seals() || (ready() && facts_.is_1_3); }
+bool tls_engine::ends_alone() const noexcept {
+  return !seals() || may_end_.load(relaxed) || (ready() && facts_.is_1_3);
+}
 
 tls_info tls_engine::info() const {
   if (!ready()) throw_usage("the TLS handshake of this connection is not done");

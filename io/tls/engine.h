@@ -22,7 +22,7 @@ namespace heddle::detail {
 /// Promised  Bytes of TLS that are sealed are sent whole: a cancelled task leaves no half record.
 ///           Bytes are sealed only after the handshake.
 //
-//   ready_, passes_             atomic: read by any thread
+//   ready_, passes_, may_end_   atomic: read by any thread
 //   facts_                      written before ready_, read after it
 //   ends_, context_, half_ends  constant
 //   the rest                    the stream's role `busy` (filter.h)
@@ -42,7 +42,10 @@ class tls_engine final : public filter {
     return !passes_.load(acquire);  // pairs with the store in pass()
   }
   [[nodiscard]] bool ends_alone() const noexcept override;
+  /// From here on our direction may end with any version: nothing of the peer is expected.
+  void let_end() noexcept { may_end_.store(true, relaxed); }
   void pass() noexcept override {
+    forget();                      // 35 KiB, which a plain connection has no use for
     passes_.store(true, release);  // pairs with the load in seals()
   }
 
@@ -71,10 +74,12 @@ class tls_engine final : public filter {
     chain_ptr chain;  // the peer's
   };
 
+  void forget() noexcept;
   void prepare_client(std::uint16_t port);
   void shake_hands();
   void handshake_done();
   [[nodiscard]] bool read_records(input_buffer& plain);
+  void answer_for_keys();
   [[noreturn]] void fail();
 
   const tls_context context_;
@@ -89,6 +94,7 @@ class tls_engine final : public filter {
   facts facts_;
   atomic<bool> ready_{false};
   atomic<bool> passes_{false};
+  atomic<bool> may_end_{false};
 };
 
 /// The address in `host`, without brackets and zone; "": it is a name.

@@ -5,6 +5,7 @@
 #include <heddle/io/stream.h>
 #include <heddle/io/tls/engine.h>
 #include <heddle/io/tls/state.h>
+#include <heddle/io/transport/filter_place.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/sleep.h>
@@ -13,7 +14,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -82,7 +83,9 @@ task<> run_handshake(stream_core& core, tls_context context, tls_ends ends, dura
   auto made = std::make_unique<tls_engine>(context, std::move(ends), core.peer().port());
   tls_engine& engine = *made;
   tls_state& state = *tls_access::of(context);
-  core.set_held_filter(std::move(made), lingers);  // if it throws, the stream is as it was
+  auto place = core.make_filter_place(std::move(made));
+  // If it throws, the stream is as it was.
+  while (!core.set_held_filter(place, lingers)) co_await yield_now();
 
   std::exception_ptr error;
   bool late = false;
@@ -197,19 +200,18 @@ task<> linger_after_failure(stream_core& core) {
 
 namespace {
 
-task<> end_both_ways(stream_core& core) {
+task<> end_both_ways(stream_core& core, const tls_engine& engine) {
   core.end_filter();
-  for (bool more = true; more;) {
+  while (engine.seals()) {
     if (core.input().size() > core.limit())
       throw limit_overrun_error(
           "unwrap: the peer sends more than the reader's limit before its end",
           core.input().size());
     fill_wait next(core, false);
-    more = co_await next;
+    const bool goes_on = co_await next;
+    if (!goes_on)  // closed by us
+      throw_system_error(ECONNABORTED, "unwrap", core.peer().to_string());
   }
-  // No event tells that our end is sealed: a slow peer may still take what was written before.
-  for (auto pause = 1ms; !core.pass_filter(); pause = std::min(2 * pause, 50ms))
-    co_await sleep(pause);
 }
 
 }  // namespace
@@ -228,7 +230,7 @@ task<> end_tls(stream_core& core, duration limit) {
   } at_end{&core};
   bool late = false;
   try {
-    const auto body = [&core] { return end_both_ways(core); };
+    const auto body = [&core, engine] { return end_both_ways(core, *engine); };
     task<> work = timeout(limit, body);
     co_await work;
   } catch (const timeout_error&) { late = true; }

@@ -4,6 +4,8 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/stream.h>
+#include <heddle/io/streams/stream_access.h>
+#include <heddle/io/tls/end_output.h>
 #include <heddle/io/tls/engine.h>
 #include <heddle/io/tls/handshake.h>
 
@@ -47,6 +49,13 @@ stream_ref another(stream_core& core) {
 }
 
 }  // namespace
+
+void end_output(stream_writer& writer) {
+  auto* engine = dynamic_cast<tls_engine*>(stream_access::of(writer).current_filter());
+  if (engine) engine->let_end();
+  writer.write_eof();
+}
+
 }  // namespace detail
 
 task<> stream_writer::start_tls(tls_context context, std::string server_name) {

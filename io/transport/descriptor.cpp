@@ -66,11 +66,23 @@ void descriptor_transport::retire(bool reset) noexcept {
   source_->retire();
 }
 
+namespace {
+
+// A peer that goes on sending is not waited for: it is reset.
+HEDDLE_NOINLINE void drop_unread(int socket) noexcept {
+  char dropped[16 * 1024];
+  for (int left = 64; left > 0; --left)
+    if (::recv(socket, dropped, sizeof dropped, MSG_DONTWAIT) <= 0) return;
+}
+
+}  // namespace
+
 void descriptor_transport::close() noexcept {
   // pairs with the load in descriptor()
   const int d = descriptor_.exchange(-1, acq_rel);
   if (d < 0) return;
   disown_number(d);
+  if (drops_ && !resets_) drop_unread(d);
   before_close(d);
   ::close(d);
 }

@@ -16,7 +16,7 @@ namespace heddle::detail {
 // source_, name_               constant after watch()
 // is_drained_, drained_at_     The reader's role. Drained: nothing stood in the descriptor when its
 //                              count of edges was drained_at_.
-// resets_                      the closer's role, then the thread that calls close()
+// resets_, drops_              the closer's role, then the thread that calls close()
 class descriptor_transport : public transport {
  public:
   /// `home` watches `end` from here on, and tells `owner`, perhaps before this returns. Throws
@@ -32,6 +32,7 @@ class descriptor_transport : public transport {
     return descriptor_.load(acquire);
   }
   [[nodiscard]] io_source* source() const noexcept final { return source_; }
+  void drop_at_close() noexcept override { drops_ = true; }
   void retire(bool reset) noexcept override;
   void close() noexcept override;
 
@@ -46,6 +47,7 @@ class descriptor_transport : public transport {
   std::uint32_t drained_at_ = 0;
   bool is_drained_ = false;
   bool resets_ = false;
+  bool drops_ = false;
 
  private:
   atomic<int> descriptor_{-1};

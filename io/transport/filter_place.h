@@ -22,6 +22,7 @@ namespace heddle::detail {
 //   `the`, the filter           the holder of `busy`
 //   raw, raw_is_new             the reader
 //   held, drops                 the reader
+//   unseen, passes_at_end       the reader
 //   lingers                     under the output lock
 //   ended                       set by the reader; read by any thread that finds an error
 //   plain, plain_at             the holder of `busy`; under the output lock while `busy` is free
@@ -29,16 +30,19 @@ namespace heddle::detail {
 //   reader_waits, sender_waits  under the output lock
 //   end_sealed, end_size        under the output lock
 //   end_wanted                  under the output lock
-//   error                       written once, before the stream's error_; read after error_
+//   error                       under the output lock
+//   before                      constant once the place is the stream's
 struct filter_place {
   std::unique_ptr<filter> the;
 
-  input_buffer raw;           // received and not yet opened
-  bool raw_is_new = false;    // open() has not seen all of raw
-  bool held = false;          // raw bytes wait for step_filter(), so the reader chooses when
-  bool drops = false;         // the filter has failed: raw bytes are dropped, up to the end
-  bool lingers = false;       // after a failure: our direction ends, and the peer's is awaited
-  atomic<bool> ended{false};  // open() has said that the peer ended its direction
+  input_buffer raw;            // received and not yet opened
+  bool raw_is_new = false;     // open() has not seen all of raw
+  bool held = false;           // raw bytes wait for step_filter(), so the reader chooses when
+  bool unseen = false;         // bytes were opened while `held`: the next receive tells of them
+  bool drops = false;          // the filter has failed: raw bytes are dropped, up to the end
+  bool passes_at_end = false;  // when both directions have ended, bytes pass as they are
+  bool lingers = false;        // after a failure: our direction ends, and the peer's is awaited
+  atomic<bool> ended{false};   // open() has said that the peer ended its direction
 
   bool busy = false;
   bool reader_waits = false;  // for `busy` to be free
@@ -51,6 +55,7 @@ struct filter_place {
   std::string sealed;         // to be sent next
 
   std::exception_ptr error;
+  std::unique_ptr<filter_place> before;  // its filter passes; others may still look at that filter
 
   [[nodiscard]] std::string_view unsealed() const noexcept {
     return std::string_view(plain).substr(plain_at);

@@ -103,6 +103,10 @@ class transport : public frame_cached {
 
   // --- closer's role ---
 
+  /// close() drops what has come and was not received. A socket that is closed with bytes unread
+  /// resets its peer, and forgets what it has yet to send. For a filter: the peer's end of it comes
+  /// as bytes, and a stream that is closed does not read them. Before retire().
+  virtual void drop_at_close() noexcept {}
   /// Ends all events to the owner and wakes the reader. `reset`: the peer sees an error, and not an
   /// orderly end.
   virtual void retire(bool reset) noexcept = 0;

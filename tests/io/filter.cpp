@@ -7,8 +7,10 @@
 #include <heddle/io/http/serving/conversation.h>
 #include <heddle/io/http/serving/engine.h>
 #include <heddle/io/http/serving/listening.h>
+#include <heddle/io/streams/reading.h>
 #include <heddle/io/streams/stream_access.h>
 #include <heddle/io/transport/filter.h>
+#include <heddle/io/transport/filter_place.h>
 
 #include <support/streams.h>
 
@@ -185,6 +187,35 @@ TEST_P(StreamFilter, WhatWasBufferedBehindAPlainLineGoesThroughIt) {
     filtered(e.server);
     const std::string secret = co_await e.server.reader.read_line();
     EXPECT_EQ(secret, "secret\n");
+    e.server.writer.close();
+    EXPECT_EQ(co_await reading, "");
+  });
+}
+
+/// Runs the filter as the task of a handshake does, until `n` bytes were opened.
+h::task<> open_held(h::connection& c, std::size_t n) {
+  auto& core = h::detail::stream_access::of(c);
+  const h::detail::reading role(core);
+  auto place = core.make_filter_place(std::make_unique<frame_filter>());
+  while (!core.set_held_filter(place, false)) co_await h::yield_now();
+  while (core.input().size() < n) {
+    h::detail::fill_wait more(core, false);
+    (void)co_await more;
+    while (!core.step_filter()) co_await h::yield_now();
+  }
+  core.release_filter_hold();
+}
+
+TEST_P(StreamFilter, WhatWasOpenedWhileItWasHeldIsSeenByTheFirstFill) {
+  run([how = GetParam()]() -> h::task<> {
+    auto e = co_await connect_ends(how);
+    filtered(e.client);
+    auto reading = h::create_task(e.client.reader.read());
+    e.client.writer.write("early\n");
+    co_await open_held(e.server, 6);
+    const bool more = co_await e.server.reader.fill();  // the peer sends nothing any more
+    EXPECT_TRUE(more);
+    EXPECT_EQ(e.server.reader.buffered(), "early\n");
     e.server.writer.close();
     EXPECT_EQ(co_await reading, "");
   });

@@ -122,7 +122,7 @@ TEST_P(IO_TLS, IO_TLS_05_APeerThatGoesAmidTheHandshakeIsAnErrorAtOnce) {
         };
         auto between = co_await h::start_server(pass, here, 0);
         auto connecting = connect_error(between.port(), by_tls());
-        auto limited = h::wait_for(std::move(connecting), 8s);
+        auto limited = h::wait_for(std::move(connecting), patience);
         const auto error = co_await std::move(limited);
         HOLDS(error != nullptr || most > 400);
         HOLDS(!error || has_code(error, h::tls_errc::truncated) || is_broken(error))

@@ -17,9 +17,13 @@ namespace conformance {
 
 inline const std::string here = "127.0.0.1";
 
+/// Of handshakes. On a busy machine many of them share what one processor has left.
+constexpr auto patience = 60s;
+
 /// A client that trusts the authority of support::localhost().
 inline h::tls_options trusting() {
   h::tls_options o;
+  o.handshake_limit = patience;
   o.ca = support::localhost_ca();
   return o;
 }
@@ -28,6 +32,7 @@ inline h::tls_options trusting() {
 inline h::tls_options distrusting() {
   static const support::authority other("Another CA");
   h::tls_options o;
+  o.handshake_limit = patience;
   o.ca = other.certificate();
   return o;
 }
@@ -50,6 +55,7 @@ inline h::connection_options by_tls() { return by_tls(h::tls_context::client(tru
 inline h::server_options with_tls(const h::tls_context& context) {
   h::server_options o;
   o.tls = context;
+  o.handshake_limit = patience;
   return o;
 }
 inline h::server_options with_tls() { return with_tls(h::tls_context::server(as_localhost())); }

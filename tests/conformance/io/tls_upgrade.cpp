@@ -102,7 +102,8 @@ h::task<> back(h::connection& c) { co_await c.writer.unwrap(); }
 
 TEST_P(IO_TLS_UPGRADE, IO_TLS_25_UnwrappedItIsAPlainConnectionAgain) {
   run([]() -> h::task<> {
-    for (const bool pending : {false, true}) {
+    for (const auto& [pending, again] :
+         {std::pair(false, false), std::pair(true, false), std::pair(true, true)}) {
       ends e = co_await connect_tls_ends();
       e.client.writer.write("sealed\n");
       auto client = h::create_task(back(e.client));
@@ -119,6 +120,19 @@ TEST_P(IO_TLS_UPGRADE, IO_TLS_25_UnwrappedItIsAPlainConnectionAgain) {
       e.client.writer.write("plain\n");
       const std::string plain = co_await e.server.reader.read_line();
       EQUAL(plain, "plain\n");
+      if (again) {
+        auto to_tls = both_to_tls(e);
+        co_await std::move(to_tls);
+        EQUAL(e.client.writer.tls().version, "TLSv1.3");
+        e.client.writer.write("sealed again\n");
+        const std::string anew = co_await e.server.reader.read_line();
+        EQUAL(anew, "sealed again\n");
+        auto other = h::create_task(back(e.client));
+        auto ours = back(e.server);
+        co_await std::move(ours);
+        co_await other;
+        HOLDS(!e.server.writer.tls());
+      }
       e.server.writer.write("plain, too");
       e.server.writer.close();
       const std::string rest = co_await e.client.reader.read(-1);
@@ -128,6 +142,31 @@ TEST_P(IO_TLS_UPGRADE, IO_TLS_25_UnwrappedItIsAPlainConnectionAgain) {
     ends p = co_await plain_ends();
     const auto none = co_await error_of(back(p.client));
     EQUAL(name_of(none), "Usage");
+  });
+}
+
+// The end of our TLS stands behind bytes that a slow peer does not take: unwrap waits for that.
+TEST_P(IO_TLS_UPGRADE, IO_TLS_25_UnwrapWaitsForWhatWasWrittenBefore) {
+  run([]() -> h::task<> {
+    ends e = co_await connect_tls_ends();
+    const std::size_t much = co_await fill_up(e.client.writer);
+    auto client = h::create_task(back(e.client));
+    auto server = h::create_task([](h::connection& c, std::size_t n) -> h::task<> {
+      const std::string all = co_await c.reader.read_exactly(static_cast<std::ptrdiff_t>(n));
+      HOLDS(all == std::string(n, 'f'));
+      co_await c.writer.unwrap();
+    }(e.server, much));
+    co_await client;
+    co_await server;
+    e.client.writer.write("plain\n");
+    const std::string plain = co_await e.server.reader.read_line();
+    EQUAL(plain, "plain\n");
+    ends f = co_await connect_tls_ends();
+    auto cut = h::create_task(error_of(back(f.client)));
+    co_await until_waiting(cut);
+    f.server.writer.abort();
+    const std::exception_ptr& error = co_await cut;
+    HOLDS(is_broken(error)) << text_of(error);
   });
 }
 
