@@ -108,8 +108,11 @@ struct tls_server_options {
   /// Give clients tickets, by which they resume.
   bool tickets = true;
   /// 80 secret bytes that seal the tickets. Servers with equal ones resume each other's sessions.
-  /// Empty: drawn at random, and shared by all loops.
+  /// They stay as long as the context. Empty: keys are drawn at random, and shared by all loops.
   std::string ticket_keys = {};
+  /// A key that was drawn seals tickets for so long. It opens them for as long again, and then a
+  /// ticket is worth nothing. A reload keeps the keys.
+  duration ticket_key_life = default_ticket_key_life;
 };
 
 /// A certificate of the peer.

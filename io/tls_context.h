@@ -18,6 +18,8 @@ struct tls_counts;
 
 /// How long a handshake may take.
 inline constexpr duration default_handshake_limit = std::chrono::seconds(10);
+/// How long a server seals tickets with one key.
+inline constexpr duration default_ticket_key_life = std::chrono::hours(12);
 
 namespace detail {
 class tls_state;

@@ -5,10 +5,15 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 
+#include <openssl/core_names.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include <cstring>
 #include <new>
 #include <optional>
+#include <utility>
 
 namespace heddle::detail {
 namespace {
@@ -125,24 +130,63 @@ void set_session_context(SSL_CTX* c, const tls_server_options& o) {
   SSL_CTX_set_session_id_context(c, digest, sizeof digest);
 }
 
-void set_tickets(SSL_CTX* c, tls_server_options& o) {
+/// Fetched once a process, and never freed: to fetch takes locks that all threads share.
+const EVP_CIPHER* ticket_cipher() noexcept {
+  static const EVP_CIPHER* const one = EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr);
+  return one;
+}
+
+bool set_key(EVP_MAC_CTX* mac, ticket_keys::key& k) noexcept {
+  char digest[] = "SHA256";
+  const OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, k.authentication,
+                                        sizeof k.authentication),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+      OSSL_PARAM_construct_end(),
+  };
+  return EVP_MAC_CTX_set_params(mac, params) == 1;
+}
+
+// What the answers mean to OpenSSL: below 0 the handshake fails; 0 no ticket is sealed or opened,
+// and the handshake is a full one; 1 it is; 2 it is, and the client gets a fresh one.
+int key_of_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                  EVP_MAC_CTX* mac, int seals) noexcept {
+  auto& keys = *notes_of(ssl).setup->keys;
+  const EVP_CIPHER* kind = ticket_cipher();
+  if (!kind) return 0;
+  const auto now = clock::now();
+  if (seals) {
+    auto k = keys.sealing(now);
+    if (!k || RAND_bytes(iv, EVP_CIPHER_get_iv_length(kind)) != 1) return 0;
+    std::memcpy(name, k->name, sizeof k->name);
+    const bool good =
+        EVP_EncryptInit_ex2(cipher, kind, k->encryption, iv, nullptr) == 1 && set_key(mac, *k);
+    return good ? 1 : 0;
+  }
+  auto k = keys.opening(name, now);
+  if (!k) return 0;
+  const bool good = EVP_DecryptInit_ex2(cipher, kind, k->which.encryption, iv, nullptr) == 1 &&
+                    set_key(mac, k->which);
+  if (!good) return 0;
+  return k->is_old ? 2 : 1;
+}
+
+void set_tickets(SSL_CTX* c, const tls_server_options& o) {
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   // OpenSSL would send tickets right after the handshake. A client that writes and closes without
   // reading would then be reset, and lose what it wrote. The engine sends one before its first
   // bytes.
   SSL_CTX_set_num_tickets(c, 0);
   if (!o.tickets || o.check_client) SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
-  const long wanted = SSL_CTX_get_tlsext_ticket_keys(c, nullptr, 0);
-  if (o.ticket_keys.size() != static_cast<std::size_t>(wanted))
-    throw bad_value("ticket_keys must have " + std::to_string(wanted) + " bytes, and has " +
-                    std::to_string(o.ticket_keys.size()));
-  if (SSL_CTX_set_tlsext_ticket_keys(c, o.ticket_keys.data(), wanted) != 1) throw std::bad_alloc();
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(c, &key_of_ticket);
 }
 
 }  // namespace
 
-counted_ptr<tls_setup> tls_setup::for_server(const tls_server_options& options) {
+counted_ptr<tls_setup> tls_setup::for_server(const tls_server_options& options,
+                                             counted_ptr<ticket_keys> keys) {
   counted_ptr<tls_setup> s(new tls_setup);
+  s->keys = std::move(keys);
   s->server = options;
   auto& o = s->server;
   s->library =

@@ -8,6 +8,7 @@
 #include <heddle/io/tls/certificates.h>
 #include <heddle/io/tls/handles.h>
 #include <heddle/io/tls/sessions.h>
+#include <heddle/io/tls/ticket_keys.h>
 
 #include <exception>
 #include <map>
@@ -24,7 +25,8 @@ class tls_setup final : public counted {
  public:
   /// Throws bad_value, std::system_error; see tls_context.
   static counted_ptr<tls_setup> for_client(const tls_options& options);
-  static counted_ptr<tls_setup> for_server(const tls_server_options& options);
+  static counted_ptr<tls_setup> for_server(const tls_server_options& options,
+                                           counted_ptr<ticket_keys> keys);
 
   ssl_ctx_ptr library;
   std::string protocols;  // ALPN, as it is sent: each with its length in front
@@ -34,6 +36,7 @@ class tls_setup final : public counted {
   bool has_own_ca = false;
 
   tls_server_options server;
+  counted_ptr<ticket_keys> keys;  // servers: shared by all setups of one context
 
   /// False: load_system_ca() must come before the first handshake.
   [[nodiscard]] bool has_authorities() const noexcept {

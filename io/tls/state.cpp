@@ -4,23 +4,11 @@
 #include <heddle/core/errors.h>
 #include <heddle/io/files/file_threads.h>
 
-#include <openssl/rand.h>
-
 #include <utility>
 
 namespace heddle {
 namespace detail {
 namespace {
-
-/// The keys that seal tickets stay the same over a reload, and for all loops.
-tls_server_options with_ticket_keys(tls_server_options o) {
-  if (!o.ticket_keys.empty()) return o;
-  unsigned char keys[80];
-  if (RAND_bytes(keys, sizeof keys) != 1)
-    throw bad_value("no random bytes for ticket keys: " + take_library_error());
-  o.ticket_keys.assign(reinterpret_cast<const char*>(keys), sizeof keys);
-  return o;
-}
 
 duration checked_limit(duration limit) {
   if (limit <= duration::zero()) throw bad_value("the limit of a TLS handshake must be positive");
@@ -36,8 +24,12 @@ tls_state::tls_state(const tls_options& options)
       now_(tls_setup::for_client(options)) {}
 
 tls_state::tls_state(tls_server_options options)
-    : is_server(true), limit(0), sessions(0), server_(with_ticket_keys(std::move(options))) {
-  now_ = tls_setup::for_server(server_);
+    : is_server(true),
+      limit(0),
+      sessions(0),
+      keys_(new ticket_keys(options.ticket_keys, options.ticket_key_life, clock::now())),
+      server_(std::move(options)) {
+  now_ = tls_setup::for_server(server_, keys_);
 }
 
 counted_ptr<tls_setup> tls_state::setup() const {
@@ -56,7 +48,7 @@ void tls_state::reload(std::string certificate, std::string key) {
     fresh.certificate = std::move(certificate);
     fresh.key = std::move(key);
   }
-  auto made = tls_setup::for_server(fresh);  // with no lock held: it reads files
+  auto made = tls_setup::for_server(fresh, keys_);  // with no lock held: it reads files
   const std::lock_guard hold(lock_);
   std::swap(now_, made);
   std::swap(server_, fresh);

@@ -17,6 +17,7 @@
 namespace heddle::detail {
 
 //   is_server, limit, sessions   constant
+//   keys_                        constant: they stay over a reload, and are those of all loops
 //   now_, server_                under lock_
 //   the counts                   atomic
 class tls_state final : public counted {
@@ -37,6 +38,7 @@ class tls_state final : public counted {
   [[nodiscard]] tls_counts counts() const noexcept;
 
  private:
+  const counted_ptr<ticket_keys> keys_;  // of a server
   mutable std::mutex lock_;
   counted_ptr<tls_setup> now_;
   tls_server_options server_;

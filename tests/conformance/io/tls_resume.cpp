@@ -81,6 +81,72 @@ TEST_P(IO_TLS_RESUME, IO_TLS_44_ASessionIsGoodForItsHostAndContextAlone) {
   });
 }
 
+TEST_P(IO_TLS_RESUME, IO_TLS_44_ASessionOfTls13IsUsedOnce) {
+  run([]() -> h::task<> {
+    auto s = co_await h::start_server(echo, here, 0, with_tls());
+    const auto o = by_tls();
+    HOLDS(!co_await resumes(s.port(), o));
+    // Neither reads what the server would give it, so there is one session for both.
+    auto first = co_await h::open_connection(here, s.port(), o);
+    auto second = co_await h::open_connection(here, s.port(), o);
+    HOLDS(first.writer.tls().resumed);
+    HOLDS(!second.writer.tls().resumed);
+    first.writer.close();
+    second.writer.close();
+  });
+}
+
+TEST_P(IO_TLS_RESUME, IO_TLS_43_AnOldTicketIsWorthNothing) {
+  run([]() -> h::task<> {
+    h::tls_server_options so = as_localhost();
+    so.ticket_key_life = 1us;
+    auto s = co_await h::start_server(echo, here, 0, with_tls(h::tls_context::server(so)));
+    const auto o = by_tls();
+    HOLDS(!co_await resumes(s.port(), o));
+    co_await h::sleep(1ms);
+    HOLDS(!co_await resumes(s.port(), o));
+    so.ticket_key_life = 0us;
+    THROWS(h::bad_value, h::tls_context::server(so));
+    so.ticket_key_life = 1h;
+    so.ticket_keys = "too short";
+    THROWS(h::bad_value, h::tls_context::server(so));
+  });
+}
+
+h::task<> echo_by_tls(h::connection c, h::tls_context context) {
+  co_await c.writer.start_tls(context);
+  auto work = echo(std::move(c.reader), std::move(c.writer));
+  co_await std::move(work);
+}
+
+h::task<bool> resumes_after_upgrade(std::uint16_t port, h::tls_context context) {
+  auto c = co_await h::open_connection(here, port);
+  co_await c.writer.start_tls(context, "localhost");
+  c.writer.write("x\n");
+  (void)co_await c.reader.read_line();
+  co_return c.writer.tls().resumed;
+}
+
+TEST_P(IO_TLS_RESUME, IO_TLS_43_ContextsWithTheSameKeysResumeEachOthersSessions) {
+  run([]() -> h::task<> {
+    h::tls_server_options so = as_localhost();
+    auto turn = std::make_shared<std::atomic<std::size_t>>(0);
+    std::vector<h::tls_context> contexts;
+    for (const char key : {'k', 'k', 'l'}) {
+      so.ticket_keys = std::string(80, key);
+      contexts.push_back(h::tls_context::server(so));
+    }
+    auto handler = [contexts, turn](h::connection c) -> h::task<> {
+      return echo_by_tls(std::move(c), contexts.at((*turn)++));
+    };
+    auto s = co_await h::start_server(handler, here, 0);
+    const auto client = h::tls_context::client(trusting());
+    HOLDS(!co_await resumes_after_upgrade(s.port(), client));
+    HOLDS(co_await resumes_after_upgrade(s.port(), client));
+    HOLDS(!co_await resumes_after_upgrade(s.port(), client));
+  });
+}
+
 TEST_P(IO_TLS_RESUME, IO_TLS_44_AServerIsReloadedUnderLoad) {
   run([]() -> h::task<> {
     auto context = h::tls_context::server(as_localhost());
