@@ -9,6 +9,7 @@
 #include <heddle/core/clock.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/limits.h>
+#include <heddle/io/tls_context.h>
 
 #include <chrono>
 #include <cstddef>
@@ -46,6 +47,10 @@ struct server_options {
   /// Bytes that all connections hold together: large bodies of requests, and answers that clients
   /// have not taken yet. Beyond it requests get 503, which names this limit.
   std::size_t max_held_bytes = std::size_t{1} << 30;
+  /// Not empty: https. A handshake that fails, or takes longer than `handshake_limit`, is reported
+  /// ("TLS handshake failed"), and ends its connection.
+  tls_context tls = {};
+  any_duration handshake_limit = default_handshake_limit;
 };
 
 /// The order of the fields is API: fields are appended, never reordered.
@@ -60,6 +65,8 @@ struct session_options {
   any_duration keep_for = std::chrono::seconds(15);
   /// Sent with every request that does not bring a field of that name.
   http::headers headers = {};
+  /// For https. Empty: a client that trusts the system's authorities, and that all sessions share.
+  tls_context tls = {};
 };
 
 /// What one request of a session brings besides its method and its URL.

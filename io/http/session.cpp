@@ -6,6 +6,7 @@
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/url.h>
 #include <heddle/io/stream.h>
+#include <heddle/io/tls.h>
 #include <heddle/sched/wait_for.h>
 
 #include <nlohmann/json.hpp>
@@ -72,9 +73,26 @@ void add_defaults(headers& to, const headers& defaults, const request_options& o
     to.add("Content-Type", o.content_type.text());
 }
 
+const tls_context& usual_tls() {
+  // Never freed: a session may outlive the end of main().
+  static const tls_context& one = *new tls_context([] {
+    tls_options o;
+    o.alpn.emplace_back("http/1.1");
+    return tls_context::client(o);
+  }());
+  return one;
+}
+
+/// How connections to `u` are opened. Throws as making a context does.
+connection_options ways_to(const url& u, const session_options& options) {
+  connection_options o;
+  if (u.scheme == "https") o.tls = options.tls ? options.tls : usual_tls();
+  return o;
+}
+
 task<client_response> perform(heddle::detail::counted_ptr<connection_pool> pool, method m, url u,
                               request_options o) {
-  const std::string where = u.host + "|" + std::to_string(u.port);
+  const std::string where = u.scheme + "|" + u.host + "|" + std::to_string(u.port);
   add_defaults(o.headers, pool->options.headers, o);
   std::string text;
   write_request(text, m, u.target, u.authority(), o.headers, o.body);
@@ -83,7 +101,7 @@ task<client_response> perform(heddle::detail::counted_ptr<connection_pool> pool,
   for (;;) {
     const bool is_new = !w;
     if (is_new) {
-      auto opening = open_connection(u.host, u.port);
+      auto opening = open_connection(u.host, u.port, ways_to(u, pool->options));
       connection c = co_await opening;
       w.emplace(std::move(c), std::make_unique<response_parser>(pool->options.limits));
     }
@@ -141,7 +159,6 @@ session::~session() {
 
 task<client_response> session::request(method m, std::string address, request_options options) {
   auto u = url::parse(address);
-  if (u.scheme != "http") throw bad_value("TLS is not there yet: \"" + address + "\"");
   const auto limit = options.timeout ? options.timeout : pool_->options.timeout;
   auto work = detail::perform(pool_, std::move(m), std::move(u), std::move(options));
   if (!limit) return work;

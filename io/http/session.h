@@ -44,8 +44,9 @@ struct client_response {
 
 /// An HTTP/1.1 client that keeps its connections for the next request.
 ///
-/// Throws    bad_value for a URL that it cannot use (https is not spoken yet); std::system_error if
-///           the server cannot be reached or the connection breaks; timeout_error; protocol_error.
+/// Throws    bad_value for a URL that it cannot use; std::system_error if the server cannot be
+///           reached or the connection breaks; tls_error and what derives from it (tls.h) for
+///           https; timeout_error; protocol_error.
 ///           A status is an answer and no error, whichever it is.
 /// Keeps     a connection whose server has got all of the request, and has sent all of its answer
 ///           and nothing more. Before the connection is used again it is looked at. If anything

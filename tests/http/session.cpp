@@ -298,7 +298,7 @@ TEST_P(HttpSession, ClosesTheConnectionOfACancelledRequest) {
 TEST_P(HttpSession, RefusesUrlsItCannotUse) {
   run([]() -> h::task<> {
     http::session client;
-    EXPECT_THROW((void)client.get("https://localhost/"), h::bad_value);
+    EXPECT_THROW((void)client.get("ftp://localhost/"), h::bad_value);
     EXPECT_THROW((void)client.get("localhost"), h::bad_value);
     EXPECT_THROW((void)client.get("http://h/a b"), h::bad_value);
     co_return;

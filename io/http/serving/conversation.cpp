@@ -3,6 +3,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/core/simulated/world.h>
+#include <heddle/io/tls/end_output.h>
 #include <heddle/sched/sleep.h>
 
 #include <algorithm>
@@ -364,7 +365,7 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
 /// Reads what the client still sends, until the client ends. A close with unread bytes is a reset,
 /// and the reset destroys answers that the client has not read yet.
 task<> conversation::linger() {
-  c_.writer.write_eof();
+  heddle::detail::end_output(c_.writer);
   const auto& o = e_.options;
   std::size_t left = c_.writer.buffered() + 1;
   time_point until;

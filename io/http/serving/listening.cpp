@@ -48,6 +48,8 @@ task<> start_listening(engine& e, std::string host, port_number port) {
   heddle::server_options o;
   o.backlog = e.options.backlog;
   o.reuse_port = e.options.reuse_port;
+  o.tls = e.options.tls;
+  o.handshake_limit = e.options.handshake_limit;
   // Weak, for the engine keeps the listener, and the listener keeps this callable.
   auto on_connection = [weak = e.weak_from_this()](connection c) {
     auto self = weak.lock();

@@ -3,6 +3,7 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/io/http/message/writer.h>
+#include <heddle/io/tls/end_output.h>
 
 #include <linux/sockios.h>
 #include <poll.h>
@@ -262,7 +263,7 @@ duration::rep watch::refuse(watched& c, duration::rep now) noexcept {
     write_response(out, response::error(408), to);
     counted_.count(1, 1);
     c.writer_.write(out);
-    c.writer_.write_eof();
+    heddle::detail::end_output(c.writer_);
   } catch (const std::exception&) {  // no memory: the client sees the connection end
     c.writer_.close();
   }
