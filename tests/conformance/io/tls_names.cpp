@@ -14,6 +14,7 @@ h::tls_context server_of(const identity& i) { return h::tls_context::server(i.ce
 
 h::tls_options trusting(const support::authority& ca) {
   h::tls_options o;
+  o.handshake_limit = patience;
   o.ca = ca.certificate();
   return o;
 }
@@ -196,6 +197,35 @@ TEST_P(IO_TLS_NAMES, IO_TLS_12_AServerChoosesItsCertificateByName) {
   });
   EQUAL(report_count(), reactors().size());
   for (const auto& r : reports()) HOLDS(has_code(r.error, h::tls_errc::unknown_name));
+}
+
+TEST_P(IO_TLS_NAMES, IO_TLS_12_AnExactNameComesBeforeAnyLabelAndTheFunctionLast) {
+  run([]() -> h::task<> {
+    const support::authority ca;
+    const auto of = [&ca](const char* name) { return server_of(ca.issue(for_name(name))); };
+    h::tls_server_options o = as_localhost();
+    o.names["*.test"] = of("any");
+    o.names["a.test"] = of("exact");
+    const auto chosen = of("chosen");
+    auto asked = std::make_shared<std::atomic<int>>(0);
+    o.choose = [chosen, asked](std::string_view) {
+      ++*asked;
+      return chosen;
+    };
+    h::tls_options unchecked;
+    unchecked.verify = h::tls_verify::insecure_none;
+    const auto client = h::tls_context::client(unchecked);
+    auto s = co_await h::start_server(echo, here, 0, with_tls(h::tls_context::server(o)));
+    const std::pair<const char*, const char*> table[] = {{"a.test", "CN=exact"},
+                                                         {"b.test", "CN=any"},
+                                                         {"a.b.test", "CN=chosen"},
+                                                         {"test", "CN=chosen"}};
+    for (const auto& [name, subject] : table) {
+      const std::string shown = co_await subject_at(s.port(), client, name);
+      HOLDS(shown == subject) << name << ": " << shown;
+    }
+    EQUAL(asked->load(), 2);
+  });
 }
 
 TEST_P(IO_TLS_NAMES, IO_TLS_13_VerificationIsOffByAnExplicitWordAlone) {
