@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // heddle-serve: an HTTP server on all loops, with a page that shows them at work.
 #include "page_html.h"
+#include "serve_certificate.h"
 #include "serve_stats.h"
 #include "serve_work.h"
 
 #include <heddle/heddle.h>
+#include <heddle/io/tls.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -17,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace {
 
@@ -34,6 +37,8 @@ usage: heddle-serve [options]
   --loops N        event loops, one thread each; 0: one for each processor (0)
   --reactor NAME   auto, epoll or uring (auto; beats HEDDLE_REACTOR)
   --files DIR      what /files/ shows (the current directory)
+  --tls            https, with --certificate, or else one that is made for this run
+  --certificate FILE  the server's chain, its own first (PEM); with --key FILE
   --grace SECONDS  how long requests may go on after the order to stop (5)
   --header-timeout SECONDS  how long the head of a request may take (10)
   --help           this text
@@ -53,6 +58,9 @@ struct settings {
   unsigned loops = 0;
   h::reactor_kind reactor = h::reactor_kind::automatic;
   std::string files = ".";
+  bool tls = false;
+  std::string certificate;
+  std::string key;
   double grace = 5;
   double header_timeout = 10;
 };
@@ -85,6 +93,10 @@ std::optional<settings> parse_arguments(int count, char** arguments) {
   for (int i = 1; i < count; ++i) {
     std::string_view option = arguments[i];
     if (option == "--help" || option == "-h") return std::nullopt;
+    if (option == "--tls") {
+      s.tls = true;
+      continue;
+    }
     std::string_view value;
     if (const auto eq = option.find('='); eq != std::string_view::npos) {
       value = option.substr(eq + 1);
@@ -104,6 +116,10 @@ std::optional<settings> parse_arguments(int count, char** arguments) {
       s.reactor = reactor_of(value);
     else if (option == "--files")
       s.files = value;
+    else if (option == "--certificate")
+      s.certificate = value;
+    else if (option == "--key")
+      s.key = value;
     else if (option == "--grace")
       s.grace = number<double>(option, value, 3600);
     else if (option == "--header-timeout")
@@ -111,7 +127,25 @@ std::optional<settings> parse_arguments(int count, char** arguments) {
     else
       throw bad_usage(fmt::format("{} is unknown", option));
   }
+  if (s.certificate.empty() != s.key.empty())
+    throw bad_usage("--certificate and --key belong together");
+  if (!s.certificate.empty() && !s.tls) throw bad_usage("--certificate and --key need --tls");
   return s;
+}
+
+/// Empty: no TLS is asked for.
+h::tls_context tls_of(const settings& s) {
+  if (!s.tls) return {};
+  h::tls_server_options o;
+  o.alpn.emplace_back("http/1.1");
+  o.certificate = s.certificate;
+  o.key = s.key;
+  if (o.certificate.empty()) {
+    auto made = serve::self_made_certificate(s.host);
+    o.certificate = std::move(made.certificate);
+    o.key = std::move(made.key);
+  }
+  return h::tls_context::server(o);
 }
 
 /// A number in the query. It is bounded, so that one request does not take the machine for long.
@@ -168,7 +202,8 @@ http::response spin_here(http::request& r) {
   return http::response::text(fmt::format("hogged the loop for {} ms\n", time.count()));
 }
 
-void add_routes(http::server& server, serve::stats_report& report, const std::string& files) {
+void add_routes(http::server& server, serve::stats_report& report, const std::string& files,
+                const h::tls_context& tls) {
   server.get("/",
              [](http::request&) { return http::response::html(std::string(embedded::page_html)); });
   server.get("/plaintext", [](http::request&) {
@@ -180,8 +215,9 @@ void add_routes(http::server& server, serve::stats_report& report, const std::st
   server.get("/json", [](http::request&) {
     return http::response::json(nlohmann::json{{"message", "Hello, World!"}}.dump());
   });
-  server.get("/stats", [&](http::request&) {
-    auto answer = http::response::json(report.json(h::current_runtime().stats(), server.stats()));
+  server.get("/stats", [&server, &report, tls](http::request&) {
+    const auto loops = h::current_runtime().stats();
+    auto answer = http::response::json(report.json(loops, server.stats(), tls));
     answer.headers.add("Cache-Control", "no-store");
     return answer;
   });
@@ -204,12 +240,17 @@ h::task<> end_at_next(h::signal_set& signals) {
 h::task<> serve_until_told(settings s) {
   h::signal_set signals{SIGINT, SIGTERM};
   serve::stats_report report;
-  http::server server({.header_timeout = std::chrono::duration<double>(s.header_timeout)});
-  add_routes(server, report, s.files);
+  http::server_options how;
+  how.header_timeout = std::chrono::duration<double>(s.header_timeout);
+  how.tls = tls_of(s);
+  http::server server(how);
+  add_routes(server, report, s.files, how.tls);
   auto starting = server.start(s.host, s.port);
   co_await starting;
   const auto loops = h::current_runtime().loop_count();
-  fmt::print("listening on http://{}:{}/\n", s.host, server.port());
+  fmt::print("listening on {}://{}:{}/\n", s.tls ? "https" : "http", s.host, server.port());
+  if (s.tls && s.certificate.empty())
+    fmt::print("with a self-made certificate, which no client trusts: --certificate, --key\n");
   fmt::print("{} loop{}, reactor {}; Ctrl-C stops\n", loops, loops == 1 ? "" : "s",
              h::current_runtime().reactor());
   std::fflush(stdout);

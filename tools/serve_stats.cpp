@@ -26,7 +26,8 @@ double rounded(double value, double steps_per_unit) {
 }  // namespace
 
 std::string stats_report::json(const heddle::runtime_stats& loops,
-                               const heddle::http::server_stats& server) {
+                               const heddle::http::server_stats& server,
+                               const heddle::tls_context& tls) {
   look now{heddle::clock::now(), {}, server.latency};
   for (const auto& l : loops.loops) now.busy_ns.push_back(l.busy_ns);
 
@@ -59,6 +60,11 @@ std::string stats_report::json(const heddle::runtime_stats& loops,
   out["tasks"] = loops.tasks;
   out["latency_us"] = {
       {"p50", microseconds(0.5)}, {"p99", microseconds(0.99)}, {"max", microseconds(1)}};
+  if (tls) {
+    const auto counts = tls.counts();
+    out["tls"] = {
+        {"handshakes", counts.handshakes}, {"resumed", counts.resumed}, {"failed", counts.failed}};
+  }
   auto& list = out["loops"] = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < loops.loops.size(); ++i) {
     const auto& l = loops.loops[i];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <heddle/io/http/server.h>
+#include <heddle/io/tls_context.h>
 #include <heddle/sched/options.h>
 
 #include <deque>
@@ -17,8 +18,9 @@ class stats_report {
  public:
   stats_report() : started_(heddle::clock::now()) {}
 
-  /// One JSON object.
-  std::string json(const heddle::runtime_stats& loops, const heddle::http::server_stats& server);
+  /// One JSON object. It has "tls" unless the context is empty.
+  std::string json(const heddle::runtime_stats& loops, const heddle::http::server_stats& server,
+                   const heddle::tls_context& tls);
 
  private:
   struct look {

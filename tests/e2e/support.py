@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the end-to-end tests share: heddle-serve as a child process, curl, a bare socket, and main().
 
-A test file is run as `FILE --server PATH --reactor epoll|uring [--out DIR] [NAME...]`.
+A test file is run as `FILE --server PATH --reactor epoll|uring [--out DIR] [--client PATH] [NAME...]`.
 """
 import argparse
 import ctypes
@@ -26,6 +26,7 @@ class settings:
     server = ""
     reactor = ""
     out = ""
+    client = ""
 
 
 def die_with_parent():
@@ -64,14 +65,14 @@ class Server:
         self.watchdog = threading.Timer(PATIENCE, self.process.kill)
         self.watchdog.start()
         self.lines = []
-        self.port = 0
+        self.scheme, self.port = "", 0
         while not any(re.match(r"\d+ loops?, reactor ", line) for line in self.lines):
             line = self.process.stdout.readline().decode()
             if not line:
                 break
             self.lines.append(line.rstrip("\n"))
-            if found := re.match(r"listening on http://127\.0\.0\.1:(\d+)/$", line):
-                self.port = int(found[1])
+            if found := re.match(r"listening on (https?)://127\.0\.0\.1:(\d+)/$", line):
+                self.scheme, self.port = found[1], int(found[2])
         self.watchdog.cancel()
         if not self.port:
             status, _, errors = self.end()
@@ -79,7 +80,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -125,10 +126,15 @@ class ServedTest(unittest.TestCase):
         pass
 
     @classmethod
+    def may_say(cls, errors):
+        """True: the tests have caused all of what the server complained of."""
+        return not errors
+
+    @classmethod
     def tearDownClass(cls):
         cls.server.signal()
         status, _, errors = cls.server.end()
-        if status != 0 or errors:
+        if status != 0 or not cls.may_say(errors):
             raise AssertionError(f"the server ended with status {status} and said:\n{errors}")
 
     def curl(self, path, *options):
@@ -243,7 +249,8 @@ def main():
     parser.add_argument("--server", required=True)
     parser.add_argument("--reactor", required=True, choices=["epoll", "uring"])
     parser.add_argument("--out", default="", help="a directory for what people may want to look at")
+    parser.add_argument("--client", default="", help="a program that gets a URL: tools/examples/https_get.cpp")
     arguments, names = parser.parse_known_args()
     settings.server, settings.reactor = arguments.server, arguments.reactor
-    settings.out = arguments.out
+    settings.out, settings.client = arguments.out, arguments.client
     unittest.main(module="__main__", argv=[sys.argv[0], *names], verbosity=2)
