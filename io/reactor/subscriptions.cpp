@@ -2,6 +2,7 @@
 #include <heddle/io/reactor/subscriptions.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/descriptors/owned_numbers.h>
 #include <heddle/io/signals/signal_place.h>
 #include <heddle/sched/loop.h>
 #include <heddle/sched/loop/handler.h>
@@ -88,6 +89,9 @@ class descriptor_watch final : public counted_owner {
  public:
   descriptor_watch(int descriptor, driver& watcher)
       : descriptor_(descriptor), reactor_(static_cast<reactor&>(watcher)) {
+    if (is_owned_number(descriptor))
+      throw_usage("descriptor " + std::to_string(descriptor) +
+                  " belongs to a stream, a pipe or a datagram socket of this program");
     try {
       source_ = &reactor_.watch(descriptor, this, watched_for::both_ways);
     } catch (const std::system_error& e) {

@@ -76,6 +76,7 @@ TEST_P(IO_SOCK_ENDS, IO_SOCK_07_WhatTheLibraryOwnsIsRefused) {
       EQUAL(co_await ending(h::writable(d)), "Usage");
       EQUAL(co_await ending(h::sock_accept(d)), "Usage");
       THROWS(h::usage_error, h::sock_close(d));
+      THROWS(h::usage_error, h::current_loop().add_reader(d, [] {}));
     }
     // The stream is unharmed. Once it is closed its number is anybody's.
     pair.client.writer.write("line\n");

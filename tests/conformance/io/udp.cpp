@@ -67,6 +67,25 @@ TEST_P(IO_UDP, IO_UDP_01_AClosedOrMovedSocketSaysSo) {
   });
 }
 
+h::task<std::string> ending_of_receive(h::datagram_socket socket) {
+  auto receiving = socket.receive();
+  co_return name_of(co_await error_of(std::move(receiving)));
+}
+
+TEST_P(IO_UDP, IO_UDP_01_ASocketWhoseRuntimeHasEndedSaysSo) {
+  std::optional<h::datagram_socket> kept;
+  const auto before = open_ends();
+  for (int i = 0; i < 2; ++i)
+    run([&kept]() -> h::task<> {
+      if (kept) EQUAL(co_await ending_of_receive(*kept), "Usage");
+      kept = bound();
+      co_await kept->send_to("x", kept->local_address());
+      EQUAL((co_await kept->receive()).bytes, "x");
+    });
+  kept->close();
+  EQUAL(open_ends(), before);
+}
+
 h::task<> refused_once(std::string host) {
   auto server = bound(host.c_str());
   auto client = h::datagram_socket::connect(server.local_address());
