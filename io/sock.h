@@ -15,8 +15,8 @@
 // which stays open for them, and a sock_sendall() to a new file with that number waits behind them.
 // Bytes of the two files are never mixed up.
 //
-// Cost      Nothing but the call where it need not wait. A wait costs a second descriptor, which
-//           names the same open file, and its watch: five system calls.
+// Cost      The call, and a look at O_NONBLOCK before it. A wait costs a second descriptor, which
+//           names the same open file, and its watch: some five system calls more.
 // Throws    std::system_error with the call and the descriptor. ECANCELED: it was closed by
 //           sock_close(), or notify_closing() was called. usage_error for a descriptor that a
 //           stream, a pipe or a datagram socket of the library owns; and from the sock_
