@@ -47,8 +47,9 @@ struct resolve_options {
 /// Throws    std::system_error with the name, of resolve_category()
 ///           (heddle/io/resolving/resolve_category.h), see name_error; or of the system, for want
 ///           of a descriptor or a thread. bad_value for what can be no name: longer than 253 bytes,
-///           with an empty part or one of more than 63 bytes, with a blank, a control character, or
-///           a byte that is not ASCII. (Write such a name in its ASCII form, "xn--...".)
+///           with an empty part or one of more than 63 bytes, with a blank at an end, a control
+///           character, or a byte that is not ASCII. (Write such a name in its ASCII form,
+///           "xn--...".) A name with a blank inside does not exist, and is not asked for either.
 /// Cancel    The wait ends at once. A look-up that no task waits for any more never begins, is
 ///           cancelled, or its answer is dropped. The end of a runtime does not wait for look-ups.
 /// Thread-safety  any task, on any loop

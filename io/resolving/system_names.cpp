@@ -105,8 +105,10 @@ void check_host_name(const std::string& host) {
   for (const char c : host) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x80) refuse("is not ASCII: write it in its ASCII form (\"xn--...\")");
-    if (byte <= 0x20 || byte == 0x7f) refuse("has a blank or a control character");
+    if (byte < 0x20 || byte == 0x7f) refuse("has a control character");
   }
+  if (host.starts_with(' ') || host.ends_with(' ')) refuse("begins or ends with a blank");
+  if (host.find(' ') != std::string::npos) throw_name_error(name_error::no_such_name, host);
   std::string_view rest = host;
   if (rest.ends_with('.')) rest.remove_suffix(1);  // the root
   if (rest.size() > longest_name) refuse("is longer than 253 bytes");

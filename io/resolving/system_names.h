@@ -25,7 +25,8 @@ struct names {
 };
 /// getnameinfo with these flags. Throws std::system_error. Blocks, unless both are to be numbers.
 [[nodiscard]] names names_of(const address& of, int flags);
-/// Throws bad_value for what can be no name of a host.
+/// Throws bad_value for what can be no name of a host. A name with a blank inside is one that does
+/// not exist (name_error::no_such_name), as getaddrinfo says.
 void check_host_name(const std::string& host);
 
 }  // namespace heddle::detail

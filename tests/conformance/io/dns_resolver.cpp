@@ -207,13 +207,15 @@ TEST_P(IO_DNS_RESOLVER, IO_DNS_23_WhatCanBeNoNameIsRefusedWithoutAQuery) {
     const std::string longest = part + "." + part + "." + part + "." + std::string(61, 'a');
     for (const auto& bad :
          {std::string(64, 'a') + ".test", longest + "a", std::string("a..test"),
-          std::string(".test"), std::string("."), std::string("a.test.."), std::string("a b.test"),
+          std::string(".test"), std::string("."), std::string("a.test.."), std::string("a.test "),
           std::string(" a.test"), std::string("a.te\nst"), std::string("a\0b", 3),
           std::string("b\xc3\xbc"
                       "cher.test")}) {
       const auto error = co_await error_of(look_up(bad));
       EQUAL(name_of(error), "BadValue");
     }
+    const auto blank = co_await error_of(look_up("a b.test"));
+    EQUAL(code_of(blank), static_cast<int>(h::name_error::no_such_name));
     EQUAL(names->last().host, "");
     for (const auto& good : {longest, longest + ".", part, std::string("_x.-.test"),
                              std::string("xn--bcher-kva.test")}) {
