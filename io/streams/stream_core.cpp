@@ -354,26 +354,33 @@ std::unique_ptr<filter_place> stream_core::make_filter_place(std::unique_ptr<fil
 // Reader's role. False: the filter that is there passes, and another thread is inside.
 bool stream_core::place_filter(std::unique_ptr<filter_place>& place) {
   bool now = false;
+  bool refused = false;
   {
     const output_lock hold(drain_queue_);
-    if (stage_ != stage::open)
-      throw_usage("a filter cannot be set when the writer was closed or ended");
-    if (sends_file_locked()) throw_usage("a filter cannot be set while a file is being sent");
+    refused = stage_ != stage::open;
+    if (!refused && sends_file_locked())
+      throw_usage("a filter cannot be set while a file is being sent");
     const auto greeting = place->sealed.size();
     std::string first;  // what was written before, sent as it is
-    if (filter_) {
+    if (filter_ && !refused) {
       if (filter_->the->seals()) throw_usage("this stream has a filter already");
       if (filter_->busy) return false;
       first.append(filter_->sealed).append(filter_->unsealed());
     }
-    first.append(out_).append(place->sealed);
-    place->sealed.swap(first);
-    out_.clear();
-    pending_ += greeting;
-    place->before = std::move(filter_);
-    filter_ = std::move(place);
-    now = sender_ == sending::nobody && pending_ != 0;
-    if (now) sender_ = sending::thread;
+    if (!refused) {
+      first.append(out_).append(place->sealed);
+      place->sealed.swap(first);
+      out_.clear();
+      pending_ += greeting;
+      place->before = std::move(filter_);
+      filter_ = std::move(place);
+      now = sender_ == sending::nobody && pending_ != 0;
+      if (now) sender_ = sending::thread;
+    }
+  }
+  if (refused) {
+    throw_if_broken();  // by a peer that went at once
+    throw_usage("a filter cannot be set when the writer was closed or ended");
   }
   input_.clear();
   if (now) send_all({});

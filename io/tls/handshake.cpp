@@ -183,6 +183,8 @@ task<> linger_after_failure(stream_core& core) {
       if (core) core->abort();
     }
   } at_end{&core};
+  // The peer went before the handshake began.
+  if (!core.current_filter()) co_return;
   const reading_role role(core);
   core.drop_input();
   try {

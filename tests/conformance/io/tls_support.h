@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 namespace conformance {
@@ -89,6 +90,12 @@ inline bool has_code(const std::exception_ptr& error, h::tls_errc code) {
 
 inline std::string text_of(const std::exception_ptr& error) {
   return error ? h::describe(error) : std::string("no error");
+}
+
+/// As many descriptors are open as before; on a busy machine perhaps a moment later.
+inline bool are_closed(std::size_t before) {
+  for (int i = 0; open_descriptors() != before && i < 10'000; ++i) std::this_thread::sleep_for(1ms);
+  return open_descriptors() == before;
 }
 
 /// Two ends of a connection with TLS.
