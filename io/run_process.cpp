@@ -5,6 +5,7 @@
 #include <heddle/io/pipe.h>
 #include <heddle/io/process/communicate.h>
 #include <heddle/sched/create_task.h>
+#include <heddle/sched/sleep.h>
 #include <heddle/sched/wait_for.h>
 
 #include <fcntl.h>
@@ -69,13 +70,20 @@ task<> wait_for_all(std::vector<process>& all) {
   }
 }
 
-/// Runs until it has ended, also if this task is cancelled.
+/// Waits for the end of all, also if this task is cancelled, or finds no memory to wait.
 task<> reap_all(std::vector<process>& all) {
   for (auto& p : all) {
-    while (!p.returncode()) try {
+    while (!p.returncode()) {
+      bool waited = false;
+      try {
         auto ended = p.wait();
         (void)co_await std::move(ended);
+        waited = true;
       } catch (...) {}
+      if (!waited) try {
+          co_await yield_now();
+        } catch (...) {}
+    }
   }
 }
 
@@ -88,12 +96,18 @@ task<> end_tasks(std::vector<task_handle<>>& tasks) {
   }
 }
 
-/// SIGTERM, a time of grace, SIGKILL, and the reaping. A program that writes much before it ends
-/// would wait for a reader, so its output is read, and dropped.
-task<> end_gently(std::vector<process>& all, stream_reader& errors, duration grace, bool groups) {
+/// Unless `cut` is null: SIGTERM, a time of grace, SIGKILL, and the reaping. A program that writes
+/// much before it ends would wait for a reader, so its output is read, and dropped.
+task<> end_gently(std::vector<process>& all, stream_reader& errors, duration grace, bool groups,
+                  const std::exception_ptr& cut) {
+  if (!cut) co_return;
   for (auto& p : all) send(p, SIGTERM, groups);
   std::vector<task_handle<>> droppers;
+  // Both made first: there may be no memory for their frames when they are needed.
+  auto reaped = reap_all(all);
+  auto ended = end_tasks(droppers);
   try {
+    droppers.reserve(1 + 2 * all.size());  // a task that has begun finds its place
     droppers.push_back(create_task(drop_all(errors)));
     for (auto& p : all) {
       p.stdin.close();
@@ -104,9 +118,7 @@ task<> end_gently(std::vector<process>& all, stream_reader& errors, duration gra
     co_await std::move(limited);
   } catch (...) {}  // the grace has passed, this task was cancelled again, or there is no memory
   for (auto& p : all) send(p, SIGKILL, groups);
-  auto reaped = reap_all(all);
   co_await std::move(reaped);
-  auto ended = end_tasks(droppers);
   co_await std::move(ended);
 }
 
@@ -121,16 +133,14 @@ task<process_output> guarded(std::vector<process>& all, stream_reader& errors,
                              task<process_output> talk, duration grace, bool groups) {
   process_output output;
   std::exception_ptr cut;
+  auto end = end_gently(all, errors, grace, groups, cut);  // made first, as in it
   try {
     output = co_await std::move(talk);
     auto ended = wait_for_all(all);
     co_await std::move(ended);
   } catch (...) { cut = std::current_exception(); }
-  if (cut) {
-    auto end = end_gently(all, errors, grace, groups);
-    co_await std::move(end);
-    std::rethrow_exception(cut);
-  }
+  co_await std::move(end);
+  if (cut) std::rethrow_exception(cut);
   co_return output;
 }
 

@@ -71,7 +71,8 @@ struct talkers {
     (void)co_await std::move(ended);
   }
 
-  /// Their errors, and cancellations that come meanwhile, are dropped: an earlier error is thrown.
+  /// Ends those that have not ended. Their errors, and cancellations that come meanwhile, are
+  /// dropped: an earlier error is thrown.
   task<> end() {
     task_handle<>* const all[] = {&fed, &out, &error};
     for (auto* t : all)
@@ -90,6 +91,8 @@ task<process_output> talk(process_ref child, standard_pipes p, std::optional<std
                           std::optional<duration> limit) {
   gathered out(p.out), errors(p.error);
   talkers three;
+  // Made first: there may be no memory for its frame when it is needed.
+  auto end = three.end();
   process_output result;
   std::exception_ptr cut;
   try {
@@ -103,10 +106,7 @@ task<process_output> talk(process_ref child, standard_pipes p, std::optional<std
   } catch (const timeout_error&) { result.timed_out = true; } catch (...) {
     cut = std::current_exception();
   }
-  if (cut || result.timed_out) {
-    auto end = three.end();
-    co_await std::move(end);
-  }
+  co_await std::move(end);
   if (cut) std::rethrow_exception(cut);
   if (p.out.valid()) result.stdout = std::move(out.text);
   if (p.error.valid()) result.stderr = std::move(errors.text);
