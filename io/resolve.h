@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sys/socket.h>
@@ -54,7 +55,10 @@ struct resolve_options {
 ///           cancelled, or its answer is dropped. The end of a runtime does not wait for look-ups.
 /// Thread-safety  any task, on any loop
 [[nodiscard]] task<std::vector<address>> resolve(std::string host, port_number port,
-                                                 resolve_options options = {});
+                                                 resolve_options options);
+[[nodiscard]] inline task<std::vector<address>> resolve(std::string host, port_number port) {
+  return resolve(std::move(host), port, resolve_options());
+}
 /// The same with the canonical name of the host.
 [[nodiscard]] task<name_answer> resolve_name(std::string host, port_number port,
                                              resolve_options options);
