@@ -43,9 +43,10 @@ h::task<std::size_t> chat(h::connection& c, std::atomic<bool>& over) {
 }
 
 // Not a time but a number is asked for, so that the machine may be as slow as it likes. A loop that
-// looked at its timers and its reactor only every 61 steps would come to a dozen turns or so.
+// looked at its timers and its reactor only every 61 steps would come to a dozen turns or so. On
+// several loops the kernel decides which thread has turns, so there the number is not asked for.
 TEST_P(IO_TLS_LOAD, IO_TLS_46_ManyHandshakesAtOnceLeaveTurnsToOthers) {
-  run([]() -> h::task<> {
+  run([alone = one_loop()]() -> h::task<> {
     auto s = co_await h::start_server(echo, here, 0, with_tls());
     h::tls_options forgetful = trusting();
     forgetful.sessions = 0;  // full handshakes
@@ -65,8 +66,8 @@ TEST_P(IO_TLS_LOAD, IO_TLS_46_ManyHandshakesAtOnceLeaveTurnsToOthers) {
     co_await ticking;
     const std::size_t answers = co_await chatting;
     EQUAL(right, n);
-    HOLDS(ticks >= 20) << ticks;
-    HOLDS(answers >= 5) << answers;
+    HOLDS(!alone || ticks >= 20) << ticks;
+    HOLDS(!alone || answers >= 5) << answers;
   });
 }
 
