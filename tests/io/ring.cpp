@@ -235,10 +235,13 @@ TEST_F(Ring, LosesNoBellBesideRescuers) {
   (void)ring->poll(h::duration::zero());
   std::atomic<int> wanted{0}, handed{0};
   std::atomic<bool> stop{false};
+  // A few rescues for each bell. One that never paused would hold the lock of the completions nearly
+  // all of the time, and the owner would find it free after seconds only.
   std::thread rescuer([&] {
-    while (!stop) {
-      (void)ring->rescue();
-      std::this_thread::yield();
+    for (int seen = 0; !stop;) {
+      while (handed == seen && !stop) std::this_thread::yield();
+      seen = handed;
+      for (int i = 0; i < 3; ++i) (void)ring->rescue();
     }
   });
   std::thread ringer([&] {
