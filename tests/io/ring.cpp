@@ -235,8 +235,8 @@ TEST_F(Ring, LosesNoBellBesideRescuers) {
   (void)ring->poll(h::duration::zero());
   std::atomic<int> wanted{0}, handed{0};
   std::atomic<bool> stop{false};
-  // A few rescues for each bell. One that never paused would hold the lock of the completions nearly
-  // all of the time, and the owner would find it free after seconds only.
+  // A few rescues for each bell. A rescuer that never pauses holds the lock of the completions
+  // nearly always: the owner would find the lock free after seconds only.
   std::thread rescuer([&] {
     for (int seen = 0; !stop;) {
       while (handed == seen && !stop) std::this_thread::yield();

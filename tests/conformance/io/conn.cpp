@@ -22,18 +22,24 @@ h::task<h::connection> open_x(h::connection_options o) {
   return h::open_connection("x.test", 80, std::move(o));
 }
 
+/// Connects to x, with this delay between two attempts, and finds `peer` at the other end.
+h::task<> x_leads_to(h::address peer, h::any_duration attempt_delay) {
+  h::connection_options o;
+  o.attempt_delay = attempt_delay;
+  auto connecting = open_x(o);
+  auto c = co_await connecting;
+  EQUAL(c.writer.peer_address().to_string(), peer.to_string());
+  c.writer.close();
+}
+
 TEST_P(IO_CONN, IO_CONN_01_AnAddressThatSwallowsPacketsCostsTheDelayAlone) {
   const swallowing first;
   run([&]() -> h::task<> {
     auto starting = h::start_server(hold_until_the_end, "127.0.0.1", 0);
     auto s = co_await starting;
     name_these({first.at(), s.addresses().front()});
-    h::connection_options o;
-    o.attempt_delay = 10ms;
-    auto connecting = open_x(o);
-    auto c = co_await connecting;
-    EQUAL(c.writer.peer_address().to_string(), s.addresses().front().to_string());
-    c.writer.close();
+    auto connecting = x_leads_to(s.addresses().front(), 10ms);
+    co_await connecting;
   });
 }
 
@@ -43,12 +49,8 @@ TEST_P(IO_CONN, IO_CONN_02_ARefusalStartsTheNextAddressAtOnce) {
     auto starting = h::start_server(hold_until_the_end, "127.0.0.1", 0);
     auto s = co_await starting;
     name_these({first.at(), second.at(), s.addresses().front()});
-    h::connection_options o;
-    o.attempt_delay = 1h;
-    auto connecting = open_x(o);
-    auto c = co_await connecting;
-    EQUAL(c.writer.peer_address().to_string(), s.addresses().front().to_string());
-    c.writer.close();
+    auto connecting = x_leads_to(s.addresses().front(), 1h);
+    co_await connecting;
   });
 }
 
@@ -59,12 +61,8 @@ TEST_P(IO_CONN, IO_CONN_02_ARefusalBesideAnAddressThatIsSilentStartsTheNextToo) 
     auto starting = h::start_server(hold_until_the_end, "127.0.0.1", 0);
     auto s = co_await starting;
     name_these({silent.at(), second.at(), s.addresses().front()});
-    h::connection_options o;
-    o.attempt_delay = 5ms;
-    auto connecting = open_x(o);
-    auto c = co_await connecting;
-    EQUAL(c.writer.peer_address().to_string(), s.addresses().front().to_string());
-    c.writer.close();
+    auto connecting = x_leads_to(s.addresses().front(), 5ms);
+    co_await connecting;
   });
 }
 
