@@ -87,15 +87,6 @@ task<> reap_all(std::vector<process>& all) {
   }
 }
 
-task<> end_tasks(std::vector<task_handle<>>& tasks) {
-  for (auto& t : tasks) (void)t.cancel();
-  for (auto& t : tasks) {
-    while (!t.done()) try {
-        co_await t;
-      } catch (...) {}
-  }
-}
-
 /// Unless `cut` is null: SIGTERM, a time of grace, SIGKILL, and the reaping. A program that writes
 /// much before it ends would wait for a reader, so its output is read, and dropped.
 task<> end_gently(std::vector<process>& all, stream_reader& errors, duration grace, bool groups,
@@ -105,7 +96,7 @@ task<> end_gently(std::vector<process>& all, stream_reader& errors, duration gra
   std::vector<task_handle<>> droppers;
   // Both made first: there may be no memory for their frames when they are needed.
   auto reaped = reap_all(all);
-  auto ended = end_tasks(droppers);
+  auto ended = detail::end_tasks(droppers);
   try {
     droppers.reserve(1 + 2 * all.size());  // a task that has begun finds its place
     droppers.push_back(create_task(drop_all(errors)));

@@ -17,6 +17,15 @@ task<int> wait_for_exit(process_ref state) {
   co_return *code;
 }
 
+task<> end_tasks(std::vector<task_handle<>>& tasks) {
+  for (auto& t : tasks) (void)t.cancel();
+  for (auto& t : tasks) {
+    while (!t.done()) try {
+        co_await t;
+      } catch (...) {}
+  }
+}
+
 namespace {
 
 task<> feed(stream_writer& in, std::optional<std::string> text) {
@@ -54,34 +63,20 @@ task<> take_all(gathered& g) {
 /// The three tasks of a talk. They use the pipes and the texts. So those that began must end before
 /// the talk does, also when a later one cannot begin.
 struct talkers {
-  task_handle<> fed, out, error;
+  std::vector<task_handle<>> all;
 
   task<> run(standard_pipes p, std::optional<std::string> input, gathered& output, gathered& errors,
              process_ref child) {
-    fed = create_task(feed(p.in, std::move(input)));
-    out = create_task(take_all(output));
-    error = create_task(take_all(errors));
-    auto all = gather_settled(fed, out, error);
-    (void)co_await std::move(all);
-    co_await fed;
-    co_await out;
-    co_await error;
+    all.reserve(3);  // a task that has begun finds its place
+    all.push_back(create_task(feed(p.in, std::move(input))));
+    all.push_back(create_task(take_all(output)));
+    all.push_back(create_task(take_all(errors)));
+    auto ends = gather_settled(all[0], all[1], all[2]);
+    (void)co_await std::move(ends);
+    for (auto& t : all) co_await t;
     if (!child.get()) co_return;
     auto ended = wait_for_exit(std::move(child));
     (void)co_await std::move(ended);
-  }
-
-  /// Ends those that have not ended. Their errors, and cancellations that come meanwhile, are
-  /// dropped: an earlier error is thrown.
-  task<> end() {
-    task_handle<>* const all[] = {&fed, &out, &error};
-    for (auto* t : all)
-      if (t->valid()) (void)t->cancel();
-    for (auto* t : all) {
-      while (t->valid() && !t->done()) try {
-          co_await *t;
-        } catch (...) {}
-    }
   }
 };
 
@@ -92,7 +87,7 @@ task<process_output> talk(process_ref child, standard_pipes p, std::optional<std
   gathered out(p.out), errors(p.error);
   talkers three;
   // Made first: there may be no memory for its frame when it is needed.
-  auto end = three.end();
+  auto end = end_tasks(three.all);
   process_output result;
   std::exception_ptr cut;
   try {
