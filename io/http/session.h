@@ -8,12 +8,12 @@
 
 #include <heddle/core/base/owned.h>
 #include <heddle/core/task.h>
+#include <heddle/io/http/errors.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/json_fwd.h>
 #include <heddle/io/http/options.h>
 
 #include <cstddef>
-#include <stdexcept>
 #include <string>
 
 namespace heddle::http {
@@ -21,12 +21,6 @@ namespace heddle::http {
 namespace detail {
 class connection_pool;
 }
-
-/// The server's answer is no HTTP/1.1, or there was none.
-class protocol_error : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 /// An answer, read to its end.
 struct client_response {

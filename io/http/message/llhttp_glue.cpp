@@ -106,7 +106,7 @@ int on_headers_complete(llhttp_t* p) {
 
 int on_body(llhttp_t* p, const char* at, std::size_t n) {
   auto& s = state_of(p);
-  if (n > s.limits_.body_bytes - s.body_->size()) {
+  if (n > s.body_room()) {
     s.refuse(413, "the body is too large");
     return -1;
   }
@@ -117,7 +117,7 @@ int on_body(llhttp_t* p, const char* at, std::size_t n) {
 int on_chunk_header(llhttp_t* p) {
   auto& s = state_of(p);
   ++s.chunks_;
-  if (p->content_length > s.limits_.body_bytes - s.body_->size()) {
+  if (p->content_length > s.body_room()) {
     s.refuse(413, "the body is too large");
     return -1;
   }
@@ -183,6 +183,12 @@ void attach(parser_state& s, response& into) noexcept {
 void restart(parser_state& s) noexcept {
   llhttp_reset(&llhttp_of(s));
   static_cast<parser_progress&>(s) = {};
+}
+
+std::optional<std::uint64_t> length_of_body(const parser_state& s) noexcept {
+  const auto& p = llhttp_of(s);
+  if (!s.has_body_ || !(p.flags & F_CONTENT_LENGTH)) return {};
+  return p.content_length;
 }
 
 std::size_t run_llhttp(parser_state& s, std::string_view bytes) {

@@ -31,7 +31,10 @@ std::size_t parser_core::feed(std::string_view bytes) {
     const auto rest = bytes.substr(used);
     switch (phase_) {
       case phase::start: phase_ = phase::head; [[fallthrough]];
-      case phase::head: used += feed_head(rest); break;
+      case phase::head:
+        used += feed_head(rest);
+        if (in_pieces_ && phase_ == phase::body) return used;
+        break;
       case phase::body: used += feed_body(*this, rest); break;
       case phase::trailers: used += feed_trailers(*this, rest); break;
       case phase::done:
@@ -131,6 +134,18 @@ void parser_core::finish() noexcept {
     case phase::head:
     case phase::trailers: refuse(400, "the connection ended inside a message");
   }
+}
+
+bool parser_core::set_body_limit(std::size_t most) noexcept {
+  const std::size_t has = taken_ + body_->size();
+  const auto declared = declared_length();
+  if (has > most || (declared && *declared > most)) return false;
+  limits_.body_bytes = most;
+  return true;
+}
+
+std::optional<std::uint64_t> parser_core::declared_length() const noexcept {
+  return length_of_body(*this);
 }
 
 }  // namespace detail

@@ -23,6 +23,9 @@
 #include <heddle/io/http/message/parser_state.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace heddle::http {
@@ -47,6 +50,25 @@ class parser_core : protected parser_state {
   void set_empty_bytes(unsigned n) noexcept { empty_lines_ = n; }
   /// Holds from the next message on.
   void set_limits(const limits& l) noexcept { limits_ = within_reach(l); }
+
+  /// For a body that is not kept whole. If on, feed() takes nothing beyond a complete head, until
+  /// it is called again. So the caller can look at the head before the body comes. What comes of
+  /// the body then is taken out by take_body(), after each feed(). Without a call the body gathers
+  /// in the message as usual. Holds until it is set again.
+  void set_in_pieces(bool on) noexcept { in_pieces_ = on; }
+  /// Moves what has come of the body into `into`, whose memory is used for what comes next. All of
+  /// it counts for limits::body_bytes.
+  void take_body(std::string& into) noexcept {
+    taken_ += body_->size();
+    into.swap(*body_);
+    body_->clear();
+  }
+  /// Another limits::body_bytes for the message whose head is done, and for those after it. False:
+  /// what has come, or the Content-Length, is above it already.
+  [[nodiscard]] bool set_body_limit(std::size_t most) noexcept;
+  /// The Content-Length of a message that has a body. None: the body is chunked, or lasts until the
+  /// connection ends. Valid when head_done(), before the body is fed.
+  [[nodiscard]] std::optional<std::uint64_t> declared_length() const noexcept;
 
  protected:
   explicit parser_core(const limits& l) noexcept : parser_state(l) {}

@@ -43,6 +43,7 @@ struct parser_progress {
   std::size_t protocol_at_ = 0;  // where "HTTP/1.1" must begin in a request line, once known
   std::size_t chunks_ = 0;
   std::size_t framing_ = 0;  // bytes of a chunked body that are not body
+  std::size_t taken_ = 0;    // bytes of the body that the caller has taken out of the message
   std::string_view host_;
   parse_error error_;
 };
@@ -61,6 +62,9 @@ struct parser_state : parser_progress {
     if (l.header_bytes > most) l.header_bytes = most;
     return l;
   }
+
+  /// So many bytes may still be added to the body.
+  std::size_t body_room() const noexcept { return limits_.body_bytes - taken_ - body_->size(); }
 
   /// Returns false.
   bool refuse(int status, std::string_view reason) noexcept {
@@ -82,7 +86,8 @@ struct parser_state : parser_progress {
   http::response* response_ = nullptr;
   http::headers* headers_ = nullptr;  // of the one that is
   std::string* body_ = nullptr;
-  bool to_head_ = false;  // the response answers a HEAD: it has no body, whatever it says
+  bool to_head_ = false;    // the response answers a HEAD: it has no body, whatever it says
+  bool in_pieces_ = false;  // the caller takes the body piece by piece
 
   /// The most of a head that llhttp is given at once.
   static constexpr std::size_t most_at_once = 1024;
