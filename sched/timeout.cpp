@@ -57,7 +57,8 @@ std::uint32_t timeout_scope::expired_after_this() const noexcept {
 }
 
 void timeout_scope::enter(detail::task_record& t) {
-  auto& extra = t.extra();
+  auto* const known = t.extra_if_any();  // nearly always: what a task holds goes with its record
+  auto& extra = known ? *known : t.extra();
   task_ = &t;
   expired_before_entry_ = expired_count.load(detail::relaxed);
   requests_at_entry_ = t.state().requests_delivered();
