@@ -116,7 +116,7 @@ row_settings read_row_settings(int argc, char** argv, const identity& who) {
 }
 
 server_settings read_server_settings(int argc, char** argv, const identity& who) {
-  server_settings s{1, 0, "auto"};
+  server_settings s{1, 0, "auto", "", ""};
   auto reactor = [&s](std::string_view text) {
     s.reactor = text;
     return text == "auto" || text == "epoll" || text == "uring";
@@ -125,7 +125,9 @@ server_settings read_server_settings(int argc, char** argv, const identity& who)
       argc, argv, who,
       {{"--threads", "threads that serve; default: 1", number_into<unsigned>(s.threads, 1, 1024)},
        {"--port", "port on 127.0.0.1; required", number_into<std::uint16_t>(s.port, 1, 65535)},
-       {"--reactor", "heddle only: auto, epoll or uring; others ignore it", reactor}});
+       {"--reactor", "heddle only: auto, epoll or uring; others ignore it", reactor},
+       {"--certificate", "of a server over TLS: a PEM file", text_into(s.certificate)},
+       {"--key", "of that certificate: a PEM file", text_into(s.key)}});
   if (s.port == 0) refuse(who, "--port is required");
   return s;
 }

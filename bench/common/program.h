@@ -45,10 +45,12 @@ row_settings read_row_settings(int argc, char** argv, const identity& who);
 struct server_settings {
   unsigned threads;
   std::uint16_t port;
-  std::string reactor;  // heddle only: auto, epoll or uring; others ignore it
+  std::string reactor;      // heddle only: auto, epoll or uring; others ignore it
+  std::string certificate;  // servers over TLS only: the path of PEM files
+  std::string key;
 };
 
-/// The same for servers: --port (required), --threads, --reactor.
+/// The same for servers: --port (required), --threads, --reactor, --certificate, --key.
 server_settings read_server_settings(int argc, char** argv, const identity& who);
 
 /// A server's way out when it cannot go on: `http/nginx: cannot bind: ...`, status 1.

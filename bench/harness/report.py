@@ -69,6 +69,8 @@ COLUMNS = {
                _memory_cells),
     "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99",
                  "CPU an answer", "load's CPU"], _server_cells),
+    "tls": (["ratio to bare OpenSSL", "spread", "heddle is ahead by", "rate", "p50 / p99",
+             "CPU an answer", "load's CPU"], _server_cells),
     "fairness": (["p50", "p99", "p99 of each run", "max", "samples"], _fairness_cells),
     "primitives": (["time", "spread", "heddle is faster by"], _primitive_cells),
     "micro": (["time", "spread"], _micro_cells),

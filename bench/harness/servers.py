@@ -39,11 +39,16 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   server {{
-    listen 127.0.0.1:{port};
+    {listen}
     location = /plaintext {{ default_type text/plain; return 200 "Hello, World!"; }}
   }}
 }}
 """
+
+NGINX_TLS = """listen 127.0.0.1:{port} ssl;
+    ssl_certificate {folder}/certificate.pem;
+    ssl_certificate_key {folder}/key.pem;
+    ssl_session_tickets on;"""
 
 
 class ServerError(Exception):
@@ -111,8 +116,9 @@ class Server:
 
 class Load:
     def __init__(self, program, served, processor):
-        self._command = [str(program), served.problem, "--connections", str(served.connections),
-                         "--depth", str(served.depth), "--warm-up", str(WARM_UP)]
+        self._command = [str(program), served.kind or served.problem,
+                         "--connections", str(served.connections), "--depth", str(served.depth),
+                         "--bytes", str(served.bytes), "--warm-up", str(WARM_UP)]
         self._processor = processor
 
     def sample(self, server, seconds):
@@ -130,23 +136,39 @@ class Load:
 
 
 def programs(served):
-    return ["load", "reference_server",
+    return [served.load, served.reference,
             *(suites.program_of(served.problem, peer)[0] for peer in served.peers)]
 
 
-def command_for(peer, problem, port, folder, build):
+def make_certificate(folder):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"],
+                   capture_output=True, check=True)
+
+
+def identity(served, folder):
+    """Options that name the certificate of a server over TLS."""
+    if not served.tls:
+        return []
+    return ["--certificate", f"{folder}/certificate.pem", "--key", f"{folder}/key.pem"]
+
+
+def command_for(peer, served, port, folder, build):
     """How a peer is started, or None if it is not there."""
     name, _, variant = peer.partition(":")
     if name == "nginx":
         if build.nginx is None:
             return None
         config = pathlib.Path(folder) / "nginx.conf"
-        config.write_text(NGINX_CONFIG.format(folder=folder, port=port))
+        listen = NGINX_TLS if served.tls else "listen 127.0.0.1:{port};"
+        config.write_text(NGINX_CONFIG.format(
+            folder=folder, listen=listen.format(folder=folder, port=port)))
         return [build.nginx, "-p", str(folder), "-c", str(config), "-e", "stderr"]
-    program = build.program(f"{problem}_{name}")
+    program = build.program(f"{served.problem}_{name}")
     if program is None:
         return None
-    command = [str(program), "--port", str(port), "--threads", "1"]
+    command = [str(program), "--port", str(port), "--threads", "1", *identity(served, folder)]
     if name == "heddle":
         command += ["--reactor", variant or "epoll"]
     return command
@@ -185,13 +207,16 @@ def measure_one(served, effort, build, progress):
     server_cpu, load_cpu = two_processors()
     with contextlib.ExitStack() as running:
         folder = running.enter_context(tempfile.TemporaryDirectory(prefix="heddle-bench-"))
+        if served.tls:
+            make_certificate(folder)
         port = free_port()
-        command = [str(build.program("reference_server")), served.problem, "--port", str(port)]
+        command = [str(build.program(served.reference)), served.problem, "--port", str(port),
+                   *identity(served, folder)]
         reference = running.enter_context(Server(command, port, server_cpu))
         servers = {}
         for peer in served.peers:
             port = free_port()
-            command = command_for(peer, served.problem, port, folder, build)
+            command = command_for(peer, served, port, folder, build)
             if command is None:
                 name = peer.partition(":")[0]
                 row.skipped[peer] = build.why_missing(name, f"{served.problem}_{name}")
@@ -202,7 +227,7 @@ def measure_one(served, effort, build, progress):
                 # A kernel or container may forbid io_uring; that is weather, not a failure of the
                 # bench.
                 (row.skipped if peer == "heddle:uring" else row.failed)[peer] = str(e)
-        load = Load(build.program("load"), served, load_cpu)
+        load = Load(build.program(served.load), served, load_cpu)
         samples = steady_samples(reference, servers, load, effort, row, progress)
     for peer, kept in samples.items():
         if kept:

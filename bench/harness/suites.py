@@ -65,10 +65,23 @@ class Served:
     peers: tuple
     aim: str = ""
     efforts: tuple = EFFORTS
+    kind: str = ""  # of load, where the problem's servers serve several
+    bytes: int = 64  # of an echo message
+    tls: bool = False
 
     @property
     def name(self):
-        return f"{self.problem}-{self.connections}" + (f"x{self.depth}" if self.depth > 1 else "")
+        size = f"x{self.depth}" if self.depth > 1 else ""
+        size += f"-{self.bytes}" if self.bytes != 64 else ""
+        return f"{self.kind or self.problem}-{self.connections}{size}"
+
+    @property
+    def load(self):
+        return "tls_load" if self.tls else "load"
+
+    @property
+    def reference(self):
+        return "tls_reference" if self.tls else "reference_server"
 
 
 @dataclass(frozen=True)
@@ -266,6 +279,19 @@ SERVERS = (
     Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
 )
 
+HTTPS = ("heddle", "heddle:uring", "nginx")
+TLS_ECHO = ("heddle", "heddle:uring")
+TLS = (
+    Served("tls_echo", "TLS echo 64 B, 64 connections", 64, 1, TLS_ECHO, "0.95", tls=True),
+    Served("tls_echo", "TLS echo 16 KiB, 64 connections", 64, 1, TLS_ECHO, "0.95", bytes=16384,
+           tls=True),
+    Served("https", "HTTPS plaintext, 64 connections", 64, 1, HTTPS, "0.95", tls=True),
+    Served("https", "full handshakes and one GET, 64 at a time", 64, 1, HTTPS, "0.95",
+           kind="handshake", tls=True),
+    Served("https", "resumed handshakes and one GET, 64 at a time", 64, 1, HTTPS, "0.95",
+           kind="resume", tls=True),
+)
+
 FAIRNESS_MS = (1000, 300, 60)  # of each storm, by effort
 FAIRNESS_AIMS = {"timer": "1 ms", "socket": "2 ms"}  # at p99
 FAIRNESS = tuple(
@@ -302,6 +328,11 @@ SUITES = (
     Suite("servers", "Servers",
           "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that "
           "parses nothing. More is better. CPU an answer is a ratio too.", "servers", SERVERS),
+    Suite("tls", "Servers over TLS",
+          "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that "
+          "gives the sockets to OpenSSL and parses nothing. TLS 1.3, a P-256 certificate. More is "
+          "better. A full handshake costs the load more than the server, so there the server's CPU "
+          "an answer is the figure to look at. It is a ratio too.", "servers", TLS),
     Suite("memory", "Memory of a suspended task",
           "Growth of the resident set by many tasks that wait. Less is better.",
           "compute", MEMORY),
