@@ -44,9 +44,24 @@ class magazine_depot {
   void put(block* batch) noexcept {
     const uninterrupted section;
     lock_.lock_for_all_worlds();
+    ++held_;
     Links::set_next_batch(batch, batches_);
     batches_ = batch;
     lock_.unlock();
+  }
+  /// As put(), unless the depot has `most` batches already: then false, and the batch is the
+  /// caller's still.
+  [[nodiscard]] bool put_below(block* batch, std::uint32_t most) noexcept {
+    const uninterrupted section;
+    lock_.lock_for_all_worlds();
+    const bool fits = held_ < most;
+    if (fits) {
+      ++held_;
+      Links::set_next_batch(batch, batches_);
+      batches_ = batch;
+    }
+    lock_.unlock();
+    return fits;
   }
   /// Takes less than a batch: what a thread had left when it ended. Walks the list.
   void put_loose(block* list) noexcept {
@@ -66,6 +81,7 @@ class magazine_depot {
     block* list = batches_;
     if (list) {
       batches_ = Links::next_batch(list);
+      --held_;
       count = batch;
     } else if (loose_) {
       list = loose_;
@@ -87,6 +103,7 @@ class magazine_depot {
   spin_lock lock_;
   block* batches_ = nullptr;
   block* loose_ = nullptr;
+  std::uint32_t held_ = 0;  // batches in the list
 };
 
 /// One thread's free blocks of one size. Only its owner touches it.
@@ -132,13 +149,16 @@ class magazine {
   /// The magazine is awake from here on. Gives one batch to the depot if there are two; the most
   /// recently used blocks stay.
   void spill(magazine_depot<Links>& depot, std::uint32_t batch) noexcept {
+    if (block* given = surplus(batch)) depot.put(given);
+  }
+  /// As spill(), but the batch is handed to the caller. nullptr: there are not two.
+  [[nodiscard]] block* surplus(std::uint32_t batch) noexcept {
     count_ &= ~asleep;
-    if (count_ < 2 * batch) return;
+    if (count_ < 2 * batch) return nullptr;
     block* last_kept = head_;
     for (std::uint32_t i = 1; i < count_ - batch; ++i) last_kept = Links::next(last_kept);
-    block* given = std::exchange(Links::next(last_kept), nullptr);
     count_ -= batch;
-    depot.put(given);
+    return std::exchange(Links::next(last_kept), nullptr);
   }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_ & ~asleep; }
   /// Gives all blocks to the depot, since the thread ends. The magazine is asleep afterwards.

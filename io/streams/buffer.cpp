@@ -9,11 +9,16 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace heddle::detail {
 namespace {
 
 constexpr std::uint32_t batch = 8;
+// Batches that the process keeps for the next burst: 8 MiB. What is beyond goes back to the
+// allocator. Else each block of the largest burst would stay for ever: 16 KiB for each connection
+// that once had bytes at the same moment as all others.
+constexpr std::uint32_t most_batches = 64;
 constexpr std::size_t least_room = block_size / 4;
 
 constinit magazine_depot<raw_links> blocks_of_the_process;
@@ -49,8 +54,10 @@ HEDDLE_NOINLINE char* take_block() {
 
 HEDDLE_NOINLINE void give_block(char* block) noexcept {
   auto& own = own_blocks();
-  if (!own.push(::new (static_cast<void*>(block)) raw_links::block{}, batch))
-    own.spill(blocks_of_the_process, batch);
+  if (own.push(::new (static_cast<void*>(block)) raw_links::block{}, batch)) return;
+  auto* surplus = own.surplus(batch);
+  if (!surplus || blocks_of_the_process.put_below(surplus, most_batches)) return;
+  while (surplus) ::operator delete(std::exchange(surplus, surplus->next));
 }
 
 void input_buffer::free_memory() noexcept {

@@ -206,10 +206,14 @@ std::size_t tls_engine::seal(std::string_view plain, std::string& sealed) {
   const call one(*this, {}, sealed);
   // OpenSSL sends the ticket with the bytes that follow. If there is no memory for one, the client
   // will not resume.
-  if (std::exchange(gives_ticket_, false)) (void)SSL_new_session_ticket(ssl_.get());
+  const bool with_ticket = std::exchange(gives_ticket_, false);
+  if (with_ticket) (void)SSL_new_session_ticket(ssl_.get());
   std::size_t n = 0;
   const int result = SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &n);
   const int error = SSL_get_error(ssl_.get(), result);
+  // With a ticket OpenSSL enters its handshake again, and keeps a buffer for what it may read then:
+  // 16 KiB until the next read, which an idle client may never cause.
+  if (with_ticket) (void)SSL_free_buffers(ssl_.get());
   if (result == 1) return n;
   if (error != SSL_ERROR_WANT_READ) fail();
   return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory for received bytes, around a fork.
 #include <heddle/core/base/config.h>
+#include <heddle/core/memory/magazine.h>
 #include <heddle/io/streams/buffer.h>
 
 #include <gtest/gtest.h>
@@ -10,7 +11,11 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <set>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -49,6 +54,35 @@ TEST(Blocks, AForkedChildFindsTheDepotUnlocked) {
   over = true;
   for (auto& t : others) t.join();
   EXPECT_EQ(stuck, 0);
+}
+
+// A burst of 16 KiB for each of many connections must not stay: a depot keeps what it is told to.
+TEST(Blocks, ADepotThatIsFullLeavesABatchToItsCaller) {
+  std::array<raw_links::block, 12> memory{};
+  const auto list_of = [&memory](std::size_t from, std::uint32_t n) {
+    for (std::uint32_t i = 0; i < n; ++i)
+      memory[from + i].next = i + 1 < n ? &memory[from + i + 1] : nullptr;
+    return &memory[from];
+  };
+  magazine_depot<raw_links> depot;
+  EXPECT_TRUE(depot.put_below(list_of(0, 4), 2));
+  EXPECT_TRUE(depot.put_below(list_of(4, 4), 2));
+  EXPECT_FALSE(depot.put_below(list_of(8, 4), 2));
+  std::uint32_t count = 0;
+  EXPECT_EQ(depot.take(4, count), &memory[4]);
+  EXPECT_EQ(count, 4u);
+  EXPECT_TRUE(depot.put_below(list_of(8, 4), 2));
+}
+
+// More blocks than the depot keeps: what is beyond goes to the allocator, and none is given twice.
+TEST(Blocks, ABurstLargerThanTheDepotComesBack) {
+  std::vector<char*> burst(2000);
+  for (int round = 0; round < 2; ++round) {
+    for (auto& b : burst) b = take_block();
+    for (auto* b : burst) b[0] = b[block_size - 1] = 'x';
+    EXPECT_EQ(std::set<char*>(burst.begin(), burst.end()).size(), burst.size());
+    for (auto* b : burst) give_block(b);
+  }
 }
 
 }  // namespace
