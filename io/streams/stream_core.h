@@ -179,6 +179,8 @@ class stream_core final : public source_owner, public frame_cached {
   void set_limits(std::size_t high, std::size_t low);
   [[nodiscard]] bool is_closing() noexcept;
   [[nodiscard]] std::size_t buffered() noexcept;
+  /// True: bytes of the program are among buffered(). False: nothing is, or the filter's end alone.
+  [[nodiscard]] bool has_unsent_data() noexcept;
 
   [[nodiscard]] wait_queue& drain_queue() noexcept { return drain_queue_; }
   /// True: a drain need not wait. Throws what broke the connection. Throws ECONNRESET if the writer

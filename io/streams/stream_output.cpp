@@ -404,6 +404,14 @@ std::size_t stream_core::buffered() noexcept {
   return n;
 }
 
+bool stream_core::has_unsent_data() noexcept {
+  drain_queue_.lock();
+  const std::size_t end = filter_ && filter_->end_sealed ? filter_->end_size : 0;
+  const bool has = pending_ > end;
+  drain_queue_.unlock();
+  return has;
+}
+
 void stream_core::set_limits(std::size_t high, std::size_t low) {
   if (low > high) throw bad_value("the low mark of a writer is above the high one");
   work_list todo;

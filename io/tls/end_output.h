@@ -13,5 +13,9 @@ namespace detail {
 /// is lost: so this is for a connection of which nothing more is expected. Throws as write_eof().
 void end_output(stream_writer& writer);
 
+/// True: bytes that were written are not with the kernel yet. The word of TLS that ends our
+/// direction does not count: it is sealed when all else has gone, and a close sends it.
+[[nodiscard]] bool has_unsent_data(stream_writer& writer);
+
 }  // namespace detail
 }  // namespace heddle

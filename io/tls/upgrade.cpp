@@ -56,6 +56,8 @@ void end_output(stream_writer& writer) {
   writer.write_eof();
 }
 
+bool has_unsent_data(stream_writer& writer) { return stream_access::of(writer).has_unsent_data(); }
+
 }  // namespace detail
 
 task<> stream_writer::start_tls(tls_context context, std::string server_name) {

@@ -54,6 +54,29 @@ TEST_P(Https, ASessionAsksAServerAndKeepsTheConnection) {
   });
 }
 
+// socat does so: its request and the end of its direction arrive together. The answer is whole only
+// with the server's own end behind it, which a reset would take.
+TEST_P(Https, AClientThatHasEndedGetsTheWholeAnswerAndItsEnd) {
+  run([]() -> h::task<> {
+    http::server s(with_tls());
+    s.get("/", [](http::request&) { return http::response::text("all of it"); });
+    co_await s.start("127.0.0.1", 0);
+    h::connection_options raw;
+    h::tls_options trust;
+    trust.ca = support::localhost_ca();
+    raw.tls = h::tls_context::client(trust);
+    for (int i = 0; i < 20; ++i) {
+      auto opening = h::open_connection("127.0.0.1", s.port(), raw);
+      auto c = co_await opening;
+      c.writer.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+      c.writer.write_eof();
+      const std::string all = co_await c.reader.read(-1);  // throws if it was cut off
+      EXPECT_TRUE(all.ends_with("all of it"));
+    }
+    co_await s.stop();
+  });
+}
+
 // The end of the server's direction is the end of the answer. TLS 1.2 has no half-closed
 // connections.
 TEST_P(Https, AnAnswerThatEndsWithTheConnectionIsWhole) {

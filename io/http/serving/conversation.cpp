@@ -77,7 +77,9 @@ conversation::conversation(engine& e, connection& c)
 // not sent yet. So these are dropped.
 conversation::~conversation() {
   hold(0);
-  if (ending_ != ending::gone && c_.writer.buffered() > 0) c_.writer.abort();
+  // TLS's own end is sealed behind the last answer, on io_uring by the thread that collects the
+  // answer's completion. A reset would take it, and the client would not know a whole answer.
+  if (ending_ != ending::gone && heddle::detail::has_unsent_data(c_.writer)) c_.writer.abort();
   c_.writer.close();
 }
 
@@ -401,10 +403,12 @@ task<> conversation::finish() {
     task<> reading = linger();
     co_await reading;
   }
-  if (ending_ == ending::gone || c_.writer.buffered() == 0) co_return;
-  c_.writer.set_write_limits(0, 0);
-  task<> sending = wait_for_room();
-  co_await sending;
+  // More than once: behind the last answer comes the end of TLS.
+  while (ending_ != ending::gone && c_.writer.buffered() != 0) {
+    c_.writer.set_write_limits(0, 0);
+    task<> sending = wait_for_room();
+    co_await sending;
+  }
 }
 
 task<> converse(std::shared_ptr<engine> self, connection c) {
