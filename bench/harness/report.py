@@ -65,6 +65,7 @@ TABLES = {}  # by suite: those whose tables are of their own making
 
 COLUMNS = {
     "fork-join": (["time", "a task", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
+    "io": (["time", "an operation", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
     "memory": (["bytes a task", "spread", "heddle is smaller by", "of it frames"],
                _memory_cells),
     "servers": (["ratio to bare epoll", "spread", "heddle is ahead by", "rate", "p50 / p99",

@@ -187,6 +187,8 @@ TASKS = {
     "skynet": lambda leaves: (10 * leaves - 1) // 9,
     "nqueens": QUEENS_BOARDS.get,
     "matmul": lambda rows: (8 * (rows // 32) ** 3 - 1) // 7,
+    "udp": lambda trips: trips,
+    "files": lambda reads: reads,
 }
 
 BOTH = ("heddle", "onetbb")
@@ -279,6 +281,14 @@ SERVERS = (
     Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
 )
 
+IO_PEERS = ("heddle", "plain", "libuv")
+IO = (
+    Problem("udp", "{size} datagrams of 64 B there and back, 64 pairs", (200_000, 40_000, 640), 1,
+            IO_PEERS),
+    Problem("files", "{size} reads of 4 KiB from the cache, 64 at once", (200_000, 40_000, 640), 1,
+            IO_PEERS),
+)
+
 HTTPS = ("heddle", "heddle:uring", "nginx")
 TLS_ECHO = ("heddle", "heddle:uring")
 TLS = (
@@ -328,6 +338,9 @@ SUITES = (
     Suite("servers", "Servers",
           "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that "
           "parses nothing. More is better. CPU an answer is a ratio too.", "servers", SERVERS),
+    Suite("io", "Datagrams and files",
+          "Time of one run on one loop, with peers in turns; `plain` is the system calls alone. "
+          "Less is better.", "compute", IO),
     Suite("tls", "Servers over TLS",
           "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that "
           "gives the sockets to OpenSSL and parses nothing. TLS 1.3, a P-256 certificate. More is "
@@ -374,6 +387,8 @@ TITLES = {
     "beast": "Boost.Beast",
     "nginx": "nginx",
     "threads": "threads",
+    "plain": "plain calls",
+    "libuv": "libuv",
 }
 
 
