@@ -51,6 +51,8 @@ class reference {
   /// Two things happen so close to each other that the schedule decides; or the promise leaves open
   /// what happens.
   [[nodiscard]] bool is_open() const noexcept { return open_; }
+  /// What is left open includes that it ends.
+  [[nodiscard]] bool may_never_end() const noexcept { return may_never_end_; }
 
  private:
   using moments = std::vector<moment>;
@@ -76,11 +78,13 @@ class reference {
   /// What would happen, without a trace.
   ending would(const node& n, moment begin, const moments& cancels) {
     const auto open = open_;
+    const auto never_ends = may_never_end_;
     const auto kept = moments_.size();
     ++trying_;
     const auto e = by_verb(n, begin, cancels);
     --trying_;
     open_ = open;
+    may_never_end_ = never_ends;
     moments_.resize(kept);
     return e;
   }
@@ -137,8 +141,10 @@ class reference {
       if (e.was != how::value) failed = std::min(failed, e.at);
     }
     // What waits for a join further in that failed before was told then, and is not told again.
+    bool told = false;
     for (auto i = known; i < abandoned_.size(); ++i)
-      if (abandoned_[i].began < failed && failed < abandoned_[i].end.at) open_ = true;
+      if (abandoned_[i].began < failed && failed < abandoned_[i].end.at) told = true;
+    open_ = open_ || told;
     abandoned_.resize(known);
     // A child that ends cancelled since all were cancelled tells its siblings nothing new.
     const bool from_outside = first_after(cancels, begin) <= failed;
@@ -149,6 +155,8 @@ class reference {
       auto e = would(*child, begin, cancels);
       if (e.at > failed) {
         if (from_outside) open_ = true;
+        // It has swallowed the one cancellation that it gets, and no other may come.
+        if ((from_outside || told) && e.at == never) may_never_end_ = true;
         e = run(*child, begin, with(cancels, failed));
       } else {
         e = run(*child, begin, cancels);
@@ -262,6 +270,7 @@ class reference {
   std::vector<course> abandoned_;  // joins, from their failure to their end
   ending end_;
   bool open_ = false;
+  bool may_never_end_ = false;
   int trying_ = 0;  // inside would()
 };
 
