@@ -2,7 +2,9 @@
 // What the public face of a loop (sched/loop.h) and core (core/scheduler.h) ask of the loop behind
 // it.
 #include <heddle/core/base/thread_state.h>
+#include <heddle/core/clock.h>
 #include <heddle/core/scheduler.h>
+#include <heddle/sched/loop/loop_time.h>
 #include <heddle/sched/loop/worker.h>
 
 #include <mutex>
@@ -69,6 +71,11 @@ void reschedule(task_record& t) noexcept {
 void give_way(task_record& t) noexcept {
   worker_of(self_of_thread)->look_round();
   reschedule(t);
+}
+
+time_point loop_time() noexcept {
+  const worker* here = this_worker();
+  return here && here->last_poll() != time_point() ? here->last_poll() : clock::now();
 }
 
 }  // namespace heddle::detail

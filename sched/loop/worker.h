@@ -124,6 +124,8 @@ class worker final : public loop {
     return finished_.load(acquire);
   }
   fork_state& forks() noexcept { return forks_; }
+  /// When this loop polled last; time_point(): it has not. Owner only.
+  [[nodiscard]] time_point last_poll() const noexcept { return last_poll_; }
 
  private:
   HEDDLE_INLINE void push_local(work item) noexcept {
