@@ -44,5 +44,9 @@ constexpr void store_uint(char* to, std::size_t n, std::uint64_t value, byte_ord
     to[i] = static_cast<char>(static_cast<unsigned char>(value >> byte_shift(i, n, order) & 0xff));
 }
 
+/// As store_uint(). Throws bad_value for a width that is not from 1 to 8, and for a number that
+/// does not fit.
+void store_checked_uint(char* to, std::size_t n, std::uint64_t value, byte_order order);
+
 }  // namespace detail
 }  // namespace heddle

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/copy.h>
 
+#include <heddle/io/tls/end_output.h>
 #include <heddle/sched/task_group.h>
 
 #include <exception>
@@ -27,9 +28,12 @@ task<> move_all(stream_reader& from, stream_writer& to, std::uint64_t& count) {
   }
 }
 
-task<> move_one_way(stream_reader& from, stream_writer& to, std::uint64_t& count) {
+/// An end that cannot be passed on alone, since `to` would lose what its peer has yet to send, is
+/// owed until both directions have ended.
+task<> move_one_way(stream_reader& from, stream_writer& to, std::uint64_t& count, bool& owes_end) {
   co_await move_all(from, to, count);
-  to.write_eof();
+  owes_end = !to.can_write_eof();
+  if (!owes_end) to.write_eof();
 }
 
 }  // namespace
@@ -53,15 +57,21 @@ task<copied_bytes> copy(connection& a, connection& b) {
 
 task<copied_bytes> copy(connection& a, connection& b, copied_bytes& counts) {
   const copied_bytes before = counts;
+  bool owes_b = false;
+  bool owes_a = false;
   const auto start = [&](task_group& g) {
-    g.create_task(move_one_way, std::ref(a.reader), std::ref(b.writer), std::ref(counts.there));
-    g.create_task(move_one_way, std::ref(b.reader), std::ref(a.writer), std::ref(counts.back));
+    g.create_task(move_one_way, std::ref(a.reader), std::ref(b.writer), std::ref(counts.there),
+                  std::ref(owes_b));
+    g.create_task(move_one_way, std::ref(b.reader), std::ref(a.writer), std::ref(counts.back),
+                  std::ref(owes_a));
   };
   std::exception_ptr first;
   try {
     co_await with_task_group(start);
   } catch (const exception_group& all) { first = all.exceptions().front(); }
   if (first) std::rethrow_exception(first);
+  if (owes_b) detail::end_output(b.writer);
+  if (owes_a) detail::end_output(a.writer);
   co_return copied_bytes{counts.there - before.there, counts.back - before.back};
 }
 

@@ -37,6 +37,9 @@ struct copied_bytes {
 
 /// Copies both ways at once. The end of one direction is passed on by write_eof(), and the other
 /// direction goes on. Yields both counts when both directions have ended. Does not close.
+/// Over TLS 1.2 an end cannot be passed on alone (can_write_eof() is false): it is passed on, as a
+/// close_notify, when the other direction has ended, too. So a peer behind TLS 1.2 that answers
+/// only after its client's end waits for ever.
 /// Cost      two child tasks
 /// Cancel    ends both directions, as a cancelled one-way copy ends
 /// Throws    the first error of either direction, when both have ended: an error in one direction

@@ -90,6 +90,11 @@ void closed_wait::await_resume() {
 
 namespace {
 
+stream_stats stats_of(const stream_core& core) noexcept {
+  const traffic& t = core.passed();
+  return {t.in.bytes(), t.out.bytes(), t.in.last(), t.out.last()};
+}
+
 void warn_unless_closed(stream_core& core, runtime_state& runtime) noexcept {
   if (core.is_closing() || !core.is_established()) return;
   try {
@@ -341,6 +346,7 @@ bool stream_reader::at_eof() const noexcept {
 bool stream_reader::quiet() { return core_.use().quiet(); }
 
 std::size_t stream_reader::limit() const { return core_.use().limit(); }
+stream_stats stream_reader::stats() const { return detail::stats_of(core_.use()); }
 
 // --- writer ---
 
@@ -363,7 +369,12 @@ stream_writer& stream_writer::operator=(stream_writer&& other) noexcept {
 void stream_writer::write(std::string_view bytes) { core_.use().write(bytes); }
 detail::drain_wait stream_writer::drain() { return detail::drain_wait(core_.use()); }
 detail::closed_wait stream_writer::wait_closed() { return detail::closed_wait(core_.use()); }
+void stream_writer::write_lines(std::span<const std::string_view> pieces) {
+  core_.use().write_pieces(pieces);
+}
 void stream_writer::write_eof() { core_.use().write_eof(); }
+bool stream_writer::can_write_eof() const { return core_.use().can_write_eof(); }
+stream_stats stream_writer::stats() const { return detail::stats_of(core_.use()); }
 void stream_writer::close() noexcept {
   if (core_.get()) core_.get()->close();
 }

@@ -14,6 +14,8 @@ struct stream_access {
   static stream_core& of(connection& c) { return c.writer.core_.use(); }
   /// The same for a writer alone.
   static stream_core& of(stream_writer& w) { return w.core_.use(); }
+  /// The same for a reader alone.
+  static stream_core& of(stream_reader& r) { return r.core_.use(); }
 };
 
 }  // namespace heddle::detail

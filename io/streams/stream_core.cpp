@@ -90,6 +90,12 @@ std::pair<stream_core*, stream_core*> stream_core::open_memory(std::size_t buffe
   return {first.release(), second.release()};
 }
 
+stream_core* stream_core::open_over(owned<transport> mover, std::size_t limit) {
+  auto* core = new stream_core(std::move(mover), false, limit, address());
+  core->established();
+  return core;
+}
+
 address stream_core::peer() const {
   if (long_peer_) return *long_peer_;
   alignas(8) unsigned char copy[sizeof short_peer_];
@@ -138,6 +144,13 @@ void stream_core::throw_error() const {
 }
 
 // --- the life of a connection ---
+
+bool stream_core::can_write_eof() noexcept {
+  drain_queue_.lock();
+  const bool can = !filter_ || filter_->the->ends_alone();
+  drain_queue_.unlock();
+  return can;
+}
 
 void stream_core::write_eof() {
   drain_queue_.lock();

@@ -4,8 +4,9 @@
 //
 // A transport (transport/transport.h) moves its bytes; a filter (transport/filter.h) may change
 // them on their way. This class holds what a stream is, whatever carries it: order, marks and ends.
-// Its four source files are one class: stream_input.cpp is the reader, stream_output.cpp the
-// sender, stream_file.cpp the sender of files, stream_core.cpp the life of the connection.
+// Its five source files are one class: stream_input.cpp is the reader, stream_output.cpp the
+// sender, stream_pieces.cpp the sender of several pieces at once, stream_file.cpp the sender of
+// files, stream_core.cpp the life of the connection.
 //
 // It is counted. The reader holds one reference, the writer another, and the open connection the
 // third: so bytes that were written are sent after both halves are gone.
@@ -22,6 +23,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -124,6 +126,8 @@ class stream_core final : public source_owner, public frame_cached {
   static stream_core* open_terminal(fd side, reactor& home, watched_for purpose, std::size_t limit);
   /// Two connected streams without a descriptor; `buffer` bytes stand between them each way.
   static std::pair<stream_core*, stream_core*> open_memory(std::size_t buffer, std::size_t limit);
+  /// A stream without a descriptor, over a transport that needs to be told of no owner.
+  static stream_core* open_over(owned<transport> mover, std::size_t limit);
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {
@@ -158,6 +162,10 @@ class stream_core final : public source_owner, public frame_cached {
   [[noreturn]] void throw_error() const;
   /// True: all that came was read. Throws usage_error if another task reads.
   [[nodiscard]] bool quiet();
+  /// The same for the holder of the reader's role.
+  [[nodiscard]] bool is_quiet() noexcept;
+  /// Wakes the reader that waits, so that it looks again. From any thread, before the end.
+  void nudge_reader() noexcept { mover_->nudge(); }
   /// Bytes that were read could not be given back: the connection ends with ENOMEM. Reader's role.
   void lose_input() noexcept;
 
@@ -168,7 +176,11 @@ class stream_core final : public source_owner, public frame_cached {
   // --- writer ---
 
   void write(std::string_view bytes);
+  /// The same for several pieces, which are never mixed with the bytes of another write.
+  void write_pieces(std::span<const std::string_view> pieces);
   void write_eof();
+  /// False: write_eof() throws usage_error, since the directions of the filter end together.
+  [[nodiscard]] bool can_write_eof() noexcept;
   void close() noexcept;
   /// As close(), but once all is sent the connection stays for the peer's end. The caller awaits
   /// that end, and then calls close() or abort().
@@ -257,6 +269,8 @@ class stream_core final : public source_owner, public frame_cached {
   [[nodiscard]] filter* current_filter() noexcept;
 
   [[nodiscard]] int descriptor() const noexcept { return mover_->descriptor(); }
+  /// What the transport has moved; with a filter these are the sealed bytes.
+  [[nodiscard]] const traffic& passed() const noexcept { return mover_->passed(); }
   [[nodiscard]] address peer() const;
   /// The address of our end. Known also after the connection has ended.
   [[nodiscard]] address local() noexcept;
@@ -316,8 +330,11 @@ class stream_core final : public source_owner, public frame_cached {
   void release_filter(filter_place& f, std::string& sealed, bool sender_rests) noexcept;
 
   // stream_output.cpp. `_locked`: under the output lock. The others: sender's role.
-  [[nodiscard]] bool queue_locked(std::string_view bytes);
+  [[nodiscard]] bool queue_locked(std::span<const std::string_view> pieces, std::size_t total);
   void send_at_once(std::string_view bytes) noexcept;
+  void all_sent_at_once() noexcept;
+  void send_pieces_at_once(std::span<const std::string_view> pieces, std::size_t total) noexcept;
+  void keep_rest(std::span<const std::string_view> pieces, std::size_t rest) noexcept;
   void send_all(std::string_view direct, bool in_turns = true) noexcept;
   [[nodiscard]] turn refused(int code, std::string_view& direct) noexcept;
   [[nodiscard]] turn next_output() noexcept;

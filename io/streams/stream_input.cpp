@@ -61,13 +61,17 @@ void stream_core::lose_input() noexcept { (void)end_of_input({got::broken, ENOME
 
 bool stream_core::quiet() {
   begin_read();
+  const bool quiet = is_quiet();
+  end_read();
+  return quiet;
+}
+
+bool stream_core::is_quiet() noexcept {
   // The load of error_ pairs with the store in note_error_locked().
   bool quiet =
       !(use_.load(acquire) & closing) && !eof() && input_.empty() && error_.load(acquire) == 0;
   if (quiet && filter_) quiet = filter_->raw.empty() && !filter_->ended.load(relaxed);
-  if (quiet) quiet = mover_->is_quiet();
-  end_read();
-  return quiet;
+  return quiet && mover_->is_quiet();
 }
 
 // --- through a filter ---

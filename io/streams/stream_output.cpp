@@ -18,6 +18,13 @@ constexpr std::size_t kept_capacity = 256;
 constexpr std::size_t most_a_turn = 1024 * 1024;  // sent by one call before others have their turn
 constexpr std::size_t most_sealed = 64 * 1024;    // by one call of a filter
 
+/// The next `more` bytes can be appended without an exception. Room grows as a string's does, so
+/// that many small appends cost no more than their bytes.
+void make_room(std::string& s, std::size_t more) {
+  const auto wanted = s.size() + more;
+  if (wanted > s.capacity()) s.reserve(std::max(wanted, 2 * s.capacity()));
+}
+
 /// An idle stream keeps at most kept_capacity bytes of a queue.
 void shrink(std::string& s) noexcept {
   if (s.capacity() > kept_capacity) std::string().swap(s);
@@ -37,7 +44,7 @@ void stream_core::write(std::string_view bytes) {
                        !filter_ && !mover_->keeps_memory();
   if (at_once) [[likely]]
     sender_ = sending::thread;
-  else if (!queue_locked(bytes))
+  else if (!queue_locked({&bytes, 1}, bytes.size()))
     return;
   drain_queue_.unlock();
   if (at_once)
@@ -48,8 +55,8 @@ void stream_core::write(std::string_view bytes) {
 
 // Called with the output lock held; the usual case has been ruled out. True: the caller has the
 // sender's role, and the lock. False: the bytes were queued or dropped, and the lock is released.
-// It is released also when this throws.
-bool stream_core::queue_locked(std::string_view bytes) {
+// It is released also when this throws; then no byte was queued.
+bool stream_core::queue_locked(std::span<const std::string_view> pieces, std::size_t total) {
   struct unlocker {
     wait_queue* q;
     ~unlocker() {
@@ -60,26 +67,31 @@ bool stream_core::queue_locked(std::string_view bytes) {
   if (stage_ != stage::open) throw_usage("write after write_eof");
   const bool queues = sender_ != sending::nobody || pending_ != 0;
   auto& to = file_ && sends_file_locked() ? file_->behind : queues || filter_ ? out_ : inflight_;
-  to.append(bytes);
-  pend_locked(bytes.size());
+  if (pieces.size() > 1) make_room(to, total);
+  for (const auto bytes : pieces) to.append(bytes);
+  pend_locked(total);
   if (queues) return false;
   sender_ = sending::thread;
   at_end.q = nullptr;
   return true;
 }
 
+// Sender's role, taken when nothing was pending. Gives the role back, unless something has come
+// meanwhile.
+void stream_core::all_sent_at_once() noexcept {
+  drain_queue_.lock();
+  const bool rests = pending_ == 0 && stage_ == stage::open;
+  if (rests) sender_ = sending::nobody;
+  drain_queue_.unlock();
+  if (!rests) send_all({});
+}
+
 // The usual message: sent by one call of the transport. Sender's role, taken when nothing was
 // pending.
 void stream_core::send_at_once(std::string_view bytes) noexcept {
   const auto n = mover_->send(bytes);
-  if (n == static_cast<ssize_t>(bytes.size())) [[likely]] {
-    drain_queue_.lock();
-    const bool rests = pending_ == 0 && stage_ == stage::open;
-    if (rests) sender_ = sending::nobody;
-    drain_queue_.unlock();
-    if (!rests) send_all({});
-    return;
-  }
+  if (n == static_cast<ssize_t>(bytes.size())) [[likely]]
+    return all_sent_at_once();
   if (n < 0) {
     const auto code = static_cast<int>(-n);
     if (refused(code, bytes) == turn::over) return;
@@ -309,6 +321,7 @@ void stream_core::sent(int result) noexcept {
   drain_queue_.lock();
   sender_ = sending::thread;
   if (result > 0) {
+    mover_->passed().out.count(static_cast<std::size_t>(result));
     pending_ -= std::min(pending_, static_cast<std::size_t>(result));
     wake_drained_locked(todo);
   }

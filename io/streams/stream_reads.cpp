@@ -118,13 +118,17 @@ template task<unsigned int> stream_reader::read_uint(byte_order);
 template task<unsigned long> stream_reader::read_uint(byte_order);
 template task<unsigned long long> stream_reader::read_uint(byte_order);
 
-void stream_writer::write_uint(std::uint64_t value, std::size_t bytes, byte_order order) {
-  detail::check_width(bytes);
-  if (bytes < 8 && value >> (8 * bytes) != 0)
+void detail::store_checked_uint(char* to, std::size_t n, std::uint64_t value, byte_order order) {
+  detail::check_width(n);
+  if (n < 8 && value >> (8 * n) != 0)
     throw bad_value("the number " + std::to_string(value) + " does not fit into " +
-                    std::to_string(bytes) + " bytes");
+                    std::to_string(n) + " bytes");
+  detail::store_uint(to, n, value, order);
+}
+
+void stream_writer::write_uint(std::uint64_t value, std::size_t bytes, byte_order order) {
   char place[8];
-  detail::store_uint(place, bytes, value, order);
+  detail::store_checked_uint(place, bytes, value, order);
   write(std::string_view(place, bytes));
 }
 

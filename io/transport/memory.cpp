@@ -94,6 +94,7 @@ received memory_transport::receive(input_buffer& into) {
   into.make_room();
   const auto n = in_.take(into.tail(), into.room(), there);
   into.added(n);
+  passed().in.count(n);
   owner_call of_room;
   in_.readers.lock();
   in_.filled -= n;
@@ -127,6 +128,7 @@ ssize_t memory_transport::send(std::string_view piece) noexcept {
   // As a socket: the first message to a peer that has closed is taken, and the next one is refused.
   if (closed) return static_cast<ssize_t>(piece.size());
   const auto n = out_.put(piece, free);
+  passed().out.count(n);
   out_.readers.lock();
   out_.filled += n;
   task_record* woken = edge_locked(out_);

@@ -18,14 +18,15 @@ namespace {
 // A write to a pipe without a reader raises SIGPIPE, which ends the process by default, and a pipe
 // knows no MSG_NOSIGNAL. A loop's thread blocks SIGPIPE. On any other thread it is blocked here for
 // the time of the write, and a SIGPIPE that the write raised is taken back.
-ssize_t write_without_signal(int to, std::string_view piece) noexcept {
-  if (current_runtime_id() != 0) return ::write(to, piece.data(), piece.size());
+template <class Write>
+ssize_t without_signal(Write write) noexcept {
+  if (current_runtime_id() != 0) return write();
   sigset_t broken, before, pending;
   ::sigemptyset(&broken);
   ::sigaddset(&broken, SIGPIPE);
   ::sigpending(&pending);
   ::pthread_sigmask(SIG_BLOCK, &broken, &before);
-  const auto n = ::write(to, piece.data(), piece.size());
+  const ssize_t n = write();
   const int code = errno;
   if (n < 0 && code == EPIPE && !::sigismember(&pending, SIGPIPE)) {
     const timespec now{};
@@ -57,7 +58,17 @@ received pipe_transport::receive(input_buffer& into) {
 }
 
 ssize_t pipe_transport::send(std::string_view piece) noexcept {
-  return send_by([this, piece] { return write_without_signal(descriptor(), piece); });
+  return send_by([this, piece] {
+    return without_signal([=, this] { return ::write(descriptor(), piece.data(), piece.size()); });
+  });
+}
+
+ssize_t pipe_transport::send_pieces(std::span<const std::string_view> pieces) noexcept {
+  iovec parts[most_pieces];
+  const auto n = static_cast<int>(io_vector_of(pieces, parts));
+  return send_by([this, &parts, n] {
+    return without_signal([this, &parts, n] { return ::writev(descriptor(), parts, n); });
+  });
 }
 
 bool pipe_transport::is_quiet() noexcept {

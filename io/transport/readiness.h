@@ -10,8 +10,18 @@
 #include <cstdint>
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 namespace heddle::detail {
+
+/// What a system call of several pieces is given. `parts` has room for most_pieces. Returns how
+/// many there are.
+inline std::size_t io_vector_of(std::span<const std::string_view> pieces, iovec* parts) noexcept {
+  std::size_t n = 0;
+  for (const auto piece : pieces)
+    if (!piece.empty()) parts[n++] = {const_cast<char*>(piece.data()), piece.size()};
+  return n;
+}
 
 /// A descriptor that is tried, and watched for what the try did not find: protocol EDGE, at the
 /// head of reactor/source.h.
@@ -32,6 +42,7 @@ class readiness_transport : public descriptor_transport {
       const ssize_t n = call(into.tail(), room);
       if (n > 0) [[likely]] {
         into.added(static_cast<std::size_t>(n));
+        passed().in.count(static_cast<std::size_t>(n));
         // After a short read an edge will tell of more bytes. No edge will tell of the end of the
         // stream if one has told of it already.
         is_drained_ = static_cast<std::size_t>(n) < room && !source_->ended.load(relaxed);
@@ -56,8 +67,10 @@ class readiness_transport : public descriptor_transport {
   ssize_t send_by(Call call) noexcept {
     for (bool flagged = false;;) {
       const ssize_t n = call();
-      if (n >= 0) [[likely]]
+      if (n >= 0) [[likely]] {
+        passed().out.count(static_cast<std::size_t>(n));
         return n;
+      }
       const int code = errno;
       if (code == EINTR) continue;
       if (code != EAGAIN && code != EWOULDBLOCK) return -code;

@@ -58,12 +58,14 @@ received ring_transport::receive(input_buffer& into) {
   }
   source_->readable.unlock();
   if (chunk) {
+    const std::size_t n = chunk->size;  // adopt() may give the chunk back
     try {
       into.adopt(*chunk);
     } catch (...) {
       put_back(*chunk);
       throw;
     }
+    passed().in.count(n);
     return {got::data, 0};
   }
   if (end == 0) return {got::nothing, 0};
@@ -99,7 +101,10 @@ bool ring_transport::give(std::string_view piece) noexcept {
 ssize_t ring_transport::send_file(int file, std::uint64_t at, std::size_t most) noexcept {
   for (;;) {
     const auto n = send_file_to(descriptor(), file, at, most);
-    if (n >= 0) return n;
+    if (n >= 0) {
+      passed().out.count(static_cast<std::size_t>(n));
+      return n;
+    }
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return -errno;
     // pairs with the loads in io_source::ready() and in uring_reactor::polled()

@@ -20,6 +20,15 @@ ssize_t socket_transport::send(std::string_view piece) noexcept {
   });
 }
 
+ssize_t socket_transport::send_pieces(std::span<const std::string_view> pieces) noexcept {
+  iovec parts[most_pieces];
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = io_vector_of(pieces, parts);
+  return send_by(
+      [this, &message] { return ::sendmsg(descriptor(), &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
+}
+
 ssize_t socket_transport::send_file(int file, std::uint64_t at, std::size_t most) noexcept {
   return send_by([=, this] { return send_file_to(descriptor(), file, at, most); });
 }

@@ -10,6 +10,7 @@ class socket_transport final : public readiness_transport {
  public:
   received receive(input_buffer& into) override;
   ssize_t send(std::string_view piece) noexcept override;
+  ssize_t send_pieces(std::span<const std::string_view> pieces) noexcept override;
   ssize_t send_file(int file, std::uint64_t at, std::size_t most) noexcept override;
   [[nodiscard]] bool sends_files() const noexcept override { return true; }
   [[nodiscard]] bool end_output() noexcept override;

@@ -20,8 +20,11 @@
 #include <heddle/io/address.h>
 #include <heddle/io/reactor/source.h>
 #include <heddle/io/streams/buffer.h>
+#include <heddle/io/transport/traffic.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include <sys/types.h>
@@ -40,6 +43,9 @@ struct received {
   got what = got::nothing;
   int code = 0;  // an errno, with got::broken
 };
+
+/// So many pieces go into one send_pieces().
+inline constexpr std::size_t most_pieces = 64;
 
 /// The functions stand in groups. Each group says which role of the stream the caller holds; the
 /// roles are described in streams/stream_core.h.
@@ -70,6 +76,20 @@ class transport : public frame_cached {
   /// Sends some of `piece`, which is not empty. Returns how many bytes were taken, or a negative
   /// errno. After -EAGAIN the owner is told by writable() when there is room.
   virtual ssize_t send(std::string_view) noexcept { return -EOPNOTSUPP; }
+  /// Sends some of `pieces`, in their order, as if they were one piece. There are at most
+  /// most_pieces, and one at least is not empty. Returns as send(). One system call, where bytes
+  /// go by system calls at all.
+  virtual ssize_t send_pieces(std::span<const std::string_view> pieces) noexcept {
+    ssize_t sent = 0;
+    for (const auto piece : pieces) {
+      if (piece.empty()) continue;
+      const ssize_t n = send(piece);
+      if (n < 0) return sent == 0 ? n : sent;
+      sent += n;
+      if (n != static_cast<ssize_t>(piece.size())) break;
+    }
+    return sent;
+  }
   /// Sends up to `most` bytes of the descriptor `file` from `at` on, without memory of ours
   /// between. Returns as send(), and 0 at the end of the file. -EOPNOTSUPP: this transport cannot.
   virtual ssize_t send_file(int, std::uint64_t, std::size_t) noexcept { return -EOPNOTSUPP; }
@@ -98,6 +118,8 @@ class transport : public frame_cached {
   [[nodiscard]] virtual address local() noexcept { return {}; }
   /// -1: there is no descriptor, or it is closed.
   [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
+  /// What has passed. The bytes of give() are counted by the owner, in sent().
+  [[nodiscard]] traffic& passed() noexcept { return passed_; }
   /// The source that a reactor watches; nullptr: there is none.
   [[nodiscard]] virtual io_source* source() const noexcept { return nullptr; }
 
@@ -121,6 +143,7 @@ class transport : public frame_cached {
 
  private:
   const bool keeps_memory_;
+  traffic passed_;
 };
 
 }  // namespace heddle::detail
