@@ -74,7 +74,7 @@ void give_way(task_record& t) noexcept {
 }
 
 time_point loop_time() noexcept {
-  const worker* here = this_worker();
+  const auto* here = static_cast<const worker*>(self_of_thread.loop);
   return here && here->last_poll() != time_point() ? here->last_poll() : clock::now();
 }
 
