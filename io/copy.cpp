@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/copy.h>
 
+#include <heddle/io/streams/splicing.h>
+#include <heddle/io/streams/stream_access.h>
 #include <heddle/io/tls/end_output.h>
+#include <heddle/sched/sleep.h>
 #include <heddle/sched/task_group.h>
 
 #include <exception>
@@ -11,20 +14,33 @@ namespace heddle {
 
 namespace {
 
+using detail::stream_access;
+
+constexpr unsigned pieces_a_turn = 16;  // spliced before others of the loop have their turn
+
 /// Writes before each wait, so that a silent source holds nothing back. Drains before each read,
 /// so that a broken receiver takes nothing more out of the source.
 task<> move_all(stream_reader& from, stream_writer& to, std::uint64_t& count) {
+  detail::splicer direct;
+  std::size_t last = 0;  // the size of the last piece; 0: nothing came
+  unsigned spliced = 0;
   for (bool more = true;;) {
     const auto bytes = from.buffered();
     if (!bytes.empty()) {
-      const auto n = bytes.size();
+      last = bytes.size();
       to.write(bytes);
-      count += n;
-      from.consume(n);
+      count += last;
+      from.consume(last);
     }
     co_await to.drain();
     if (!more) co_return;
-    more = co_await from.fill();
+    // After a full receive more is there. Small messages pay for no try.
+    const bool tries = last >= detail::splicer::worthwhile;
+    last = tries ? direct.move_some(stream_access::of(from), stream_access::of(to), count) : 0;
+    if (last == 0)
+      more = co_await from.fill();
+    else if (++spliced % pieces_a_turn == 0)
+      co_await yield_now();
   }
 }
 

@@ -4,9 +4,9 @@
 //
 // A transport (transport/transport.h) moves its bytes; a filter (transport/filter.h) may change
 // them on their way. This class holds what a stream is, whatever carries it: order, marks and ends.
-// Its five source files are one class: stream_input.cpp is the reader, stream_output.cpp the
+// Its six source files are one class: stream_input.cpp is the reader, stream_output.cpp the
 // sender, stream_pieces.cpp the sender of several pieces at once, stream_file.cpp the sender of
-// files, stream_core.cpp the life of the connection.
+// files, stream_splice.cpp what moves bytes by a pipe, stream_core.cpp the life of the connection.
 //
 // It is counted. The reader holds one reference, the writer another, and the open connection the
 // third: so bytes that were written are sent after both halves are gone.
@@ -207,6 +207,19 @@ class stream_core final : public source_owner, public frame_cached {
     if (error_.load(acquire) != 0) throw_error();
   }
 
+  // --- between two streams, by the kernel ---
+
+  /// Moves up to `most` bytes that have come into a pipe. Returns how many; 0: receive() knows why.
+  /// Throws usage_error if a task reads.
+  [[nodiscard]] std::size_t receive_into_pipe(int pipe, std::size_t most);
+  /// False: receive_into_pipe() always answers 0.
+  [[nodiscard]] bool gives_to_pipe() noexcept;
+  /// True: bytes of a pipe would be sent now, since nothing stands before them.
+  [[nodiscard]] bool takes_of_pipe() noexcept;
+  /// Sends some of the `n` bytes that stand in a pipe, if they would be sent now. Returns how many
+  /// it took. The rest is the caller's to write().
+  [[nodiscard]] std::size_t send_of_pipe(int pipe, std::size_t n) noexcept;
+
   // --- a file, sent by a task ---
 
   /// Takes the place of a file in the order of what is written: what is written from now on goes
@@ -354,6 +367,7 @@ class stream_core final : public source_owner, public frame_cached {
   void wake_drained_locked(work_list& todo) noexcept;
 
   // stream_file.cpp. `_locked`: under the output lock.
+  [[nodiscard]] bool may_splice_locked() const noexcept;
   [[nodiscard]] bool sends_file_locked() const noexcept;
   [[nodiscard]] bool leave_to_file_locked(work_list& todo) noexcept;
   void drop_file_locked(work_list& todo) noexcept;

@@ -13,6 +13,9 @@ class socket_transport final : public readiness_transport {
   ssize_t send_pieces(std::span<const std::string_view> pieces) noexcept override;
   ssize_t send_file(int file, std::uint64_t at, std::size_t most) noexcept override;
   [[nodiscard]] bool sends_files() const noexcept override { return true; }
+  std::size_t splice_in(int to, std::size_t most) noexcept override;
+  [[nodiscard]] bool splices() const noexcept override { return true; }
+  ssize_t splice_out(int from, std::size_t n) noexcept override;
   [[nodiscard]] bool end_output() noexcept override;
   [[nodiscard]] bool is_quiet() noexcept override;
   [[nodiscard]] address local() noexcept override;

@@ -63,6 +63,10 @@ class transport : public frame_cached {
   /// transport is retired. False: `t` was not suspended, since there may be more now or a
   /// cancellation is due.
   [[nodiscard]] virtual bool wait(waiter& w, task_record& t) noexcept = 0;
+  /// Moves up to `most` bytes that have come into the pipe `to`, without memory of ours between.
+  /// Returns how many. 0: there are none, or an end, or an error, or this transport cannot: then
+  /// receive() tells.
+  virtual std::size_t splice_in(int, std::size_t) noexcept { return 0; }
   /// From here on wait() counts only what comes later. For a reader that must not receive now:
   /// nudge() tells it when it may.
   virtual void look_away() noexcept = 0;
@@ -95,6 +99,10 @@ class transport : public frame_cached {
   virtual ssize_t send_file(int, std::uint64_t, std::size_t) noexcept { return -EOPNOTSUPP; }
   /// False: send_file() always answers -EOPNOTSUPP. Constant.
   [[nodiscard]] virtual bool sends_files() const noexcept { return false; }
+  /// True: splice_in() and splice_out() may move bytes. Constant.
+  [[nodiscard]] virtual bool splices() const noexcept { return false; }
+  /// Sends some of the `n` bytes that stand in the pipe `from`. Returns as send().
+  virtual ssize_t splice_out(int, std::size_t) noexcept { return -EOPNOTSUPP; }
   /// Sends from memory that stays as it is until the owner is told by sent(). That may happen
   /// inside the call. False: nothing can be sent any more, and sent() does not come.
   [[nodiscard]] virtual bool give(std::string_view) noexcept { return false; }
