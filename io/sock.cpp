@@ -4,6 +4,7 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/io/datagram/message_core.h>
+#include <heddle/io/descriptors/socket.h>
 #include <heddle/io/sock/foreign_wait.h>
 #include <heddle/sched/sleep.h>
 
@@ -170,21 +171,21 @@ task<int> connect_again(int descriptor, address to) {
     co_await sleep(pause);
     pause = std::min(2 * pause, 16ms);
     call.check_open("connect");
-    if (::connect(call.descriptor(), to.data(), to.size()) == 0) co_return 0;
-    if (errno != EAGAIN) co_return errno;
+    const int error = begin_connect(call.descriptor(), to);
+    if (error != EAGAIN) co_return error;
   }
 }
 
 task<void> connect_by(int descriptor, address to) {
   check_foreign(descriptor, "connect", true);
-  int error = ::connect(descriptor, to.data(), to.size()) == 0 ? 0 : errno;
+  int error = begin_connect(descriptor, to);
   if (error == EAGAIN && to.family() == AF_UNIX) {
     auto again = connect_again(descriptor, to);
     error = co_await again;
   }
   if (error == 0) co_return;
   const std::string about = named(descriptor) + " to " + to.to_string();
-  if (error != EINPROGRESS && error != EINTR) throw_system_error(error, "connect", about);
+  if (error != EINPROGRESS) throw_system_error(error, "connect", about);
   auto once = [&about](int d) {
     return is_ready(d, direction::out, "connect") && is_connected(d, about);
   };

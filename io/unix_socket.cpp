@@ -53,9 +53,10 @@ fd make_unix(int type, const address& about) {
 task<void> connect_socket(int socket, address to) {
   using namespace std::chrono_literals;
   auto pause = 1ms;
-  while (::connect(socket, to.data(), to.size()) != 0) {
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) throw_system_error(errno, "connect", to.to_string());
+  for (;;) {
+    const int error = begin_connect(socket, to);
+    if (error == 0) co_return;
+    if (error != EAGAIN) throw_system_error(error, "connect", to.to_string());
     co_await sleep(pause);
     pause = std::min(2 * pause, 50ms);
   }

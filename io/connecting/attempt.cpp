@@ -31,7 +31,7 @@ begun begin(const address& to, const connection_options& options, const local_en
   set_socket_options(socket, to.family(), options.socket, to);
   if (options.prepare) options.prepare(socket, to);
   from.bind(socket);
-  if (::connect(socket, to.data(), to.size()) != 0) b.result = errno;
+  b.result = begin_connect(socket, to);
   return b;
 }
 
@@ -62,9 +62,9 @@ task<connection> connect_to(const address& to, const connection_options& options
     // The backlog of the Unix server is full, and no event tells of room. So it is tried again.
     co_await sleep(pause);
     pause = std::min(2 * pause, 50ms);
-    b.result = ::connect(b.socket.get(), to.data(), to.size()) == 0 ? 0 : errno;
+    b.result = begin_connect(b.socket.get(), to);
   }
-  if (b.result != 0 && b.result != EINPROGRESS && b.result != EINTR)
+  if (b.result != 0 && b.result != EINPROGRESS)
     throw_system_error(b.result, "connect", to.to_string());
 
   // The watch begins after connect(): a socket that was never connected reports a hang-up.

@@ -51,6 +51,21 @@ void set_option(int socket, int level, int name, int value, const char* call,
     throw_system_error(errno, call, about.to_string());
 }
 
+// An interrupted call may go on in the kernel, or may not have begun. The second call tells:
+// EALREADY and EISCONN then speak of the first one.
+int begin_connect(int socket, const address& to) noexcept {
+  for (bool interrupted = false;;) {
+    if (::connect(socket, to.data(), to.size()) == 0) return 0;
+    const int code = errno;
+    if (code == EINTR) {
+      interrupted = true;
+      continue;
+    }
+    if (interrupted && code == EISCONN) return 0;
+    return interrupted && code == EALREADY ? EINPROGRESS : code;
+  }
+}
+
 void make_non_blocking(int descriptor, const std::string& about) {
   const int flags = check(::fcntl(descriptor, F_GETFL), "fcntl F_GETFL", about);
   check(::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), "fcntl F_SETFL", about);

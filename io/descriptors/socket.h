@@ -13,6 +13,9 @@ namespace heddle::detail {
 fd make_stream_socket(int family, const address& about);
 /// setsockopt. Throws std::system_error that names `call` and `about`.
 void set_option(int socket, int level, int name, int value, const char* call, const address& about);
+/// connect(). Returns 0 once it is connected, EINPROGRESS while it is on its way, else an errno. A
+/// signal that interrupts the call is no result: the call is made again, and its answer counts.
+[[nodiscard]] int begin_connect(int socket, const address& to) noexcept;
 /// Sets O_NONBLOCK. Throws std::system_error that names `about`.
 void make_non_blocking(int descriptor, const std::string& about);
 /// Sets TCP_NODELAY, if the family has it.
