@@ -25,7 +25,7 @@ struct process_access {
       throw;
     }
     p.state_ = detail::process_ref(state);
-    state->watch();
+    state->watch(std::move(child.pidfd));
     if (child.in.valid()) p.stdin = open(child.in, detail::watched_for::writing, o).writer;
     open_output(child.out, o, p.stdout, p.closers_[0]);
     open_output(child.error, o, p.stderr, p.closers_[1]);

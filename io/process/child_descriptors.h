@@ -29,6 +29,7 @@ struct extra_end {
 /// A child, and our ends of its pipes: non-blocking; not valid() if they were not asked for.
 struct spawned_child {
   pid_t pid = -1;
+  fd pidfd;  // made with the child; not valid() where the kernel has none
   fd in, out, error;
   fd terminal;
   std::vector<extra_end> extra;

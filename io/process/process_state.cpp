@@ -109,9 +109,9 @@ void kill_and_reap(pid_t pid) noexcept {
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {}
 }
 
-void process_state::watch() {
+void process_state::watch(fd pidfd) {
   try {
-    fd pidfd(open_pidfd(pid_));
+    if (!pidfd.valid() || pidfds_forbidden.load(relaxed)) pidfd = fd(open_pidfd(pid_));
     is_pidfd_ = pidfd.valid();
     if (!is_pidfd_ && errno == ESRCH) {  // reaped by foreign code already
       (void)reap();

@@ -43,8 +43,9 @@ class process_state final : public source_owner {
   process_state(pid_t pid, pid_t group) noexcept
       : pid_(pid), group_(group), runtime_(current_runtime_id()) {}
 
-  /// Watches the child. If it throws, the child was killed and reaped.
-  void watch();
+  /// Watches the child, by `pidfd` if that is valid(). If it throws, the child was killed and
+  /// reaped.
+  void watch(fd pidfd);
 
   void ref() noexcept { refs_.fetch_add(1, relaxed); }
   void unref() noexcept {

@@ -111,6 +111,22 @@ class child_bounds {
   std::vector<gid_t> groups_;
 };
 
+/// Returns an errno, for a child.pid that is negative. The pidfd comes with the child: if there is
+/// no descriptor for it, no child begins. Asked for later, it could fail while the program already
+/// runs. A kernel before 5.2 gives none; a sandbox may refuse the flag.
+int clone_child(spawned_child& child, const child_stack& stack, child_plan& plan) noexcept {
+  int pidfd = -1;
+  int error = 0;
+  const signals_blocked hold;
+  for (int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;; flags &= ~CLONE_PIDFD) {
+    child.pid = heddle_plain_clone(run_child, stack.top(), flags, &plan, &pidfd);
+    error = errno;
+    if (child.pid >= 0 || error != EINVAL || (flags & CLONE_PIDFD) == 0) break;
+  }
+  if (child.pid >= 0) child.pidfd = fd(pidfd);
+  return error;
+}
+
 [[noreturn]] void throw_failure(const child_plan& p, const std::string& program,
                                 const process_options& o) {
   std::string about = program;
@@ -135,12 +151,7 @@ spawned_child spawn_child(const std::vector<std::string>& command, const process
   plan.places = line.places();
   plan.command = line.words();
   plan.environment = line.environment();
-  int error = 0;
-  {
-    const signals_blocked hold;
-    child.pid = heddle_plain_clone(run_child, stack.top(), CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
-    error = errno;
-  }
+  const int error = clone_child(child, stack, plan);
   if (child.pid < 0) throw_system_error(error, "clone", command.front());
   if (plan.failed_call) {
     while (::waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {}
