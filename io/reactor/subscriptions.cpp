@@ -2,12 +2,14 @@
 #include <heddle/io/reactor/subscriptions.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/descriptors/fd.h>
 #include <heddle/io/descriptors/owned_numbers.h>
 #include <heddle/io/signals/signal_place.h>
 #include <heddle/sched/loop.h>
 #include <heddle/sched/loop/handler.h>
 
 #include <poll.h>
+#include <sys/epoll.h>
 
 #include <cerrno>
 #include <new>
@@ -16,6 +18,14 @@
 
 namespace heddle::detail {
 namespace {
+
+/// A file cannot be polled, but a poll of io_uring says "ready" of it for ever. epoll refuses such
+/// a descriptor, so epoll is asked. Throws std::system_error.
+void check_pollable(int descriptor) {
+  const fd trial(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
+  epoll_event none{};
+  check(::epoll_ctl(trial.get(), EPOLL_CTL_ADD, descriptor, &none), "epoll_ctl");
+}
 
 /// Counted: the table holds one reference, and each callback on its way to a loop holds another.
 class counted_owner : public source_owner {
@@ -92,6 +102,7 @@ class descriptor_watch final : public counted_owner {
     if (is_owned_number(descriptor))
       throw_usage("descriptor " + std::to_string(descriptor) +
                   " belongs to a stream, a pipe or a datagram socket of this program");
+    if (reactor_.moves_bytes()) check_pollable(descriptor);
     try {
       source_ = &reactor_.watch(descriptor, this, watched_for::both_ways);
     } catch (const std::system_error& e) {

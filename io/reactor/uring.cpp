@@ -7,7 +7,6 @@
 #include <heddle/core/errors.h>
 
 #include <linux/membarrier.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -49,14 +48,6 @@ void make_ring(io_uring& ring) {
   // pairs with the count in end_ring()
   (void)rings_ended.load(acquire);
   if (error < 0) throw_system_error(-error, "io_uring_setup");
-}
-
-/// A file cannot be polled, but a poll of io_uring says "ready" of it for ever. epoll refuses such
-/// a descriptor, so epoll is asked. Throws std::system_error.
-void check_pollable(int descriptor) {
-  const fd trial(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
-  epoll_event none{};
-  check(::epoll_ctl(trial.get(), EPOLL_CTL_ADD, descriptor, &none), "epoll_ctl");
 }
 
 }  // namespace
@@ -413,7 +404,6 @@ void uring_reactor::arm_poll(io_source& s, operation kind) noexcept {
 }
 
 io_source& uring_reactor::watch(int descriptor, source_owner* owner, watched_for purpose) {
-  if (purpose == watched_for::both_ways) check_pollable(descriptor);
   auto& s = io_source::claim(descriptor, *this, owner);
   if (purpose != watched_for::streaming) {
     s.readable.lock();
