@@ -3,6 +3,7 @@
 #include <heddle/core/errors.h>
 #include <heddle/io/reactor/epoll.h>
 #include <heddle/io/reactor/uring.h>
+#include <heddle/sched/loop/second_choice.h>
 
 #include <cstdlib>
 #include <string>
@@ -47,15 +48,18 @@ reactor_kind choose_reactor(reactor_kind wish, std::string& note) {
   try {
     probe_uring();
     return reactor_kind::uring;
-  } catch (const std::system_error& e) {
-    const std::string why =
-        std::string("io_uring cannot be used: ") + advice(e.code().value()) + " (" + e.what() + ")";
-    if (wish == reactor_kind::uring)
-      throw std::system_error(e.code(),
-                              why + "; choose epoll or auto (option reactor, or HEDDLE_REACTOR)");
-    note = why + "; epoll is used instead";
-    return reactor_kind::epoll;
-  }
+  } catch (const std::system_error& e) { return second_choice(wish, e, note); }
+}
+
+reactor_kind second_choice(reactor_kind wish, const std::system_error& why, std::string& note) {
+  if (wish == reactor_kind::automatic) wish = from_environment();
+  const std::string text = std::string("io_uring cannot be used: ") + advice(why.code().value()) +
+                           " (" + why.what() + ")";
+  if (wish == reactor_kind::uring)
+    throw std::system_error(why.code(),
+                            text + "; choose epoll or auto (option reactor, or HEDDLE_REACTOR)");
+  note = text + "; epoll is used instead";
+  return reactor_kind::epoll;
 }
 
 }  // namespace heddle::detail

@@ -3,6 +3,7 @@
 
 #include <heddle/core/base/assert.h>
 #include <heddle/core/checked.h>
+#include <heddle/sched/loop/second_choice.h>
 #include <heddle/sched/runtime/registry.h>
 
 #include <sched.h>
@@ -133,14 +134,32 @@ runtime_state::runtime_state(runtime& face, const options& wish)
   }
 }
 
+// All loops have the same kind of reactor: a stream may be moved by each of them. So the drivers
+// are made before the loops, and a kernel that refuses one ring gets none.
 void runtime_state::make_loops(unsigned n) {
   own_workers.reserve(n);
   workers.reserve(n);
+  auto drivers = make_drivers(n);
   for (unsigned i = 0; i < n; ++i) {
-    auto d = simulated ? simulated->make_driver() : make_driver(reactor, i);
-    own_workers.push_back(
-        std::make_unique<worker>(facade, *this, i, std::move(d), (opts.seed + 1) * 1000003 + i));
+    own_workers.push_back(std::make_unique<worker>(facade, *this, i, std::move(drivers[i]),
+                                                   (opts.seed + 1) * 1000003 + i));
     workers.push_back(own_workers.back().get());
+  }
+}
+
+std::vector<owned<driver>> runtime_state::make_drivers(unsigned n) {
+  const auto all_of = [&](reactor_kind kind) {
+    std::vector<owned<driver>> all;
+    all.reserve(n);
+    for (unsigned i = 0; i < n; ++i)
+      all.push_back(simulated ? simulated->make_driver() : make_driver(kind, i));
+    return all;
+  };
+  try {
+    return all_of(reactor);
+  } catch (const std::system_error& e) {
+    if (reactor != reactor_kind::uring) throw;
+    return all_of(second_choice(opts.reactor, e, reactor_note));
   }
 }
 

@@ -79,7 +79,7 @@ class runtime_state final : public loop_group {
   const options opts;
   std::vector<std::unique_ptr<worker>> own_workers;  // those that loop_group points to
   std::string reactor_note;                          // before `reactor`, whose choice writes it
-  const reactor_kind reactor;
+  const reactor_kind reactor;    // the first choice: make_drivers() may have to take the second
   atomic<bool> stopping{false};  // no new work from outside
   thread_waits waits;
   fatal_errors fatal{waits};
@@ -94,6 +94,7 @@ class runtime_state final : public loop_group {
 
  private:
   void make_loops(unsigned n);
+  [[nodiscard]] std::vector<owned<driver>> make_drivers(unsigned n);
 
   std::mutex factory_lock_;
   std::shared_ptr<const std::function<void(task_options&)>> factory_;  // under factory_lock_

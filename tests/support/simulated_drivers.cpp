@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The doors of io for a program that links no io: a simulated runtime never asks for a reactor.
 #include <heddle/core/errors.h>
-#include <heddle/sched/loop/driver.h>
+#include <heddle/sched/loop/second_choice.h>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -39,5 +39,8 @@ class sleeper final : public driver {
 
 owned<driver> make_driver(reactor_kind, unsigned) { return owned<driver>(new sleeper); }
 reactor_kind choose_reactor(reactor_kind, std::string&) { return reactor_kind::epoll; }
+reactor_kind second_choice(reactor_kind, const std::system_error&, std::string&) {
+  return reactor_kind::epoll;
+}
 
 }  // namespace heddle::detail
