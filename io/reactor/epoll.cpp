@@ -26,9 +26,16 @@ std::uint64_t pack(source_name n) noexcept {
 
 epoll_event registration_of(const io_source& s) noexcept {
   epoll_event e{};
-  e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
   e.data.u64 = pack(s.name());
   return e;
+}
+
+/// A read ends at the place of an urgent byte of TCP, although bytes stand behind it, and no edge
+/// tells of those. A hang-up says that a short read does not mean an empty socket. So an urgent
+/// byte is told with a hang-up of the peer's, which says no more than that.
+unsigned told_of(unsigned what) noexcept {
+  return (what & EPOLLPRI) != 0 ? what | events::in | events::peer_hang_up : what;
 }
 
 /// epoll_wait with a limit in nanoseconds. A kernel before 5.11 knows milliseconds only: there the
@@ -96,7 +103,7 @@ unsigned epoll_reactor::dispatch(const void* events_list, int count) noexcept {
     if (mark == bell_mark) continue;
     ++seen;
     io_source::at(static_cast<std::uint32_t>(mark))
-        .ready(static_cast<std::uint32_t>(mark >> 32), list[i].events);
+        .ready(static_cast<std::uint32_t>(mark >> 32), told_of(list[i].events));
   }
   return seen;
 }
