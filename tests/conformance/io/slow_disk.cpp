@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "slow_disk.h"
 
+#include <support/injected.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -134,6 +136,7 @@ int __wrap_open(const char* path, int flags, ...) {
   const auto mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;
   va_end(more);
   if (is_slow(path)) wait_for_the_disk();
+  if (support::detail::fails(support::call::open)) return -1;
   return __real_open(path, flags, mode);
 }
 
@@ -143,6 +146,7 @@ ssize_t __wrap_sendfile(int to, int from, off_t* at, size_t n) {
     errno = EINVAL;
     return -1;
   }
+  if (support::detail::fails(support::call::sendfile, to)) return -1;
   return __real_sendfile(to, from, at, n);
 }
 int __wrap_unlink(const char* path) {
