@@ -2,70 +2,17 @@
 #include <heddle/io/servers/server_core.h>
 
 #include <heddle/io/descriptors/socket.h>
-#include <heddle/io/reactor/reactor.h>
 #include <heddle/sched/create_task.h>
 
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
 #include <mutex>
 
 namespace heddle::detail {
-
-// --- listener ---
-
-void listener::start(int backlog, const address& where) {
-  check(::listen(socket_.get(), backlog), "listen", where.to_string());
-  auto& home = static_cast<reactor&>(driver_of(loop_));
-  source_ = &home.watch(socket_.get(), nullptr, watched_for::reading);
-  name_ = source_->name();
-  // start() stores watched_, then looks at stopped_; stop() does the reverse. All four are seq_cst,
-  // so one of the two sees the other, and ends the watch. Pairs with stop().
-  watched_.store(source_, seq_cst);
-  if (stopped_.load(seq_cst)) end_watch();
-}
-
-void listener::refuse_new() noexcept {
-  // pairs with the load in refuses(): the accepting task finds the socket shut only after it
-  refuses_.store(true, release);
-  int family = 0;
-  socklen_t size = sizeof family;
-  (void)::getsockopt(socket_.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
-  if (family == AF_UNIX) {
-    ::shutdown(socket_.get(), SHUT_RDWR);  // what was queued before may still be accepted
-    return;
-  }
-  // Byte 13 of a TCP header has the flags. Dropped is a packet with SYN and without ACK.
-  sock_filter drop_first_packets[] = {
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
-      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-  };
-  const sock_fprog program{std::size(drop_first_packets), drop_first_packets};
-  // Refused, new guests come until stop(), and those of the last moment are reset.
-  (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-
-void listener::stop() noexcept {
-  // pairs with the loads in stopped() and start()
-  if (stopped_.exchange(true, seq_cst)) return;
-  // From here on accept() refuses, also on a thread that is inside it.
-  ::shutdown(socket_.get(), SHUT_RDWR);
-  end_watch();
-}
-
-void listener::end_watch() noexcept {
-  // pairs with the store in start(); an exchange, so that one of the two callers gets it
-  io_source* watched = watched_.exchange(nullptr, seq_cst);
-  if (!watched) return;
-  ::shutdown(socket_.get(), SHUT_RDWR);  // start() may have called listen() after stop() shut it
-  watched->retire();
-}
 
 // --- handlers, and waiting for the end ---
 
