@@ -24,6 +24,10 @@ namespace heddle::detail {
 stream_core::stream_core(owned<transport> mover, bool one_way, std::size_t limit,
                          const address& peer)
     : one_way_(one_way), limit_(limit), mover_(std::move(mover)) {
+  remember_peer(peer);
+}
+
+void stream_core::remember_peer(const address& peer) {
   if (peer.size() <= sizeof short_peer_) {
     short_peer_length_ = narrow<std::uint8_t>(peer.size());
     std::memcpy(short_peer_, peer.data(), peer.size());
@@ -124,7 +128,25 @@ address stream_core::local() noexcept {
   return at;
 }
 
+void stream_core::set_addresses(const address& peer, const address& local) {
+  if (peer.size() != 0) {
+    long_peer_.reset();
+    remember_peer(peer);
+  }
+  if (local.size() == 0 || local.size() > sizeof local_) return;
+  drain_queue_.lock();
+  std::memcpy(local_, local.data(), local.size());
+  local_length_ = narrow<std::uint8_t>(local.size());
+  drain_queue_.unlock();
+}
+
+stream_traffic stream_core::look_at_traffic() noexcept {
+  const io_source* source = mover_->source();
+  return {source ? source->edges() : 0, mover_->passed().out.bytes()};
+}
+
 void stream_core::remember_local_locked() noexcept {
+  if (local_length_ != 0) return;
   const address ours = mover_->local();
   if (ours.size() > sizeof local_) return;
   std::memcpy(local_, ours.data(), ours.size());

@@ -61,6 +61,13 @@ enum class stage : std::uint8_t {
   gone,
 };
 
+/// Numbers that only tell whether bytes have moved since the last look.
+struct stream_traffic {
+  std::uint32_t came = 0;  // events of the peer: bytes, or an end, whether they were read or not
+  std::uint64_t went = 0;  // bytes that the transport took
+  friend bool operator==(stream_traffic, stream_traffic) = default;
+};
+
 /// Holds the lock of a queue in a scope that may throw.
 class output_lock {
  public:
@@ -145,12 +152,18 @@ class stream_core final : public source_owner, public frame_cached {
   /// then nothing is lost.
   got receive() {
     // The load of use_ pairs with the exchange in finish().
-    if ((use_.load(acquire) & closing) || eof() || filter_) [[unlikely]]
+    if ((use_.load(acquire) & (closing | unseen)) || eof() || filter_) [[unlikely]]
       return receive_otherwise();
     const received r = mover_->receive(input_);
     if (r.what == got::data || r.what == got::nothing) [[likely]]
       return r.what;
     return end_of_input(r);
+  }
+  /// The next receive() tells of the bytes in input() as if they had just come. For who has read a
+  /// part of the stream, and hands the rest on to a reader who waits for bytes first. Reader's
+  /// role.
+  void tell_again() noexcept {
+    if (!input_.empty()) use_.fetch_or(unseen, relaxed);
   }
   /// Suspends `t` until something comes that receive() has not seen. False: `t` was not suspended,
   /// since there may be more now or a cancellation is due.
@@ -287,6 +300,12 @@ class stream_core final : public source_owner, public frame_cached {
   [[nodiscard]] address peer() const;
   /// The address of our end. Known also after the connection has ended.
   [[nodiscard]] address local() noexcept;
+  /// From here on peer() and local() tell these; an empty one, and a local one of a Unix socket,
+  /// changes nothing. Nobody else has the stream yet. Throws std::bad_alloc.
+  void set_addresses(const address& peer, const address& local);
+  /// From any thread. On memory nothing comes: `came` stays 0.
+  /// Cost      two loads
+  [[nodiscard]] stream_traffic look_at_traffic() noexcept;
   /// The source of a socket or a pipe; memory has none.
   [[nodiscard]] io_source& source() const noexcept { return *mover_->source(); }
   /// A connect() is still on its way.
@@ -312,11 +331,13 @@ class stream_core final : public source_owner, public frame_cached {
  private:
   static constexpr std::uint8_t reading = 1;
   static constexpr std::uint8_t closing = 2;
+  static constexpr std::uint8_t unseen = 4;  // tell_again(); only the reader touches it
   enum class input_end : std::uint8_t { none, orderly, error };
   enum class found_by : std::uint8_t { sender, reader, bystander };
   enum class turn : std::uint8_t { go_on, over };
 
   stream_core(owned<transport> mover, bool one_way, std::size_t limit, const address& peer);
+  void remember_peer(const address& peer);
   ~stream_core();
   static stream_core* open_any(owned<class descriptor_transport> mover, fd end, reactor& home,
                                watched_for purpose, bool one_way, std::size_t limit,
@@ -416,8 +437,9 @@ class stream_core final : public source_owner, public frame_cached {
   std::shared_ptr<stream_listener> listener_;
   std::unique_ptr<address> long_peer_;  // an address that does not fit into short_peer_
   std::uint8_t short_peer_length_ = 0;
-  std::uint8_t local_length_ = 0;  // with local_: under the output lock, set by finish()
-  unsigned char short_peer_[28];   // an address of IPv4 or IPv6
+  // With local_: under the output lock. Set by finish(), or by set_addresses() before.
+  std::uint8_t local_length_ = 0;
+  unsigned char short_peer_[28];  // an address of IPv4 or IPv6
   unsigned char local_[28];
 };
 

@@ -31,6 +31,10 @@ void stream_core::end_read() noexcept {
 
 // The rare part of receive(): the connection is gone, or its end was read, or it has a filter.
 HEDDLE_NOINLINE got stream_core::receive_otherwise() {
+  if (use_.load(relaxed) & unseen) {
+    use_.fetch_and(static_cast<std::uint8_t>(~unseen), relaxed);
+    return input_.empty() ? receive() : got::data;
+  }
   // The load of use_ pairs with the exchange in finish(), that of error_ with the store in
   // note_error_locked().
   if (use_.load(acquire) & closing) {
