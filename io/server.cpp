@@ -1,33 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/server.h>
 
-#include <heddle/io/descriptors/socket.h>
 #include <heddle/io/resolve.h>
+#include <heddle/io/servers/binding.h>
 #include <heddle/io/servers/server_core.h>
+#include <heddle/io/servers/unix_path.h>
 #include <heddle/io/tls/handshake.h>
 #include <heddle/sched/runtime.h>
-
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace heddle {
 namespace detail {
 namespace {
-
-/// Removes a socket at `path` that no process listens at. Any other file there belongs to the user.
-void remove_stale_socket(const std::string& path) {
-  struct stat s{};
-  if (path[0] == '\0' || ::stat(path.c_str(), &s) != 0 || !S_ISSOCK(s.st_mode)) return;
-  const address at = address::unix_path(path);
-  const fd probe = make_stream_socket(AF_UNIX, at);
-  if (::connect(probe.get(), at.data(), at.size()) != 0 && errno == ECONNREFUSED)
-    ::unlink(path.c_str());
-}
 
 task<> run_forever(std::shared_ptr<server_core> s) {
   s->begin_forever();
@@ -48,11 +39,22 @@ task<> run_forever(std::shared_ptr<server_core> s) {
   throw cancelled_error("the server was closed");
 }
 
+void check_positive(const std::optional<any_duration>& limit, const char* name) {
+  if (limit && limit->count() <= 0)
+    throw bad_value(std::string(name) + " of a server must be positive");
+}
+
 void check_options(const server_options& o) {
   if (o.backlog < 1) throw bad_value("a server's backlog must be at least 1");
   check_limit(o.limit);
   if (o.tls) check_server_context(o.tls);
   check_handshake_limit(o.handshake_limit);
+  check_positive(o.first_byte_limit, "first_byte_limit");
+  check_positive(o.idle_limit, "idle_limit");
+  check_positive(o.connection_limit, "connection_limit");
+  check_positive(o.proxy_header_limit, "proxy_header_limit");
+  (void)checked<std::size_t>(o.proxy_header_bytes, "proxy_header_bytes", 16);
+  if (o.socket_mode) (void)checked<unsigned>(*o.socket_mode, "socket_mode", 0, 0777);
 }
 
 }  // namespace
@@ -64,6 +66,17 @@ struct server_handle {
   static server make(std::shared_ptr<server_core> core) {
     server s;
     s.core_.reset(new server_handle{std::move(core)});
+    return s;
+  }
+  /// Serves what is bound. The options were checked.
+  static server serve(connection_handler handler, server_options options, binding b,
+                      owned_path path) {
+    const bool at_once = options.start_serving;
+    auto core = std::make_shared<server_core>(std::move(handler), std::move(options),
+                                              current_runtime().loop_count());
+    core->take_over(std::move(b), std::move(path));
+    server s = make(core);
+    if (at_once) core->start();
     return s;
   }
 };
@@ -101,6 +114,7 @@ task<> server::serve_forever() {
   return detail::run_forever(core_->core);
 }
 void server::close() { use(core_).close(); }
+void server::hand_over() { use(core_).close(detail::server_core::waiting_guests::left); }
 task<> server::wait_closed() {
   (void)use(core_);
   return detail::wait_for_server(core_->core, true);
@@ -111,6 +125,7 @@ void server::cancel_handlers() { use(core_).cancel_handlers(); }
 std::vector<address> server::addresses() const { return use(core_).addresses(); }
 std::uint16_t server::port() const { return use(core_).port(); }
 std::vector<int> server::sockets() const { return use(core_).sockets(); }
+server_stats server::stats() const { return use(core_).stats(); }
 std::size_t server::connections() const noexcept { return core_ ? core_->core->look().live : 0; }
 
 task<server> start_server_erased(detail::connection_handler handler, std::string host,
@@ -132,25 +147,45 @@ task<server> start_server_erased(detail::connection_handler handler, std::vector
     for (const auto& a : some)
       if (std::find(at.begin(), at.end(), a) == at.end()) at.push_back(a);
   }
-  const bool at_once = options.start_serving;
-  auto core = std::make_shared<detail::server_core>(std::move(handler), std::move(options));
-  server s = detail::server_handle::make(core);
-  core->bind(at, current_runtime().loop_count());
-  if (at_once) core->start();
-  co_return s;
+  auto bound = detail::bind_addresses(at, current_runtime().loop_count(), options);
+  co_return detail::server_handle::serve(std::move(handler), std::move(options), std::move(bound),
+                                         detail::owned_path());
 }
 
 task<server> start_unix_server_erased(detail::connection_handler handler, std::string path,
                                       server_options options) {
   detail::check_options(options);
-  const std::vector<address> at(1, address::unix_path(path));
-  const bool at_once = options.start_serving;
-  detail::remove_stale_socket(path);
-  auto core = std::make_shared<detail::server_core>(std::move(handler), std::move(options));
-  server s = detail::server_handle::make(core);
-  core->bind(at, 1);
-  if (at_once) core->start();
-  co_return s;
+  const address at = address::unix_path(path);
+  task<detail::fd> binding = detail::bind_unix_path(at, options);
+  detail::fd socket = co_await binding;
+  detail::owned_path own;
+  if (options.cleanup_socket) own = detail::owned_path(at);
+  detail::binding bound;
+  bound.where.push_back(at);
+  bound.listeners.push_back(std::make_shared<detail::listener>(std::move(socket), 0));
+  co_return detail::server_handle::serve(std::move(handler), std::move(options), std::move(bound),
+                                         std::move(own));
+}
+
+task<server> start_server_on_erased(detail::connection_handler handler, std::vector<int> sockets,
+                                    server_options options) {
+  detail::check_options(options);
+  detail::check_listening_sockets(sockets);
+  auto bound = detail::adopt_sockets(sockets, current_runtime().loop_count(), true);
+  co_return detail::server_handle::serve(std::move(handler), std::move(options), std::move(bound),
+                                         detail::owned_path());
+}
+
+task<server> start_unix_server_on_erased(detail::connection_handler handler, int socket,
+                                         server_options options) {
+  detail::check_options(options);
+  detail::check_bound_unix_socket(socket);
+  const std::vector<int> one(1, socket);
+  auto bound = detail::adopt_sockets(one, 1, false);
+  detail::owned_path own;
+  if (options.cleanup_socket) own = detail::owned_path(bound.where.front());
+  co_return detail::server_handle::serve(std::move(handler), std::move(options), std::move(bound),
+                                         std::move(own));
 }
 
 }  // namespace heddle

@@ -11,7 +11,8 @@
 namespace heddle::detail {
 
 void listener::start(int backlog, const address& where) {
-  check(::listen(socket_.get(), backlog), "listen", where.to_string());
+  if (!shared() || !is_listening(socket_.get()))
+    check(::listen(socket_.get(), backlog), "listen", where.to_string());
   auto& home = static_cast<reactor&>(driver_of(loop_));
   source_ = &home.watch(socket_.get(), nullptr, watched_for::reading);
   name_ = source_->name();
@@ -21,7 +22,14 @@ void listener::start(int backlog, const address& where) {
   if (stopped_.load(seq_cst)) end_watch();
 }
 
+bool is_listening(int socket) noexcept {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  return ::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}
+
 void listener::refuse_new() noexcept {
+  if (shared()) return;
   // pairs with the load in refuses(): the accepting task finds the socket shut only after it
   refuses_.store(true, release);
   int family = 0;
@@ -42,11 +50,16 @@ void listener::refuse_new() noexcept {
   (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+void listener::shut_down() noexcept {
+  if (!shared()) ::shutdown(socket_.get(), SHUT_RDWR);
+}
+
 void listener::stop() noexcept {
   // pairs with the loads in stopped() and start()
   if (stopped_.exchange(true, seq_cst)) return;
-  // From here on accept() refuses, also on a thread that is inside it.
-  ::shutdown(socket_.get(), SHUT_RDWR);
+  // From here on accept() refuses, also on a thread that is inside it. On a shared socket such a
+  // thread may take in one more guest.
+  shut_down();
   end_watch();
 }
 
@@ -54,7 +67,15 @@ void listener::end_watch() noexcept {
   // pairs with the store in start(); an exchange, so that one of the two callers gets it
   io_source* watched = watched_.exchange(nullptr, seq_cst);
   if (!watched) return;
-  ::shutdown(socket_.get(), SHUT_RDWR);  // start() may have called listen() after stop() shut it
+  shut_down();  // start() may have called listen() after stop() shut it
+  if (shared()) {
+    // The open socket lives on, so a set of epoll would go on to watch it after the close. A
+    // reactor that ends clears `home` under this lock first.
+    watched->readable.lock();
+    if (auto* home = watched->home.load(relaxed))
+      static_cast<reactor*>(home)->forget(socket_.get());
+    watched->readable.unlock();
+  }
   watched->retire();
 }
 

@@ -19,28 +19,42 @@ inline constexpr std::chrono::seconds accept_pause{1};
 /// value to the last one. The last one bounds how late a freed descriptor is noticed.
 inline constexpr std::chrono::milliseconds first_want_pause{5};
 inline constexpr std::chrono::milliseconds longest_want_pause{80};
-/// The same want is reported at most this often.
-inline constexpr std::chrono::seconds want_report_interval{1};
+/// The same want, or that guests are refused, is reported at most this often.
+inline constexpr std::chrono::seconds report_interval{1};
 /// So many guests in a row could not be taken in by one listener: then its accepting pauses.
 inline constexpr unsigned most_failures_in_a_row = 2;
 
 /// One listening socket. The server and the accepting task share it, and the last of them closes
 /// the descriptor. Closed earlier, its number could be another file's while the task accepts on it.
-/// stop() ends listening at once, from any thread.
+/// stop() ends accepting at once, from any thread.
+///
+/// A shared socket is open elsewhere, too: in another process, or as a duplicate. Whatever is done
+/// to it is done to the others. So its end here neither shuts it down nor sets a filter.
 class listener {
  public:
-  listener(fd socket, unsigned loop) : socket_(std::move(socket)), loop_(loop) {}
+  listener(fd socket, unsigned loop, bool shared = false) noexcept
+      : socket_(std::move(socket)), loop_(loop), shared_(shared) {}
   listener(const listener&) = delete;
   ~listener() { stop(); }
 
-  /// Throws std::system_error about `where`.
+  /// Listens, if the socket does not yet, and watches it. Throws std::system_error about `where`.
   void start(int backlog, const address& where);
   /// From here on the kernel answers no new guest, and those that it has answered may still be
-  /// accepted. The first half of a graceful end; stop() is the second.
+  /// accepted. The first half of a graceful end; stop() is the second. A shared socket stays as it
+  /// is.
   void refuse_new() noexcept;
   [[nodiscard]] bool refuses() const noexcept {
     // pairs with the store in refuse_new()
     return refuses_.load(acquire);
+  }
+  /// From here on the socket counts as shared.
+  void share() noexcept {
+    // pairs with the loads in shared()
+    shared_.store(true, release);
+  }
+  [[nodiscard]] bool shared() const noexcept {
+    // pairs with the store in share()
+    return shared_.load(acquire);
   }
   void stop() noexcept;
   [[nodiscard]] bool stopped() const noexcept {
@@ -59,14 +73,19 @@ class listener {
 
  private:
   void end_watch() noexcept;
+  void shut_down() noexcept;
 
   fd socket_;
   unsigned loop_;
   io_source* source_ = nullptr;          // used by start(), then by the accepting task
   atomic<io_source*> watched_{nullptr};  // start() or stop() takes it, and ends the watch
   source_name name_;
+  atomic<bool> shared_;
   atomic<bool> refuses_{false};
   atomic<bool> stopped_{false};
 };
+
+/// True: the socket listens.
+[[nodiscard]] bool is_listening(int socket) noexcept;
 
 }  // namespace heddle::detail

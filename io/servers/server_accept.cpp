@@ -4,11 +4,11 @@
 
 #include <heddle/io/descriptors/socket.h>
 #include <heddle/io/reactor/reactor.h>
-#include <heddle/io/streams/stream_access.h>
 #include <heddle/io/tls/handshake.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/loop.h>
 #include <heddle/sched/runtime.h>
+#include <heddle/sched/runtime/drivers.h>
 #include <heddle/sched/sleep.h>
 
 #include <sys/socket.h>
@@ -16,7 +16,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <string>
 #include <thread>
+#include <utility>
 
 namespace heddle::detail {
 namespace {
@@ -37,81 +39,36 @@ void report_to_handler(const char* message, const std::exception_ptr& error) noe
   }
 }
 
+void report_refusal(std::size_t most) noexcept {
+  try {
+    error_context what;
+    what.message = "connections are refused: as many as max_connections (" + std::to_string(most) +
+                   ") are open";
+    heddle::current_runtime().report(what);
+  } catch (const std::bad_alloc&) {
+    // As above.
+  }
+}
+
 std::exception_ptr accept_error(int code, const address& where) noexcept {
   try {
     throw_system_error(code, "accept", where.to_string());
   } catch (...) { return std::current_exception(); }
 }
 
-/// True: the calling task was cancelled. False: its cancelled_error comes from another task that it
-/// awaited.
-bool cancelled_itself() noexcept {
-  const any_task self = current_task();
-  return !self.valid() || self.cancelling() != 0;
-}
-
-void report_of_connection(const char* message, const std::exception_ptr& error) {
-  error_context what;
-  what.message = message;
-  what.error = error;
-  what.task = current_task().get_name();
-  heddle::current_runtime().report(what);
-}
-
-/// True: `error` says that this end has closed the connection.
-bool is_ours(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::system_error& e) {
-    return e.code() == std::error_code(ECONNABORTED, std::system_category());
-  } catch (...) { return false; }
-}
-
-// The handshake of a guest. False: it failed, and was reported.
-task<bool> secure(server_core& s, connection& c) {
-  std::exception_ptr error;
-  auto& core = stream_access::of(c);
-  try {
-    task<> work = accept_tls(core, s.options().tls, s.options().handshake_limit);
-    co_await work;
-    co_return true;
-  } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
-    throw;
-  } catch (...) { error = std::current_exception(); }
-  if (!is_ours(error)) report_of_connection("TLS handshake failed", error);
-  task<> lingering = linger_after_failure(core);
-  co_await lingering;
-  co_return false;
-}
-
-// The task of one connection. The ticket is a parameter, so it counts the handler until the frame
-// is gone, also if the task never began.
-task<> run_connection(std::shared_ptr<server_core> s, connection c,
-                      [[maybe_unused]] handler_ticket ticket) {
-  const server_core::running_handler here(*s);
-  std::exception_ptr error;
-  try {
-    if (s->options().tls) {
-      task<bool> handshake = secure(*s, c);
-      const bool good = co_await handshake;
-      if (!good) co_return;
-    }
-    task<> work = s->handle(std::move(c));
-    co_await work;
-  } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
-    if (cancelled_itself()) throw;
-    error = std::current_exception();
-  } catch (...) { error = std::current_exception(); }
-  if (error) report_of_connection("unhandled exception in connection handler", error);
-}
-
 }  // namespace
 
+// A server whose further guests wait takes a place before it accepts, so that the guest stays in
+// the kernel if there is none. A server that refuses accepts first: a place that is held for a
+// guest who is not there would turn another one away.
 accepted server_core::accept_some(listener& l) {
   const int most =
       options_.tls ? std::min(options_.backlog, most_tls_guests_at_one_go) : options_.backlog;
+  const bool place_first = places_ && options_.if_full == when_full::wait;
   for (int i = 0; i < most; ++i) {
     if (l.stopped()) return accepted::ended;
+    place mine;
+    if (place_first && !(mine = place::take(places_))) return accepted::full;
     sockaddr_storage peer;
     socklen_t length = sizeof peer;
     fd socket(::accept4(l.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length,
@@ -129,13 +86,17 @@ accepted server_core::accept_some(listener& l) {
       report_want(code);
       return accepted::wanting;
     }
+    if (code == 0 && places_ && !place_first && !(mine = place::take(places_))) {
+      refuse(std::move(socket));
+      continue;
+    }
     std::exception_ptr error;
     if (code != 0) {
       error = accept_error(code, where_.front());
     } else {
       try {
         const address from(reinterpret_cast<const sockaddr*>(&peer), length);
-        admit(std::move(socket), from);
+        admit(std::move(socket), from, std::move(mine));
         l.failures = 0;
         l.want_pause = first_want_pause;
       } catch (const fatal_error&) { throw; } catch (...) {
@@ -149,14 +110,23 @@ accepted server_core::accept_some(listener& l) {
 
 /// Takes a guest in, also on a closed server: protocol BACKLOG. The caller holds a door. If it
 /// throws, the connection was dropped.
-void server_core::admit(fd socket, const address& from) {
+void server_core::admit(fd socket, const address& from, place p) {
+  std::shared_ptr<guest> g;
+  if (places_ || limits_.has_any()) g = std::make_shared<guest>(shared_from_this(), std::move(p));
   if (options_.no_delay) set_no_delay(socket.get(), where_.front().family());
   stream_core* core = stream_core::open(std::move(socket), current_reactor(),
                                         watched_for::streaming, options_.limit, from);
+  const auto here = current_loop_index();
   changed_.lock();
-  core->set_listener(shared_from_this());
+  if (g) {
+    g->core = core;
+    core->set_listener(g);
+  } else {
+    core->set_listener(shared_from_this());
+  }
   ++live_;
   ++handlers_;
+  ++accepted_by_loop_[here];
   wants_ = false;
   core->next = first_;
   if (first_) first_->previous = core;
@@ -165,15 +135,32 @@ void server_core::admit(fd socket, const address& from) {
   changed_.unlock();
   connection both = make_connection(core);
   if (late) (core->*late)();
-  handler_ticket ticket(shared_from_this());
+  handler_ticket ticket(shared_from_this(), std::move(g));
   task_options named;
   named.name = options_.name;
   create_task(run_connection(shared_from_this(), std::move(both), std::move(ticket)), named);
 }
 
-/// Accepts a guest of a server that closes. False: no guest waits there any more, or none can be
+/// Resets a guest for whom there is no place.
+void server_core::refuse(fd socket) noexcept {
+  const linger at_once{1, 0};  // close() resets
+  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  socket.reset();
+  const auto now = clock::now();
+  changed_.lock();
+  ++refused_;
+  const bool told = now < refusal_told_until_;
+  if (!told) refusal_told_until_ = now + report_interval;
+  changed_.unlock();
+  if (!told) report_refusal(options_.max_connections);
+}
+
+/// Accepts a guest of a server that closes. `nobody`: no guest waits there any more, or none can be
 /// taken in.
-bool server_core::take_in_one(const listener& l) noexcept {
+server_core::visit server_core::take_in_one(const listener& l) noexcept {
+  place mine;
+  const bool place_first = places_ && options_.if_full == when_full::wait;
+  if (place_first && !(mine = place::take(places_))) return visit::full;
   sockaddr_storage peer;
   socklen_t length = sizeof peer;
   fd socket(::accept4(l.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length,
@@ -181,33 +168,79 @@ bool server_core::take_in_one(const listener& l) noexcept {
   if (!socket.valid()) {
     const int code = errno;
     if (is_exhaustion(code)) report_want(code);
-    return code == EINTR || code == ECONNABORTED || code == EPROTO;
+    return code == EINTR || code == ECONNABORTED || code == EPROTO ? visit::took : visit::nobody;
+  }
+  if (places_ && !place_first && !(mine = place::take(places_))) {
+    refuse(std::move(socket));
+    return visit::took;
   }
   try {
-    admit(std::move(socket), address(reinterpret_cast<const sockaddr*>(&peer), length));
+    admit(std::move(socket), address(reinterpret_cast<const sockaddr*>(&peer), length),
+          std::move(mine));
   } catch (const usage_error&) {
-    return false;  // the runtime ends: nothing can be served any more
+    return visit::nobody;  // the runtime ends: nothing can be served any more
   } catch (...) {
+    count_dropped();
     report_to_handler("a connection was dropped while it was accepted", std::current_exception());
   }
-  return true;
+  return visit::took;
 }
 
 /// Protocol BACKLOG. A handshake may be under way on another processor while the backlog is looked
-/// at, so the last look comes after this thread has let others run.
-void server_core::take_in_waiting(const std::vector<std::shared_ptr<listener>>& all) noexcept {
-  if (!current_loop_if_any()) return;
+/// at, so the last look comes after this thread has let others run. A shared listener may be fed
+/// for ever, and others serve it: so there a backlog is the most, and nobody waits for places.
+bool server_core::take_in_waiting(const std::vector<std::shared_ptr<listener>>& all) noexcept {
+  if (!current_loop_if_any()) return false;
+  bool full = false;
   for (int look = 0; look < 2; ++look) {
     if (look != 0) std::this_thread::yield();
-    for (const auto& l : all)
-      while (take_in_one(*l)) {}
+    full = false;
+    for (const auto& l : all) {
+      visit last = visit::took;
+      for (int n = 0; last == visit::took && !(l->shared() && n == options_.backlog); ++n)
+        last = take_in_one(*l);
+      full |= last == visit::full && !l->shared();
+    }
   }
+  return full;
+}
+
+/// True: a task takes in the guests that wait for places, and ends listening.
+bool server_core::leave_to_task(const std::vector<std::shared_ptr<listener>>& all) noexcept {
+  try {
+    create_task(take_in_rest(shared_from_this(), all, door(shared_from_this())));
+    return true;
+  } catch (...) {
+    // Without memory, and when the runtime ends, nobody more can be served.
+    return false;
+  }
+}
+
+task<> take_in_rest(std::shared_ptr<server_core> s, std::vector<std::shared_ptr<listener>> all,
+                    [[maybe_unused]] door entrance) {
+  struct stopper {
+    const std::vector<std::shared_ptr<listener>>& listeners;
+    ~stopper() {
+      for (const auto& l : listeners) l->stop();
+    }
+  } const at_end{all};
+  while (s->take_in_waiting(all)) {
+    place_wait next(*s->all_places());
+    co_await next;
+  }
+}
+
+void server_core::count_dropped() noexcept {
+  changed_.lock();
+  ++dropped_;
+  changed_.unlock();
 }
 
 /// Reports a guest that could not be taken in. True: it was not the first in a row. Then the cause
 /// is likely to stay, and accepting pauses.
 bool server_core::pauses_after(listener& l, std::exception_ptr error) noexcept {
   const bool stays = ++l.failures >= most_failures_in_a_row;
+  count_dropped();
   report_to_handler(stays ? "a connection was dropped while it was accepted; accepting pauses for "
                             "a second"
                           : "a connection was dropped while it was accepted",
@@ -223,7 +256,7 @@ void server_core::report_want(int code) noexcept {
   const bool told = code == want_ && (wants_ || now < want_told_until_);
   wants_ = true;
   want_ = code;
-  if (!told) want_told_until_ = now + want_report_interval;
+  if (!told) want_told_until_ = now + report_interval;
   changed_.unlock();
   if (!told)
     report_to_handler("accepting pauses until descriptors or memory are free",
@@ -260,6 +293,11 @@ task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l,
           // There is no memory for a timer.
         }
         if (!paused) co_await yield_now();
+        break;
+      }
+      case accepted::full: {
+        place_wait next(*s->all_places());
+        co_await next;
         break;
       }
       case accepted::drained: {

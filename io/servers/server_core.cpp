@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/servers/server_core.h>
 
-#include <heddle/io/descriptors/socket.h>
 #include <heddle/sched/create_task.h>
-
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 namespace heddle::detail {
+
+server_core::server_core(connection_handler handler, server_options options, unsigned loops)
+    : handler_(std::move(handler)),
+      options_(std::move(options)),
+      places_(options_.max_connections == 0 ? nullptr
+                                            : std::make_shared<places>(options_.max_connections)),
+      limits_(options_),
+      accepted_by_loop_(loops) {}
+
+void guest::closed(stream_core& ended) noexcept {
+  server_->limits().forget(*this);
+  server_->closed(ended);
+}
 
 // --- handlers, and waiting for the end ---
 
@@ -166,49 +174,11 @@ task<> wait_for_server(std::shared_ptr<server_core> s, bool empty) {
 
 // --- start and end ---
 
-fd server_core::bind_one(const address& at, bool shared) const {
-  fd s = make_stream_socket(at.family(), at);
-  if (at.is_ip()) {
-    set_option(s.get(), SOL_SOCKET, SO_REUSEADDR, 1, "setsockopt SO_REUSEADDR", at);
-    if (shared) set_option(s.get(), SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt SO_REUSEPORT", at);
-  }
-  if (at.family() == AF_INET6)
-    set_option(s.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1, "setsockopt IPV6_V6ONLY", at);
-  check(::bind(s.get(), at.data(), at.size()), "bind", at.to_string());
-  return s;
-}
-
-void server_core::bind(const std::vector<address>& at, unsigned loops) {
-  std::uint16_t port = 0;
-  for (address a : at) {
-    if (a.is_ip() && a.port() == 0) a.set_port(port);  // one port for all the addresses
-    const bool shared = options_.reuse_port && a.is_ip() && loops > 1;
-    fd first;
-    try {
-      // With SO_REUSEPORT the kernel lets two servers share a port unawares. So the port is bound
-      // without it first, as a trial.
-      if (shared && a.port() != 0) bind_one(a, false).reset();
-      first = bind_one(a, shared);
-    } catch (const std::system_error& e) {
-      // A machine without IPv6 may still list IPv6 addresses.
-      const bool unsupported =
-          e.code().value() == EAFNOSUPPORT || e.code().value() == EADDRNOTAVAIL;
-      if (unsupported && at.size() > 1 && a.family() == AF_INET6) continue;
-      throw;
-    }
-    const address bound = address::local_of(first.get());
-    if (bound.is_ip()) port = bound.port();
-    where_.push_back(bound);
-    if (a.family() == AF_UNIX && a.host()[0] != '\0') {
-      path_ = a.host();
-      if (::stat(path_.c_str(), &path_identity_) != 0) path_.clear();
-    }
-    listeners_.push_back(std::make_shared<listener>(std::move(first), 0));
-    for (unsigned i = 1; shared && i < loops; ++i)
-      listeners_.push_back(std::make_shared<listener>(bind_one(bound, true), i));
-  }
-  if (listeners_.empty())
-    throw_system_error(EADDRNOTAVAIL, "bind", at.empty() ? std::string() : at.front().to_string());
+void server_core::take_over(binding b, owned_path path) {
+  path_ = std::move(path);
+  where_ = std::move(b.where);
+  const std::lock_guard hold(changed_);
+  listeners_ = std::move(b.listeners);
 }
 
 void server_core::start() {
@@ -257,24 +227,22 @@ void server_core::close(waiting_guests waiting) noexcept {
   accepting.swap(accepting_);
   wake_all_locked(todo);
   changed_.unlock();
+  bool rest = false;
+  if (waiting == waiting_guests::left)
+    for (auto& l : listeners) l->share();
   if (takes_in) {
     for (auto& l : listeners) l->refuse_new();
-    take_in_waiting(listeners);
+    rest = take_in_waiting(listeners) && leave_to_task(listeners);
   }
-  for (auto& l : listeners) l->stop();
+  if (!rest)
+    for (auto& l : listeners) l->stop();
   for (auto& t : accepting) t.cancel();
   todo.settle();
-  if (!listeners.empty()) remove_path();
+  if (!listeners.empty()) {
+    if (waiting == waiting_guests::left) path_.leave();
+    path_.remove();
+  }
   door_closed();
-}
-
-void server_core::remove_path() noexcept {
-  if (path_.empty() || !options_.cleanup_socket) return;
-  struct stat now{};
-  if (::stat(path_.c_str(), &now) == 0 && now.st_ino == path_identity_.st_ino &&
-      now.st_dev == path_identity_.st_dev)
-    ::unlink(path_.c_str());
-  path_.clear();
 }
 
 void server_core::closed(stream_core& core) noexcept {
@@ -345,6 +313,20 @@ void server_core::begin_forever() {
   changed_.unlock();
   if (was_closed) detail::throw_usage("serve_forever on a closed server");
   if (twice) detail::throw_usage("serve_forever runs already");
+}
+
+server_stats server_core::stats() {
+  server_stats s;
+  s.timed_out = limits_.timed_out();
+  s.accepted_by_loop.resize(accepted_by_loop_.size());  // its size is constant
+  changed_.lock();
+  std::copy(accepted_by_loop_.begin(), accepted_by_loop_.end(), s.accepted_by_loop.begin());
+  s.connections = live_;
+  s.refused = refused_;
+  s.dropped = dropped_;
+  changed_.unlock();
+  for (const auto n : s.accepted_by_loop) s.accepted += n;
+  return s;
 }
 
 server_core::view server_core::look() noexcept {

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// The inside of a server: its listeners, its connections, and the tasks that serve them. Its two
-// source files are one class: server_accept.cpp takes connections in, server_core.cpp has the rest.
+// The inside of a server: its listeners, its connections, and the tasks that serve them. Its three
+// source files are one class: server_accept.cpp takes connections in, server_guests.cpp has what
+// their tasks do first, server_core.cpp has the rest.
 #pragma once
 
 #include <heddle/io/address.h>
 #include <heddle/io/descriptors/fd.h>
 #include <heddle/io/server_options.h>
+#include <heddle/io/server_stats.h>
+#include <heddle/io/servers/binding.h>
 #include <heddle/io/servers/connection_handler.h>
+#include <heddle/io/servers/guest.h>
+#include <heddle/io/servers/limits.h>
 #include <heddle/io/servers/listener.h>
+#include <heddle/io/servers/places.h>
+#include <heddle/io/servers/unix_path.h>
 #include <heddle/io/streams/stream_core.h>
 #include <heddle/sched/any_task.h>
 
-#include <sys/stat.h>
-
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
@@ -28,23 +34,28 @@ enum class accepted {
   more,     // as many were accepted as are allowed at one go
   wanting,  // descriptors or memory are out: pause until some may be free
   failing,  // the cause of a failure is likely to stay: pause
+  full,     // all places are taken: wait for one
   ended,    // the listener was stopped
 };
 
 class server_core;
 
 /// Counts the handler of a connection, from its admission until its frame is gone. A handler that
-/// never began is counted too.
+/// never began is counted too. It keeps the place of its guest as long.
 class handler_ticket {
  public:
-  /// admit() has counted this handler already, under the lock.
-  explicit handler_ticket(std::shared_ptr<server_core> s) noexcept : server_(std::move(s)) {}
+  /// admit() has counted this handler already, under the lock. `g`: null on a server without
+  /// guests.
+  handler_ticket(std::shared_ptr<server_core> s, std::shared_ptr<guest> g) noexcept
+      : server_(std::move(s)), guest_(std::move(g)) {}
   handler_ticket(handler_ticket&&) noexcept = default;
   handler_ticket& operator=(handler_ticket&&) = delete;
   ~handler_ticket();
+  [[nodiscard]] guest* whose() const noexcept { return guest_.get(); }
 
  private:
   std::shared_ptr<server_core> server_;
+  std::shared_ptr<guest> guest_;
 };
 
 /// Counts a place through which guests may still come in, also after the server was closed: an
@@ -68,7 +79,11 @@ class door {
 ///              Then close() accepts all that wait, on the calling loop, and only then ends
 ///              listening. A client that was ignored asks again, and is refused. An accepting task
 ///              may hold a guest just then. So each is a door, and the server is not empty while a
-///              door is open.
+///              door is open. If all places are taken (max_connections), close() leaves the rest
+///              to a task, which takes guests in as places become free, and then ends listening.
+///   Shared     A socket that others have, too, is left as it is: they go on with it. close() takes
+///              in what waits there just then, a backlog at the most. A guest that comes between
+///              that and the end is theirs; if there are no others, it is reset.
 ///   Remains    A client whose handshake is half done when listening ends is reset: the kernel has
 ///              answered it, and waits for its last packet. Outside of a loop, and when the runtime
 ///              ends, nothing can be served, and the backlog is dropped.
@@ -88,27 +103,47 @@ class door {
 ///   Costs      One accept each 80 ms and listener while descriptors are out.
 ///   Tested by  tests/io/server_guests.cpp
 //
-// options_, where_             constant once the server is made
+// options_, places_, where_    constant once the server is made
+// path_                        the caller of take_over(); then close(), the first call; then the
+//                              destructor
+// limits_                      has a lock of its own
 // handler_                     constant until the server is closed and its last handler has ended
 // the rest                     under the lock of changed_, the queue of wait_closed() and
 //                              serve_forever()
 class server_core final : public stream_listener, public std::enable_shared_from_this<server_core> {
  public:
-  server_core(connection_handler handler, server_options options)
-      : handler_(std::move(handler)), options_(std::move(options)) {}
-  ~server_core() { remove_path(); }
+  server_core(connection_handler handler, server_options options, unsigned loops);
+  ~server_core() { path_.remove(); }
 
-  /// Binds a socket for every loop. Nothing listens yet.
-  void bind(const std::vector<address>& at, unsigned loops);
+  /// What it listens at, and the path that it removes at its end. Called once, before start().
+  void take_over(binding b, owned_path path);
   void start();
   /// What becomes of guests that wait in the kernel.
-  enum class waiting_guests { served, dropped };
+  enum class waiting_guests {
+    served,
+    dropped,
+    left,  // to others, who have the listening sockets, too: these stay as they are
+  };
   void close(waiting_guests waiting = waiting_guests::served) noexcept;
   void for_each_client(void (stream_core::*f)() noexcept);
   /// Cancels all handlers; on a closed server also those that have yet to begin.
   void cancel_handlers();
 
   accepted accept_some(listener& l);
+  /// Takes in guests that wait at the listeners. True: some may wait still, and all places are
+  /// taken. The caller holds a door.
+  [[nodiscard]] bool take_in_waiting(const std::vector<std::shared_ptr<listener>>& all) noexcept;
+  /// Null: there is no limit.
+  [[nodiscard]] places* all_places() const noexcept { return places_.get(); }
+  /// True: receive_guest() comes before the handler.
+  [[nodiscard]] bool receives_guests() const noexcept {
+    return options_.proxy_header || options_.tls || limits_.has_any();
+  }
+  /// PROXY header, TLS, limits. False: the guest was turned away, and that was reported.
+  [[nodiscard]] task<bool> receive_guest(connection& c, guest* g);
+  /// A guest could not be taken in, or was turned away.
+  void count_dropped() noexcept;
+  [[nodiscard]] limit_keeper& limits() noexcept { return limits_; }
   [[nodiscard]] const server_options& options() const noexcept { return options_; }
   [[nodiscard]] task<> handle(connection c) { return handler_(std::move(c)); }
 
@@ -126,6 +161,7 @@ class server_core final : public stream_listener, public std::enable_shared_from
   /// The port of the first address; 0 once closed.
   [[nodiscard]] std::uint16_t port() noexcept { return look().closed ? 0 : where_.front().port(); }
   [[nodiscard]] std::vector<int> sockets();
+  [[nodiscard]] server_stats stats();
   /// Throws usage_error if another task runs serve_forever(), or on a closed server.
   void begin_forever();
 
@@ -166,14 +202,16 @@ class server_core final : public stream_listener, public std::enable_shared_from
   wait_queue changed_;
 
  private:
-  fd bind_one(const address& at, bool shared) const;
+  enum class visit { took, nobody, full };
+
   void give_up_handler_locked(connection_handler& over) noexcept;
-  void admit(fd socket, const address& from);
-  [[nodiscard]] bool take_in_one(const listener& l) noexcept;
-  void take_in_waiting(const std::vector<std::shared_ptr<listener>>& all) noexcept;
+  void admit(fd socket, const address& from, place p);
+  void refuse(fd socket) noexcept;
+  [[nodiscard]] visit take_in_one(const listener& l) noexcept;
+  [[nodiscard]] bool leave_to_task(const std::vector<std::shared_ptr<listener>>& all) noexcept;
+  void put_under_limits(stream_core& core, guest& g);
   [[nodiscard]] bool pauses_after(listener& l, std::exception_ptr error) noexcept;
   void report_want(int code) noexcept;
-  void remove_path() noexcept;
   void wake_all_locked(work_list& todo) noexcept {
     while (waiter* w = changed_.claim_first()) todo.schedule(*w->task);
   }
@@ -183,9 +221,10 @@ class server_core final : public stream_listener, public std::enable_shared_from
 
   connection_handler handler_;
   const server_options options_;
+  const std::shared_ptr<places> places_;
+  limit_keeper limits_;
   std::vector<address> where_;
-  std::string path_;
-  struct stat path_identity_{};
+  owned_path path_;
 
   bool serving_ = false;
   bool closed_ = false;
@@ -195,6 +234,10 @@ class server_core final : public stream_listener, public std::enable_shared_from
   int want_ = 0;        // the errno of the want of descriptors reported last; 0: none yet
   bool wants_ = false;  // no guest was taken in since then
   time_point want_told_until_ = time_point::min();
+  time_point refusal_told_until_ = time_point::min();
+  std::vector<std::uint64_t> accepted_by_loop_;
+  std::uint64_t refused_ = 0;
+  std::uint64_t dropped_ = 0;
   std::size_t live_ = 0;              // connections
   std::size_t handlers_ = 0;          // handlers that were admitted, and are not yet gone
   std::size_t handlers_waiting_ = 0;  // of these, those in wait_closed()
@@ -208,6 +251,14 @@ class server_core final : public stream_listener, public std::enable_shared_from
 
 /// The accepting task of `l`: accepts until the server ends.
 task<> accept_loop(std::shared_ptr<server_core> s, std::shared_ptr<listener> l, door entrance);
+
+/// The task of one connection. The ticket is a parameter, so it counts the handler until the frame
+/// is gone, also if the task never began.
+task<> run_connection(std::shared_ptr<server_core> s, connection c, handler_ticket ticket);
+
+/// Takes in the guests of a closed server, as places become free, and then ends listening.
+task<> take_in_rest(std::shared_ptr<server_core> s, std::vector<std::shared_ptr<listener>> all,
+                    door entrance);
 
 /// Waits until the server is closed; `empty`: until it is closed and empty.
 task<> wait_for_server(std::shared_ptr<server_core> s, bool empty);
