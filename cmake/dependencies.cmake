@@ -28,6 +28,9 @@ heddle_require(liburing_FOUND liburing-dev)
 find_package(OpenSSL 3.0 QUIET COMPONENTS SSL Crypto)
 heddle_require(OPENSSL_FOUND libssl-dev)
 
+find_package(ZLIB QUIET)
+heddle_require(ZLIB_FOUND zlib1g-dev)
+
 # Header only, included as <concurrentqueue/concurrentqueue.h>, and only by heddle's own sources.
 find_path(HEDDLE_CONCURRENTQUEUE_INCLUDE concurrentqueue/concurrentqueue.h)
 mark_as_advanced(HEDDLE_CONCURRENTQUEUE_INCLUDE)
@@ -49,4 +52,5 @@ target_compile_definitions(heddle_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
 target_compile_options(heddle_llhttp PRIVATE -w)
 
 # What a program that links libheddle.a must link too; install.cmake and heddle.pc.in name the same ones.
-set(HEDDLE_LINKED_LIBRARIES Threads::Threads TBB::tbb fmt::fmt liburing::liburing OpenSSL::SSL OpenSSL::Crypto)
+set(HEDDLE_LINKED_LIBRARIES Threads::Threads TBB::tbb fmt::fmt liburing::liburing OpenSSL::SSL OpenSSL::Crypto
+  ZLIB::ZLIB)
