@@ -22,7 +22,22 @@ namespace heddle::http {
 
 namespace detail {
 struct parser_state;
-}
+class seat;
+
+/// Leads from a request to the connection that it came on. A copy of a request has left its
+/// connection, so its link is empty.
+class seat_link {
+ public:
+  constexpr seat_link() noexcept = default;
+  constexpr seat_link(const seat_link&) noexcept {}
+  constexpr seat_link& operator=(const seat_link&) noexcept { return *this; }
+  void lead_to(seat* to) noexcept { to_ = to; }
+  [[nodiscard]] seat* get() const noexcept { return to_; }
+
+ private:
+  seat* to_ = nullptr;
+};
+}  // namespace detail
 
 /// True if the two are equal except for the case of ASCII letters: so field names and most tokens
 /// compare.
@@ -165,7 +180,8 @@ struct request {
   http::version version = version::http_1_1;
   http::headers headers;
   std::string body;
-  bool keep_alive = true;  // as the client asks
+  bool keep_alive = true;       // as the client asks
+  detail::seat_link seat = {};  // for handlers that take the connection over
 
   /// The host and port in a target of the absolute form ("http://h:8080/x"). Empty in other forms.
   std::string_view target_authority() const noexcept;

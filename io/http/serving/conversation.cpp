@@ -6,6 +6,8 @@
 #include <heddle/io/tls/end_output.h>
 #include <heddle/sched/sleep.h>
 
+#include <poll.h>
+
 #include <algorithm>
 #include <ctime>
 #include <system_error>
@@ -229,12 +231,30 @@ bool conversation::has_room() const noexcept { return c_.writer.buffered() <= se
 
 task<response> conversation::call_handler() {
   watched_.work(ends_with_client(), coarse_now());
+  x_->parser.message().seat.lead_to(this);
   return (*waiting_)(x_->parser.message());
+}
+
+connection conversation::take_over() {
+  watched_.leave();
+  ending_ = ending::gone;
+  ++uncounted_;
+  count_answers();
+  return std::move(c_);
+}
+
+bool conversation::client_is_gone() const noexcept {
+  if (c_.writer.is_closing() || c_.reader.at_eof()) return true;
+  pollfd socket{c_.writer.native_handle(), POLLRDHUP, 0};
+  return socket.fd >= 0 && ::poll(&socket, 1, 0) > 0 &&
+         (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 next conversation::handled(const std::exception_ptr& failure) {
   (void)watched_.back();
+  x_->parser.message().seat.lead_to(nullptr);
   if (failure) engine::answer_failure(*x_, failure);
+  if (is_gone()) return next::read;  // the handler has taken the connection over
   if (e_.watching.is_stopping()) to_.keep_alive = false;
   return conclude();
 }

@@ -9,6 +9,7 @@
 #include <heddle/io/http/message/parser.h>
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/serving/engine.h>
+#include <heddle/io/http/serving/seat.h>
 #include <heddle/io/http/serving/watch.h>
 #include <heddle/io/stream.h>
 
@@ -58,7 +59,7 @@ enum class ending : std::uint8_t {
 };
 
 /// All of it is for the connection's task alone. Functions that return no task do not wait.
-class conversation {
+class conversation final : private seat {
  public:
   conversation(engine& e, connection& c);
   conversation(const conversation&) = delete;
@@ -92,6 +93,11 @@ class conversation {
   [[nodiscard]] task<> finish();
 
  private:
+  // seat
+  [[nodiscard]] connection take_over() override;
+  [[nodiscard]] bool client_is_gone() const noexcept override;
+  [[nodiscard]] departures& leaving() noexcept override { return e_.leaving; }
+
   void flush();
   void refuse(int status, std::string_view reason);
   void hold(std::size_t bytes) noexcept;

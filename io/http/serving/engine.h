@@ -12,6 +12,7 @@
 #include <heddle/io/http/server_stats.h>
 #include <heddle/io/http/serving/counters.h>
 #include <heddle/io/http/serving/routes.h>
+#include <heddle/io/http/serving/seat.h>
 #include <heddle/io/http/serving/watch.h>
 #include <heddle/io/server.h>
 #include <heddle/sched/runtime/drivers.h>
@@ -69,6 +70,7 @@ class engine : public std::enable_shared_from_this<engine> {
   heddle::server listener;
   counters counted;
   watch watching;
+  departures leaving;
   bool started = false;
 
  private:

@@ -71,6 +71,7 @@ task<> stop_listening(engine& e, duration grace) {
     ~caller() { w.waits_in_stop(false); }
   } const here(e.watching);
   e.watching.dismiss_idle();
+  e.leaving.announce();
   auto late = current_loop().call_later(grace, [weak = e.weak_from_this()] { end_grace(weak); });
   task<> closed = e.listener.wait_closed();
   co_await closed;

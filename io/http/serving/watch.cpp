@@ -59,6 +59,12 @@ bool watched::waits_while_stopping(phase p) {
   return true;
 }
 
+// A look may have begun before the phase was busy. It ends with the lock.
+void watched::leave() noexcept {
+  (void)back();
+  const std::lock_guard lock(watch_.mutex_);
+}
+
 // Two looks are a quarter of the time-out apart. So a client is ended after its time, and at most a
 // quarter of it later.
 void watched::wait_for_room() {

@@ -196,6 +196,9 @@ class watched {
     }
   }
 
+  /// The watch does not look at this connection any more, and no look is under way.
+  void leave() noexcept;
+
   /// How many connections there were when this one came, itself included.
   [[nodiscard]] std::size_t came_as() const noexcept { return came_as_; }
 
