@@ -16,6 +16,7 @@
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/options.h>
 #include <heddle/io/http/server_stats.h>
+#include <heddle/io/http/websocket.h>
 
 #include <chrono>
 #include <cstdint>
@@ -71,6 +72,13 @@ class server {
   }
   server& post(std::string path, handler h) {
     return route(method::post, std::move(path), std::move(h));
+  }
+  /// WebSockets at exactly this path, as websocket_route() says.
+  server& websocket(std::string path, websocket_handler h, ws_options options) {
+    return get(std::move(path), websocket_route(std::move(h), std::move(options)));
+  }
+  server& websocket(std::string path, websocket_handler h) {
+    return websocket(std::move(path), std::move(h), ws_options());
   }
   /// The files below a directory, as file_root says. They are read on other threads. Throws
   /// std::system_error if there is no such directory.
