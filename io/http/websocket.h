@@ -154,7 +154,8 @@ class websocket {
   ws_sent try_send(const ws_message& m);
   ws_sent try_send(const prepared& m);
 
-  /// Pings the peer, and yields the time to its pong. A pong answers all pings before it.
+  /// Pings the peer, and yields the time to its pong. A pong answers all pings before it. While
+  /// unread messages fill `receive_buffer`, no pong is read.
   /// Throws    connection_lost
   [[nodiscard]] task<duration> ping();
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Frames, pings and texts, after the groups of Autobahn's suite: bytes of a peer that is no library.
+// Frames, pings and texts, after the groups of Autobahn: bytes of a peer that is no library.
 #include "ws_cases.h"
 
 #include <set>
