@@ -31,6 +31,29 @@ heddle_require(OPENSSL_FOUND libssl-dev)
 find_package(ZLIB QUIET)
 heddle_require(ZLIB_FOUND zlib1g-dev)
 
+# Optional: without brotli there is no coding br; without libpsl a cookie jar knows no public suffixes but single labels.
+option(HEDDLE_WITH_BROTLI "Use libbrotli-dev if it is installed" ON)
+option(HEDDLE_WITH_PSL "Use libpsl-dev if it is installed" ON)
+set(HEDDLE_OPTIONAL_LIBRARIES)
+set(HEDDLE_OPTIONAL_PACKAGES)     # for heddle.pc
+set(HEDDLE_OPTIONAL_DEPENDENCIES) # for heddleConfig.cmake
+if(HEDDLE_WITH_BROTLI)
+  find_package(brotli MODULE QUIET)
+  if(brotli_FOUND)
+    list(APPEND HEDDLE_OPTIONAL_LIBRARIES brotli::decoder brotli::encoder)
+    string(APPEND HEDDLE_OPTIONAL_PACKAGES " libbrotlidec libbrotlienc")
+    string(APPEND HEDDLE_OPTIONAL_DEPENDENCIES "find_dependency(brotli MODULE)\n")
+  endif()
+endif()
+if(HEDDLE_WITH_PSL)
+  find_package(libpsl MODULE QUIET)
+  if(libpsl_FOUND)
+    list(APPEND HEDDLE_OPTIONAL_LIBRARIES libpsl::libpsl)
+    string(APPEND HEDDLE_OPTIONAL_PACKAGES " libpsl")
+    string(APPEND HEDDLE_OPTIONAL_DEPENDENCIES "find_dependency(libpsl MODULE)\n")
+  endif()
+endif()
+
 # Header only, included as <concurrentqueue/concurrentqueue.h>, and only by heddle's own sources.
 find_path(HEDDLE_CONCURRENTQUEUE_INCLUDE concurrentqueue/concurrentqueue.h)
 mark_as_advanced(HEDDLE_CONCURRENTQUEUE_INCLUDE)
@@ -53,4 +76,4 @@ target_compile_options(heddle_llhttp PRIVATE -w)
 
 # What a program that links libheddle.a must link too; install.cmake and heddle.pc.in name the same ones.
 set(HEDDLE_LINKED_LIBRARIES Threads::Threads TBB::tbb fmt::fmt liburing::liburing OpenSSL::SSL OpenSSL::Crypto
-  ZLIB::ZLIB)
+  ZLIB::ZLIB ${HEDDLE_OPTIONAL_LIBRARIES})
