@@ -215,8 +215,8 @@ void cookie_store::put(stored_cookie c, std::time_t now) {
   ++count_;
 }
 
-/// Drops what has expired. If that is not enough, the domain with the most cookies gives its oldest:
-/// one site cannot push out the cookies of the others.
+/// Drops what has expired. If that is not enough, the domain with the most cookies gives its
+/// oldest: one site cannot push out the cookies of the others.
 void cookie_store::make_room(std::time_t now) {
   for (auto d = domains_.begin(); d != domains_.end();) {
     count_ -= std::erase_if(d->second, [&](const auto& e) { return e.second.expires <= now; });
@@ -231,7 +231,8 @@ void cookie_store::make_room(std::time_t now) {
   sweep_at_ = std::max<std::size_t>(1024, 2 * count_);
 }
 
-/// A sixteenth of them at once: a full domain that is set again and again is not searched each time.
+/// A sixteenth of them at once: a full domain that is set again and again is not searched each
+/// time.
 void cookie_store::drop_oldest(bucket& of) {
   std::vector<std::uint64_t> orders;
   for (const auto& [key, c] : of) orders.push_back(c.order);
