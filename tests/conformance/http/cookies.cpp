@@ -16,8 +16,8 @@ namespace {
 
 using namespace conformance;
 
-class HTTP_CLI_COO : public cases {};
-HEDDLE_AT_LOOPS(HTTP_CLI_COO);
+class HTTP_COOKIES : public cases {};
+HEDDLE_AT_LOOPS(HTTP_COOKIES);
 
 http::url at(std::string_view text) { return http::url::parse(text); }
 std::string sent(const http::cookie_jar& jar, std::string_view to) { return jar.field_for(at(to)); }
@@ -28,14 +28,14 @@ std::string after(std::string_view from, std::string_view set_cookie, std::strin
   return sent(jar, to);
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_01_WithoutADomainACookieIsForItsHostAlone) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_01_WithoutADomainACookieIsForItsHostAlone) {
   constexpr auto from = "http://a.example.com/";
   EQUAL(after(from, "n=1", "http://a.example.com/x"), "n=1");
   EQUAL(after(from, "n=1", "http://example.com/"), "");
   EQUAL(after(from, "n=1", "http://b.a.example.com/"), "");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_02_ADomainIsForAllHostsBelowIt) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_02_ADomainIsForAllHostsBelowIt) {
   for (const auto* domain : {"n=1; Domain=example.com", "n=1; domain=.Example.COM"}) {
     EQUAL(after("http://a.example.com/", domain, "http://example.com/"), "n=1");
     EQUAL(after("http://a.example.com/", domain, "http://b.example.com/"), "n=1");
@@ -44,7 +44,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_02_ADomainIsForAllHostsBelowIt) {
   EQUAL(after("http://example.com/", "n=1; Domain=example.com", "http://a.example.com/"), "n=1");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_03_AForeignDomainOrAPublicOneIsRefused) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_03_AForeignDomainOrAPublicOneIsRefused) {
   http::cookie_jar_options options;
   options.public_suffixes = [](std::string_view d) { return d == "com" || d == "co.uk"; };
   http::cookie_jar jar(options);
@@ -60,21 +60,21 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_03_AForeignDomainOrAPublicOneIsRefused) {
   EQUAL(sent(jar, "http://a.co.uk/"), "");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_05_ADomainThatEndsWithADotCountsAsNone) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_05_ADomainThatEndsWithADotCountsAsNone) {
   for (const auto* domain : {"n=1; Domain=example.com.", "n=1; Domain=", "n=1; Domain"}) {
     EQUAL(after("http://a.example.com/", domain, "http://a.example.com/"), "n=1");
     EQUAL(after("http://a.example.com/", domain, "http://example.com/"), "");
   }
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_06_AddressesHaveCookiesOfTheirOwn) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_06_AddressesHaveCookiesOfTheirOwn) {
   EQUAL(after("http://127.0.0.1/", "n=1", "http://127.0.0.1/"), "n=1");
   EQUAL(after("http://[::1]:81/", "n=1", "http://[::1]/"), "n=1");
   EQUAL(after("http://127.0.0.1/", "n=1; Domain=127.0.0.1", "http://127.0.0.1/"), "n=1");
   EQUAL(after("http://127.0.0.1/", "n=1; Domain=0.0.1", "http://127.0.0.1/"), "");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_08_LongerPathsComeFirstThenOlderCookies) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_08_LongerPathsComeFirstThenOlderCookies) {
   http::cookie_jar jar;
   const auto from = at("http://h.example/a/b/page");
   HOLDS(jar.set(from, "n=root; Path=/"));
@@ -88,7 +88,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_08_LongerPathsComeFirstThenOlderCookies) {
   EQUAL(after("http://h.example/page", "d=1; Path=relative", "http://h.example/x"), "d=1");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_09_SecureCookiesGoWhereNobodyListens) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_09_SecureCookiesGoWhereNobodyListens) {
   http::cookie_jar_options options;
   options.trusted_origins = {"http://localhost:8080"};
   http::cookie_jar jar(options);
@@ -105,7 +105,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_09_SecureCookiesGoWhereNobodyListens) {
   EQUAL(jar.field_for(socket), "");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_10_PlainHttpSetsNoSecureCookieAndReplacesNone) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_10_PlainHttpSetsNoSecureCookieAndReplacesNone) {
   http::cookie_jar jar;
   HOLDS(!jar.set(at("http://example.com/"), "n=1; Secure"));
   HOLDS(jar.set(at("https://example.com/"), "n=safe; Secure; Path=/x"));
@@ -116,7 +116,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_10_PlainHttpSetsNoSecureCookieAndReplacesNone)
   EQUAL(sent(jar, "https://example.com/x"), "n=safe");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_11_PrefixesOfNamesArePromises) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_11_PrefixesOfNamesArePromises) {
   http::cookie_jar jar;
   const auto from = at("https://a.example.com/");
   HOLDS(!jar.set(from, "__Secure-n=1"));
@@ -128,7 +128,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_11_PrefixesOfNamesArePromises) {
   EQUAL(jar.size(), 2u);
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_13_DatesComeInManyForms) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_13_DatesComeInManyForms) {
   using http::detail::parse_cookie_date;
   constexpr std::time_t then = 784111777;
   for (const auto* text :
@@ -150,7 +150,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_13_DatesComeInManyForms) {
         "n=1");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_14_TheSameCookieAgainReplacesOrDeletesIt) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_14_TheSameCookieAgainReplacesOrDeletesIt) {
   http::cookie_jar jar;
   const auto from = at("http://h.example/");
   HOLDS(jar.set(from, "n=old"));
@@ -163,14 +163,14 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_14_TheSameCookieAgainReplacesOrDeletesIt) {
   EQUAL(jar.size(), 0u);
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_15_ValuesAreSentByteForByte) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_15_ValuesAreSentByteForByte) {
   for (const std::string value :
        {"b==", "{\"k\": \"v w\"}", "\"quoted\"", "a\\\"b", "x y", "a,b", "", "\xc3\xa4", "a\tb"})
     EQUAL(after("http://h.example/", "a= " + value + " ; Path=/", "http://h.example/"),
           "a=" + value);
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_17_ABadCookieIsIgnoredAndTheOthersAreNot) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_17_ABadCookieIsIgnoredAndTheOthersAreNot) {
   http::cookie_jar jar;
   const auto from = at("http://h.example/");
   HOLDS(!jar.set(from, std::string_view("n=a\0b", 5)));
@@ -187,7 +187,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_17_ABadCookieIsIgnoredAndTheOthersAreNot) {
   EQUAL(sent(jar, "http://h.example/"), "good=1");
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_18_OneFieldOfThreeSourcesAndTheCallerWins) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_18_OneFieldOfThreeSourcesAndTheCallerWins) {
   EQUAL(http::merge_cookies("a=caller", {{"a", "request"}, {"b", "request"}}, "b=jar; c=1; c=2"),
         "a=caller; b=request; c=1; c=2");
   EQUAL(http::merge_cookies("", {}, ""), "");
@@ -195,7 +195,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_18_OneFieldOfThreeSourcesAndTheCallerWins) {
   THROWS(h::bad_value, http::merge_cookies("", {{"a b", "x"}}, ""));
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_20_AFileKeepsAllThatIsNotExpired) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_20_AFileKeepsAllThatIsNotExpired) {
   const auto path =
       (std::filesystem::temp_directory_path() /
        ("heddle-cookies-" + std::to_string(::getpid()) + "-" + std::to_string(loops())))
@@ -230,7 +230,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_20_AFileKeepsAllThatIsNotExpired) {
   HOLDS(has(store.text(1000), "h.example\tFALSE\t/\tFALSE\t1001\tsoon\t1\n"));
 }
 
-TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_21_MemoryIsForLiveCookiesAndManyTasksMayUseAJar) {
+TEST_P(HTTP_COOKIES, HTTP_CLI_COO_21_MemoryIsForLiveCookiesAndManyTasksMayUseAJar) {
   http::detail::cookie_store store({4096, 20, 3000, [](const std::string&) { return false; }});
   for (int i = 0; i < 30'000; ++i) {
     const std::string host = "h" + std::to_string(i % 1000) + ".example";
@@ -257,10 +257,7 @@ TEST_P(HTTP_CLI_COO, HTTP_CLI_COO_21_MemoryIsForLiveCookiesAndManyTasksMayUseAJa
   });
 }
 
-class HTTP_SRV_RSP : public cases {};
-HEDDLE_AT_LOOPS(HTTP_SRV_RSP);
-
-TEST_P(HTTP_SRV_RSP, HTTP_SRV_RSP_09_ACookieIsSetByALineThatNobodyCanBreakOutOf) {
+TEST_P(HTTP_COOKIES, HTTP_SRV_RSP_09_ACookieIsSetByALineThatNobodyCanBreakOutOf) {
   http::cookie c;
   c.name = "sid";
   c.value = "a=b/c";
@@ -291,10 +288,7 @@ TEST_P(HTTP_SRV_RSP, HTTP_SRV_RSP_09_ACookieIsSetByALineThatNobodyCanBreakOutOf)
   HOLDS(refuses([](auto& b) { b.name = "__Host-n"; }));
 }
 
-class HTTP_SRV_REQ : public cases {};
-HEDDLE_AT_LOOPS(HTTP_SRV_REQ);
-
-TEST_P(HTTP_SRV_REQ, HTTP_SRV_REQ_08_ABadCookieHidesNoneOfTheOthers) {
+TEST_P(HTTP_COOKIES, HTTP_SRV_REQ_08_ABadCookieHidesNoneOfTheOthers) {
   const auto found =
       http::parse_cookies("a=b; c=\"x y\"; bad; d={\"j\":1}; e=\"unclosed; f=g; =h;;i=");
   using pair = std::pair<std::string, std::string>;

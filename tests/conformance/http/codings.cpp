@@ -11,8 +11,8 @@ namespace {
 using namespace conformance;
 using http::coding;
 
-class HTTP_CLI_CMP : public cases {};
-HEDDLE_AT_LOOPS(HTTP_CLI_CMP);
+class HTTP_CODINGS : public cases {};
+HEDDLE_AT_LOOPS(HTTP_CODINGS);
 
 std::string sample() {
   std::string text;
@@ -36,13 +36,13 @@ h::task<std::string> undone(std::string packed, std::string how, std::size_t n) 
   co_return found;
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_01_TheAcceptedCodingsAreThoseThatAreBuilt) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_01_TheAcceptedCodingsAreThoseThatAreBuilt) {
   EQUAL(http::known_codings(), built().size() == 3 ? "gzip, deflate, br" : "gzip, deflate");
   HOLDS(http::coding_of("X-GZip") == coding::gzip);
   HOLDS(!http::coding_of("compress"));
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_02_EveryCodingIsUndoneHoweverItsBytesAreCut) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_02_EveryCodingIsUndoneHoweverItsBytesAreCut) {
   run([]() -> h::task<> {
     const auto text = sample();
     for (const coding c : built()) {
@@ -65,7 +65,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_02_EveryCodingIsUndoneHoweverItsBytesAreCut) {
   });
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_03_MembersOfGzipAreJoined) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_03_MembersOfGzipAreJoined) {
   run([]() -> h::task<> {
     const auto packed = http::encoded(coding::gzip, "one ") + http::encoded(coding::gzip, "") +
                         http::encoded(coding::gzip, "two");
@@ -76,7 +76,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_03_MembersOfGzipAreJoined) {
   });
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_04_StackedCodingsAreUndoneInReverse) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_04_StackedCodingsAreUndoneInReverse) {
   run([]() -> h::task<> {
     const auto text = sample();
     std::string packed = text;
@@ -92,7 +92,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_04_StackedCodingsAreUndoneInReverse) {
   });
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_05_AnUnknownCodingLeavesTheBodyAsItIs) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_05_AnUnknownCodingLeavesTheBodyAsItIs) {
   run([]() -> h::task<> {
     const std::string found = co_await undone("raw bytes", "gzip, rot13", 2);
     EQUAL(found, "raw bytes");
@@ -101,7 +101,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_05_AnUnknownCodingLeavesTheBodyAsItIs) {
   });
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_07_CodedDataThatEndsEarlyIsAnError) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_07_CodedDataThatEndsEarlyIsAnError) {
   run([]() -> h::task<> {
     for (const coding c : built()) {
       const auto packed = http::encoded(c, "some text, some text, some text");
@@ -121,7 +121,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_07_CodedDataThatEndsEarlyIsAnError) {
   });
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_08_ABombGrowsOnlyAsItsReaderAsks) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_08_ABombGrowsOnlyAsItsReaderAsks) {
   run([]() -> h::task<> {
     const std::string zeros(8 << 20, '\0');
     for (const coding c : built()) {
@@ -144,7 +144,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_08_ABombGrowsOnlyAsItsReaderAsks) {
   });
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_09_TooManyEmptyMembersAreRefused) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_09_TooManyEmptyMembersAreRefused) {
   run([]() -> h::task<> {
     const auto member = http::encoded(coding::gzip, "");
     std::string packed;
@@ -156,7 +156,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_09_TooManyEmptyMembersAreRefused) {
   });
 }
 
-TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_10_WhatTheSenderFlushesIsDecodedAtOnce) {
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_10_WhatTheSenderFlushesIsDecodedAtOnce) {
   run([]() -> h::task<> {
     for (const coding c : built()) {
       http::encoder by(c);
@@ -177,10 +177,7 @@ TEST_P(HTTP_CLI_CMP, HTTP_CLI_CMP_10_WhatTheSenderFlushesIsDecodedAtOnce) {
   });
 }
 
-class HTTP_SRV_CMP : public cases {};
-HEDDLE_AT_LOOPS(HTTP_SRV_CMP);
-
-TEST_P(HTTP_SRV_CMP, HTTP_SRV_CMP_01_TheCodingIsChosenByWeights) {
+TEST_P(HTTP_CODINGS, HTTP_SRV_CMP_01_TheCodingIsChosenByWeights) {
   constexpr std::array offers = {coding::br, coding::gzip, coding::deflate};
   const auto chosen = [&](std::optional<std::string_view> field) {
     const auto c = http::negotiate(field, offers);

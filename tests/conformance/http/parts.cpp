@@ -18,12 +18,8 @@ namespace {
 
 using namespace conformance;
 
-class HTTP_MP_WR : public cases {};
-HEDDLE_AT_LOOPS(HTTP_MP_WR);
-class HTTP_MP_RD : public cases {};
-HEDDLE_AT_LOOPS(HTTP_MP_RD);
-class HTTP_CLI_BUP : public cases {};
-HEDDLE_AT_LOOPS(HTTP_CLI_BUP);
+class HTTP_PARTS : public cases {};
+HEDDLE_AT_LOOPS(HTTP_PARTS);
 
 constexpr auto form_b = "multipart/form-data; boundary=b";
 constexpr auto mixed_b = "multipart/mixed; boundary=\"b\"";
@@ -65,7 +61,7 @@ h::async_generator<std::string> three_pieces() {
   co_yield "two";
 }
 
-TEST_P(HTTP_MP_WR, HTTP_MP_WR_01_PartsOfEveryKind) {
+TEST_P(HTTP_PARTS, HTTP_MP_WR_01_PartsOfEveryKind) {
   const std::string path = (std::filesystem::temp_directory_path() /
                             ("heddle-part-" + std::to_string(::getpid()) + ".html"))
                                .string();
@@ -111,7 +107,7 @@ TEST_P(HTTP_MP_WR, HTTP_MP_WR_01_PartsOfEveryKind) {
   THROWS(h::bad_value, http::multipart("a\r\n"));
 }
 
-TEST_P(HTTP_MP_WR, HTTP_MP_WR_02_TheLengthIsExactOrUnknown) {
+TEST_P(HTTP_PARTS, HTTP_MP_WR_02_TheLengthIsExactOrUnknown) {
   run([]() -> h::task<> {
     http::multipart m("b");
     auto empty = m.ready();
@@ -138,7 +134,7 @@ TEST_P(HTTP_MP_WR, HTTP_MP_WR_02_TheLengthIsExactOrUnknown) {
   });
 }
 
-TEST_P(HTTP_MP_WR, HTTP_MP_WR_03_NamesGoOutAsBrowsersSendThem) {
+TEST_P(HTTP_PARTS, HTTP_MP_WR_03_NamesGoOutAsBrowsersSendThem) {
   run([]() -> h::task<> {
     http::multipart m("b");
     http::part_options file;
@@ -152,7 +148,7 @@ TEST_P(HTTP_MP_WR, HTTP_MP_WR_03_NamesGoOutAsBrowsersSendThem) {
   });
 }
 
-TEST_P(HTTP_MP_WR, HTTP_MP_WR_04_ControlCharactersAreRefused) {
+TEST_P(HTTP_PARTS, HTTP_MP_WR_04_ControlCharactersAreRefused) {
   http::multipart m;
   http::part_options bad;
   bad.content_type = "text/plain\r\nX: y";
@@ -170,7 +166,7 @@ std::string part_text(std::string_view name, std::string_view content) {
          std::string(content) + "\r\n";
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_01_PartsAreFoundWhereverTheBytesAreCut) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_01_PartsAreFoundWhereverTheBytesAreCut) {
   run([]() -> h::task<> {
     const std::string text = part_text("a", "") + part_text("b", "1") +
                              part_text("c", "\r\n--\r\n--a\r\r\n") + "--b--\r\n";
@@ -195,7 +191,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_01_PartsAreFoundWhereverTheBytesAreCut) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_02_WhatStandsAroundThePartsIsSkipped) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_02_WhatStandsAroundThePartsIsSkipped) {
   run([]() -> h::task<> {
     const std::string one = part_text("a", "1");
     for (const auto& text : std::vector<std::string>{
@@ -213,7 +209,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_02_WhatStandsAroundThePartsIsSkipped) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_03_WhatOnlyLooksLikeABoundaryIsContent) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_03_WhatOnlyLooksLikeABoundaryIsContent) {
   run([]() -> h::task<> {
     const std::string content = "x\r\n--bX\r\n--b-\r\n--b--y\r\n-- b\r\n\r\n\r\n--";
     const std::string text = part_text("a", content) + "--b--\r\n";
@@ -224,7 +220,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_03_WhatOnlyLooksLikeABoundaryIsContent) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_04_AMalformedBodyNeverLooksWhole) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_04_AMalformedBodyNeverLooksWhole) {
   run([]() -> h::task<> {
     for (const auto* type :
          {"multipart/form-data", "multipart/form-data; boundary=", "text/plain; boundary=b", ""}) {
@@ -245,7 +241,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_04_AMalformedBodyNeverLooksWhole) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_05_EveryCostHasALimit) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_05_EveryCostHasALimit) {
   run([]() -> h::task<> {
     std::string many = "--b\r\n";
     for (int i = 0; i < 1000; ++i) many += "X: y\r\n";
@@ -262,7 +258,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_05_EveryCostHasALimit) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_06_GoingOnSkipsTheRestOfAPart) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_06_GoingOnSkipsTheRestOfAPart) {
   run([]() -> h::task<> {
     http::part_reader parts(
         in_pieces(part_text("a", "0123456789") + part_text("b", "next") + "--b--", 12), form_b);
@@ -285,7 +281,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_06_GoingOnSkipsTheRestOfAPart) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_08_AFileNameHasNoPath) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_08_AFileNameHasNoPath) {
   run([]() -> h::task<> {
     struct row {
       std::string sent, raw, safe;
@@ -311,7 +307,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_08_AFileNameHasNoPath) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_09_EncodingsAreUndoneOutsideOfForms) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_09_EncodingsAreUndoneOutsideOfForms) {
   run([]() -> h::task<> {
     const auto with = [](std::string_view fields, std::string_view content) {
       return "--b\r\n" + std::string(fields) + "\r\n\r\n" + std::string(content) + "\r\n--b--";
@@ -340,7 +336,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_09_EncodingsAreUndoneOutsideOfForms) {
   });
 }
 
-TEST_P(HTTP_MP_RD, HTTP_MP_RD_11_APartMayHaveParts) {
+TEST_P(HTTP_PARTS, HTTP_MP_RD_11_APartMayHaveParts) {
   run([]() -> h::task<> {
     const std::string inner = "--i\r\n\r\none\r\n--i\r\n\r\ntwo\r\n--i--\r\n";
     const std::string text =
@@ -364,7 +360,7 @@ TEST_P(HTTP_MP_RD, HTTP_MP_RD_11_APartMayHaveParts) {
   });
 }
 
-TEST_P(HTTP_CLI_BUP, HTTP_CLI_BUP_02_FormsAreEncodedAsBrowsersDo) {
+TEST_P(HTTP_PARTS, HTTP_CLI_BUP_02_FormsAreEncodedAsBrowsersDo) {
   http::form f;
   f.add("n", "a b&=+\xc3\xa9").add("n", "2").add("*-._~", "");
   EQUAL(f.text(), "n=a+b%26%3D%2B%C3%A9&n=2&*-._%7E=");

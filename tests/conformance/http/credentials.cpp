@@ -11,12 +11,12 @@ namespace {
 using namespace conformance;
 using field_list = std::vector<std::string_view>;
 
-class HTTP_CLI_AUT : public cases {};
-HEDDLE_AT_LOOPS(HTTP_CLI_AUT);
+class HTTP_CREDENTIALS : public cases {};
+HEDDLE_AT_LOOPS(HTTP_CREDENTIALS);
 
 constexpr std::string_view origin = "http://h:80";
 
-TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_01_BasicIsBase64OfUtf8) {
+TEST_P(HTTP_CREDENTIALS, HTTP_CLI_AUT_01_BasicIsBase64OfUtf8) {
   EQUAL(http::basic("user", "p\xc3\xa4:ss").value(), "Basic dXNlcjpww6Q6c3M=");
   EQUAL(http::basic("", "").value(), "Basic Og==");
   EQUAL(http::basic("a", "bc").value(), "Basic YTpiYw==");
@@ -24,7 +24,7 @@ TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_01_BasicIsBase64OfUtf8) {
   THROWS(h::bad_value, http::basic("user", "x\n"));
 }
 
-TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_03_ABearerIsAskedForItsTokenEachTime) {
+TEST_P(HTTP_CREDENTIALS, HTTP_CLI_AUT_03_ABearerIsAskedForItsTokenEachTime) {
   EQUAL(http::bearer("t").value(), "Bearer t");
   int asked = 0;
   const http::bearer by([&asked] { return "t" + std::to_string(++asked); });
@@ -36,7 +36,7 @@ TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_03_ABearerIsAskedForItsTokenEachTime) {
 }
 
 /// The questions and answers of RFC 7616, 3.9.1.
-TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_05_DigestAnswersAsTheStandardShows) {
+TEST_P(HTTP_CREDENTIALS, HTTP_CLI_AUT_05_DigestAnswersAsTheStandardShows) {
   const auto answered = [](std::string_view algorithm) {
     const std::string field =
         "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm=" +
@@ -61,7 +61,7 @@ TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_05_DigestAnswersAsTheStandardShows) {
 }
 
 /// The answer of RFC 2617, 3.5; and one without qop, as RFC 2069 has it.
-TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_05_DigestWithoutQopIsAnsweredTheOldWay) {
+TEST_P(HTTP_CREDENTIALS, HTTP_CLI_AUT_05_DigestWithoutQopIsAnsweredTheOldWay) {
   const field_list old{
       "Digest realm=\"testrealm@host.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\""};
   const auto q = http::detail::read_question(http::parse_challenges(old).at(0));
@@ -71,7 +71,7 @@ TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_05_DigestWithoutQopIsAnsweredTheOldWay) {
   HOLDS(!has(text, "nc=") && !has(text, "cnonce") && !has(text, "algorithm"));
 }
 
-TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_06_LaterRequestsCountOnAndANewNonceBeginsAgain) {
+TEST_P(HTTP_CREDENTIALS, HTTP_CLI_AUT_06_LaterRequestsCountOnAndANewNonceBeginsAgain) {
   const http::digest d("user", "password");
   const auto ask = [&](std::string_view target = "/x?a=%2F") {
     return d.authorize(origin, http::method::get, target).value_or("");
@@ -93,7 +93,7 @@ TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_06_LaterRequestsCountOnAndANewNonceBeginsAgain
   HOLDS(ask("/inside").empty() && ask("/").empty());
 }
 
-TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_08_DigestIsFoundAmongOtherChallengesAndQuotedRight) {
+TEST_P(HTTP_CREDENTIALS, HTTP_CLI_AUT_08_DigestIsFoundAmongOtherChallengesAndQuotedRight) {
   const field_list fields{
       "Negotiate, Basic realm=\"a, b\", Digest realm=\"q\\\"x\\\\y\" , nonce=\"n\", "
       "qop=\"auth,auth-int\"",

@@ -7,8 +7,8 @@ namespace {
 
 using namespace conformance;
 
-class HTTP_SSE : public cases {};
-HEDDLE_AT_LOOPS(HTTP_SSE);
+class HTTP_EVENTS : public cases {};
+HEDDLE_AT_LOOPS(HTTP_EVENTS);
 
 /// All events of a stream, a line each: type, id and data.
 h::task<std::string> events_in(std::string text, std::size_t n, std::size_t most = 1 << 20) {
@@ -28,7 +28,7 @@ h::task<std::string> events_in(std::string text, std::size_t n, std::size_t most
   co_return found;
 }
 
-TEST_P(HTTP_SSE, HTTP_SSE_05_EventsComeOutAsTheStandardSaysHoweverTheBytesAreCut) {
+TEST_P(HTTP_EVENTS, HTTP_SSE_05_EventsComeOutAsTheStandardSaysHoweverTheBytesAreCut) {
   run([]() -> h::task<> {
     const std::string stream =
         "\xef\xbb\xbf: a comment\n\ndata: one\r\ndata:two\rdata\n\n"
@@ -51,7 +51,7 @@ TEST_P(HTTP_SSE, HTTP_SSE_05_EventsComeOutAsTheStandardSaysHoweverTheBytesAreCut
   });
 }
 
-TEST_P(HTTP_SSE, HTTP_SSE_05_WhatIsWrittenIsReadAgain) {
+TEST_P(HTTP_EVENTS, HTTP_SSE_05_WhatIsWrittenIsReadAgain) {
   run([]() -> h::task<> {
     http::sse_event e;
     e.type = "add";
@@ -73,7 +73,7 @@ TEST_P(HTTP_SSE, HTTP_SSE_05_WhatIsWrittenIsReadAgain) {
   });
 }
 
-TEST_P(HTTP_SSE, HTTP_SSE_06_ALargeEventNeedsALargeLimit) {
+TEST_P(HTTP_EVENTS, HTTP_SSE_06_ALargeEventNeedsALargeLimit) {
   run([]() -> h::task<> {
     const std::string large(3 << 20, 'x');
     const std::string fine =
