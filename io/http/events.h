@@ -54,6 +54,11 @@ class event_parser {
   /// The event that is complete. One that its stream has left unfinished never is.
   [[nodiscard]] std::optional<sse_event> take() noexcept;
 
+  /// For the stream that follows another one: the last id of that one holds until another comes.
+  void resume(std::string last_id) {
+    id_ = last_id;
+    last_id_ = std::move(last_id);
+  }
   /// The last id that came, for Last-Event-ID when the client comes back.
   [[nodiscard]] const std::string& last_id() const noexcept { return last_id_; }
   /// The last retry that came.
@@ -92,6 +97,7 @@ class event_reader {
 
   /// The next event, as soon as it is complete. Nothing: the stream has ended.
   [[nodiscard]] task<std::optional<sse_event>> next();
+  void resume(std::string last_id) { parser_.resume(std::move(last_id)); }
   [[nodiscard]] const std::string& last_id() const noexcept { return parser_.last_id(); }
   [[nodiscard]] std::optional<std::chrono::milliseconds> retry() const noexcept {
     return parser_.retry();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pieces.h"
 
+#include <heddle/core/clock.h>
+#include <heddle/io/http/event_source.h>
 #include <heddle/io/http/events.h>
 
 namespace {
@@ -88,6 +90,111 @@ TEST_P(HTTP_EVENTS, HTTP_SSE_06_ALargeEventNeedsALargeLimit) {
     }();
     const std::string sum = co_await events_in(many_lines + "\n", 1000, 1000);
     HOLDS(has(sum, "max_event, 1000 bytes"));
+  });
+}
+
+/// A server that answers one after the other with what stands in its list.
+class scripted {
+ public:
+  struct answer {
+    int status;
+    std::string type;
+    std::string text;  // "lost": no answer comes
+  };
+  explicit scripted(std::vector<answer> answers) : answers_(std::move(answers)) {}
+
+  h::task<http::event_answer> open(std::string last_id) {
+    asked += last_id + ";";
+    const answer& a = answers_.at(n_++);
+    co_await h::yield_now();
+    if (a.text == "lost") throw http::connection_lost("gone");
+    http::event_answer out;
+    out.status = a.status;
+    out.content_type = a.type;
+    out.body = in_pieces(a.text, 5);
+    co_return out;
+  }
+  http::event_source source(http::event_source_options o) {
+    return http::event_source([this](std::string last_id) { return open(std::move(last_id)); }, o);
+  }
+  std::string asked;
+
+ private:
+  std::vector<answer> answers_;
+  std::size_t n_ = 0;
+};
+
+/// The data of all events, and what they end with.
+h::task<std::string> all_from(http::event_source& events) {
+  std::string found;
+  try {
+    for (;;) {
+      h::task<std::optional<http::sse_event>> next = events.next();
+      const auto e = co_await next;
+      if (!e) break;
+      found += e->id + ":" + e->data + ";";
+    }
+    found += "end";
+  } catch (const http::http_error& e) { found += e.what(); }
+  co_return found;
+}
+
+http::event_source_options quick() {
+  http::event_source_options o;
+  o.retry = 1ms;
+  o.most_retry = 100ms;
+  return o;
+}
+
+constexpr auto stream_type = "text/event-stream; charset=utf-8";
+
+TEST_P(HTTP_EVENTS, HTTP_SSE_07_ASourceComesBackWithTheLastIdUntilItIsToldNotTo) {
+  run([]() -> h::task<> {
+    scripted server({{200, stream_type, "retry: 20\nid: 7\ndata: a\n\nid: 8\ndata: cut"},
+                     {200, "", "lost"},
+                     {500, "text/html", "busy"},
+                     {200, stream_type, "data: b\n\nid:\ndata: c\n\n"},
+                     {204, "", ""}});
+    auto events = server.source(quick());
+    const auto begin = h::clock::now();
+    auto reading = all_from(events);
+    const std::string found = co_await reading;
+    EQUAL(found, "7:a;7:b;:c;end");
+    EQUAL(server.asked, ";7;7;7;;");
+    EQUAL(events.connections(), 4u);
+    // 20 ms, 20, 40, and 20 again, for an event has come.
+    HOLDS(h::clock::now() - begin >= 100ms);
+    const auto after = co_await events.next();
+    HOLDS(!after);
+  });
+}
+
+TEST_P(HTTP_EVENTS, HTTP_SSE_07_WhatAnotherTryWouldOnlyMeetAgainIsAnError) {
+  run([]() -> h::task<> {
+    scripted wrong({{200, "text/html", "data: x\n\n"}});
+    auto events = wrong.source(quick());
+    auto reading = all_from(events);
+    const std::string type = co_await reading;
+    HOLDS(has(type, "is no event stream but \"text/html\""));
+    scripted missing({{404, stream_type, ""}});
+    auto lost = missing.source(quick());
+    auto again = all_from(lost);
+    const std::string status = co_await again;
+    HOLDS(has(status, "the status 404"));
+    scripted large({{200, stream_type, "data: " + std::string(100, 'x') + "\n\n"}});
+    auto o = quick();
+    o.max_event = 50;
+    auto small = large.source(o);
+    auto third = all_from(small);
+    const std::string size = co_await third;
+    HOLDS(has(size, "max_event, 50 bytes"));
+    scripted broken({{200, "", "lost"}, {200, "", "lost"}, {200, "", "lost"}});
+    o.tries = 3;
+    auto hopeless = broken.source(o);
+    auto fourth = all_from(hopeless);
+    const std::string last = co_await fourth;
+    HOLDS(has(last, "gone"));
+    EQUAL(broken.asked, ";;;");
   });
 }
 
