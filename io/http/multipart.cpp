@@ -171,6 +171,10 @@ multipart& multipart::file(std::string name, std::string path, part_options opti
   return add(std::move(p));
 }
 
+multipart& multipart::stream(std::string name, source from, std::optional<std::uint64_t> size) {
+  return stream(std::move(name), std::move(from), size, {});
+}
+
 multipart& multipart::stream(std::string name, source from, std::optional<std::uint64_t> size,
                              part_options options) {
   if (!from) throw bad_value("a part's source is empty");

@@ -69,6 +69,8 @@ class multipart {
   multipart& file(std::string name, std::string path, part_options options);
   /// What `from` yields: it is called each time that the body is sent. If it yields more or less
   /// than `size`, sending ends with usage_error.
+  multipart& stream(std::string name, source from,
+                    std::optional<std::uint64_t> size = std::nullopt);
   multipart& stream(std::string name, source from, std::optional<std::uint64_t> size,
                     part_options options);
   /// A value as application/json. Throws bad_value if it holds text that is not UTF-8.

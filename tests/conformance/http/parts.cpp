@@ -72,7 +72,7 @@ TEST_P(HTTP_PARTS, HTTP_MP_WR_01_PartsOfEveryKind) {
     typed.file_name = "x.bin";
     typed.content_type = "application/x-thing";
     m.text("t", "text").bytes("raw", std::string("\0\r\n", 3), typed).file("f", path);
-    m.json("j", nlohmann::json{{"n", 1}}).stream("s", three_pieces, 7, {});
+    m.json("j", nlohmann::json{{"n", 1}}).stream("s", three_pieces, 7);
     auto making = m.ready();
     const http::multipart_body body = co_await making;
     EQUAL(body.content_type, "multipart/form-data; boundary=b");
@@ -114,7 +114,7 @@ TEST_P(HTTP_PARTS, HTTP_MP_WR_02_TheLengthIsExactOrUnknown) {
     const http::multipart_body nothing = co_await empty;
     const std::string none = co_await sent(nothing);
     EQUAL(none, "--b--\r\n");
-    m.text("a", "x").stream("s", three_pieces, std::nullopt, {});
+    m.text("a", "x").stream("s", three_pieces);
     auto making = m.ready();
     const http::multipart_body body = co_await making;
     HOLDS(!body.length);
@@ -122,7 +122,7 @@ TEST_P(HTTP_PARTS, HTTP_MP_WR_02_TheLengthIsExactOrUnknown) {
     HOLDS(has(text, "\r\n\r\none two\r\n--b--") && !has(text, "Content-Length"));
     for (const std::uint64_t wrong : {6, 8}) {
       http::multipart lies("b");
-      lies.stream("s", three_pieces, wrong, {});
+      lies.stream("s", three_pieces, wrong);
       auto preparing = lies.ready();
       const http::multipart_body lie = co_await preparing;
       bool refused = false;
