@@ -9,7 +9,7 @@
 //
 //   http_error (a std::system_error)       code(): an errno, or an http::errc
 //     +- protocol_error                    the peer does not speak HTTP/1.1, or breaks its rules
-//     +- payload_error                     a body is broken, or ended early
+//     |    +- payload_error                a body is broken, or ended early
 //     +- connection_lost                   the connection ended before the answer was complete
 //     +- connect_error                     no connection came about
 //     |    +- proxy_error                  a proxy refused to make one
@@ -83,10 +83,10 @@ class protocol_error : public http_error {
 };
 
 /// A body is broken, ended early, or is larger than a limit.
-class payload_error : public http_error {
+class payload_error : public protocol_error {
  public:
-  explicit payload_error(const std::string& what) : http_error(errc::broken_body, what) {}
-  using http_error::http_error;
+  explicit payload_error(const std::string& what) : protocol_error(errc::broken_body, what) {}
+  using protocol_error::protocol_error;
 };
 
 /// The connection ended, or was reset, before the exchange was complete.

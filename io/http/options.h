@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -53,6 +54,31 @@ struct server_options {
   any_duration handshake_limit = default_handshake_limit;
 };
 
+/// The clocks of a request besides its total time. Each is longer than zero; std::nullopt: no
+/// limit. The error is http::timed_out, which names the clock. The order of the fields is API.
+struct timeouts {
+  /// Until there is a connection: the wait for a place in the pool, the look-up of the name, the
+  /// connection, and the handshake of TLS.
+  std::optional<any_duration> connect = {};
+  /// For the look-up and the attempts to connect alone.
+  std::optional<any_duration> sock_connect = {};
+  /// Between two pieces of an answer, and before its first one. It begins when the request is
+  /// written.
+  std::optional<any_duration> read = {};
+  /// For the peer to take a piece of a body, so that there is room for the next one.
+  std::optional<any_duration> write = {};
+  /// For the wait for a place in the pool alone.
+  std::optional<any_duration> pool = {};
+};
+
+/// How many connections a session may have at once, the kept ones too. Requests beyond that wait,
+/// in order of arrival. The order of the fields is API.
+struct pool_options {
+  std::size_t limit = 100;   // 0: no limit
+  std::size_t per_host = 0;  // to one scheme, host and port; 0: no limit
+  bool force_close = false;  // keep no connection, and say so to the server
+};
+
 /// The order of the fields is API: fields are appended, never reordered.
 struct session_options {
   /// For one request, from its call to the last byte of its answer. std::nullopt: no limit.
@@ -67,6 +93,23 @@ struct session_options {
   http::headers headers = {};
   /// For https. Empty: a client that trusts the system's authorities, and that all sessions share.
   tls_context tls = {};
+  /// URLs of requests are resolved against it, so "users" may be asked for. It is absolute, and its
+  /// path ends with "/".
+  std::string base_url = {};
+  http::timeouts timeouts = {};
+  http::pool_options pool = {};
+  /// So many redirections are followed, one after the other. 0: none is. HEAD follows none unless
+  /// its request asks for it (request_builder::redirects).
+  unsigned redirects = 10;
+  /// Refuse plain http, also in a redirection.
+  bool https_only = false;
+  /// Throw response_error for a status of 400 and above.
+  bool check_status = false;
+  /// Where connections to a name lead instead: from a host name, in lower case, to a numeric
+  /// address or another name. Host field, TLS and the pool go by the name of the URL.
+  std::map<std::string, std::string, std::less<>> fixed_names = {};
+  /// Not empty: all connections go to this Unix socket.
+  std::string unix_path = {};
 };
 
 /// What one request of a session brings besides its method and its URL.
@@ -75,6 +118,7 @@ struct request_options {
   std::string body = {};
   media_type content_type = {};              // of the body, unless `headers` has a Content-Type
   std::optional<any_duration> timeout = {};  // in place of the session's
+  std::optional<unsigned> redirects = {};    // likewise, also for HEAD
 };
 
 }  // namespace heddle::http

@@ -3,166 +3,67 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/http/calling/connections.h>
-#include <heddle/io/http/message/writer.h>
+#include <heddle/io/http/calling/draft.h>
+#include <heddle/io/http/calling/perform.h>
 #include <heddle/io/http/url.h>
-#include <heddle/io/stream.h>
-#include <heddle/io/tls.h>
-#include <heddle/sched/wait_for.h>
 
-#include <nlohmann/json.hpp>
-
-#include <exception>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 namespace heddle::http {
-namespace detail {
-
-namespace {
-
-bool may_be_repeated(const method& m) noexcept {
-  switch (m.kind()) {
-    case method::get:
-    case method::head:
-    case method::put:
-    case method::delete_:
-    case method::options:
-    case method::trace: return true;
-    default: return false;
-  }
-}
-
-/// Sends a request and reads its answer. False: the connection ended before a byte of the answer
-/// came. The server may not have seen the request.
-task<bool> exchange_on(wire& w, std::string_view text, method asked) {
-  auto& parser = *w.parser;
-  w.busy = true;
-  parser.next();
-  parser.expect(asked);
-  w.to.writer.write(text);
-  for (;;) {
-    while (!parser.done() && !parser.failed()) {
-      const auto bytes = w.to.reader.buffered();
-      if (bytes.empty()) break;
-      w.to.reader.consume(parser.feed(bytes));
-    }
-    if (parser.failed()) {
-      throw protocol_error("the answer of " + w.to.writer.peer_address().to_string() +
-                           " is not understood: " + std::string(parser.error().reason));
-    }
-    if (parser.done()) co_return true;
-    bool more = false;
-    try {
-      more = co_await w.to.reader.fill();
-    } catch (const std::system_error&) {
-      if (!parser.idle()) throw;
-      co_return false;
-    }
-    if (more) continue;
-    if (parser.idle()) co_return false;
-    parser.finish();
-  }
-}
-
-void add_defaults(headers& to, const headers& defaults, const request_options& o) {
-  for (const auto f : defaults) {
-    if (!to.contains(f.name)) to.add(f.name, f.value);
-  }
-  if (!o.content_type.empty() && !to.contains("content-type"))
-    to.add("Content-Type", o.content_type.text());
-}
-
-const tls_context& usual_tls() {
-  // Never freed: a session may outlive the end of main().
-  static const tls_context& one = *new tls_context([] {
-    tls_options o;
-    o.alpn.emplace_back("http/1.1");
-    return tls_context::client(o);
-  }());
-  return one;
-}
-
-/// How connections to `u` are opened. Throws as making a context does.
-connection_options ways_to(const url& u, const session_options& options) {
-  connection_options o;
-  if (u.scheme == "https") o.tls = options.tls ? options.tls : usual_tls();
-  return o;
-}
-
-task<client_response> perform(heddle::detail::counted_ptr<connection_pool> pool, method m, url u,
-                              request_options o) {
-  const std::string where = u.scheme + "|" + u.host + "|" + std::to_string(u.port);
-  add_defaults(o.headers, pool->options.headers, o);
-  std::string text;
-  write_request(text, m, u.target, u.authority(), o.headers, o.body);
-
-  std::optional<wire> w = pool->take(where);
-  for (;;) {
-    const bool is_new = !w;
-    if (is_new) {
-      auto opening = open_connection(u.host, u.port, ways_to(u, pool->options));
-      connection c = co_await opening;
-      w.emplace(std::move(c), std::make_unique<response_parser>(pool->options.limits));
-    }
-    task<bool> work = exchange_on(*w, text, m);
-    const bool answered = co_await work;
-    if (answered) break;
-    if (is_new || !may_be_repeated(m)) {
-      throw protocol_error(u.authority() + " closed the connection without an answer");
-    }
-    w.reset();
-  }
-  auto& got = w->parser->message();
-  client_response r{got.status, std::move(got.headers), std::move(got.body)};
-  // Protocol KEEP. Bytes behind the answer belong to no request. And a peer that answers before it
-  // has got all of the request may never read the rest. In both cases the connection is not used
-  // again. If a request has no body, a peer that answers it has got all of it.
-  const bool clean = w->to.reader.buffered().empty() && (o.body.empty() || w->all_sent());
-  if (clean) w->busy = false;
-  if (clean && w->parser->keep_alive() && !o.headers.has_token("connection", "close"))
-    pool->keep(where, std::move(*w));
-  co_return r;
-}
-
-}  // namespace
-}  // namespace detail
-
-static_assert(std::is_same_v<json_value, nlohmann::json>);
-
-json_value client_response::json() const {
-  try {
-    return nlohmann::json::parse(body);
-  } catch (const nlohmann::json::parse_error& e) {
-    throw protocol_error(std::string("the answer is no JSON: ") + e.what());
-  }
-}
 
 session::session() : session(session_options()) {}
 
-session::session(session_options options)
-    : pool_(new detail::connection_pool(std::move(options))) {}
+session::session(session_options options) {
+  detail::check(options);
+  pool_ = heddle::detail::counted_ptr<detail::connection_pool>(
+      new detail::connection_pool(std::move(options)));
+}
 
 session::session(session&&) noexcept = default;
 
 session& session::operator=(session&& other) noexcept {
   if (this != &other) {
-    if (pool_) pool_->retire();
+    close();
     pool_ = std::move(other.pool_);
   }
   return *this;
 }
 
-session::~session() {
+session::~session() { close(); }
+
+void session::close() noexcept {
   if (pool_) pool_->retire();
 }
 
+request_builder session::at(std::string address) {
+  auto d = std::make_unique<detail::draft>();
+  d->request = detail::begin_call(pool_, detail::full_address(pool_->options, std::move(address)));
+  (void)url::parse(d->request.address);  // tells now what is wrong with it
+  return request_builder(std::move(d));
+}
+
 task<client_response> session::request(method m, std::string address, request_options options) {
-  auto u = url::parse(address);
-  const auto limit = options.timeout ? options.timeout : pool_->options.timeout;
-  auto work = detail::perform(pool_, std::move(m), std::move(u), std::move(options));
-  if (!limit) return work;
-  return wait_for(std::move(work), *limit);
+  const auto& ours = pool_->options;
+  if (!ours.base_url.empty()) address = detail::full_address(ours, std::move(address));
+  detail::call c = detail::begin_call(pool_, std::move(address));
+  c.to = url::parse(c.address);
+  if (options.timeout) c.total = options.timeout;
+  detail::check_total(c.total);
+  if (c.fields.empty())
+    c.fields = std::move(options.headers);
+  else if (options.headers.contains("authorization"))
+    throw bad_value("a request has one Authorization: of its URL or a header");
+  else
+    for (const auto f : options.headers) c.fields.add(f.name, f.value);
+  detail::add_defaults(c.fields, ours.headers);
+  if (!options.content_type.empty() && !c.fields.contains("content-type"))
+    c.fields.add("Content-Type", options.content_type.text());
+  if (ours.pool.force_close) c.fields.set("Connection", "close");
+  c.body = std::move(options.body);
+  c.redirects = options.redirects.value_or(m == method::head ? 0 : ours.redirects);
+  c.method = std::move(m);
+  return detail::run_whole(std::move(c));
 }
 
 task<client_response> session::request(method m, std::string address) {
@@ -181,6 +82,22 @@ task<client_response> session::post(std::string address, std::string body) {
   return post(std::move(address), std::move(body), request_options());
 }
 
+task<client_response> session::put(std::string address, std::string body) {
+  return put(std::move(address), std::move(body), request_options());
+}
+
+task<client_response> session::patch(std::string address, std::string body) {
+  return patch(std::move(address), std::move(body), request_options());
+}
+
+task<client_response> session::delete_(std::string address) {
+  return request(method::delete_, std::move(address), request_options());
+}
+
+task<client_response> session::options(std::string address) {
+  return request(method::options, std::move(address), request_options());
+}
+
 task<client_response> session::get(std::string address, request_options options) {
   return request(method::get, std::move(address), std::move(options));
 }
@@ -189,11 +106,32 @@ task<client_response> session::head(std::string address, request_options options
   return request(method::head, std::move(address), std::move(options));
 }
 
+task<client_response> session::delete_(std::string address, request_options options) {
+  return request(method::delete_, std::move(address), std::move(options));
+}
+
+task<client_response> session::options(std::string address, request_options options) {
+  return request(method::options, std::move(address), std::move(options));
+}
+
 task<client_response> session::post(std::string address, std::string body,
                                     request_options options) {
   options.body = std::move(body);
   return request(method::post, std::move(address), std::move(options));
 }
+
+task<client_response> session::put(std::string address, std::string body, request_options options) {
+  options.body = std::move(body);
+  return request(method::put, std::move(address), std::move(options));
+}
+
+task<client_response> session::patch(std::string address, std::string body,
+                                     request_options options) {
+  options.body = std::move(body);
+  return request(method::patch, std::move(address), std::move(options));
+}
+
+std::size_t session::open_connections() const { return pool_->open(); }
 
 std::size_t session::kept_connections() const { return pool_->size(); }
 

@@ -56,6 +56,26 @@ std::uint16_t parse_port(std::string_view digits, std::string_view whole) {
   return value;
 }
 
+/// True for what a system's resolver may take for an address of IPv4 although it has not four
+/// decimal numbers: the last label is a number, also one in base 16 or 8.
+bool is_odd_address(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  const auto last = host.substr(host.rfind('.') + 1);
+  const bool hex = last.starts_with("0x") || last.starts_with("0X");
+  const auto digits = last.substr(hex ? 2 : 0);
+  const auto is_digit = [hex](char c) { return hex ? hex_value(c) >= 0 : c >= '0' && c <= '9'; };
+  if (last.empty() || !std::ranges::all_of(digits, is_digit)) return false;
+  unsigned labels = 0;
+  for (auto rest = host; !rest.empty(); ++labels) {
+    const auto label = rest.substr(0, rest.find('.'));
+    rest.remove_prefix(std::min(rest.size(), label.size() + 1));
+    unsigned value = 0;
+    const bool padded = label.size() > 1 && label.front() == '0';
+    if (padded || !heddle::detail::parse_number(label, value) || value > 255) return true;
+  }
+  return labels != 4;
+}
+
 /// Calls f(name, value), both still encoded, until it returns false.
 template <class F>
 void each_pair(std::string_view query, F f) {
@@ -119,6 +139,8 @@ url url::parse(std::string_view text) {
       !std::ranges::all_of(host, [](char c) { return is_unreserved(c); })) {
     refuse(text, "the host holds a character that no host name has");
   }
+  if (!authority.starts_with('[') && is_odd_address(host))
+    refuse(text, "an IPv4 address is four decimal numbers");
   if (!port.empty()) u.port = parse_port(port, text);
   u.host = lowered(host);
   u.target = rest.starts_with('/') ? std::string(rest) : "/" + std::string(rest);

@@ -24,12 +24,35 @@ struct url {
   std::string target;      // never empty: "/" at least
 
   /// Throws bad_value, which names the text and what is wrong with it. User names and passwords in
-  /// URLs are refused (RFC 9110, 4.2.4), and never shown: "***" stands for all that may be one.
+  /// URLs are refused (RFC 9110, 4.2.4), and never shown: "***" stands for all that may be one. A
+  /// host that looks like a number must be four decimal ones ("127.0.0.1"): other spellings of an
+  /// address (2130706433, 127.1, 0x7f.1) would get past a filter before us.
   static url parse(std::string_view text);
 
   /// What the Host field carries: `host`, or `host:port` if the port is not the scheme's own.
   std::string authority() const;
 };
+
+/// A URL as people write it, made fit for url::parse. Spaces, quotes, angle brackets, other bytes
+/// that no URL has, and non-ASCII in path, query and fragment are percent-encoded. A "%" that
+/// begins no escape becomes "%25". What is encoded already stays as it is, byte for byte. Throws
+/// bad_value for control characters, and for a NUL.
+std::string encode_url(std::string_view text);
+
+/// The URL that `reference` means where `base`, an absolute URL, is the current one (RFC 3986,
+/// 5.2). `reference` may be absolute, begin with "//", "/", "?" or "#", or be a relative path.
+/// Segments "." and ".." go away, also as "%2e". Illegal bytes are encoded as by encode_url. A
+/// fragment of `base` goes on unless `reference` has one. Throws bad_value as encode_url.
+std::string resolve_url(std::string_view base, std::string_view reference);
+
+/// What stands before the "@" of a URL's host, decoded.
+struct url_user {
+  std::string name;
+  std::string password;
+};
+/// Takes "user:password@" out of a URL. Nothing: there is none. Throws bad_value for a broken
+/// escape.
+std::optional<url_user> take_user(std::string& text);
 
 /// Percent-encoding leaves letters, digits and "-._~" as they are. In a path also "/" and the other
 /// characters that a segment may hold.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http/calling/connections.h>
 
+#include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
 #include <heddle/io/reactor/reactor.h>
 #include <heddle/sched/runtime.h>
@@ -32,53 +33,192 @@ bool wire::all_sent() {
   return ::ioctl(to.writer.native_handle(), SIOCOUTQ, &unread) == 0 && unread == 0;
 }
 
-std::optional<wire> connection_pool::take(const std::string& where) {
+void place::give_up() noexcept {
+  origin* const of = std::exchange(of_, nullptr);
+  if (!of) return;
+  pool_->give_back(*of);
+  pool_ = {};
+}
+
+taken connection_pool::take(const std::string& where) {
+  place spare;
   for (;;) {
-    std::optional<wire> w = take_latest(where);
-    if (!w) return w;
-    if (w->to.reader.quiet()) return w;
-    w->busy = true;  // so that it is reset: what its peer has sent is no answer to anybody
+    taken got = take_once(where);
+    if (got.line && !got.line->to.reader.quiet()) {
+      got.line->busy = true;  // so that it is reset: what its peer has sent is no answer to anybody
+      spare = std::move(got.line->room);
+      continue;
+    }
+    if (!got.line && !got.room) got.room = std::move(spare);
+    return got;
   }
 }
 
-std::optional<wire> connection_pool::take_latest(const std::string& where) {
-  by_age old;  // above the lock: these connections end when it is free
-  std::optional<wire> w;
+taken connection_pool::take_once(const std::string& where) {
+  kept_list old;  // above the lock: these connections end when it is free
+  taken got;
   const std::lock_guard lock(mutex_);
+  if (retired_) throw usage_error("a request of a session that has ended");
   take_old(old);
-  const auto found = hosts_.find(where);
-  if (found == hosts_.end()) return w;
-  const auto latest = found->second.back();
-  found->second.pop_back();
-  if (found->second.empty()) hosts_.erase(found);
-  w.emplace(std::move(latest->line));
-  all_.erase(latest);
-  return w;
+  origin& of = origin_of(where);
+  if (!take_free(of, got, old)) forget(of);
+  return got;
 }
 
-void connection_pool::keep(const std::string& where, wire w) {
-  if (options.keep == 0 || options.keep_for <= duration::zero()) return;
-  by_age fresh;
-  fresh.push_back({std::move(w), where, saturating_add(clock::now(), options.keep_for)});
-  by_age old;
+task<taken> connection_pool::wait_for_place(std::string where) {
+  const heddle::detail::counted_ptr<connection_pool> self = [this] {
+    this->ref();
+    return heddle::detail::counted_ptr<connection_pool>(this);
+  }();
+  taken got;
+  {
+    place_wait mine(*this, where);
+    if (mine.waits()) {
+      auto told = mine.told.get_future();
+      co_await told;
+    }
+    got = mine.take();
+  }
+  if (!got.line || got.line->to.reader.quiet()) co_return got;
+  got.line->busy = true;  // what its peer has sent is no answer to anybody
+  got.room = std::move(got.line->room);
+  got.line.reset();
+  co_return got;
+}
+
+bool place_wait::waits() const {
+  const std::lock_guard lock(of.mutex_);
+  return at != nullptr;
+}
+
+taken place_wait::take() {
+  const std::lock_guard lock(of.mutex_);
+  if (failed) throw usage_error("the session has ended while a request waited for a connection");
+  return std::exchange(given, {});
+}
+
+place_wait::place_wait(connection_pool& pool, const std::string& where) : of(pool) {
+  kept_list old;
+  std::list<place_wait*> link;
+  link.push_back(this);
+  const std::lock_guard lock(of.mutex_);
+  if (of.retired_) throw usage_error("a request of a session that has ended");
+  origin& wanted = of.origin_of(where);
+  if (of.take_free(wanted, given, old)) return;
+  here = link.begin();
+  of.waits_.splice(of.waits_.end(), link);
+  at = &wanted;
+  ++at->waiting;
+}
+
+place_wait::~place_wait() {
+  taken back;  // above the lock: its end takes the lock to serve those that wait
+  const std::lock_guard lock(of.mutex_);
+  if (at) {
+    of.waits_.erase(here);
+    --at->waiting;
+    of.forget(*at);
+  }
+  // A kept connection that was handed over and not taken ends with `back`, and its place goes to
+  // the next one. That is rare, and saves a second way for a connection to be kept.
+  back = std::move(given);
+}
+
+origin& connection_pool::origin_of(const std::string& where) {
+  const auto [at, fresh] = origins_.try_emplace(where);
+  if (fresh) at->second.name = &at->first;
+  return at->second;
+}
+
+/// Drops an origin that nobody uses. Under the lock.
+void connection_pool::forget(origin& of) noexcept {
+  if (of.open == 0 && of.waiting == 0) origins_.erase(origins_.find(*of.name));
+}
+
+/// Takes what is free for a request. False: nothing is. Under the lock. A kept connection of
+/// another origin is ended, if it stands in the way.
+bool connection_pool::take_free(origin& of, taken& into, kept_list& old) {
+  if (!of.kept.empty()) {
+    const auto latest = of.kept.back();
+    of.kept.pop_back();
+    into.line = std::move(latest->line);
+    all_.erase(latest);
+    return true;
+  }
+  const auto& most = options.pool;
+  if (most.per_host != 0 && of.open >= most.per_host) return false;
+  if (most.limit != 0 && open_ >= most.limit) {
+    if (all_.empty()) return false;
+    take_first(old);
+    place& freed = old.back().line->room;
+    origin& other = *std::exchange(freed.of_, nullptr);
+    --open_;
+    --other.open;
+    if (&other != &of) forget(other);
+  }
+  ++open_;
+  ++of.open;
+  this->ref();
+  into.room = place(heddle::detail::counted_ptr<connection_pool>(this), of);
+  return true;
+}
+
+void connection_pool::give_back(origin& of) noexcept {
+  kept_list old;
+  const std::lock_guard lock(mutex_);
+  --open_;
+  --of.open;
+  forget(of);
+  serve(old);
+}
+
+/// Gives what is free to those that wait, the first first. Under the lock.
+void connection_pool::serve(kept_list& old) noexcept {
+  const auto& most = options.pool;
+  for (auto at = waits_.begin(); at != waits_.end();) {
+    if (most.limit != 0 && open_ >= most.limit && all_.empty()) return;
+    place_wait& w = **at++;
+    if (!take_free(*w.at, w.given, old)) continue;
+    w.step_out();
+  }
+}
+
+/// Out of the queue, with what it was given or without. Under the lock.
+void place_wait::step_out() noexcept {
+  of.waits_.erase(here);
+  --at->waiting;
+  if (failed) of.forget(*at);
+  at = nullptr;
+  try {
+    told.set_value();
+  } catch (const invalid_state_error&) {}  // its task is cancelled: its destructor gives back
+}
+
+void connection_pool::keep(wire_ptr w) {
+  if (options.keep == 0 || options.keep_for <= duration::zero() || options.pool.force_close) return;
+  kept_list fresh;
+  fresh.push_back({std::move(w), saturating_add(clock::now(), options.keep_for)});
+  kept_list old;
   const std::lock_guard lock(mutex_);
   if (retired_) return;
   take_old(old);
-  auto& list = hosts_[where];
-  if (list.size() >= options.keep) return;
-  list.push_back(fresh.begin());
+  origin& of = *fresh.front().line->room.of_;
+  if (of.kept.size() >= options.keep) return;
+  of.kept.push_back(fresh.begin());
   all_.splice(all_.end(), fresh);
+  if (!waits_.empty()) serve(old);
   arm();
 }
 
-void connection_pool::take_old(by_age& old) {
+/// Moves the oldest kept connection to `old`. Under the lock.
+void connection_pool::take_first(kept_list& old) {
+  all_.front().line->room.of_->kept.pop_front();
+  old.splice(old.end(), all_, all_.begin());
+}
+
+void connection_pool::take_old(kept_list& old) {
   const auto now = clock::now();
-  while (!all_.empty() && all_.front().until <= now) {
-    const auto found = hosts_.find(all_.front().where);
-    found->second.pop_front();
-    if (found->second.empty()) hosts_.erase(found);
-    old.splice(old.end(), all_, all_.begin());
-  }
+  while (!all_.empty() && all_.front().until <= now) take_first(old);
 }
 
 // Under the lock. If there is no memory for a timer, old connections go when the pool is used next.
@@ -101,7 +241,7 @@ void connection_pool::arm() {
 }
 
 void connection_pool::expire() {
-  by_age old;
+  kept_list old;
   const std::lock_guard lock(mutex_);
   expires_ = time_point::max();
   if (retired_) return;
@@ -110,28 +250,37 @@ void connection_pool::expire() {
 }
 
 std::size_t connection_pool::size() {
-  by_age old;
+  kept_list old;
   const std::lock_guard lock(mutex_);
   take_old(old);
   return all_.size();
 }
 
-void connection_pool::clear() {
-  by_age all;
+std::size_t connection_pool::open() {
   const std::lock_guard lock(mutex_);
-  hosts_.clear();
+  return open_;
+}
+
+void connection_pool::clear() {
+  kept_list all;
+  const std::lock_guard lock(mutex_);
+  for (auto& entry : origins_) entry.second.kept.clear();
   all.swap(all_);
 }
 
 void connection_pool::retire() noexcept {
-  by_age all;
+  kept_list all;
   callback_handle timer;
   {
     const std::lock_guard lock(mutex_);
     retired_ = true;
-    hosts_.clear();
+    for (auto& entry : origins_) entry.second.kept.clear();
     all.swap(all_);
     std::swap(timer, expiry_);
+    while (!waits_.empty()) {
+      waits_.front()->failed = true;
+      waits_.front()->step_out();
+    }
   }
   timer.cancel();
 }

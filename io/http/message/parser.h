@@ -142,6 +142,9 @@ class response_parser : public detail::parser_core {
   const http::response& message() const noexcept { return message_; }
   /// The connection may carry another request. Valid when done().
   bool keep_alive() const noexcept { return keep_alive_; }
+  /// Interim answers that were skipped before this response. A client that waits for "100
+  /// Continue" asks for it.
+  std::size_t interim_answers() const noexcept { return interim_; }
 
   void next() noexcept;
 

@@ -212,6 +212,22 @@ void check_line_part(std::string_view text, std::string_view what) {
   }
 }
 
+/// Request line and fields, but for those of the framing.
+void put_request(head_buffer& head, const method& m, std::string_view target,
+                 std::string_view authority, const headers& extra) {
+  check_line_part(target, "target");
+  check_line_part(authority, "host");
+  head << m.text() << " " << target << " HTTP/1.1\r\n";
+  const auto host = extra.get("host");
+  put_field(head, "Host", host.value_or(authority));
+  for (const auto field : extra) {
+    const auto kind = own(field.name);
+    if (kind == own_field::framing || kind == own_field::length) continue;
+    if (host && same_token(field.name, "host")) continue;
+    put_field(head, field.name, field.value);
+  }
+}
+
 }  // namespace
 
 bool keeps_alive(const response& r, const reply_to& to) noexcept {
@@ -245,22 +261,27 @@ void write_last_chunk(std::string& out) { out.append("0\r\n\r\n"); }
 
 void write_request(std::string& out, const method& m, std::string_view target,
                    std::string_view authority, const headers& extra, std::string_view body) {
-  check_line_part(target, "target");
-  check_line_part(authority, "host");
   head_buffer head(out);
-  head << m.text() << " " << target << " HTTP/1.1\r\n";
-  if (!extra.contains("host")) put_field(head, "Host", authority);
-  for (const auto field : extra) {
-    const auto kind = own(field.name);
-    if (kind == own_field::framing || kind == own_field::length) continue;
-    put_field(head, field.name, field.value);
-  }
+  put_request(head, m, target, authority, extra);
   if (!body.empty() || m == method::post || m == method::put || m == method::patch) {
     (head << "Content-Length: ").number(body.size()) << crlf;
   }
   head << crlf;
   head.flush();
   out.append(body);
+}
+
+void write_request_head(std::string& out, const method& m, std::string_view target,
+                        std::string_view authority, const headers& extra,
+                        std::optional<std::uint64_t> length) {
+  head_buffer head(out);
+  put_request(head, m, target, authority, extra);
+  if (length)
+    (head << "Content-Length: ").number(*length) << crlf;
+  else
+    head << "Transfer-Encoding: chunked\r\n";
+  head << crlf;
+  head.flush();
 }
 
 std::string format_http_date(std::time_t seconds) {

@@ -53,11 +53,17 @@ body_framing write_head(std::string& out, const response& r, const reply_to& to,
 void write_chunk(std::string& out, std::string_view piece);
 void write_last_chunk(std::string& out);
 
-/// A client's request. The Host field comes from `authority`, unless `extra` has one. A
+/// A client's request. The Host field comes first, from `extra` or else from `authority`. A
 /// Content-Length is written if there is a body, or if the method usually has one (POST, PUT,
 /// PATCH). Throws bad_value if target or authority are empty, or hold what could end the line.
 void write_request(std::string& out, const method& m, std::string_view target,
                    std::string_view authority, const headers& extra, std::string_view body);
+
+/// The head alone, for a body that follows in pieces: as they are with a length, else through
+/// write_chunk() and write_last_chunk(). Throws as write_request().
+void write_request_head(std::string& out, const method& m, std::string_view target,
+                        std::string_view authority, const headers& extra,
+                        std::optional<std::uint64_t> length);
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT"
 std::string format_http_date(std::time_t seconds);

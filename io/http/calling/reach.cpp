@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/http/calling/reach.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/io/stream.h>
+#include <heddle/io/tls.h>
+#include <heddle/io/tls/state.h>
+#include <heddle/sched/wait_for.h>
+
+#include <cstdint>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace heddle::http::detail {
+namespace {
+
+const tls_context& usual_tls() {
+  // Never freed: a session may outlive the end of main().
+  static const tls_context& one = *new tls_context([] {
+    tls_options o;
+    o.alpn.emplace_back("http/1.1");
+    return tls_context::client(o);
+  }());
+  return one;
+}
+
+const tls_context& tls_of(const call& c) {
+  if (c.extras && c.extras->tls) return c.extras->tls;
+  const auto& own = c.pool->options.tls;
+  return own ? own : usual_tls();
+}
+
+/// Tells contexts apart. A connection holds its context, so no number is used again meanwhile.
+std::uintptr_t number_of(const tls_context& t) noexcept {
+  return reinterpret_cast<std::uintptr_t>(heddle::detail::tls_access::of(t));
+}
+
+/// How connections for `c` are opened. Throws as making a context does.
+connection_options ways_to(const call& c, const std::string& host) {
+  connection_options o;
+  o.connect_limit = c.clocks().sock_connect;
+  if (c.to.scheme != "https") return o;
+  o.tls = tls_of(c);
+  if (c.extras) o.server_name = c.extras->server_name;
+  if (o.server_name.empty() && host != c.to.host) o.server_name = c.to.host;
+  return o;
+}
+
+task<connection> connect(const call& c) {
+  const auto& options = c.pool->options;
+  std::string host = c.to.host;
+  const auto fixed = options.fixed_names.find(host);
+  if (fixed != options.fixed_names.end()) host = fixed->second;
+  if (options.unix_path.empty()) return open_connection(host, c.to.port, ways_to(c, host));
+  return open_unix_connection(options.unix_path, ways_to(c, std::string()));
+}
+
+/// What a system_error says, without the message of its code, which its heir will add again.
+std::string text_of(const std::system_error& e) {
+  std::string text = e.what();
+  const std::string tail = ": " + e.code().message();
+  if (text.ends_with(tail)) text.erase(text.size() - tail.size());
+  return text;
+}
+
+[[noreturn]] void late(const call& c, request_phase phase, const char* what) {
+  throw timed_out(phase, c.name() + ": " + what + "; nothing of the request was sent");
+}
+
+/// The connection with its place.
+task<wire_ptr> open_wire(const call& c, place room) {
+  try {
+    auto opening = connect(c);
+    connection made = co_await opening;
+    co_return std::make_shared<wire>(std::move(made), std::move(room), c.pool->options.limits);
+  } catch (const tls_error&) { throw; } catch (const std::system_error& e) {
+    throw connect_error(e.code(), c.name() + ": " + text_of(e));
+  }
+}
+
+/// The rest of a limit that began at `begun`.
+std::optional<duration> rest_of(const std::optional<any_duration>& limit, time_point begun) {
+  if (!limit) return {};
+  return saturating_add(begun, limit->get()) - clock::now();
+}
+
+}  // namespace
+
+std::string where_to(const call& c) {
+  std::string where;
+  where.reserve(c.to.scheme.size() + c.to.host.size() + 8);
+  where.append(c.to.scheme).append("|").append(c.to.host).append("|");
+  where += std::to_string(c.to.port);
+  if (c.extras && c.to.scheme == "https") {
+    const auto& more = *c.extras;
+    if (!more.server_name.empty()) where += "|name " + more.server_name;
+    if (more.tls) where += "|tls " + std::to_string(number_of(more.tls));
+  }
+  return where;
+}
+
+task<wire_ptr> reach(call& c, std::string where, taken got) {
+  const auto begun = clock::now();
+  const auto& clocks = c.clocks();
+  if (!got.room) {
+    c.phase = request_phase::pool;
+    auto limit = rest_of(clocks.connect, begun);
+    if (clocks.pool && (!limit || clocks.pool->get() < *limit)) limit = clocks.pool->get();
+    bool is_late = false;
+    try {
+      auto waiting = wait_for(c.pool->wait_for_place(where), limit);
+      got = co_await waiting;
+    } catch (const timeout_error&) { is_late = true; }
+    if (is_late) late(c, request_phase::pool, "no connection became free in time");
+  }
+  if (got.line) co_return std::move(got.line);
+  c.phase = request_phase::connect;
+  std::string text;
+  try {
+    auto opening = wait_for(open_wire(c, std::move(got.room)), rest_of(clocks.connect, begun));
+    co_return co_await opening;
+  } catch (const timeout_error& e) { text = e.what(); }
+  if (text.empty()) text = "no connection came about in time";
+  late(c, request_phase::connect, text.c_str());
+}
+
+}  // namespace heddle::http::detail
