@@ -105,8 +105,9 @@ struct session_options {
   bool https_only = false;
   /// Throw response_error for a status of 400 and above.
   bool check_status = false;
-  /// Where connections to a name lead instead: from a host name, in lower case, to a numeric
-  /// address or another name. Host field, TLS and the pool go by the name of the URL.
+  /// Where connections to a name lead instead: from a host name, in lower case, to an address or
+  /// another name, and perhaps a port ("127.0.0.1:8080"). Host field, TLS and the pool go by the
+  /// name of the URL.
   std::map<std::string, std::string, std::less<>> fixed_names = {};
   /// Not empty: all connections go to this Unix socket.
   std::string unix_path = {};

@@ -192,9 +192,12 @@ task<bool> read_answer(call& c, wire& w, std::shared_ptr<sending> job) {
       reader.consume(parser.feed(bytes));
     }
     if (parser.done()) co_return true;
+    // io_uring may not have told yet that the request was sent. An answer to a request without a
+    // body says so, too.
+    const bool heard = !parser.idle() && !c.has_body();
+    if (!job && (heard || w.to.writer.buffered() == 0)) c.sent = sent_part::all;
     const std::uint64_t got = parser.message().body.size();
     if (parser.failed()) throw_bad_answer(w, c.name(), in_body, got, declared);
-    if (!job && w.to.writer.buffered() == 0) c.sent = sent_part::all;
     bool more = false;
     try {
       const auto& limit = c.clocks().read;

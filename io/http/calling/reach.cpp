@@ -47,13 +47,26 @@ connection_options ways_to(const call& c, const std::string& host) {
   return o;
 }
 
+/// Where connections for `c` lead: the URL's host and port, or what fixed_names says.
+std::pair<std::string, std::uint16_t> goal_of(const call& c) {
+  const auto& names = c.pool->options.fixed_names;
+  const auto found = names.find(c.to.host);
+  if (found == names.end()) return {c.to.host, c.to.port};
+  const bool brackets = found->second.starts_with('[');
+  const bool plain = found->second.find(':') == found->second.rfind(':');
+  if (!brackets && !plain) return {found->second, c.to.port};  // an IPv6 address
+  const url to = url::parse(c.to.scheme + "://" + found->second);
+  const bool has_port = found->second.ends_with(":" + std::to_string(to.port));
+  return {to.host, has_port ? to.port : c.to.port};
+}
+
 task<connection> connect(const call& c) {
   const auto& options = c.pool->options;
-  std::string host = c.to.host;
-  const auto fixed = options.fixed_names.find(host);
-  if (fixed != options.fixed_names.end()) host = fixed->second;
-  if (options.unix_path.empty()) return open_connection(host, c.to.port, ways_to(c, host));
-  return open_unix_connection(options.unix_path, ways_to(c, std::string()));
+  if (!options.unix_path.empty())
+    return open_unix_connection(options.unix_path, ways_to(c, std::string()));
+  auto [host, port] = goal_of(c);
+  auto ways = ways_to(c, host);
+  return open_connection(std::move(host), port, std::move(ways));
 }
 
 /// What a system_error says, without the message of its code, which its heir will add again.
