@@ -131,7 +131,6 @@ TEST_P(HTTP_CLI_SES, HTTP_CLI_SES_07_EachAnswerGoesToItsCallerOnAllLoops) {
       all.push_back(h::create_task(ask_many(client, p, i * 10, 10, right)));
     for (auto& t : all) co_await t;
     EQUAL(right.load(), tasks * 10);
-    HOLDS(p.most() <= 100);
     co_await p.stop();
   });
 }
