@@ -7,15 +7,21 @@
 #pragma once
 
 #include <heddle/core/clock.h>
+#include <heddle/io/http/auth.h>
+#include <heddle/io/http/client_hooks.h>
+#include <heddle/io/http/cookie_jar.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/limits.h>
+#include <heddle/io/http/proxy.h>
 #include <heddle/io/tls_context.h>
 
 #include <chrono>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace heddle::http {
 
@@ -111,6 +117,22 @@ struct session_options {
   std::map<std::string, std::string, std::less<>> fixed_names = {};
   /// Not empty: all connections go to this Unix socket.
   std::string unix_path = {};
+  /// Cookies that answers set are kept there, and sent with the requests that they are for. None:
+  /// cookies are fields like any other.
+  std::optional<cookie_jar> cookies = {};
+  /// Shown to the first origin of each request that brings no Authorization of its own. A digest
+  /// answers the server's 401 by a second request.
+  http::auth auth = {};
+  /// Requests of at() ask for the content codings that were built, and undo them. The short verbs
+  /// yield what comes.
+  bool decompress = true;
+  /// Empty: connections go to the server.
+  http::proxy proxy = {};
+  /// When requests are sent again. None: only what protocol KEEP asks for (session.h).
+  std::optional<http::retry> retry = {};
+  /// The first is the outermost.
+  std::vector<middleware> middlewares = {};
+  std::shared_ptr<const client_trace> trace = {};
 };
 
 /// What one request of a session brings besides its method and its URL.

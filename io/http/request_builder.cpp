@@ -2,13 +2,12 @@
 #include <heddle/io/http/request_builder.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/calling/chain.h>
 #include <heddle/io/http/calling/draft.h>
 #include <heddle/io/http/calling/perform.h>
 #include <heddle/io/http/url.h>
 
 #include <nlohmann/json.hpp>
-
-#include <algorithm>
 
 namespace heddle::http {
 
@@ -21,12 +20,6 @@ request_builder::~request_builder() = default;
 detail::draft& request_builder::draft() {
   if (!draft_) throw usage_error("a request_builder is used again after its last word");
   return *draft_;
-}
-
-detail::call request_builder::finish(method m) {
-  detail::draft all = std::move(draft());
-  draft_.reset();
-  return detail::finish(std::move(all), std::move(m));
 }
 
 request_builder& request_builder::query(std::string_view name, std::string_view value) {
@@ -67,11 +60,16 @@ request_builder& request_builder::skip_auto_headers(std::initializer_list<std::s
 }
 
 request_builder& request_builder::basic(std::string_view user, std::string_view password) {
-  return header("Authorization", detail::basic_credentials(user, password));
+  return header("Authorization", http::basic(user, password).value());
 }
 
 request_builder& request_builder::bearer(std::string_view token) {
-  return header("Authorization", "Bearer " + std::string(token));
+  return header("Authorization", http::bearer(std::string(token)).value());
+}
+
+request_builder& request_builder::auth(http::auth how) {
+  draft().request.more().auth = std::move(how);
+  return *this;
 }
 
 request_builder& request_builder::take_body(std::string bytes, std::string_view type) {
@@ -110,21 +108,14 @@ request_builder& request_builder::json_text(std::string text) {
   return take_body(std::move(text), "application/json");
 }
 
-request_builder& request_builder::form(
-    const std::vector<std::pair<std::string, std::string>>& fields) {
-  std::string text;
-  const auto append = [&text](std::string_view part) {
-    for (const char c : percent_encode(part)) text += c;
-  };
-  for (const auto& [name, value] : fields) {
-    if (!text.empty()) text += '&';
-    append(name);
-    text += '=';
-    append(value);
-  }
-  for (auto at = text.find("%20"); at != text.npos; at = text.find("%20", at))
-    text.replace(at, 3, "+");
-  return take_body(std::move(text), "application/x-www-form-urlencoded");
+request_builder& request_builder::form(const http::form& fields) {
+  return take_body(fields.text(), http::form::content_type);
+}
+
+request_builder& request_builder::multipart(http::multipart parts) {
+  take_body(std::string(), {});
+  draft().parts = std::move(parts);
+  return *this;
 }
 
 request_builder& request_builder::timeout(std::optional<any_duration> total) {
@@ -154,6 +145,21 @@ request_builder& request_builder::expect_continue() {
   return *this;
 }
 
+request_builder& request_builder::proxy(http::proxy through) {
+  draft().request.more().proxy = std::move(through);
+  return *this;
+}
+
+request_builder& request_builder::retry(http::retry how) {
+  draft().request.more().retry = std::move(how);
+  return *this;
+}
+
+request_builder& request_builder::middlewares(std::vector<middleware> all) {
+  draft().request.more().middlewares = std::move(all);
+  return *this;
+}
+
 request_builder& request_builder::tls(tls_context context) {
   draft().request.more().tls = std::move(context);
   return *this;
@@ -164,8 +170,43 @@ request_builder& request_builder::server_name(std::string name) {
   return *this;
 }
 
+namespace {
+
+/// Makes the body of the parts. Their files are looked at off the loops.
+task<detail::call> with_parts(detail::draft d, method m) {
+  auto making = d.parts->ready();
+  multipart_body ready = co_await making;
+  if (!d.request.fields.contains("content-type"))
+    d.request.fields.add("Content-Type", ready.content_type);
+  d.request.more().source = upload::again(std::move(ready.pieces), ready.length);
+  co_return detail::finish(std::move(d), std::move(m));
+}
+
+task<client_response> whole_with_parts(detail::draft d, method m) {
+  auto making = with_parts(std::move(d), std::move(m));
+  detail::call c = co_await making;
+  auto running = detail::start_whole(std::move(c));
+  co_return co_await running;
+}
+
+task<client_stream> stream_with_parts(detail::draft d, method m) {
+  auto making = with_parts(std::move(d), std::move(m));
+  detail::call c = co_await making;
+  auto running = detail::start_stream(std::move(c));
+  co_return co_await running;
+}
+
+}  // namespace
+
+detail::draft request_builder::take() {
+  detail::draft all = std::move(draft());
+  draft_.reset();
+  return all;
+}
+
 task<client_response> request_builder::request(method m) {
-  return detail::run_whole(finish(std::move(m)));
+  if (draft().parts) return whole_with_parts(take(), std::move(m));
+  return detail::start_whole(detail::finish(take(), std::move(m)));
 }
 task<client_response> request_builder::get() { return request(method::get); }
 task<client_response> request_builder::head() { return request(method::head); }
@@ -177,7 +218,8 @@ task<client_response> request_builder::options() { return request(method::option
 
 task<client_stream> request_builder::open() { return open(method::get); }
 task<client_stream> request_builder::open(method m) {
-  return detail::run_stream(finish(std::move(m)));
+  if (draft().parts) return stream_with_parts(take(), std::move(m));
+  return detail::start_stream(detail::finish(take(), std::move(m)));
 }
 
 }  // namespace heddle::http

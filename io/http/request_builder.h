@@ -8,10 +8,15 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
+#include <heddle/io/http/auth.h>
+#include <heddle/io/http/client_hooks.h>
 #include <heddle/io/http/client_response.h>
+#include <heddle/io/http/form.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/json_fwd.h>
+#include <heddle/io/http/multipart.h>
 #include <heddle/io/http/options.h>
+#include <heddle/io/http/proxy.h>
 #include <heddle/io/http/upload.h>
 #include <heddle/io/tls_context.h>
 
@@ -66,6 +71,8 @@ class request_builder {
   request_builder& basic(std::string_view user, std::string_view password);
   /// "Authorization: Bearer ...".
   request_builder& bearer(std::string_view token);
+  /// In place of session_options::auth.
+  request_builder& auth(http::auth how);
 
   // One of these. The Content-Type is theirs unless a header names another.
   request_builder& body(std::string bytes);  // application/octet-stream
@@ -76,8 +83,10 @@ class request_builder {
   request_builder& json(const json_value& value);
   /// JSON that is text already. It is not checked.
   request_builder& json_text(std::string text);
-  /// name=value pairs, as an HTML form sends them (application/x-www-form-urlencoded).
-  request_builder& form(const std::vector<std::pair<std::string, std::string>>& fields);
+  /// Fields as an HTML form sends them (application/x-www-form-urlencoded).
+  request_builder& form(const http::form& fields);
+  /// Parts (multipart/form-data). Their files are looked at when the request begins.
+  request_builder& multipart(http::multipart parts);
 
   /// The total time, in place of session_options::timeout. std::nullopt: no limit.
   request_builder& timeout(std::optional<any_duration> total);
@@ -90,6 +99,12 @@ class request_builder {
   /// Send the body only when the server asks for it ("Expect: 100-continue"), or has been silent
   /// for a second. If its answer comes before, the body is not sent.
   request_builder& expect_continue();
+  /// In place of session_options::proxy; empty: none.
+  request_builder& proxy(http::proxy through);
+  /// In place of session_options::retry.
+  request_builder& retry(http::retry how);
+  /// In place of session_options::middlewares; empty: none.
+  request_builder& middlewares(std::vector<middleware> all);
   /// For https: in place of session_options::tls. Its connections are its own.
   request_builder& tls(tls_context context);
   /// For https: the name that is asked for and checked, in place of the URL's host.
@@ -112,7 +127,7 @@ class request_builder {
   friend class session;
   explicit request_builder(std::unique_ptr<detail::draft> d) noexcept;
   detail::draft& draft();
-  detail::call finish(method m);
+  detail::draft take();
   request_builder& take_body(std::string bytes, std::string_view type);
 
   std::unique_ptr<detail::draft> draft_;

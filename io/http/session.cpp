@@ -2,6 +2,7 @@
 #include <heddle/io/http/session.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/calling/chain.h>
 #include <heddle/io/http/calling/connections.h>
 #include <heddle/io/http/calling/draft.h>
 #include <heddle/io/http/calling/perform.h>
@@ -63,7 +64,7 @@ task<client_response> session::request(method m, std::string address, request_op
   c.body = std::move(options.body);
   c.redirects = options.redirects.value_or(m == method::head ? 0 : ours.redirects);
   c.method = std::move(m);
-  return detail::run_whole(std::move(c));
+  return detail::start_whole(std::move(c));
 }
 
 task<client_response> session::request(method m, std::string address) {

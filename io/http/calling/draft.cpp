@@ -3,56 +3,32 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
+#include <heddle/io/http/auth.h>
 #include <heddle/io/http/calling/perform.h>
+#include <heddle/io/http/codings.h>
+#include <heddle/io/http/cookies.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 namespace heddle::http::detail {
 namespace {
 
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const auto three = bytes.substr(i, 3);
-    std::uint32_t word = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      word = word << 8 | (k < three.size() ? static_cast<unsigned char>(three[k]) : 0u);
-    for (std::size_t k = 0; k < 4; ++k)
-      out += k <= three.size() ? digits[word >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
-}
-
-/// One Cookie field of what the caller has written and what he has told. A cookie that was told
-/// takes the place of one with its name.
+/// One Cookie field of what the caller has written and what he has told.
 void join_cookies(draft& d) {
   if (d.cookies.empty()) return;
-  std::vector<std::pair<std::string, std::string>> pairs;
-  for (const auto field : d.request.fields.all("cookie")) {
-    for (auto rest = field; !rest.empty();) {
-      auto pair = rest.substr(0, rest.find(';'));
-      rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
-      while (pair.starts_with(' ')) pair.remove_prefix(1);
-      const auto eq = std::min(pair.find('='), pair.size());
-      if (!pair.empty())
-        pairs.emplace_back(pair.substr(0, eq), pair.substr(std::min(eq + 1, pair.size())));
-    }
-  }
-  for (auto& [name, value] : d.cookies) {
-    std::erase_if(pairs, [&](const auto& p) { return p.first == name; });
-    pairs.emplace_back(std::move(name), std::move(value));
-  }
-  std::string text;
-  for (const auto& [name, value] : pairs) {
-    if (!text.empty()) text += "; ";
-    text.append(name).append("=").append(value);
-  }
-  d.request.fields.set("Cookie", text);
+  auto& fields = d.request.fields;
+  std::string own;
+  for (const auto field : fields.all("cookie")) (own += own.empty() ? "" : "; ") += field;
+  fields.set("Cookie", merge_cookies(own, d.cookies, {}));
+}
+
+/// Asks for the content codings that can be undone.
+void ask_for_codings(call& c, bool skipped) {
+  if (!c.pool->options.decompress || skipped) return;
+  c.more().decodes = true;
+  if (!c.fields.contains("accept-encoding") && !c.fields.contains("range"))
+    c.fields.add("Accept-Encoding", known_codings());
 }
 
 /// The library frames what is sent. A caller's word for it must agree.
@@ -83,19 +59,10 @@ void append_query(call& c, std::string_view query) {
 
 }  // namespace
 
-std::string basic_credentials(std::string_view user, std::string_view password) {
-  if (user.find(':') != user.npos)
-    throw bad_value("a user name with \":\" cannot be sent by Basic authentication");
-  const auto control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
-  if (std::ranges::any_of(user, control) || std::ranges::any_of(password, control))
-    throw bad_value("a user name or a password holds a control character");
-  return "Basic " + base64(std::string(user) + ":" + std::string(password));
-}
-
 call begin_call(heddle::detail::counted_ptr<connection_pool> pool, std::string address) {
   call c;
   const auto user = take_user(address);
-  if (user) c.fields.add("Authorization", basic_credentials(user->name, user->password));
+  if (user) c.fields.add("Authorization", basic(user->name, user->password).value());
   c.address = std::move(address);
   c.total = pool->options.timeout;
   c.pool = std::move(pool);
@@ -130,6 +97,7 @@ call finish(draft d, method m) {
     c.more().source = upload::text(std::move(c.body));
     c.body.clear();
   }
+  ask_for_codings(c, skips("accept-encoding"));
   if (c.pool->options.pool.force_close) c.fields.set("Connection", "close");
   c.redirects = d.redirects.value_or(m == method::head ? 0 : c.pool->options.redirects);
   c.method = std::move(m);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <heddle/io/http/calling/call.h>
+#include <heddle/io/http/multipart.h>
 
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ struct draft {
   std::vector<std::pair<std::string, std::string>> cookies;
   std::vector<std::string> skipped;  // fields that are not sent by themselves
   std::string_view type;             // of the body: a literal
+  std::optional<multipart> parts;    // the body, once its files have been looked at
   bool has_body = false;
   std::optional<unsigned> redirects;
 };
@@ -27,8 +29,6 @@ struct draft {
 /// whose Authorization is added. Throws bad_value, usage_error.
 [[nodiscard]] call begin_call(heddle::detail::counted_ptr<connection_pool> pool,
                               std::string address);
-/// "Basic ...": RFC 7617. Throws bad_value for a user with ":", and for control characters.
-[[nodiscard]] std::string basic_credentials(std::string_view user, std::string_view password);
 /// Completes the call. Throws bad_value, for example for a Content-Length that is not the body's.
 [[nodiscard]] call finish(draft d, method m);
 

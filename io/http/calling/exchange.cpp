@@ -2,6 +2,8 @@
 #include <heddle/io/http/calling/exchange.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/calling/dress.h>
+#include <heddle/io/http/calling/repeats.h>
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/tls.h>
 #include <heddle/sched/wait_for.h>
@@ -19,6 +21,12 @@ namespace {
 constexpr auto continue_limit = std::chrono::seconds(1);
 
 task<bool> fill(wire& w) { co_return co_await w.to.reader.fill(); }
+
+/// What stands in the request line: all of the URL for a proxy of plain http.
+std::string target_of(const call& c) {
+  if (c.to.scheme == "https" || !c.proxy()) return c.to.target;
+  return c.to.scheme + "://" + c.to.authority() + c.to.target;
+}
 
 /// Gives the parser what is there.
 void feed(wire& w) {
@@ -59,7 +67,8 @@ task<> end_sender(answered& a) {
 /// True: the rest of the answer is for somebody else to read, or for nobody.
 bool stops_at_head(const call& c, wire& w) {
   const auto& head = w.parser.message();
-  return c.streams || is_followed(c, head.status, head.headers);
+  return c.streams || is_followed(c, head.status, head.headers) || is_challenge(c, head.status) ||
+         is_retried(c, head.status);
 }
 
 std::string_view limit_behind(const parse_error& e) {
@@ -136,7 +145,7 @@ void rethrow_lost(const std::string& name, const sending* job, bool in_body) {
 
 void write_plain(call& c, wire& w) {
   std::string text;
-  write_request(text, c.method, c.to.target, c.to.authority(), c.fields, c.body);
+  write_request(text, c.method, target_of(c), c.to.authority(), c.sent_fields(), c.body);
   c.sent = sent_part::part;
   w.to.writer.write(text);
   if (w.to.writer.buffered() == 0) c.sent = sent_part::all;
@@ -145,7 +154,8 @@ void write_plain(call& c, wire& w) {
 task<bool> exchange_with_source(call& c, answered& a) {
   wire& w = *a.line;
   std::string text;
-  write_request_head(text, c.method, c.to.target, c.to.authority(), c.fields, a.job->length);
+  write_request_head(text, c.method, target_of(c), c.to.authority(), c.sent_fields(),
+                     a.job->length);
   w.to.writer.write(text);
   c.sent = sent_part::head;
   if (c.extras->expect_continue) {

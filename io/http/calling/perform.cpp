@@ -3,9 +3,13 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/http/calling/answer_body.h>
+#include <heddle/io/http/calling/dress.h>
 #include <heddle/io/http/calling/exchange.h>
 #include <heddle/io/http/calling/reach.h>
 #include <heddle/io/http/calling/redirects.h>
+#include <heddle/io/http/calling/repeats.h>
+#include <heddle/io/http/codings.h>
+#include <heddle/sched/sleep.h>
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>
 
@@ -21,19 +25,6 @@ constexpr std::size_t drained = 64 * 1024;
 constexpr auto drain_limit = std::chrono::seconds(5);
 /// So much of the body of a refused stream stands in its response_error.
 constexpr std::size_t error_text = 16 * 1024;
-
-bool may_be_repeated(const call& c) noexcept {
-  if (c.has_source() && !c.extras->source.ready()) return false;
-  switch (c.method.kind()) {
-    case method::get:
-    case method::head:
-    case method::put:
-    case method::delete_:
-    case method::options:
-    case method::trace: return true;
-    default: return false;
-  }
-}
 
 bool closes(const call& c) {
   return c.pool->options.pool.force_close || c.fields.has_token("connection", "close");
@@ -124,6 +115,8 @@ task<answered> ask(call& c) {
     }
     const bool was_kept = a.line->used;
     ends_unless_met ending{a};
+    if (const auto* trace = c.trace(); trace && trace->connected)
+      trace->connected(c.address, was_kept);
     prepare(c, *a.line);
     bool& met = ending.met;
     if (a.job) {
@@ -141,19 +134,63 @@ task<answered> ask(call& c) {
   }
 }
 
+/// ask(), and again as the request's policy says.
+task<answered> ask_patiently(call& c) {
+  for (;;) {
+    answered a;
+    std::optional<std::string> told;
+    try {
+      auto asking = ask(c);
+      a = co_await asking;
+    } catch (const connect_error&) {
+      if (!is_retried(c, 0)) throw;
+    }
+    if (a.line) {
+      const auto& head = a.line->parser.message();
+      if (!is_retried(c, head.status)) co_return a;
+      if (const auto after = head.headers.get("retry-after")) told = *after;
+      auto putting = put_away(c, std::move(a));
+      co_await putting;
+    }
+    const auto wait = wait_before(*c.retry(), c.more().retried++, told, std::time(nullptr));
+    co_await sleep(wait);
+    dress(c);  // a digest counts on
+  }
+}
+
+/// The answer looked like one that is not the last. It is: so its body is read.
+task<> read_rest(call& c, answered& a) {
+  c.more().answered = true;
+  auto rest = read_answer(c, *a.line, a.job);
+  (void)co_await rest;
+}
+
 task<answered> perform(call& c) {
   if (c.pool->options.https_only && c.to.scheme != "https")
     throw bad_value("plain http is refused (session_options::https_only): " + c.address);
   for (;;) {
-    auto asking = ask(c);
+    dress(c);
+    const auto* trace = c.trace();
+    if (trace && trace->request) trace->request(c.method, c.address);
+    auto asking = c.retry() ? ask_patiently(c) : ask(c);
     answered a = co_await asking;
     const auto& head = a.line->parser.message();
-    if (!is_followed(c, head.status, head.headers)) co_return a;
+    if (trace && trace->answer) trace->answer(c.address, head.status);
+    take_cookies(c, head.headers);
+    const bool follows = is_followed(c, head.status, head.headers);
+    const bool again = is_challenge(c, head.status) && answers_challenge(c, head.headers);
+    if (!follows && !again) {
+      if (!c.streams && !a.line->parser.done()) {
+        auto rest = read_rest(c, a);
+        co_await rest;
+      }
+      co_return a;
+    }
     const int status = head.status;
     const headers fields = head.headers;
     auto putting = put_away(c, std::move(a));
     co_await putting;
-    redirect(c, status, fields);
+    if (follows) redirect(c, status, fields);
   }
 }
 
@@ -195,6 +232,34 @@ bool checks_status(const call& c) {
                                             : c.pool->options.check_status;
 }
 
+/// The codings to be undone, or "".
+std::string_view coding_of(const call& c, const headers& answer) {
+  if (!c.extras || !c.extras->decodes) return {};
+  const auto field = answer.get("content-encoding");
+  if (!field) return {};
+  const auto known = codings_in(*field);
+  return known && !known->empty() ? *field : std::string_view();
+}
+
+/// The whole body, its codings undone.
+task<std::string> decode_whole(std::string body, std::string field, std::size_t limit,
+                               std::string url) {
+  try {
+    auto from = decoded(body_reader(std::move(body)), field);
+    auto reading = from.read_all(limit);
+    co_return co_await reading;
+  } catch (const limit_overrun_error&) {
+    payload_error e(errc::body_too_large, "the decoded body of " + url + " is larger than " +
+                                              std::to_string(limit) +
+                                              " bytes (limits::body_bytes)");
+    e.about(url, sent_part::all);
+    throw e;
+  } catch (http_error& e) {
+    e.about(url, sent_part::all);
+    throw;
+  }
+}
+
 template <class R>
 void tell(R& r, call& c, response& got) {
   r.status = got.status;
@@ -217,6 +282,12 @@ task<client_response> run_whole(call c) {
   tell(r, c, got);
   r.body = std::move(got.body);
   settle(*c.pool, std::move(a), c.has_body(), closes(c));
+  const auto field = coding_of(c, r.headers);
+  if (!field.empty() && !r.body.empty()) {
+    auto decoding = decode_whole(std::move(r.body), std::string(field),
+                                 c.pool->options.limits.body_bytes, r.url);
+    r.body = co_await decoding;
+  }
   if (r.status >= 400 && checks_status(c)) throw response_error(std::move(r));
   co_return r;
 }
@@ -236,7 +307,11 @@ task<client_stream> run_stream(call c) {
   if (a.line->parser.done()) {
     settle(*c.pool, std::move(a), after.had_body, after.closes);
   } else {
-    r.body = body_reader(std::make_unique<answer_body>(std::move(a), std::move(after)));
+    std::unique_ptr<body_input> from =
+        std::make_unique<answer_body>(std::move(a), std::move(after));
+    const auto field = coding_of(c, r.headers);
+    if (!field.empty()) from = decoded(std::move(from), field);
+    r.body = body_reader(std::move(from));
   }
   if (r.status < 400 || !checks_status(c)) co_return r;
   client_response told;

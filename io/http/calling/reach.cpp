@@ -2,6 +2,7 @@
 #include <heddle/io/http/calling/reach.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/calling/tunnel.h>
 #include <heddle/io/stream.h>
 #include <heddle/io/tls.h>
 #include <heddle/io/tls/state.h>
@@ -47,6 +48,14 @@ connection_options ways_to(const call& c, const std::string& host) {
   return o;
 }
 
+/// What a system_error says, without the message of its code, which its heir will add again.
+std::string text_of(const std::system_error& e) {
+  std::string text = e.what();
+  const std::string tail = ": " + e.code().message();
+  if (text.ends_with(tail)) text.erase(text.size() - tail.size());
+  return text;
+}
+
 /// Where connections for `c` lead: the URL's host and port, or what fixed_names says.
 std::pair<std::string, std::uint16_t> goal_of(const call& c) {
   const auto& names = c.pool->options.fixed_names;
@@ -60,21 +69,32 @@ std::pair<std::string, std::uint16_t> goal_of(const call& c) {
   return {to.host, has_port ? to.port : c.to.port};
 }
 
+/// A connection to the proxy, or through it.
+task<connection> connect_by(const call& c, const proxy::endpoint& through) {
+  connection_options ways;
+  ways.connect_limit = c.clocks().sock_connect;
+  connection made;
+  try {
+    auto opening = open_connection(through.host, through.port, std::move(ways));
+    made = co_await opening;
+  } catch (const std::system_error& e) {
+    throw proxy_error(e.code(), c.name() + ": the proxy cannot be reached: " + text_of(e));
+  }
+  if (c.to.scheme != "https") co_return made;
+  std::string name = c.extras ? c.extras->server_name : std::string();
+  if (name.empty()) name = c.to.host;
+  auto digging = dig(c, std::move(made), tls_of(c), std::move(name));
+  co_return co_await digging;
+}
+
 task<connection> connect(const call& c) {
   const auto& options = c.pool->options;
+  if (const auto* through = c.proxy()) return connect_by(c, *through);
   if (!options.unix_path.empty())
     return open_unix_connection(options.unix_path, ways_to(c, std::string()));
   auto [host, port] = goal_of(c);
   auto ways = ways_to(c, host);
   return open_connection(std::move(host), port, std::move(ways));
-}
-
-/// What a system_error says, without the message of its code, which its heir will add again.
-std::string text_of(const std::system_error& e) {
-  std::string text = e.what();
-  const std::string tail = ": " + e.code().message();
-  if (text.ends_with(tail)) text.erase(text.size() - tail.size());
-  return text;
 }
 
 [[noreturn]] void late(const call& c, request_phase phase, const char* what) {
@@ -87,7 +107,9 @@ task<wire_ptr> open_wire(const call& c, place room) {
     auto opening = connect(c);
     connection made = co_await opening;
     co_return std::make_shared<wire>(std::move(made), std::move(room), c.pool->options.limits);
-  } catch (const tls_error&) { throw; } catch (const std::system_error& e) {
+  } catch (const tls_error&) { throw; } catch (const http_error&) {
+    throw;
+  } catch (const std::system_error& e) {
     throw connect_error(e.code(), c.name() + ": " + text_of(e));
   }
 }
@@ -110,6 +132,11 @@ std::string where_to(const call& c) {
     if (!more.server_name.empty()) where += "|name " + more.server_name;
     if (more.tls) where += "|tls " + std::to_string(number_of(more.tls));
   }
+  if (const auto* through = c.proxy()) {
+    where +=
+        "|by " + through->host + ":" + std::to_string(through->port) + " " + through->authorization;
+    if (const auto own = c.fields.get("proxy-authorization")) where.append(*own);
+  }
   return where;
 }
 
@@ -118,6 +145,7 @@ task<wire_ptr> reach(call& c, std::string where, taken got) {
   const auto& clocks = c.clocks();
   if (!got.room) {
     c.phase = request_phase::pool;
+    if (const auto* trace = c.trace(); trace && trace->waits) trace->waits(c.address);
     auto limit = rest_of(clocks.connect, begun);
     if (clocks.pool && (!limit || clocks.pool->get() < *limit)) limit = clocks.pool->get();
     bool is_late = false;

@@ -46,8 +46,8 @@ TEST_P(HTTP_CLI_BUP, HTTP_CLI_BUP_02_FormsAreEncodedInOrder) {
     peer p(echo_back);
     co_await p.start();
     http::session client;
-    std::vector<std::pair<std::string, std::string>> fields{
-        {"k", "a b&=+\xC3\xA9"}, {"k", "%20"}, {"", ""}};
+    http::form fields;
+    fields.add("k", "a b&=+\xC3\xA9").add("k", "%20").add("", "");
     const auto r = co_await client.at(p.url("/")).form(fields).post();
     HOLDS(r.body.ends_with(":k=a+b%26%3D%2B%C3%A9&k=%2520&="));
     co_await p.stop();

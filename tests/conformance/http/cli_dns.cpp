@@ -14,7 +14,7 @@ namespace {
 
 REACTOR_CASES(HTTP_CLI_DNS);
 REACTOR_CASES(HTTP_CLI_TLS);
-REACTOR_CASES(HTTP_CLI_AUT);
+REACTOR_CASES(HTTP_CLI_AUT_SESSION);
 
 std::string port_text(std::uint16_t port) { return ":" + std::to_string(port); }
 
@@ -154,7 +154,7 @@ TEST_P(HTTP_CLI_TLS, HTTP_CLI_TLS_05_AnAddressIsCheckedAgainstAddresses) {
   });
 }
 
-TEST_P(HTTP_CLI_AUT, HTTP_CLI_AUT_02_AUserInTheUrlIsSentAndNeverShown) {
+TEST_P(HTTP_CLI_AUT_SESSION, HTTP_CLI_AUT_02_AUserInTheUrlIsSentAndNeverShown) {
   run([]() -> h::task<> {
     peer p([](const http::request& r, int) {
       return r.target == "/bad" ? std::string("!nonsense\r\n\r\n")

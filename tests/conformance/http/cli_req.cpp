@@ -11,6 +11,13 @@ namespace {
 
 REACTOR_CASES(HTTP_CLI_REQ);
 
+/// A client that sends no field by itself.
+http::session plain_client() {
+  http::session_options o;
+  o.decompress = false;
+  return http::session(o);
+}
+
 /// The fields that came, "name: value" joined by "|".
 std::string fields_back(const http::request& r, int) {
   std::string all;
@@ -26,6 +33,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_03_FieldsThatAreSkippedAreNotSent) {
     co_await p.start();
     http::session_options o;
     o.headers.add("User-Agent", "mine");
+    o.decompress = false;
     http::session client(o);
     auto asked = client.at(p.url("/"));
     asked.body("bytes").skip_auto_headers({"User-Agent", "Content-Type"});
@@ -39,7 +47,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_04_OnlyMethodsThatUsuallyHaveABodySayThatItIsE
   run([]() -> h::task<> {
     peer p(fields_back);
     co_await p.start();
-    http::session client;
+    http::session client = plain_client();
     for (const auto m : {http::method::post, http::method::put, http::method::patch}) {
       const auto r = co_await client.request(m, p.url("/"));
       EQUAL(r.body, "Content-Length: 0");
@@ -56,7 +64,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_05_EachKindOfBodyHasItsType) {
   run([]() -> h::task<> {
     peer p(fields_back);
     co_await p.start();
-    http::session client;
+    http::session client = plain_client();
     const auto text = co_await client.at(p.url("/")).text("x").post();
     EQUAL(text.body, "Content-Type: text/plain; charset=utf-8|Content-Length: 1");
     const auto bytes = co_await client.at(p.url("/")).body("x").post();
@@ -64,9 +72,15 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_05_EachKindOfBodyHasItsType) {
     const nlohmann::json value = {{"a", 1}};
     const auto json = co_await client.at(p.url("/")).json(value).post();
     EQUAL(json.body, "Content-Type: application/json|Content-Length: 7");
-    std::vector<std::pair<std::string, std::string>> fields{{"a", "1"}};
+    http::form fields;
+    fields.add("a", "1");
     const auto form = co_await client.at(p.url("/")).form(fields).post();
     EQUAL(form.body, "Content-Type: application/x-www-form-urlencoded|Content-Length: 3");
+    http::multipart parts("b");
+    parts.text("a", "1");
+    const auto many = co_await client.at(p.url("/")).multipart(parts).post();
+    HOLDS(many.body.starts_with("Content-Type: multipart/form-data; boundary=b|"));
+    HOLDS(many.body.find("Content-Length: ") != std::string::npos);
     co_await p.stop();
   });
 }
@@ -75,7 +89,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_06_TheCallersTypeGoesOutOnce) {
   run([]() -> h::task<> {
     peer p(fields_back);
     co_await p.start();
-    http::session client;
+    http::session client = plain_client();
     const auto r =
         co_await client.at(p.url("/")).header("cOntent-tYpe", "x/y").json_text("1").post();
     EQUAL(r.body, "cOntent-tYpe: x/y|Content-Length: 1");
@@ -87,7 +101,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_07_ASecondBodyIsAMistake) {
   run([]() -> h::task<> {
     peer p(fields_back);
     co_await p.start();
-    http::session client;
+    http::session client = plain_client();
     auto asked = client.at(p.url("/"));
     asked.json_text("{}");
     THROWS(h::usage_error, asked.text("x"));
@@ -104,7 +118,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_08_WhatCouldEndALineIsRefused) {
   run([]() -> h::task<> {
     peer p(fields_back);
     co_await p.start();
-    http::session client;
+    http::session client = plain_client();
     auto asked = client.at(p.url("/"));
     for (const char* value : {"a\rb", "a\nb", "a\x7f", "a\x01"})
       THROWS(h::bad_value, asked.header("X", value));
@@ -123,7 +137,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_09_FramingThatDisagreesWithTheBodyIsRefused) {
   run([]() -> h::task<> {
     peer p(fields_back);
     co_await p.start();
-    http::session client;
+    http::session client = plain_client();
     for (const auto& [name, value] : {std::pair{"Content-Length", "5"},
                                       {"Content-Length", "x"},
                                       {"Transfer-Encoding", "chunked"}}) {
@@ -146,7 +160,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_10_HostComesOnceAndFirst) {
                 std::to_string(r.headers.all("host").size()));
     });
     co_await p.start();
-    http::session client;
+    http::session client = plain_client();
     const auto own = co_await client.at(p.url("/")).header("A", "b").header("host", "mine").get();
     EQUAL(own.body, "Host mine 1");
     const auto usual = co_await client.at(p.url("/")).header("A", "b").get();
@@ -184,7 +198,7 @@ TEST_P(HTTP_CLI_REQ, HTTP_CLI_REQ_11_ABodyWaitsForLeaveAndNeverGoesWithoutIt) {
       auto take = [how, log](h::connection c) { return expecting(std::move(c), how, log); };
       auto starting = h::start_server(take, "127.0.0.1", 0);
       h::server s = co_await starting;
-      http::session client;
+      http::session client = plain_client();
       auto asked = client.at("http://127.0.0.1:" + std::to_string(s.port()) + "/");
       asked.body(std::string(1 << 20, 'x')).expect_continue();
       const auto r = co_await asked.post();
