@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a session does around its requests: repeat them, hand them through middlewares, and tell what
-// happens to them.
+// What a session does around its requests: repeat them, hand them through middlewares, and tell
+// what happens to them.
 //
 //   http::session_options o;
 //   o.retry = http::retry::idempotent();
@@ -73,8 +73,8 @@ class next_step {
   std::size_t at_;
 };
 
-/// Stands between a request and the wire. May change the request, answer it by itself, or call `next`
-/// once or more. What it throws is the error of the request.
+/// Stands between a request and the wire. May change the request, answer it by itself, or call
+/// `next` once or more. What it throws is the error of the request.
 using middleware = std::function<task<client_stream>(request_head& request, next_step next)>;
 
 /// Is told what happens to requests; what is empty costs nothing. Called by the tasks that make the

@@ -16,8 +16,8 @@
 namespace heddle::http {
 
 /// A choice of proxies. Plain http goes to the proxy as a request for the whole URL; https goes
-/// through a tunnel that CONNECT asks for, with TLS to the server inside. The proxy itself is spoken
-/// to in plain HTTP. Its credentials are for it alone: they never go through a tunnel.
+/// through a tunnel that CONNECT asks for, with TLS to the server inside. The proxy itself is
+/// spoken to in plain HTTP. Its credentials are for it alone: they never go through a tunnel.
 /// Thread-safety  a value
 class proxy {
  public:
@@ -25,8 +25,8 @@ class proxy {
   proxy() = default;
   /// This proxy for all requests. Throws bad_value for a URL that is not of http.
   explicit proxy(std::string_view url);
-  /// The same, but not for the names in `except`: "a.com, .b.com, 127.0.0.1, h:8080", or "*". A name
-  /// stands for itself and all names below it.
+  /// The same, but not for the names in `except`: "a.com, .b.com, 127.0.0.1, h:8080", or "*". A
+  /// name stands for itself and all names below it.
   proxy(std::string_view url, std::string_view except);
   /// What the environment says now: http_proxy and https_proxy, or else all_proxy, by the scheme of
   /// the URL, and no_proxy. The last three are known in capitals, too; HTTP_PROXY is not, since a

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to io.
-// What a session adds to each hop of a request, and takes from each answer: cookies and credentials.
+// What a session adds to each hop of a request, and takes from each answer: cookies and
+// credentials.
 #pragma once
 
 #include <heddle/io/http/calling/call.h>

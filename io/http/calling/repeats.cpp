@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http/calling/repeats.h>
 
+#include <heddle/core/base/atomic.h>
 #include <heddle/core/checked.h>
 #include <heddle/io/http/message/writer.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -14,9 +14,9 @@ namespace {
 
 /// A number below `bound`. Chance spreads the repeats of many clients: nothing is secret here.
 std::uint64_t chance(std::uint64_t bound) noexcept {
-  static std::atomic<std::uint64_t> seed{0};
+  static heddle::detail::atomic<std::uint64_t> seed{0};
   // relaxed: any number will do
-  std::uint64_t x = seed.fetch_add(0x9E3779B97F4A7C15u, std::memory_order_relaxed) +
+  std::uint64_t x = seed.fetch_add(0x9E3779B97F4A7C15u, heddle::detail::relaxed) +
                     static_cast<std::uint64_t>(clock::now().time_since_epoch().count());
   x ^= x >> 30;
   x *= 0xBF58476D1CE4E5B9u;
@@ -68,7 +68,7 @@ duration wait_before(const retry& policy, unsigned retried,
   duration wait = std::clamp(policy.delay.get(), duration::zero(), most);
   for (unsigned i = 0; i < retried && wait < most; ++i) wait = std::min(wait * 2, most);
   const auto half = static_cast<std::uint64_t>(wait.count() / 2);
-  return wait - duration(static_cast<duration::rep>(chance(half + 1)));
+  return wait - std::chrono::nanoseconds(heddle::detail::narrow<std::int64_t>(chance(half + 1)));
 }
 
 }  // namespace heddle::http::detail

@@ -65,18 +65,34 @@ TEST_P(HTTP_CLI_RTY_POLICY, HTTP_CLI_RTY_02_APolicyRepeatsWhenNoConnectionCameAb
     co_await gone.start();
     const std::string url = gone.url("/0");
     co_await gone.stop();
-    auto tries = std::make_shared<std::atomic<int>>(0);
-    auto trace = std::make_shared<http::client_trace>();
-    trace->request = [](const http::method&, std::string_view) {};
     http::session_options o;
     o.retry = quick();
-    o.trace = trace;
     http::session client(o);
     const auto begun = h::clock::now();
     const auto error = co_await error_of(client.get(url));
     HOLDS(is_a<http::connect_error>(error));
     HOLDS(h::clock::now() - begun >= 1ms);  // half of 1 ms, and half of 2 ms, at least
     EQUAL(client.open_connections(), 0u);
+  });
+}
+
+TEST_P(HTTP_CLI_RTY_POLICY, HTTP_CLI_RTY_03_RetryAfterCountsMoreThanTheDelayAndLessThanTheLimit) {
+  run([]() -> h::task<> {
+    for (const bool at_once : {true, false}) {
+      peer p([at_once, asked = std::make_shared<std::atomic<int>>(0)](const http::request&, int) {
+        if (++*asked > 2) return ok("x");
+        const std::string after = at_once ? "0" : "86400";
+        return "HTTP/1.1 429 x\r\nRetry-After: " + after + "\r\nContent-Length: 0\r\n\r\n";
+      });
+      co_await p.start();
+      http::retry how;
+      how.delay = 1h;  // would be waited for without Retry-After
+      how.max_delay = at_once ? h::any_duration(1h) : h::any_duration(2ms);
+      http::session client;
+      const auto r = co_await client.at(p.url("/")).retry(how).get();
+      EQUAL(r.body, "x");
+      co_await p.stop();
+    }
   });
 }
 
