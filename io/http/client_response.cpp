@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/http/client_response.h>
 
+#include <heddle/io/http/content_type.h>
+
 #include <nlohmann/json.hpp>
+
+#include <optional>
 
 namespace heddle::http {
 
@@ -13,6 +17,12 @@ json_value client_response::json() const {
   } catch (const nlohmann::json::parse_error& e) {
     throw protocol_error(std::string("the answer is no JSON: ") + e.what());
   }
+}
+
+std::string client_response::utf8() const {
+  const auto field = headers.get("content-type");
+  const auto type = field ? content_type::parse(*field) : std::nullopt;
+  return to_utf8(body, type ? type->charset() : std::string_view());
 }
 
 client_response& client_response::check_status() & {

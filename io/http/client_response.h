@@ -18,6 +18,9 @@
 
 namespace heddle::http {
 
+template <class T>
+T read_json(std::string_view text);  // json.h
+
 /// An answer that was followed to another: a redirection.
 struct past_answer {
   int status = 0;
@@ -44,6 +47,15 @@ struct client_response {
   /// The body parsed. Include <nlohmann/json.hpp> to use it. Throws protocol_error if the body is
   /// no JSON.
   [[nodiscard]] json_value json() const;
+  /// The body as a T, by its from_json. Include <heddle/io/http/json.h>. Throws payload_error,
+  /// which names the field that does not fit.
+  template <class T>
+  [[nodiscard]] T json() const {
+    return read_json<T>(std::string_view(body));
+  }
+  /// The body as UTF-8, by the charset of its Content-Type (to_utf8 in content_type.h). A byte
+  /// order mark is taken off. Throws payload_error for bytes that the charset does not have.
+  [[nodiscard]] std::string utf8() const;
   /// Throws response_error for a status of 400 and above. Returns this object.
   client_response& check_status() &;
   client_response&& check_status() &&;

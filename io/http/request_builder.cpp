@@ -118,6 +118,11 @@ request_builder& request_builder::multipart(http::multipart parts) {
   return *this;
 }
 
+request_builder& request_builder::compress(coding how) {
+  draft().packing = how;
+  return *this;
+}
+
 request_builder& request_builder::timeout(std::optional<any_duration> total) {
   detail::check_total(total);
   draft().request.total = total;

@@ -11,6 +11,7 @@
 #include <heddle/io/http/auth.h>
 #include <heddle/io/http/client_hooks.h>
 #include <heddle/io/http/client_response.h>
+#include <heddle/io/http/codings.h>
 #include <heddle/io/http/form.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/json_fwd.h>
@@ -87,6 +88,9 @@ class request_builder {
   request_builder& form(const http::form& fields);
   /// Parts (multipart/form-data). Their files are looked at when the request begins.
   request_builder& multipart(http::multipart parts);
+
+  /// Sends the body in that content coding, and says so. Without a body it does nothing.
+  request_builder& compress(coding how);
 
   /// The total time, in place of session_options::timeout. std::nullopt: no limit.
   request_builder& timeout(std::optional<any_duration> total);

@@ -80,6 +80,31 @@ class file_input final : public body_input {
   std::string piece_;
 };
 
+/// Yields a coded body. The end of the coding is a piece of its own.
+class coded_input final : public body_input {
+ public:
+  coded_input(std::unique_ptr<body_input> from, coding how) : from_(std::move(from)), by_(how) {}
+  task<std::string_view> next() override {
+    piece_.clear();
+    while (piece_.empty() && !ended_) {
+      auto reading = from_->next();
+      const std::string_view plain = co_await reading;
+      ended_ = plain.empty();
+      if (ended_)
+        by_.finish(piece_);
+      else
+        by_.write(plain, piece_);
+    }
+    co_return piece_;
+  }
+
+ private:
+  std::unique_ptr<body_input> from_;
+  encoder by_;
+  std::string piece_;
+  bool ended_ = false;
+};
+
 class once_source final : public upload_source {
  public:
   once_source(std::unique_ptr<body_input> from, length n) noexcept
@@ -164,6 +189,23 @@ class path_source final : public upload_source {
   std::string path_;
 };
 
+class coded_source final : public upload_source {
+ public:
+  coded_source(std::shared_ptr<upload_source> of, coding how) : of_(std::move(of)), how_(how) {}
+  bool ready() const noexcept override { return of_->ready(); }
+  task<begun_upload> begin() override {
+    auto beginning = of_->begin();
+    begun_upload b = co_await beginning;
+    b.from = std::make_unique<coded_input>(std::move(b.from), how_);
+    b.length.reset();
+    co_return b;
+  }
+
+ private:
+  std::shared_ptr<upload_source> of_;
+  coding how_;
+};
+
 }  // namespace
 }  // namespace detail
 
@@ -188,6 +230,11 @@ upload upload::path(std::string path) {
 
 upload upload::text(std::string whole) {
   return upload(std::make_shared<detail::text_source>(std::move(whole)));
+}
+
+upload upload::coded(coding how) const {
+  if (!source_) return {};
+  return upload(std::make_shared<detail::coded_source>(source_, how));
 }
 
 bool upload::ready() const noexcept { return source_ && source_->ready(); }

@@ -11,6 +11,7 @@
 #include <heddle/core/base/functional.h>
 #include <heddle/io/file.h>
 #include <heddle/io/http/body_reader.h>
+#include <heddle/io/http/codings.h>
 #include <heddle/sched/async_generator.h>
 
 #include <cstdint>
@@ -51,6 +52,8 @@ class upload {
   [[nodiscard]] static upload path(std::string path);
   /// Text that is there.
   [[nodiscard]] static upload text(std::string whole);
+  /// The same body in a content coding, made while it is sent. Its length is not known then.
+  [[nodiscard]] upload coded(coding how) const;
 
   [[nodiscard]] explicit operator bool() const noexcept { return source_ != nullptr; }
   /// True: the body can be sent now. False: it was sent, and cannot be sent again.

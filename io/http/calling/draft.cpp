@@ -47,6 +47,18 @@ void check_framing(const call& c) {
                     " is not how this body is sent; the library frames it");
 }
 
+/// Turns the body into one that is coded while it is sent.
+void pack(draft& d) {
+  call& c = d.request;
+  if (d.packing == coding::identity || !c.has_body()) return;
+  if (c.fields.contains("content-encoding"))
+    throw bad_value("a body that compress() codes has no other Content-Encoding");
+  const upload plain = c.has_source() ? c.extras->source : upload::text(std::move(c.body));
+  c.body.clear();
+  c.more().source = plain.coded(d.packing);
+  c.fields.add("Content-Encoding", name_of(d.packing));
+}
+
 void append_query(call& c, std::string_view query) {
   if (query.empty()) return;
   const auto mark = std::min(c.address.find('#'), c.address.size());
@@ -79,6 +91,7 @@ call finish(draft d, method m) {
   const auto skips = [&](std::string_view name) {
     return std::ranges::any_of(d.skipped, [&](const auto& s) { return same_token(s, name); });
   };
+  pack(d);
   check_framing(c);
   http::headers defaults = c.pool->options.headers;
   for (const auto& name : d.skipped) defaults.remove(name);

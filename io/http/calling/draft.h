@@ -21,6 +21,7 @@ struct draft {
   std::vector<std::string> skipped;  // fields that are not sent by themselves
   std::string_view type;             // of the body: a literal
   std::optional<multipart> parts;    // the body, once its files have been looked at
+  coding packing = coding::identity;
   bool has_body = false;
   std::optional<unsigned> redirects;
 };

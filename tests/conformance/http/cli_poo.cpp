@@ -81,6 +81,33 @@ TEST_P(HTTP_CLI_POO, HTTP_CLI_POO_03_AnswersThatEndTheConnectionAreNotFollowedBy
   });
 }
 
+TEST_P(HTTP_CLI_POO, HTTP_CLI_POO_04_OriginsAndProxiesNeverShareAConnection) {
+  run([]() -> h::task<> {
+    peer p([](const http::request&, int connection) { return ok(std::to_string(connection)); });
+    co_await p.start();
+    const std::string port = ":" + std::to_string(p.port());
+    http::session_options o;
+    o.fixed_names["a.test"] = "127.0.0.1" + port;
+    o.fixed_names["b.test"] = "127.0.0.1" + port;
+    http::session client(o);
+    const std::string through = "127.0.0.1" + port;
+    std::string all;
+    for (int i = 0; i < 2; ++i) {
+      for (const std::string& url : {std::string("http://a.test/"), std::string("http://b.test/"),
+                                     "http://a.test" + port + "/"}) {
+        const auto r = co_await client.get(url);
+        all += r.body;
+      }
+      const auto by = co_await client.at("http://a.test/").proxy(http::proxy(through)).get();
+      const auto user =
+          co_await client.at("http://a.test/").proxy(http::proxy("http://u:p@" + through)).get();
+      all += by.body + user.body + " ";
+    }
+    EQUAL(all, "12345 12345 ");
+    co_await p.stop();
+  });
+}
+
 TEST_P(HTTP_CLI_POO, HTTP_CLI_POO_05_RequestsBeyondTheLimitWaitInOrderOfArrival) {
   run([]() -> h::task<> {
     peer p(target_back);
@@ -270,6 +297,29 @@ TEST_P(HTTP_CLI_POO, HTTP_CLI_POO_15_TheLatestUsedGoesOutAgainAndTheOthersExpire
       EQUAL(r.body, last);
     }
     EQUAL(client.kept_connections(), kept);
+    co_await p.stop();
+  });
+}
+
+TEST_P(HTTP_CLI_POO, HTTP_CLI_POO_16_NoReadClockRunsOnAnIdleConnection) {
+  run([]() -> h::task<> {
+    peer p(target_back);
+    co_await p.start();
+    http::session client;
+    http::timeouts t;
+    t.read = 50ms;
+    bool in_time = false;
+    while (!in_time) {  // on a busy machine the answer itself may be late
+      const auto error = co_await error_of(client.at(p.url("/")).timeouts(t).get());
+      in_time = !error;
+    }
+    const int connections = p.connections();
+    EQUAL(client.kept_connections(), 1u);
+    co_await h::sleep(100ms);
+    EQUAL(client.kept_connections(), 1u);
+    const auto next = co_await client.get(p.url("/next"));
+    EQUAL(next.body, "/next");
+    EQUAL(p.connections(), connections);
     co_await p.stop();
   });
 }

@@ -4,6 +4,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/http/codings.h>
+#include <heddle/io/http/json.h>
 
 namespace conformance {
 namespace {
@@ -117,6 +118,63 @@ TEST_P(HTTP_CLI_WIRE, HTTP_CLI_CMP_07_ACodedBodyThatIsCutOffOrTooLargeIsAnError)
     auto r = co_await client.at(p.url("/cut")).open();
     const auto streamed = co_await error_of(r.body.read_all());
     HOLDS(is_a<http::payload_error>(streamed));
+    co_await p.stop();
+  });
+}
+
+TEST_P(HTTP_CLI_WIRE, HTTP_CLI_BUP_11_ABodyIsCodedWhileItIsSent) {
+  run([]() -> h::task<> {
+    peer p([](const http::request& r, int) {
+      return ok(std::string(r.headers.get("content-encoding").value_or("none")) + " " +
+                std::string(r.headers.get("transfer-encoding").value_or("whole")) + " " + r.body);
+    });
+    co_await p.start();
+    http::session client;
+    const std::string text(100'000, 't');
+    for (const auto how : {http::coding::gzip, http::coding::deflate}) {
+      const auto r = co_await client.at(p.url("/")).text(text).compress(how).post();
+      const std::string head = std::string(http::name_of(how)) + " chunked ";
+      HOLDS(r.body.starts_with(head));
+      auto plain = http::decoded(http::body_reader(r.body.substr(head.size())), http::name_of(how));
+      const std::string all = co_await plain.read_all();
+      HOLDS(all == text);
+    }
+    auto twice = client.at(p.url("/"));
+    twice.text("x").header("Content-Encoding", "br").compress(http::coding::gzip);
+    THROWS(h::bad_value, twice.post());
+    const auto none = co_await client.at(p.url("/")).compress(http::coding::gzip).get();
+    EQUAL(none.body, "none whole ");
+    co_await p.stop();
+  });
+}
+
+TEST_P(HTTP_CLI_WIRE, HTTP_CLI_BDN_01_ABodyIsUtf8WhateverItsCharset) {
+  run([]() -> h::task<> {
+    peer p([](const http::request& r, int) {
+      if (r.target == "/latin") return ok("\xE9", "Content-Type: text/plain; charset=latin-1\r\n");
+      if (r.target == "/mark") return ok("\xEF\xBB\xBFx", "Content-Type: text/plain\r\n");
+      return ok("\xE9", "Content-Type: text/plain; charset=utf-8\r\n");
+    });
+    co_await p.start();
+    http::session client;
+    const auto latin = co_await client.get(p.url("/latin"));
+    EQUAL(latin.utf8(), "\xC3\xA9");
+    const auto mark = co_await client.get(p.url("/mark"));
+    EQUAL(mark.utf8(), "x");
+    const auto bad = co_await client.get(p.url("/bad"));
+    THROWS(http::payload_error, bad.utf8());
+    co_await p.stop();
+  });
+}
+
+TEST_P(HTTP_CLI_WIRE, HTTP_CLI_BDN_04_AnAnswerIsATypeOfTheProgram) {
+  run([]() -> h::task<> {
+    peer p([](const http::request&, int) { return ok("[1,2,\"x\"]"); });
+    co_await p.start();
+    http::session client;
+    const auto r = co_await client.get(p.url("/"));
+    EQUAL(r.json<nlohmann::json>().size(), 3u);
+    THROWS(http::payload_error, r.json<std::vector<int>>());
     co_await p.stop();
   });
 }
