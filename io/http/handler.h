@@ -9,16 +9,20 @@
 #include <heddle/core/base/functional.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/message.h>
+#include <heddle/io/http/problem.h>
 #include <heddle/io/stream.h>
 
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace heddle::detail {
 class open_file;
@@ -30,6 +34,7 @@ namespace detail {
 class conversation;
 class engine;
 struct file_sender;
+struct handler_access;
 class watched;
 }  // namespace detail
 
@@ -79,8 +84,122 @@ class body_writer {
   bool gone_ = false;     // the client is gone
 };
 
-/// What a route calls. A handler returns a `response`, or a `task<response>` if it has to wait for
-/// something.
+/// Makes an argument of a handler from a request. Specialise it for types of your own:
+/// `static T from(request&)` yields the value, or throws status_error or problem. The body of the
+/// request is there, unless the route has body_mode::stream. extract.h and typed.h have more.
+template <class T>
+struct from_request;
+template <>
+struct from_request<request> {
+  static request& from(request& r) noexcept { return r; }
+};
+
+/// Makes an answer of what a handler returns. Specialise it for types of your own:
+/// `static response from(T)`. Here: response and what becomes one (problem, redirect); text as
+/// text/plain; std::optional, where nothing is 404; std::variant, by what is in it. typed.h adds
+/// all types that have a to_json.
+template <class T>
+struct to_response;
+
+namespace detail {
+
+template <class T>
+concept text_like = std::convertible_to<T, std::string_view>;
+
+/// For types that are no answer by themselves. Defined in <heddle/io/http/typed.h>.
+template <class T>
+struct json_answer;
+
+template <class F>
+struct call_shape;  // the types of a callable's arguments and result
+template <class R, class... Args>
+struct call_shape<R (*)(Args...)> {
+  using result = R;
+  using arguments = std::tuple<std::remove_cvref_t<Args>...>;
+};
+template <class C, class R, class... Args>
+struct call_shape<R (C::*)(Args...)> : call_shape<R (*)(Args...)> {};
+template <class C, class R, class... Args>
+struct call_shape<R (C::*)(Args...) const> : call_shape<R (*)(Args...)> {};
+template <class C, class R, class... Args>
+struct call_shape<R (C::*)(Args...) noexcept> : call_shape<R (*)(Args...)> {};
+template <class C, class R, class... Args>
+struct call_shape<R (C::*)(Args...) const noexcept> : call_shape<R (*)(Args...)> {};
+
+template <class F>
+struct shape_of : call_shape<decltype(&F::operator())> {};
+template <class R, class... Args>
+struct shape_of<R (*)(Args...)> : call_shape<R (*)(Args...)> {};
+
+template <class T>
+struct task_result {
+  static constexpr bool is_task = false;
+  using type = T;
+};
+template <class T>
+struct task_result<task<T>> {
+  static constexpr bool is_task = true;
+  using type = T;
+};
+
+template <class F, class... Args>
+decltype(auto) call_with(F& f, request& r, std::tuple<Args...>*) {
+  return f(from_request<Args>::from(r)...);
+}
+
+}  // namespace detail
+
+template <class T>
+struct to_response {
+  static response from(T value) {
+    if constexpr (std::convertible_to<T, response>)
+      return std::move(value);
+    else if constexpr (detail::text_like<T>)
+      return response::text(std::string(std::string_view(value)));
+    else
+      return detail::json_answer<T>::from(value);
+  }
+};
+template <class T>
+struct to_response<std::optional<T>> {
+  static response from(std::optional<T> value) {
+    return value ? to_response<T>::from(std::move(*value)) : response::error(404);
+  }
+};
+template <class... T>
+struct to_response<std::variant<T...>> {
+  static response from(std::variant<T...> value) {
+    return std::visit(
+        [](auto&& one) {
+          using type = std::remove_cvref_t<decltype(one)>;
+          return to_response<type>::from(std::forward<decltype(one)>(one));
+        },
+        std::move(value));
+  }
+};
+
+namespace detail {
+
+/// A handler with typed arguments that has to wait. `f` lives in the route.
+template <class F, class Args, class R>
+task<response> answer_typed(F& f, request& r) {
+  task<R> work = call_with(f, r, static_cast<Args*>(nullptr));
+  if constexpr (std::is_void_v<R>) {
+    co_await work;
+    response done;
+    done.status = 204;
+    co_return done;
+  } else {
+    R value = co_await work;
+    co_return to_response<R>::from(std::move(value));
+  }
+}
+
+}  // namespace detail
+
+/// What a route calls. It takes the request, or arguments that are made of it (from_request), and
+/// returns a `response` or what becomes one (to_response; nothing becomes 204), or a task of that
+/// if it has to wait for something. A generic lambda takes `request&`.
 ///
 /// Answers to pipelined requests leave in one send. Before a handler that may wait is called, the
 /// answers that are ready are sent: no answer waits for another request. For the fastest
@@ -93,7 +212,8 @@ class body_writer {
 ///         only ended its sending is still answered, and no time-out of the server ends its
 ///         handler: put a wait_for around what may never end. A cancelled_error of another task
 ///         that the handler awaited is an error like any other.
-/// Throws  status_error is an answer. Anything else is answered with 500 and reported.
+/// Throws  status_error, problem, redirect and what on_error() names are answers; a timeout_error
+///         is 504. Anything else is answered with 500 and reported.
 /// Thread-safety  a handler is called from all loops at once.
 class handler {
  public:
@@ -101,23 +221,60 @@ class handler {
   using waiting = std::function<task<response>(request&)>;
 
   template <class F>
-    requires(!std::same_as<std::decay_t<F>, handler>) &&
-            std::is_invocable_v<std::decay_t<F>&, request&>
+    requires(!std::same_as<std::decay_t<F>, handler>)
   handler(F&& f) {  // implicit: routes are given lambdas
-    using result = std::invoke_result_t<std::decay_t<F>&, request&>;
-    if constexpr (std::convertible_to<result, response>) {
-      direct_ = std::forward<F>(f);
+    using callable = std::decay_t<F>;
+    if constexpr (std::is_invocable_v<callable&, request&>) {
+      using result = std::invoke_result_t<callable&, request&>;
+      if constexpr (std::convertible_to<result, response>)
+        direct_ = std::forward<F>(f);
+      else if constexpr (std::same_as<result, task<response>>)
+        waiting_ = std::forward<F>(f);
+      else
+        take_typed<std::tuple<request>, result>(callable(std::forward<F>(f)));
     } else {
-      static_assert(std::same_as<result, task<response>>,
-                    "a handler returns http::response or heddle::task<http::response>");
-      waiting_ = std::forward<F>(f);
+      using shape = detail::shape_of<callable>;
+      take_typed<typename shape::arguments, typename shape::result>(callable(std::forward<F>(f)));
     }
   }
 
  private:
   friend class detail::engine;
+  friend struct detail::handler_access;
+
+  template <class Args, class Result, class F>
+  void take_typed(F f) {
+    using result = detail::task_result<Result>;
+    using type = typename result::type;
+    if constexpr (result::is_task) {
+      waiting_ = [f = std::move(f)](request& r) mutable {
+        return detail::answer_typed<F, Args, type>(f, r);
+      };
+    } else if constexpr (std::is_void_v<type>) {
+      direct_ = [f = std::move(f)](request& r) mutable {
+        detail::call_with(f, r, static_cast<Args*>(nullptr));
+        response done;
+        done.status = 204;
+        return done;
+      };
+    } else {
+      direct_ = [f = std::move(f)](request& r) mutable {
+        return to_response<std::remove_cvref_t<type>>::from(
+            detail::call_with(f, r, static_cast<Args*>(nullptr)));
+      };
+    }
+  }
+
   direct direct_;  // one of these two is set
   waiting waiting_;
 };
+
+namespace detail {
+/// The way from the wings to what a handler holds.
+struct handler_access {
+  static const handler::direct& direct(const handler& h) noexcept { return h.direct_; }
+  static const handler::waiting& waiting(const handler& h) noexcept { return h.waiting_; }
+};
+}  // namespace detail
 
 }  // namespace heddle::http

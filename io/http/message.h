@@ -8,6 +8,7 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/owned.h>
 #include <heddle/core/task.h>
 
 #include <cstddef>
@@ -19,6 +20,8 @@
 #include <vector>
 
 namespace heddle::http {
+
+class body_reader;
 
 namespace detail {
 struct parser_state;
@@ -36,6 +39,38 @@ class seat_link {
 
  private:
   seat* to_ = nullptr;
+};
+
+struct request_scope;
+
+/// Tells types apart.
+template <class T>
+inline constexpr char type_key = 0;
+
+/// A value of any type that is kept with a request or an application.
+template <class T>
+struct kept_value final : heddle::detail::counted {
+  explicit kept_value(T v) : value(std::move(v)) {}
+  T value;
+};
+
+/// Reads and writes T as JSON. Defined in <heddle/io/http/typed.h>.
+template <class T>
+struct json_codec;
+
+/// Leads from a request to what its server knows of it. A copy of a request has left its server, so
+/// its link is empty.
+class scope_link {
+ public:
+  constexpr scope_link() noexcept = default;
+  constexpr explicit scope_link(request_scope* to) noexcept : to_(to) {}
+  constexpr scope_link(const scope_link&) noexcept {}
+  constexpr scope_link& operator=(const scope_link&) noexcept { return *this; }
+  void lead_to(request_scope* to) noexcept { to_ = to; }
+  [[nodiscard]] request_scope* get() const noexcept { return to_; }
+
+ private:
+  request_scope* to_ = nullptr;
 };
 }  // namespace detail
 
@@ -182,6 +217,7 @@ struct request {
   std::string body;
   bool keep_alive = true;       // as the client asks
   detail::seat_link seat = {};  // for handlers that take the connection over
+  detail::scope_link scope = {};
 
   /// The host and port in a target of the absolute form ("http://h:8080/x"). Empty in other forms.
   std::string_view target_authority() const noexcept;
@@ -190,11 +226,77 @@ struct request {
   /// The first value of a query parameter, decoded.
   std::optional<std::string> query(std::string_view name) const;
   std::vector<std::pair<std::string, std::string>> query_params() const;
+
+  // What the server knows of a request, while the request is worked on. A copy of a request, and
+  // one that was made by hand, knows nothing of it.
+
+  /// What stands in the path where the route's pattern has "{name}", decoded: "7" of "/u/7" for the
+  /// pattern "/u/{id}". Nothing if the pattern has no such name. Valid while the request is.
+  [[nodiscard]] std::optional<std::string_view> path_value(std::string_view name) const noexcept;
+  /// The pattern of the route that was chosen ("/u/{id}"), with the prefixes of the routers around
+  /// it. "" if no route took the request: a name for metrics that no client can choose.
+  [[nodiscard]] std::string_view pattern() const noexcept;
+  /// The body, read while it arrives. For a route with body_mode::stream; for another one the body
+  /// that is there. A body is given out once: then the reader is at its end.
+  /// Thread-safety  the reader is for the handler's task; after the handler it throws usage_error
+  [[nodiscard]] body_reader body_stream();
+  /// Reads the rest of the body into `body`, if that is not done yet. A middleware runs before the
+  /// body is read, and calls this if it wants the body. A handler of a route without
+  /// body_mode::stream finds it done.
+  /// Throws  payload_error if the body is broken, ends early, or is larger than the route allows
+  [[nodiscard]] task<> load_body();
+
+  /// The address of the client, without its port. Empty over a Unix socket. If the connection is
+  /// from one of server_options::trusted_proxies, the client is the last address that
+  /// X-Forwarded-For or Forwarded names and that is no trusted proxy.
+  [[nodiscard]] std::string remote() const;
+  /// "https" or "http": as the connection is, or as a trusted proxy says.
+  [[nodiscard]] std::string scheme() const;
+  /// The host and port that the client asked for: the Host field, or what a trusted proxy says.
+  [[nodiscard]] std::string host() const;
+
+  /// All pairs of the Cookie fields in order. A pair that is broken hides no other one.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> cookies() const;
+  /// The first cookie of that name.
+  [[nodiscard]] std::optional<std::string> cookie(std::string_view name) const;
+  /// The pairs of a body of type application/x-www-form-urlencoded, decoded, in order. Throws
+  /// status_error 415 for another type.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> form() const;
+  /// The body as JSON. Include <heddle/io/http/typed.h>. Throws status_error 400, which says why.
+  template <class T>
+  [[nodiscard]] T json() const {
+    return detail::json_codec<T>::read(body);
+  }
+  /// The path of the route that was given this name, with `values` in place of its parameters, in
+  /// order, percent-encoded. Throws bad_value for an unknown name, and for more or fewer values.
+  [[nodiscard]] std::string url_for(std::string_view name,
+                                    const std::vector<std::string>& values = {}) const;
+
+  /// Keeps a value with the request, for handlers and middlewares that come later. One of each
+  /// type. It goes when the request has been answered.
+  template <class T>
+  T& set(T value) {
+    auto* kept = new detail::kept_value<T>(std::move(value));
+    T& there = kept->value;
+    keep(&detail::type_key<T>, heddle::detail::counted_ptr<heddle::detail::counted>(kept));
+    return there;
+  }
+  /// The value of that type, or nullptr.
+  template <class T>
+  [[nodiscard]] T* find() const noexcept {
+    auto* kept = kept_as(&detail::type_key<T>);
+    return kept ? &static_cast<detail::kept_value<T>*>(kept)->value : nullptr;
+  }
+
   /// Fills `path` from `target`. False if the target has none of the forms of RFC 9112, 3.2, or
   /// does not decode.
   bool decode_target();
   /// Makes it empty. Memory is kept, except strings that one large message has grown beyond 16 KiB.
   void clear() noexcept;
+
+ private:
+  void keep(const void* key, heddle::detail::counted_ptr<heddle::detail::counted> value);
+  [[nodiscard]] heddle::detail::counted* kept_as(const void* key) const noexcept;
 };
 
 /// A media type that is a literal of the program. It needs no copy, no allocation, and no check at

@@ -58,6 +58,10 @@ struct server_options {
   /// ("TLS handshake failed"), and ends its connection.
   tls_context tls = {};
   any_duration handshake_limit = default_handshake_limit;
+  /// Addresses of proxies whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded
+  /// are believed: "127.0.0.1", "10.0.0.0/8", "::1". "unix" stands for all clients of Unix sockets.
+  /// start() throws bad_value for another text.
+  std::vector<std::string> trusted_proxies = {};
 };
 
 /// The clocks of a request besides its total time. Each is longer than zero; std::nullopt: no

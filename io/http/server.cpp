@@ -2,92 +2,31 @@
 #include <heddle/io/http/server.h>
 
 #include <heddle/core/errors.h>
-#include <heddle/io/files/file_threads.h>
-#include <heddle/io/files/open_file.h>
-#include <heddle/io/http/files.h>
+#include <heddle/io/http/serving/application.h>
 #include <heddle/io/http/serving/engine.h>
 #include <heddle/io/http/serving/listening.h>
 
-#include <algorithm>
+#include <exception>
 #include <memory>
-#include <span>
 #include <utility>
 
 namespace heddle::http {
-namespace detail {
-
-/// The way from here into a body_writer.
-struct file_sender {
-  static task<> send(body_writer& out, std::shared_ptr<heddle::detail::open_file> from,
-                     std::uint64_t offset, std::uint64_t n) {
-    return out.send_part(std::move(from), offset, n);
-  }
-};
-
-}  // namespace detail
-namespace {
-
-// A file up to this size is read by the job that opened it, and goes with the head. A larger one is
-// sent as send_file() does.
-constexpr std::size_t most_small = 256 * 1024;
-
-std::string read_small(file_answer& file) {
-  std::string text;
-  text.resize(static_cast<std::size_t>(std::min<std::uint64_t>(file.length, most_small)));
-  std::size_t filled = 0;
-  while (filled < text.size()) filled += file.read(std::span(text).subspan(filled));
-  return text;
-}
-
-/// Opens the file that is asked for, and reads it if it is small. Blocks.
-file_answer open_and_read(const file_root& root, const request& r, std::string_view below) {
-  auto a = root.answer(r, below);
-  if (!a.file) return a;
-  if (r.method == method::head) {
-    a.head.headers.set("Content-Length", std::to_string(a.length));
-  } else if (a.length <= most_small) {
-    a.head.body = read_small(a);
-  } else {
-    return a;
-  }
-  a.file = file_handle();
-  return a;
-}
-
-task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
-                           std::string below) {
-  std::string name = below;  // for the text of errors
-  auto job = heddle::detail::on_file_thread(
-      [](const std::shared_ptr<const file_root>& files, const request& r, const std::string& path) {
-        return open_and_read(*files, r, path);
-      },
-      std::move(root), std::move(asked), std::move(below));
-  file_answer a = co_await job;
-  response answer = std::move(a.head);
-  if (a.file) {
-    const auto offset = a.offset;
-    const auto length = a.length;
-    auto file = std::make_shared<heddle::detail::open_file>(heddle::detail::fd(a.file.release()),
-                                                            std::move(name), file_options());
-    answer.stream.length = length;
-    answer.stream.write = [file, offset, length](body_writer& out) {
-      return detail::file_sender::send(out, file, offset, length);
-    };
-  }
-  co_return answer;
-}
-
-}  // namespace
 
 namespace detail {
 /// What a server holds: the engine is shared with its connections.
 struct engine_handle {
   std::shared_ptr<engine> shared;
+  router root;
 };
 }  // namespace detail
 
-server::server(server_options options)
-    : engine_(new detail::engine_handle{detail::engine::make(std::move(options))}) {}
+server::server(server_options options) : server(http::router(), std::move(options)) {}
+
+server::server(http::router root, server_options options)
+    : engine_(
+          new detail::engine_handle{detail::engine::make(std::move(options)), std::move(root)}) {}
+
+http::router server::root() const { return engine_->root; }
 
 detail::engine& server::at() const noexcept { return *engine_->shared; }
 
@@ -105,41 +44,34 @@ server::~server() {
   if (engine_ && at().listener.valid()) at().listener.close();
 }
 
-server& server::route(method m, std::string path, handler h) {
-  if (!path.starts_with('/'))
-    throw bad_value("the path of a route begins with \"/\": \"" + path + "\"");
-  if (at().started) heddle::detail::throw_usage("routes are added before the server starts");
-  at().routes.add(std::move(m), std::move(path), std::move(h), false);
-  return *this;
-}
-
-server& server::prefix(method m, std::string path, handler h) {
-  if (!path.starts_with('/'))
-    throw bad_value("the path of a route begins with \"/\": \"" + path + "\"");
-  if (at().started) heddle::detail::throw_usage("routes are added before the server starts");
-  at().routes.add(std::move(m), std::move(path), std::move(h), true);
-  return *this;
-}
-
-server& server::files(std::string path, const std::string& directory) {
-  auto root = std::make_shared<const file_root>(directory);
-  const auto below = path.size();
-  return prefix(method::get, std::move(path), [root, below](request& r) {
-    request asked;  // a copy of what the answer depends on, for the thread that opens the file
-    asked.method = r.method;
-    asked.target = r.target;
-    asked.headers = r.headers;
-    return answer_file(root, std::move(asked), r.path.substr(below));
-  });
-}
-
 task<> server::start(std::string host, port_number port) {
-  return detail::start_listening(at(), std::move(host), port);
+  auto& e = at();
+  if (e.started) heddle::detail::throw_usage("this server was started already");
+  detail::make_application(detail::router_access::plan(engine_->root), e.routes, e.app);
+  task<> entering = detail::enter(e.app);
+  co_await entering;
+  std::exception_ptr failure;
+  try {
+    task<> listening = detail::start_listening(e, std::move(host), port);
+    co_await listening;
+  } catch (...) { failure = std::current_exception(); }
+  if (!failure) co_return;
+  task<> leaving = detail::leave(e.app);
+  try {
+    co_await leaving;
+  } catch (const std::exception&) {  // the first failure says more
+  }
+  std::rethrow_exception(failure);
 }
 
 task<> server::serve_forever() { return at().listener.serve_forever(); }
 
-task<> server::stop(any_duration grace) { return detail::stop_listening(at(), grace); }
+task<> server::stop(any_duration grace) {
+  task<> closing = detail::stop_listening(at(), grace);
+  co_await closing;
+  task<> leaving = detail::leave(at().app);
+  co_await leaving;
+}
 
 bool server::is_serving() const noexcept {
   return at().listener.valid() && at().listener.is_serving();

@@ -15,11 +15,13 @@
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/options.h>
+#include <heddle/io/http/router.h>
 #include <heddle/io/http/server_stats.h>
 #include <heddle/io/http/websocket.h>
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -36,7 +38,7 @@ struct engine_handle;
 /// reported through the runtime's exception handler; status_error is an answer of its own. HEAD
 /// goes to the handler of GET, and the body of its answer is not sent. What no route takes is
 /// answered so:
-///   204 and Allow  "OPTIONS *"
+///   204 and Allow  OPTIONS of a path that has routes, and "OPTIONS *"
 ///   404            no route has the path
 ///   405 and Allow  routes have the path, but none of them the method
 ///   501            neither a standard nor a route names the method
@@ -57,32 +59,65 @@ struct engine_handle;
 class server {
  public:
   explicit server(server_options options = {});
+  explicit server(http::router root, server_options options = {});
   server(server&&) noexcept;
   server& operator=(server&& other) noexcept;
   ~server();
 
-  /// Exactly this path. Of two equal routes the later one counts. Throws bad_value for a path
-  /// without "/", usage_error once started.
-  server& route(method m, std::string path, handler h);
-  /// Every path that begins with this one. The longest prefix wins, and an exact route wins over
-  /// any prefix.
-  server& prefix(method m, std::string path, handler h);
-  server& get(std::string path, handler h) {
-    return route(method::get, std::move(path), std::move(h));
+  /// The words of its root router, which router.h describes.
+  http::route route(method m, std::string path, handler h) {
+    return root().route(std::move(m), std::move(path), std::move(h));
   }
-  server& post(std::string path, handler h) {
-    return route(method::post, std::move(path), std::move(h));
+  http::route get(std::string path, handler h) { return root().get(std::move(path), std::move(h)); }
+  http::route post(std::string path, handler h) {
+    return root().post(std::move(path), std::move(h));
   }
+  http::route put(std::string path, handler h) { return root().put(std::move(path), std::move(h)); }
+  http::route patch(std::string path, handler h) {
+    return root().patch(std::move(path), std::move(h));
+  }
+  http::route delete_(std::string path, handler h) {
+    return root().delete_(std::move(path), std::move(h));
+  }
+  http::route any(std::string path, handler h) { return root().any(std::move(path), std::move(h)); }
+  http::route prefix(method m, std::string path, handler h) {
+    return root().prefix(std::move(m), std::move(path), std::move(h));
+  }
+  http::route files(std::string path, const std::string& directory) {
+    return root().files(std::move(path), directory);
+  }
+  server& nest(std::string prefix, http::router below) {
+    root().nest(std::move(prefix), std::move(below));
+    return *this;
+  }
+  server& use(middleware m) {
+    root().use(std::move(m));
+    return *this;
+  }
+  server& fallback(handler h) {
+    root().fallback(std::move(h));
+    return *this;
+  }
+  template <class T>
+  server& state(std::shared_ptr<T> value) {
+    root().state(std::move(value));
+    return *this;
+  }
+  template <class E, class F>
+  server& on_error(F f) {
+    root().template on_error<E>(std::move(f));
+    return *this;
+  }
+  /// A handle of the root router.
+  [[nodiscard]] http::router root() const;
   /// WebSockets at exactly this path, as websocket_route() says.
   server& websocket(std::string path, websocket_handler h, ws_options options) {
-    return get(std::move(path), websocket_route(std::move(h), std::move(options)));
+    get(std::move(path), websocket_route(std::move(h), std::move(options)));
+    return *this;
   }
   server& websocket(std::string path, websocket_handler h) {
     return websocket(std::move(path), std::move(h), ws_options());
   }
-  /// The files below a directory, as file_root says. They are read on other threads. Throws
-  /// std::system_error if there is no such directory.
-  server& files(std::string path, const std::string& directory);
 
   /// Begins to listen, on every loop. Port 0: the kernel picks one. Throws std::system_error naming
   /// the address; usage_error the second time.

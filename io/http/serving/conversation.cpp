@@ -57,8 +57,10 @@ void borrowed::give_back() noexcept {
   if (!mine_) return;
   constexpr std::size_t keep = 32;
   mine_->parser.next();
+  mine_->scope.renew();
   mine_->answer.clear();
   mine_->out.clear();
+  if (mine_->piece.capacity() > 0) mine_->piece = {};
   auto& list = spares();
   if (mine_->out.capacity() <= send_at && list.size() < keep) {
     try {
@@ -69,8 +71,8 @@ void borrowed::give_back() noexcept {
   mine_.reset();
 }
 
-conversation::conversation(engine& e, connection& c)
-    : e_(e), c_(c), watched_(e.watching, c.writer), now_(clock::now()) {
+conversation::conversation(engine& e, connection& c, bool secure)
+    : e_(e), c_(c), watched_(e.watching, c.writer), secure_(secure), now_(clock::now()) {
   arrived_ = began_ = idle_since_ = now_;
 }
 
@@ -79,6 +81,7 @@ conversation::conversation(engine& e, connection& c)
 // not sent yet. So these are dropped.
 conversation::~conversation() {
   hold(0);
+  if (x_.get() != nullptr && x_->scope.link) x_->scope.cut_off();
   // TLS's own end is sealed behind the last answer, on io_uring by the thread that collects the
   // answer's completion. A reset would take it, and the client would not know a whole answer.
   if (ending_ != ending::gone && heddle::detail::has_unsent_data(c_.writer)) c_.writer.abort();
@@ -91,8 +94,8 @@ void conversation::refuse_if_crowded() {
   ending_ = ending::gone;
   if (watched_.came_as() / 2 > most) return;  // so many are being answered already
   ending_ = ending::close;
-  x_.take(e_.options.limits);
-  refuse(503, "max_connections is reached");
+  take_exchange();
+  (void)refuse(503, "max_connections is reached");
   flush();
 }
 
@@ -103,8 +106,18 @@ inline time_point conversation::deadline() const noexcept {
   return saturating_add(began_, o.header_timeout);
 }
 
+inline void conversation::take_exchange() {
+  x_.take(e_.parse_limits());
+  auto& scope = x_->scope;
+  scope.gate = this;
+  scope.client = &c_.writer;
+  scope.options = &e_.options;
+  scope.secure = secure_;
+  x_->parser.set_in_pieces(e_.routes.looks_early());
+}
+
 inline bool conversation::may_read() {
-  const bool partial = x_.get() != nullptr;
+  const bool partial = x_.get() != nullptr && !discarding_;
   if (watched_.wait(phase::reading, deadline(), partial)) return true;
   ending_ = ending::eof;  // idle, and the server stops
   return false;
@@ -122,7 +135,7 @@ inline bool conversation::has_read(bool more) {
   answered_ = 0;
   if (x_.get() == nullptr) {
     began_ = arrived_;
-    x_.take(e_.options.limits);
+    take_exchange();
     if (empty_bytes_ != 0) x_->parser.set_empty_bytes(empty_bytes_);
   }
   watched_.used();
@@ -134,23 +147,15 @@ inline void conversation::count_answers() noexcept {
   if (uncounted_ != 0) e_.counted.count(std::exchange(uncounted_, 0U), 0);
 }
 
-inline void conversation::flush() {
+void conversation::flush() {
   if (x_->out.empty()) return;
   count_answers();
   c_.writer.write(x_->out);
   x_->out.clear();
 }
 
-void conversation::refuse(int status, std::string_view reason) {
-  engine::refuse(x_->out, status, reason);
-  e_.counted.count(1, 1);
-  ending_ = ending::close;
-  x_->parser.next();  // its body is not kept while the connection lingers
-  hold(0);
-}
-
 /// Has the engine count what this connection holds, if that is a lot.
-inline void conversation::hold(std::size_t bytes) noexcept {
+void conversation::hold(std::size_t bytes) noexcept {
   if (bytes < held_from) bytes = 0;
   if (bytes == held_) return;
   e_.hold(held_, bytes);
@@ -166,28 +171,17 @@ inline next conversation::answer_some(std::string_view bytes, std::size_t& used)
   while (is_open() && used < bytes.size()) {
     if (answered_ != 0 && took_long()) return next::pause;
     used += parser.feed(bytes.substr(used));
-    if (!parser.done()) {
-      if (parser.failed()) {
-        refuse(parser.error().status, parser.error().reason);
-      } else {
-        hold(parser.message().body.size());
-        if (held_ != 0 && e_.is_full()) refuse(503, "max_held_bytes is reached");
-        if (!continued_ && is_open() && parser.expects_continue()) {
-          x_->out += "HTTP/1.1 100 Continue\r\n\r\n";
-          continued_ = true;
-        }
-      }
-      return next::read;
+    if (!parser.done() || discarding_) {
+      if (const next then = unfinished(); then != next::go_on) return then;
+      continue;
     }
     const request& r = parser.message();
     to_ = reply_to(r);
     if (e_.watching.is_stopping()) to_.keep_alive = false;
     if (r.body.size() >= held_from) [[unlikely]]
       hold(r.body.size());
-    if (e_.is_full()) [[unlikely]] {
-      refuse(503, "max_held_bytes is reached");
-      return next::read;
-    }
+    if (e_.is_full()) [[unlikely]]
+      return refuse(503, "max_held_bytes is reached");
     waiting_ = e_.answer_at_once(*x_);
     if (waiting_ != nullptr) return next::handler;
     if (const next then = conclude(); then != next::go_on) return then;
@@ -209,6 +203,8 @@ inline next conversation::advance() {
 }
 
 bool conversation::ends_with_client() const noexcept {
+  const auto* const to = x_->scope.target;
+  if (to != nullptr && to->ends_with_client) return *to->ends_with_client;
   switch (x_->parser.message().method.kind()) {
     case method::get:
     case method::head:
@@ -254,15 +250,21 @@ next conversation::handled(const std::exception_ptr& failure) {
   (void)watched_.back();
   x_->parser.message().seat.lead_to(nullptr);
   if (failure) engine::answer_failure(*x_, failure);
-  if (is_gone()) return next::read;  // the handler has taken the connection over
+  if (told_ || is_gone()) {  // the client has its answer, or wants none
+    if (told_) ending_ = ending::close;
+    x_->answer.clear();
+    return next::read;
+  }
   if (e_.watching.is_stopping()) to_.keep_alive = false;
   return conclude();
 }
 
 /// There is an answer.
-inline next conversation::conclude() {
+next conversation::conclude() {
   ++answered_;
   ++uncounted_;
+  if (!x_->parser.done()) [[unlikely]]
+    settle_body();
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
   if (x_->answer.stream) {
     count_answers();  // the body's writer sends them
@@ -272,8 +274,14 @@ inline next conversation::conclude() {
   return next_request();
 }
 
-inline next conversation::next_request() {
-  x_->parser.next();
+next conversation::next_request() {
+  if (x_->parser.done() || !is_open()) [[likely]]
+    x_->parser.next();
+  else
+    discarding_ = true;
+  if (e_.routes.looks_early()) [[unlikely]]
+    x_->parser.set_limits(e_.parse_limits());
+  x_->scope.renew();
   x_->answer.clear();
   continued_ = false;
   began_ = arrived_;
@@ -317,71 +325,6 @@ task<> conversation::pause() {
   }
   if (c_.writer.is_closing()) ending_ = ending::gone;
   arrived_ = clock::now();
-}
-
-task<> conversation::stream_body() {
-  auto& x = *x_;
-  const auto earlier = x.out.size();
-  const bool ends = ends_with_client();
-  body_writer w(c_.writer, x.out, watched_, ends);
-  body_framing framing = body_framing::none;
-  std::exception_ptr failure;
-  try {
-    framing = write_head(x.out, x.answer, to_, x.answer.stream.length);
-    if (framing != body_framing::none) {
-      w.chunked_ = framing == body_framing::chunked;
-      w.counted_ = framing == body_framing::length;
-      w.left_ = x.answer.stream.length.value_or(0);
-      watched_.work(ends, coarse_now());
-      task<> work = x.answer.stream.write(w);
-      co_await work;
-      if (w.counted_ && w.left_ > 0 && !w.gone_)
-        heddle::detail::throw_usage("a streamed body was shorter than its promised length");
-    }
-  } catch (...) { failure = std::current_exception(); }
-  (void)watched_.back();
-  if (w.gone_) {
-    ending_ = ending::gone;
-    c_.writer.abort();  // a close has no deadline, and nobody waits for the pending bytes
-  }
-  if (failure && !fail_body(failure, w.begun_, earlier)) co_return;
-  if (!failure && w.chunked_) write_last_chunk(x.out);
-  if (!failure && framing == body_framing::until_close) ending_ = ending::close;
-  if (next_request() == next::room) flush();
-}
-
-/// False: the connection has ended.
-bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std::size_t earlier) {
-  auto& x = *x_;
-  bool unsendable = false;
-  try {
-    std::rethrow_exception(failure);
-  } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
-    if (is_cancelled_itself()) throw;
-  } catch (const bad_value&) { unsendable = x.out.size() == earlier; } catch (...) {
-  }
-  if (ending_ == ending::gone)
-    return false;  // the failure is that the client is gone, or came with it
-  if (!begun) {    // nothing of this answer has been sent, and the answers before it are to arrive
-    x.out.resize(earlier);
-    if (unsendable) {
-      engine::report("a handler's response cannot be sent", failure);
-      x.answer = response::error(500);
-    } else {
-      engine::answer_failure(x, failure);
-    }
-    x.answer.stream = {};
-    if (!is_open()) to_.keep_alive = false;
-    engine::write_answer(x, to_);
-    return true;
-  }
-  // The head has been sent and cannot be taken back. The reset shows the client that the body is
-  // not complete.
-  engine::report("a streamed body failed", failure);
-  x.out.clear();
-  c_.writer.abort();
-  ending_ = ending::gone;
-  return false;
 }
 
 /// Reads what the client still sends, until the client ends. A close with unread bytes is a reset,
@@ -431,8 +374,8 @@ task<> conversation::finish() {
   }
 }
 
-task<> converse(std::shared_ptr<engine> self, connection c) {
-  conversation talk(*self, c);
+task<> converse(std::shared_ptr<engine> self, connection c, bool secure) {
+  conversation talk(*self, c, secure);
   try {
     talk.refuse_if_crowded();
     while (talk.is_open() && talk.may_read()) {

@@ -59,9 +59,10 @@ enum class ending : std::uint8_t {
 };
 
 /// All of it is for the connection's task alone. Functions that return no task do not wait.
-class conversation final : private seat {
+class conversation final : private seat, private body_gate {
  public:
-  conversation(engine& e, connection& c);
+  /// `secure`: the connection is one of TLS.
+  conversation(engine& e, connection& c, bool secure);
   conversation(const conversation&) = delete;
   ~conversation();
 
@@ -99,7 +100,8 @@ class conversation final : private seat {
   [[nodiscard]] departures& leaving() noexcept override { return e_.leaving; }
 
   void flush();
-  void refuse(int status, std::string_view reason);
+  void take_exchange();
+  next refuse(int status, std::string_view reason);
   void hold(std::size_t bytes) noexcept;
   [[nodiscard]] bool took_long() const noexcept;
   [[nodiscard]] time_point deadline() const noexcept;
@@ -108,6 +110,14 @@ class conversation final : private seat {
   void count_answers() noexcept;
   next conclude();
   next next_request();
+  next unfinished();
+  next look_early();
+  void settle_body() noexcept;
+  void discard();
+  [[nodiscard]] task<std::string_view> next_piece() override;
+  [[nodiscard]] task<> read_whole() override;
+  [[nodiscard]] task<> read_more();
+  void has_waited();
   [[nodiscard]] bool fail_body(const std::exception_ptr& failure, bool begun, std::size_t earlier);
   [[nodiscard]] task<> linger();
 
@@ -118,18 +128,23 @@ class conversation final : private seat {
   reply_to to_;                                // of the request at work
   const handler::waiting* waiting_ = nullptr;  // its handler
   ending ending_ = ending::none;
-  bool continued_ = false;    // "100 Continue" was sent for this request
-  unsigned answered_ = 0;     // requests, since the last read
-  unsigned uncounted_ = 0;    // of these, not counted yet
-  unsigned empty_bytes_ = 0;  // of empty lines before the next request
-  std::size_t held_ = 0;      // what the engine counts for this connection
-  time_point now_;            // when the last answers were sent
-  time_point arrived_;        // when the last bytes came
-  time_point began_;          // when the request that is under way began
+  const bool secure_;
+  bool continued_ = false;     // "100 Continue" was sent for this request
+  bool discarding_ = false;    // the request is answered, and the rest of its body is dropped
+  bool responding_ = false;    // the head of a streamed answer has been written
+  bool told_ = false;          // the watch has written 408
+  std::size_t discarded_ = 0;  // bytes of a body that nobody has read
+  unsigned answered_ = 0;      // requests, since the last read
+  unsigned uncounted_ = 0;     // of these, not counted yet
+  unsigned empty_bytes_ = 0;   // of empty lines before the next request
+  std::size_t held_ = 0;       // what the engine counts for this connection
+  time_point now_;             // when the last answers were sent
+  time_point arrived_;         // when the last bytes came
+  time_point began_;           // when the request that is under way began
   time_point idle_since_;
 };
 
-/// The task of one connection. Keeps the engine alive.
-[[nodiscard]] task<> converse(std::shared_ptr<engine> self, connection c);
+/// The task of one connection. Keeps the engine alive. `secure`: the connection is one of TLS.
+[[nodiscard]] task<> converse(std::shared_ptr<engine> self, connection c, bool secure = false);
 
 }  // namespace heddle::http::detail

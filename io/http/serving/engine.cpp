@@ -2,11 +2,15 @@
 #include <heddle/io/http/serving/engine.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/serving/app_scope.h>
+#include <heddle/io/http/serving/forwarded.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/to_thread.h>
 
 #include <malloc.h>
+
+#include <algorithm>
 
 namespace heddle::http::detail {
 
@@ -35,13 +39,24 @@ server_stats engine::stats() const {
   return sum;
 }
 
+void engine::get_ready() {
+  check_listed(options.trusted_proxies);
+  parse_limits_.body_bytes = std::max(options.limits.body_bytes, routes.largest_body());
+}
+
+bool engine::choose(exchange& x) const {
+  x.scope.chosen = true;
+  return routes.find(x.parser.message(), x.scope, x.answer) != nullptr;
+}
+
 const handler::waiting* engine::answer_at_once(exchange& x) {
-  const handler* h = routes.find(x.parser.message(), x.answer);
-  if (h == nullptr) return nullptr;
-  if (h->waiting_) return &h->waiting_;
+  if (!x.scope.chosen && !choose(x)) return nullptr;
+  if (x.scope.target == nullptr) return nullptr;
+  const handler& h = x.scope.target->answer;
+  if (h.waiting_) return &h.waiting_;
   std::exception_ptr failure;
   try {
-    x.answer = h->direct_(x.parser.message());
+    x.answer = h.direct_(x.parser.message());
   } catch (...) { failure = std::current_exception(); }
   if (failure) answer_failure(x, failure);
   return nullptr;
@@ -61,12 +76,6 @@ void engine::answer_failure(exchange& x, const std::exception_ptr& failure) {
   report("unhandled exception in the handler of " + printable(r.method.text()) + " " +
              printable(r.path),
          failure);
-}
-
-void engine::refuse(std::string& out, int status, std::string_view reason) {
-  reply_to to;
-  to.keep_alive = false;
-  write_response(out, response::error(status, reason), to);
 }
 
 void engine::write_answer(exchange& x, const reply_to& to) {

@@ -10,7 +10,9 @@
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/options.h>
 #include <heddle/io/http/server_stats.h>
+#include <heddle/io/http/serving/application.h>
 #include <heddle/io/http/serving/counters.h>
+#include <heddle/io/http/serving/request_scope.h>
 #include <heddle/io/http/serving/routes.h>
 #include <heddle/io/http/serving/seat.h>
 #include <heddle/io/http/serving/watch.h>
@@ -27,11 +29,13 @@ namespace heddle::http::detail {
 
 /// What a request needs while it is worked on. An idle connection has none.
 struct exchange {
-  explicit exchange(const limits& l) : parser(l) {}
+  explicit exchange(const limits& l) : parser(l) { parser.message().scope.lead_to(&scope); }
 
   request_parser parser;
+  request_scope scope;
   response answer;
-  std::string out;  // answers that are not sent yet
+  std::string out;    // answers that are not sent yet
+  std::string piece;  // of the body, in the hands of the handler
 };
 
 /// True if the running task itself was cancelled. A task gets a cancelled_error also when it awaits
@@ -48,15 +52,21 @@ class engine : public std::enable_shared_from_this<engine> {
 
   [[nodiscard]] server_stats stats() const;
 
+  /// Finds what answers the request of `x`, once. False: there is no handler, and the answer stands
+  /// in `x`.
+  bool choose(exchange& x) const;
   /// Calls a handler that need not wait. A handler that may wait is returned, for the caller to
   /// await.
   [[nodiscard]] const handler::waiting* answer_at_once(exchange& x);
+  /// The limits with which heads are parsed: the largest body that some route takes is let pass.
+  [[nodiscard]] const limits& parse_limits() const noexcept { return parse_limits_; }
+  /// The routes and the application are complete.
+  void get_ready();
   /// Puts the answer for a handler that failed into `x`. If the failure is fatal, or the
   /// cancellation of the calling task itself, it is thrown on.
   static void answer_failure(exchange& x, const std::exception_ptr& failure);
   /// Appends the answer. One that cannot be sent is reported, and 500 takes its place.
   static void write_answer(exchange& x, const reply_to& to);
-  static void refuse(std::string& out, int status, std::string_view reason);
   static void report(std::string message, const std::exception_ptr& error);
 
   /// A connection held `before` bytes of bodies and answers, and holds `now` from now on.
@@ -67,6 +77,7 @@ class engine : public std::enable_shared_from_this<engine> {
 
   const server_options options;
   route_table routes;
+  application app;
   heddle::server listener;
   counters counted;
   watch watching;
@@ -79,11 +90,13 @@ class engine : public std::enable_shared_from_this<engine> {
   };
 
  public:
-  engine(only_make, server_options o) : options(std::move(o)), watching(options, counted) {}
+  engine(only_make, server_options o)
+      : options(std::move(o)), watching(options, counted), parse_limits_(options.limits) {}
 
  private:
   static void give_memory_back() noexcept;
 
+  limits parse_limits_;
   atomic<std::size_t> held_{0};
   atomic<std::size_t> peak_{0};  // of held_, since memory was given back to the system
 };

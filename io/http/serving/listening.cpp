@@ -34,26 +34,44 @@ void end_grace(const std::weak_ptr<engine>& weak) {
     e->watching.cancel_all();
   } catch (const std::bad_alloc&) { again = true; }
   try {
-    e->listener.abort_clients();
+    if (e->listener.valid()) e->listener.abort_clients();
   } catch (const std::bad_alloc&) { again = true; }
   if (again) (void)current_loop().call_later(again_after, [weak] { end_grace(weak); });
 }
 
 }  // namespace
 
-task<> start_listening(engine& e, std::string host, port_number port) {
+void begin(engine& e) {
   if (e.started) heddle::detail::throw_usage("this server was started already");
   e.started = true;
+  e.get_ready();
   e.counted.start(current_runtime().loop_count());
+}
+
+task<> end_talks(engine& e, std::vector<task_handle<>> talks, duration grace) {
+  e.watching.begin_stopping();
+  e.watching.dismiss_idle();
+  auto late = current_loop().call_later(grace, [weak = e.weak_from_this()] { end_grace(weak); });
+  for (auto& talk : talks) {
+    try {
+      co_await talk;
+    } catch (const cancelled_error&) {  // by the end of the grace, or this task is, and waits on
+    }
+  }
+  late.cancel();
+}
+
+task<> start_listening(engine& e, std::string host, port_number port) {
+  begin(e);
   heddle::server_options o;
   o.backlog = e.options.backlog;
   o.reuse_port = e.options.reuse_port;
   o.tls = e.options.tls;
   o.handshake_limit = e.options.handshake_limit;
   // Weak, for the engine keeps the listener, and the listener keeps this callable.
-  auto on_connection = [weak = e.weak_from_this()](connection c) {
+  auto on_connection = [weak = e.weak_from_this(), secure = bool(e.options.tls)](connection c) {
     auto self = weak.lock();
-    return self ? converse(std::move(self), std::move(c)) : hang_up(std::move(c));
+    return self ? converse(std::move(self), std::move(c), secure) : hang_up(std::move(c));
   };
   task<heddle::server> work =
       start_server(std::move(on_connection), std::move(host), port, std::move(o));

@@ -8,10 +8,17 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/serving/engine.h>
+#include <heddle/sched/create_task.h>
 
 #include <string>
+#include <vector>
 
 namespace heddle::http::detail {
+
+/// Before the first connection. Once for each engine; then it throws usage_error.
+void begin(engine& e);
+/// Ends connections that no listener has: as stop_listening does.
+[[nodiscard]] task<> end_talks(engine& e, std::vector<task_handle<>> talks, duration grace);
 
 /// What http::server::start does. Once for each engine; then it throws usage_error. The engine must
 /// outlive it: a task that kept the engine alive would keep it after the start, until it is

@@ -43,18 +43,20 @@ constexpr std::array<std::string_view, 32> registered = {"ACL",
                                                          "UPDATEREDIRECTREF",
                                                          "VERSION-CONTROL"};
 
-/// Gathers the value of Allow, in the order of the routes.
+/// Gathers the value of Allow.
 class allowed {
  public:
   void add(std::string_view name) {
     if (std::ranges::find(names_, name) == names_.end()) names_.push_back(name);
   }
-  template <class Methods>
-  void add_all(const Methods& entries) {
-    for (const auto& entry : entries) add(entry.first.text());
+  void add_all(const methods& entries) {
+    for (const auto& [m, to] : entries.list()) {
+      add(m.text());
+      if (m == method::get && to->head) add("HEAD");
+    }
   }
   [[nodiscard]] std::string text() {
-    if (std::ranges::find(names_, "GET") != names_.end()) add("HEAD");
+    std::ranges::sort(names_);
     std::string all;
     for (const auto name : names_) {
       if (!all.empty()) all += ", ";
@@ -67,50 +69,128 @@ class allowed {
   std::vector<std::string_view> names_;
 };
 
+/// The path as it stands in the target, still encoded.
+std::string_view raw_path(const request& r) noexcept {
+  std::string_view all = r.target;
+  if (!all.starts_with('/')) {
+    const auto authority = all.find("://");
+    if (authority == std::string_view::npos) return r.path;
+    const auto slash = all.find('/', authority + 3);
+    if (slash == std::string_view::npos) return r.path;
+    all.remove_prefix(slash);
+  }
+  return all.substr(0, all.find_first_of("?#"));
+}
+
+bool is_below(std::string_view path, std::string_view prefix) noexcept {
+  return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
+}
+
 }  // namespace
 
+const route_target* route_table::keep(std::unique_ptr<route_target> to) {
+  looks_early_ |= to->early || to->body_limit.has_value();
+  largest_body_ = std::max(largest_body_, to->body_limit.value_or(0));
+  return targets_.emplace_back(std::move(to)).get();
+}
+
 void route_table::add(method m, std::string path, handler h, bool is_prefix) {
-  methods* at = nullptr;
-  if (!is_prefix) {
-    at = &exact_[std::move(path)];
-  } else {
-    auto found = std::ranges::find(prefixes_, path, &std::pair<std::string, methods>::first);
-    if (found == prefixes_.end()) {
-      const auto shorter = std::ranges::find_if(
-          prefixes_, [&](const auto& p) { return p.first.size() < path.size(); });
-      found = prefixes_.emplace(shorter, std::move(path), methods{});
+  auto to = std::make_unique<route_target>(route_target{std::move(h), path});
+  if (is_prefix)
+    add_prefix(std::move(path), m, std::move(to));
+  else
+    exact_[std::move(path)].add(m, keep(std::move(to)));
+}
+
+void route_table::add(const pattern& p, const std::optional<method>& m,
+                      std::unique_ptr<route_target> to) {
+  const auto* kept = keep(std::move(to));
+  if (p.is_fixed())
+    exact_[p.text()].add(m, kept);
+  else
+    tree_.add(p, m, kept);
+}
+
+void route_table::add_prefix(std::string path, const std::optional<method>& m,
+                             std::unique_ptr<route_target> to) {
+  const auto* kept = keep(std::move(to));
+  if (path.ends_with('/')) {
+    tree_.add_prefix(path, m, kept);
+    return;
+  }
+  auto found = std::ranges::find(prefixes_, path, &std::pair<std::string, methods>::first);
+  if (found == prefixes_.end()) {
+    const auto shorter = std::ranges::find_if(
+        prefixes_, [&](const auto& p) { return p.first.size() < path.size(); });
+    found = prefixes_.emplace(shorter, std::move(path), methods{});
+  }
+  found->second.add(m, kept);
+}
+
+void route_table::add_miss(miss m) {
+  const auto shorter = std::ranges::find_if(
+      misses_, [&](const miss& other) { return other.prefix.size() < m.prefix.size(); });
+  for (const auto* to : {m.fallback.get(), m.refuser.get()})
+    if (to != nullptr) looks_early_ |= to->early;
+  misses_.insert(shorter, std::move(m));
+}
+
+route_table& route_table::domain(const std::string& host) {
+  for (auto& [name, table] : domains_)
+    if (name == host) return *table;
+  return *domains_.emplace_back(host, std::make_unique<route_table>()).second;
+}
+
+const route_table& route_table::of_host(const request& r) const {
+  auto host = r.headers.get("host").value_or("");
+  if (const auto port = host.rfind(':'); port != std::string_view::npos && !host.ends_with(']'))
+    host = host.substr(0, port);
+  for (const auto& [name, table] : domains_) {
+    const std::string_view wanted = name;
+    if (!wanted.starts_with("*.")) {
+      if (same_token(wanted, host)) return *table;
+    } else if (host.size() >= wanted.size() &&
+               same_token(wanted.substr(1), host.substr(host.size() - wanted.size() + 1))) {
+      return *table;
     }
-    at = &found->second;
   }
-  std::erase_if(*at, [&](const auto& entry) { return entry.first == m; });
-  at->emplace_back(std::move(m), std::move(h));
+  return *this;
 }
 
-const handler* route_table::pick(const methods& entries, const method& m) noexcept {
-  const handler* for_get = nullptr;
-  for (const auto& [name, h] : entries) {
-    if (name == m) return &h;
-    if (name == method::get) for_get = &h;
-  }
-  return m == method::head ? for_get : nullptr;
+const route_target* route_table::find_slowly(const request& r, request_scope& scope,
+                                             response& answer) const {
+  return of_host(r).find_here(r, scope, answer);
 }
 
-const handler* route_table::find(const request& r, response& answer) const {
-  if (const auto found = exact_.find(r.path); found != exact_.end()) {
-    if (const auto* h = pick(found->second, r.method)) return h;
+/// Tells of all that take the path, the best first.
+void route_table::search(const request& r, const visitor& visit) const {
+  static const std::vector<std::string> no_values;
+  if (const auto at = exact_.find(r.path); at != exact_.end()) {
+    if (visit(at->second, no_values)) return;
   }
+  if (tree_.search(r.path, raw_path(r), visit)) return;
   for (const auto& [prefix, entries] : prefixes_) {
-    if (!r.path.starts_with(prefix)) continue;
-    if (const auto* h = pick(entries, r.method)) return h;
+    if (r.path.starts_with(prefix) && visit(entries, no_values)) return;
   }
-  explain(r, answer);
-  return nullptr;
 }
 
-template <class F>
-void route_table::each(F f) const {
-  for (const auto& entry : exact_) f(entry.second);
-  for (const auto& entry : prefixes_) f(entry.second);
+const route_target* route_table::find_here(const request& r, request_scope& scope,
+                                           response& answer) const {
+  const route_target* found = nullptr;
+  search(r, [&](const methods& entries, const std::vector<std::string>& values) {
+    found = entries.pick(r.method);
+    if (found != nullptr) scope.values = values;
+    return found != nullptr;
+  });
+  if (found == nullptr) found = explain(r, scope, answer);
+  scope.target = found;
+  return found;
+}
+
+void route_table::each(const std::function<void(const methods&)>& visit) const {
+  for (const auto& entry : exact_) visit(entry.second);
+  for (const auto& entry : prefixes_) visit(entry.second);
+  tree_.each(visit);
 }
 
 bool route_table::is_known(const method& m) const {
@@ -118,42 +198,63 @@ bool route_table::is_known(const method& m) const {
   if (std::ranges::find(registered, m.text()) != registered.end()) return true;
   bool named = false;
   each([&](const methods& entries) {
-    for (const auto& entry : entries) named |= entry.first == m;
+    for (const auto& entry : entries.list()) named |= entry.first == m;
   });
   return named;
 }
 
-void route_table::explain(const request& r, response& answer) const {
-  if (!is_known(r.method)) {
-    answer = response::error(501, "no method of this server");
-    return;
-  }
+const route_table::miss* route_table::miss_of(std::string_view path) const noexcept {
+  const auto found =
+      std::ranges::find_if(misses_, [&](const miss& m) { return is_below(path, m.prefix); });
+  return found == misses_.end() ? nullptr : &*found;
+}
+
+const route_target* route_table::refuser_of_all() const noexcept {
+  return misses_.empty() || !misses_.back().prefix.empty() ? nullptr : misses_.back().refuser.get();
+}
+
+const app_scope* route_table::app_of_all() const noexcept {
+  return misses_.empty() || !misses_.back().prefix.empty() ? nullptr : misses_.back().app;
+}
+
+const route_target* route_table::explain(const request& r, request_scope& scope,
+                                         response& answer) const {
+  const miss* const below = miss_of(r.path);
+  const app_scope* const app = below ? below->app : nullptr;
   allowed names;
   bool has_path = false;
-  const auto note = [&](const methods& entries) {
-    has_path = true;
-    names.add_all(entries);
-  };
-  if (r.path == "*") {
-    each(note);
-    has_path = true;
+  if (!is_known(r.method)) {
+    answer = refusal(app, r, 501, "no method of this server");
   } else {
-    if (const auto found = exact_.find(r.path); found != exact_.end()) note(found->second);
-    for (const auto& [prefix, entries] : prefixes_) {
-      if (r.path.starts_with(prefix)) note(entries);
+    const auto note = [&](const methods& entries) {
+      has_path = true;
+      names.add_all(entries);
+    };
+    if (r.path == "*") {
+      each(note);
+      has_path = true;
+    } else {
+      search(r, [&](const methods& entries, const std::vector<std::string>&) {
+        note(entries);
+        return false;
+      });
     }
+    if (!has_path) {
+      if (below && below->fallback) return below->fallback.get();
+      answer = refusal(app, r, 404, {});
+    } else if (r.method == method::options) {
+      names.add("OPTIONS");
+      answer = response();
+      answer.status = 204;
+    } else {
+      answer = refusal(app, r, 405, {});
+    }
+    if (has_path) answer.headers.set("Allow", names.text());
   }
-  if (!has_path) {
-    answer = response::error(404);
-    return;
-  }
-  const bool of_server = r.path == "*";
-  answer = of_server ? response() : response::error(405);
-  if (of_server) {
-    answer.status = 204;
-    names.add("OPTIONS");
-  }
-  answer.headers.add("Allow", names.text());
+  if (!below || !below->refuser) return nullptr;
+  scope.refused = std::move(answer);
+  answer.clear();
+  return below->refuser.get();
 }
 
 }  // namespace heddle::http::detail

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// What a request knows of its server.
+#include <heddle/core/errors.h>
+#include <heddle/io/http/body_reader.h>
+#include <heddle/io/http/errors.h>
+#include <heddle/io/http/handler.h>
+#include <heddle/io/http/message.h>
+#include <heddle/io/http/serving/app_scope.h>
+#include <heddle/io/http/serving/forwarded.h>
+#include <heddle/io/http/serving/request_scope.h>
+#include <heddle/io/http/url.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace heddle::http {
+namespace detail {
+namespace {
+
+/// The body of the request at work, for a reader in the hands of its handler.
+class linked_body final : public body_input {
+ public:
+  explicit linked_body(std::shared_ptr<body_link> link) noexcept : link_(std::move(link)) {}
+  [[nodiscard]] task<std::string_view> next() override {
+    if (link_->gate == nullptr)
+      heddle::detail::throw_usage("the body of a request is read until the request is answered");
+    return link_->gate->next_piece();
+  }
+
+ private:
+  std::shared_ptr<body_link> link_;
+};
+
+std::string_view trimmed(std::string_view text) noexcept {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+/// The end of a pair of a Cookie field. A ";" within quotes does not end it, unless the quotes are
+/// not closed: then they are text like any other.
+std::size_t pair_end(std::string_view rest) noexcept {
+  const auto equals = rest.find('=');
+  const auto semicolon = std::min(rest.find(';'), rest.size());
+  if (equals >= semicolon || rest.substr(equals + 1, 1) != "\"") return semicolon;
+  for (std::size_t i = equals + 2; i < rest.size(); ++i) {
+    if (rest[i] == '\\') {
+      ++i;
+    } else if (rest[i] == '"') {
+      const auto behind = rest.find_first_not_of(" \t", i + 1);
+      if (behind == std::string_view::npos) return rest.size();
+      return rest[behind] == ';' ? behind : semicolon;
+    }
+  }
+  return semicolon;
+}
+
+void add_cookies(std::string_view field, std::vector<std::pair<std::string, std::string>>& into) {
+  while (!field.empty()) {
+    const auto end = pair_end(field);
+    const auto pair = field.substr(0, end);
+    field.remove_prefix(std::min(field.size(), end + 1));
+    const auto equals = pair.find('=');
+    if (equals == std::string_view::npos) continue;
+    const auto name = trimmed(pair.substr(0, equals));
+    auto value = trimmed(pair.substr(equals + 1));
+    if (name.empty()) continue;
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+      value = value.substr(1, value.size() - 2);
+    into.emplace_back(name, value);
+  }
+}
+
+}  // namespace
+
+heddle::detail::counted* state_of(const request& r, const void* key) noexcept {
+  const auto* scope = r.scope.get();
+  const auto* app = scope ? scope->app() : nullptr;
+  return app ? app->state(key) : nullptr;
+}
+
+}  // namespace detail
+
+std::optional<std::string_view> request::path_value(std::string_view name) const noexcept {
+  const auto* s = scope.get();
+  if (s == nullptr || s->target == nullptr) return std::nullopt;
+  const auto& names = s->target->names;
+  for (std::size_t i = 0; i < names.size() && i < s->values.size(); ++i)
+    if (names[i] == name) return s->values[i];
+  return std::nullopt;
+}
+
+std::string_view request::pattern() const noexcept {
+  const auto* s = scope.get();
+  return s && s->target ? std::string_view(s->target->text) : std::string_view();
+}
+
+body_reader request::body_stream() {
+  auto* const s = scope.get();
+  if (s == nullptr || s->loaded || s->gate == nullptr)
+    return body_reader(std::exchange(body, std::string()));
+  s->loaded = true;
+  s->link = std::make_shared<detail::body_link>(detail::body_link{s->gate});
+  return body_reader(std::make_unique<detail::linked_body>(s->link));
+}
+
+task<> request::load_body() {
+  auto* const s = scope.get();
+  if (s == nullptr || s->loaded || s->gate == nullptr) co_return;
+  task<> reading = s->gate->read_whole();
+  co_await reading;
+  s->loaded = true;
+}
+
+std::vector<std::pair<std::string, std::string>> request::cookies() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto field : headers)
+    if (same_token(field.name, "cookie")) detail::add_cookies(field.value, all);
+  return all;
+}
+
+std::optional<std::string> request::cookie(std::string_view name) const {
+  for (auto& [known, value] : cookies())
+    if (known == name) return std::move(value);
+  return std::nullopt;
+}
+
+std::vector<std::pair<std::string, std::string>> request::form() const {
+  const auto type = headers.get("content-type").value_or("");
+  const auto name = detail::trimmed(type.substr(0, type.find(';')));
+  if (!same_token(name, "application/x-www-form-urlencoded"))
+    throw status_error(415, "the body is no application/x-www-form-urlencoded");
+  return query_pairs(body);
+}
+
+std::string request::url_for(std::string_view name, const std::vector<std::string>& values) const {
+  const auto* s = scope.get();
+  const auto* app = s ? s->app() : nullptr;
+  if (app != nullptr) {
+    if (const auto found = app->names->find(std::string(name)); found != app->names->end())
+      return found->second.fill(values);
+  }
+  throw bad_value("no route has the name \"" + std::string(name) + "\"");
+}
+
+std::string request::remote() const { return detail::client_of(*this).address; }
+std::string request::scheme() const { return detail::client_of(*this).scheme; }
+std::string request::host() const { return detail::client_of(*this).host; }
+
+void request::keep(const void* key, heddle::detail::counted_ptr<heddle::detail::counted> value) {
+  auto* const s = scope.get();
+  if (s == nullptr)
+    heddle::detail::throw_usage("only a request that a server works on keeps values");
+  for (auto& [known, kept] : s->kept) {
+    if (known != key) continue;
+    kept = std::move(value);
+    return;
+  }
+  s->kept.emplace_back(key, std::move(value));
+}
+
+heddle::detail::counted* request::kept_as(const void* key) const noexcept {
+  const auto* s = scope.get();
+  if (s == nullptr) return nullptr;
+  for (const auto& [known, kept] : s->kept)
+    if (known == key) return kept.get();
+  return nullptr;
+}
+
+}  // namespace heddle::http

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// Internal to io.
+// What a server knows of a request while the request is worked on.
+#pragma once
+
+#include <heddle/core/base/owned.h>
+#include <heddle/core/task.h>
+#include <heddle/io/http/body_reader.h>
+#include <heddle/io/http/message.h>
+#include <heddle/io/http/options.h>
+#include <heddle/io/http/serving/route_tree.h>
+#include <heddle/io/stream.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace heddle::http::detail {
+
+/// Where the body of the request at work comes from: its connection.
+class body_gate {
+ public:
+  /// The next bytes of the body; "" at its end. Valid until the next call.
+  [[nodiscard]] virtual task<std::string_view> next_piece() = 0;
+  /// Reads all of the body into the request.
+  [[nodiscard]] virtual task<> read_whole() = 0;
+
+ protected:
+  ~body_gate() = default;
+};
+
+/// What a body_reader in a handler's hands leads to. The connection cuts it off when the request
+/// has been answered, for a handler may keep the reader.
+/// Thread-safety  the task of the request, one call at a time
+struct body_link {
+  body_gate* gate = nullptr;
+};
+
+/// One exchange's, so one task's at a time.
+struct request_scope {
+  using counted = heddle::detail::counted;
+  using kept_values = std::vector<std::pair<const void*, heddle::detail::counted_ptr<counted>>>;
+
+  // Of the connection.
+  body_gate* gate = nullptr;
+  const stream_writer* client = nullptr;
+  const server_options* options = nullptr;
+  bool secure = false;  // by TLS
+
+  // Of the request.
+  const route_target* target = nullptr;  // nullptr: not looked for yet, or none
+  bool chosen = false;                   // the target has been looked for
+  bool loaded = false;                   // the body has been read or given out
+  std::vector<std::string> values;       // of the target's names, in order
+  std::optional<response> refused;       // what a target that refuses answers
+  kept_values kept;
+  std::shared_ptr<body_link> link;
+
+  /// For the next request.
+  void renew() noexcept {
+    target = nullptr;
+    chosen = loaded = false;
+    if (!values.empty()) values.clear();
+    if (refused) refused.reset();
+    if (!kept.empty()) kept.clear();
+    if (link) cut_off();
+  }
+  void cut_off() noexcept {
+    link->gate = nullptr;
+    link.reset();
+  }
+  [[nodiscard]] const app_scope* app() const noexcept { return target ? target->app : nullptr; }
+};
+
+/// A state of the application that the request's route belongs to, or nullptr.
+[[nodiscard]] heddle::detail::counted* state_of(const request& r, const void* key) noexcept;
+
+}  // namespace heddle::http::detail
