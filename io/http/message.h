@@ -318,6 +318,7 @@ class media_type {
 };
 
 class body_writer;
+struct cookie;
 
 /// A body that is made while it is sent. If empty, the response's text is its body.
 struct body_source {
@@ -342,6 +343,16 @@ struct response {
   static response html(std::string body, int status = 200);
   /// The status, its reason phrase and the detail as a short plain text.
   static response error(int status, std::string_view detail = {});
+
+  /// Adds a Set-Cookie field (cookies.h). Throws bad_value as cookie::text().
+  response& set_cookie(const cookie& c);
+  /// Adds the field that makes the client forget the cookie of this name, path and domain.
+  response& delete_cookie(const cookie& c);
+  /// The validator of what is answered, without its quotes. Throws bad_value for a quote or a
+  /// control character in it.
+  response& etag(std::string_view tag, bool weak = false);
+  /// When what is answered was changed last, in seconds since 1970.
+  response& last_modified(std::int64_t seconds);
 
   /// Makes it empty. Memory is kept as by request::clear().
   void clear() noexcept;

@@ -2,6 +2,7 @@
 // What a request knows of its server.
 #include <heddle/core/errors.h>
 #include <heddle/io/http/body_reader.h>
+#include <heddle/io/http/cookies.h>
 #include <heddle/io/http/errors.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
@@ -36,40 +37,6 @@ std::string_view trimmed(std::string_view text) noexcept {
   const auto first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-/// The end of a pair of a Cookie field. A ";" within quotes does not end it, unless the quotes are
-/// not closed: then they are text like any other.
-std::size_t pair_end(std::string_view rest) noexcept {
-  const auto equals = rest.find('=');
-  const auto semicolon = std::min(rest.find(';'), rest.size());
-  if (equals >= semicolon || rest.substr(equals + 1, 1) != "\"") return semicolon;
-  for (std::size_t i = equals + 2; i < rest.size(); ++i) {
-    if (rest[i] == '\\') {
-      ++i;
-    } else if (rest[i] == '"') {
-      const auto behind = rest.find_first_not_of(" \t", i + 1);
-      if (behind == std::string_view::npos) return rest.size();
-      return rest[behind] == ';' ? behind : semicolon;
-    }
-  }
-  return semicolon;
-}
-
-void add_cookies(std::string_view field, std::vector<std::pair<std::string, std::string>>& into) {
-  while (!field.empty()) {
-    const auto end = pair_end(field);
-    const auto pair = field.substr(0, end);
-    field.remove_prefix(std::min(field.size(), end + 1));
-    const auto equals = pair.find('=');
-    if (equals == std::string_view::npos) continue;
-    const auto name = trimmed(pair.substr(0, equals));
-    auto value = trimmed(pair.substr(equals + 1));
-    if (name.empty()) continue;
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
-      value = value.substr(1, value.size() - 2);
-    into.emplace_back(name, value);
-  }
 }
 
 }  // namespace
@@ -115,8 +82,10 @@ task<> request::load_body() {
 
 std::vector<std::pair<std::string, std::string>> request::cookies() const {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const auto field : headers)
-    if (same_token(field.name, "cookie")) detail::add_cookies(field.value, all);
+  for (const auto field : headers) {
+    if (!same_token(field.name, "cookie")) continue;
+    for (auto& pair : parse_cookies(field.value)) all.push_back(std::move(pair));
+  }
   return all;
 }
 

@@ -67,12 +67,17 @@ void engine::answer_failure(exchange& x, const std::exception_ptr& failure) {
     std::rethrow_exception(failure);
   } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
     if (is_cancelled_itself()) throw;
-  } catch (const status_error& e) {
-    x.answer = response::error(e.status(), e.what());
-    return;
   } catch (...) {}
-  const auto& r = x.parser.message();
-  x.answer = response::error(500);
+  auto& r = x.parser.message();
+  try {
+    if (auto answer = answer_to(x.scope.app(), failure, r)) {
+      x.answer = std::move(*answer);
+      return;
+    }
+    x.answer = refusal(x.scope.app(), r, 500, {});
+  } catch (const std::exception&) {  // what answers for errors has failed
+    x.answer = response::error(500);
+  }
   report("unhandled exception in the handler of " + printable(r.method.text()) + " " +
              printable(r.path),
          failure);

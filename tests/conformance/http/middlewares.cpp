@@ -135,7 +135,7 @@ TEST_P(HTTP_SRV_SUB, HTTP_SRV_SUB_02_TheLongestPrefixWins) {
   });
 }
 
-TEST_P(HTTP_SRV_SUB, HTTP_SRV_SUB_03_ADomainHasItsOwnRoutes) {
+TEST_P(HTTP_SRV_SUB, HTTP_SRV_SUB_02_ADomainHasItsOwnRoutes) {
   run([]() -> h::task<> {
     http::router b, any;
     b.get("/", says("b.com"));
