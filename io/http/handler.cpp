@@ -13,6 +13,21 @@
 namespace heddle::http {
 
 task<> body_writer::write(std::string_view piece) {
+  return source_ == nullptr ? put(piece) : put_filtered(piece, false);
+}
+
+task<> body_writer::put_filtered(std::string_view piece, bool last) {
+  std::string changed;
+  source_->filter(piece, last, changed);
+  task<> work = put(changed);
+  co_await work;
+}
+
+bool body_writer::end_when_stopping() noexcept { return watched_.end_when_stopping(); }
+
+bool body_writer::is_stopping() const noexcept { return watched_.is_stopping(); }
+
+task<> body_writer::put(std::string_view piece) {
   if (piece.empty()) co_return;
   if (counted_) {
     if (piece.size() > left_)

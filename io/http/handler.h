@@ -61,6 +61,11 @@ class body_writer {
   ///         heard of it, or when the client takes nothing for write_timeout; usage_error for more
   ///         than the promised length.
   [[nodiscard]] task<> write(std::string_view piece);
+  /// For a stream that has no end of its own. When the server stops, from now on, the handler is
+  /// cancelled at its present or next wait, and is_stopping() is true. False: it stops already.
+  [[nodiscard]] bool end_when_stopping() noexcept;
+  /// The server stops.
+  [[nodiscard]] bool is_stopping() const noexcept;
 
  private:
   friend class detail::conversation;
@@ -73,8 +78,12 @@ class body_writer {
               bool ends_with_client) noexcept
       : out_(out), buffer_(buffer), watched_(watched), ends_with_client_(ends_with_client) {}
 
+  task<> put(std::string_view piece);
+  task<> put_filtered(std::string_view piece, bool last);
+
   stream_writer& out_;
-  std::string& buffer_;  // the head waits here for the first piece
+  const body_source* source_ = nullptr;  // whose filter sees the pieces, if it has one
+  std::string& buffer_;                  // the head waits here for the first piece
   detail::watched& watched_;
   std::uint64_t left_ = 0;  // of the promised length
   const bool ends_with_client_;

@@ -9,6 +9,7 @@
 
 #include <heddle/core/base/functional.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 
 #include <cstddef>
@@ -18,6 +19,11 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+namespace heddle {
+template <class T>
+class async_generator;
+}
 
 namespace heddle::http {
 
@@ -319,11 +325,16 @@ class media_type {
 
 class body_writer;
 struct cookie;
+struct sse_event;
 
 /// A body that is made while it is sent. If empty, the response's text is its body.
 struct body_source {
   std::function<task<>(body_writer&)> write;
   std::optional<std::uint64_t> length;  // none: the body is sent in chunks
+  /// For middlewares: changes the bytes on their way. It is called with each piece, and in the end
+  /// once with `last`, and appends to `out` what is to be sent.
+  std::function<void(std::string_view piece, bool last, std::string& out)> filter = {};
+  bool verbatim = false;  // the bytes do not go through body_writer::write: no filter sees them
 
   explicit operator bool() const noexcept { return static_cast<bool>(write); }
 };
@@ -343,6 +354,13 @@ struct response {
   static response html(std::string body, int status = 200);
   /// The status, its reason phrase and the detail as a short plain text.
   static response error(int status, std::string_view detail = {});
+
+  /// Server-sent events (events.h), each sent at once. The source is asked for the next one when the
+  /// client has taken all but 64 KiB, so a slow client makes it wait. If it has nothing for
+  /// `keep_alive` (15 s), a comment is sent, which shows whether the client is still there. When the
+  /// client is gone the source is closed; when the server stops, too, and the stream ends.
+  static response events(async_generator<sse_event> source);
+  static response events(async_generator<sse_event> source, any_duration keep_alive);
 
   /// Adds a Set-Cookie field (cookies.h). Throws bad_value as cookie::text().
   response& set_cookie(const cookie& c);

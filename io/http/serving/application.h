@@ -38,7 +38,8 @@ void make_application(router_plan& root, route_table& table, application& app);
 /// entered exit, and the error is thrown.
 [[nodiscard]] task<> enter(application& app);
 /// Cancels the background tasks and waits for them, then exits the contexts, the last one first.
-/// All of them exit, whatever some throw: one error is thrown as it is, several as an exception_group.
+/// All of them exit, whatever some throw: one error is thrown as it is, several as an
+/// exception_group.
 [[nodiscard]] task<> leave(application& app);
 
 }  // namespace heddle::http::detail

@@ -117,6 +117,23 @@ void conversation::discard() {
   if (e_.routes.looks_early()) x.parser.set_limits(e_.parse_limits());
 }
 
+bool conversation::limit_body(std::size_t bytes) {
+  return x_->parser.done() ? x_->parser.message().body.size() <= bytes
+                           : x_->parser.set_body_limit(bytes);
+}
+
+bool conversation::has_route(const request& like, std::string_view target) const {
+  request other;
+  other.method = like.method;
+  other.target = target;
+  if (!other.decode_target()) return false;
+  if (const auto host = like.headers.get("host")) other.headers.add("Host", *host);
+  request_scope scope;
+  response answer;
+  const auto* const found = e_.routes.find(other, scope, answer);
+  return found != nullptr && !found->text.empty();
+}
+
 task<std::string_view> conversation::next_piece() {
   auto& x = *x_;
   for (;;) {
@@ -205,13 +222,19 @@ task<> conversation::stream_body() {
       w.counted_ = framing == body_framing::length;
       w.left_ = x.answer.stream.length.value_or(0);
       watched_.work(ends, clock::now());
+      if (x.answer.stream.filter) w.source_ = &x.answer.stream;
       task<> work = x.answer.stream.write(w);
       co_await work;
+      if (w.source_ != nullptr) {
+        task<> rest = w.put_filtered({}, true);
+        co_await rest;
+      }
       if (w.counted_ && w.left_ > 0 && !w.gone_)
         heddle::detail::throw_usage("a streamed body was shorter than its promised length");
     }
   } catch (...) { failure = std::current_exception(); }
   (void)watched_.back();
+  watched_.end_as_usual();
   responding_ = false;
   if (w.gone_) {
     ending_ = ending::gone;

@@ -66,6 +66,7 @@ task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
     auto file = std::make_shared<heddle::detail::open_file>(heddle::detail::fd(a.file.release()),
                                                             std::move(name), file_options());
     answer.stream.length = length;
+    answer.stream.verbatim = true;
     answer.stream.write = [file, offset, length](body_writer& out) {
       return file_sender::send(out, file, offset, length);
     };

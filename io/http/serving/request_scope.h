@@ -20,13 +20,17 @@
 
 namespace heddle::http::detail {
 
-/// Where the body of the request at work comes from: its connection.
+/// What the connection of the request at work does for it: it reads the body.
 class body_gate {
  public:
   /// The next bytes of the body; "" at its end. Valid until the next call.
   [[nodiscard]] virtual task<std::string_view> next_piece() = 0;
   /// Reads all of the body into the request.
   [[nodiscard]] virtual task<> read_whole() = 0;
+  /// Another limit for the body. False: what has come, or is to come, is above it.
+  [[nodiscard]] virtual bool limit_body(std::size_t bytes) = 0;
+  /// A route of the application takes this target, with the method and the host of `like`.
+  [[nodiscard]] virtual bool has_route(const request& like, std::string_view target) const = 0;
 
  protected:
   ~body_gate() = default;

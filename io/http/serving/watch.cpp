@@ -278,7 +278,19 @@ duration::rep watch::refuse(watched& c, duration::rep now) noexcept {
 
 void watch::dismiss_idle() {
   const auto by = after_now(now_in_ns(), parting_time);
-  const std::lock_guard lock(mutex_);
+  std::vector<any_task> endless;  // cancelled when the lock is free, as in sweep()
+  {
+    const std::lock_guard lock(mutex_);
+    for (watched* c = first_; c != nullptr; c = c->next_) {
+      // pairs with end_when_stopping()
+      if (c->ends_at_stop_.load(seq_cst)) endless.push_back(c->task_);
+    }
+    dismiss_idle_until(by);
+  }
+  for (const auto& task : endless) (void)task.cancel();
+}
+
+void watch::dismiss_idle_until(duration::rep by) {
   for (watched* c = first_; c != nullptr; c = c->next_) {
     // pairs with wait(): protocol EXPIRE
     auto was = c->phase_.load(seq_cst);

@@ -82,7 +82,8 @@ class watch {
     return stopping_.load(heddle::detail::acquire);
   }
   /// Ends connections that are idle. Those that have asked nothing yet have a moment more, for
-  /// their first request may be under way. For stop().
+  /// their first request may be under way. Cancels handlers that have no end of their own. For
+  /// stop(). Throws std::bad_alloc, and has then cancelled none.
   void dismiss_idle();
   /// Cancels the tasks of all connections, except those whose handlers wait in stop(). Throws
   /// std::bad_alloc, and has then cancelled none.
@@ -120,6 +121,7 @@ class watch {
   [[nodiscard]] duration::rep refuse(watched& c, duration::rep now) noexcept;
 
   // All of these under the lock.
+  void dismiss_idle_until(duration::rep by);
   void put(watched& c, duration::rep deadline) noexcept;
   void take_out(watched& c) noexcept;
   void set(std::size_t at, entry e) noexcept;
@@ -183,6 +185,15 @@ class watched {
   void wait_for_room();
   /// A handler begins, or goes on. `ends_with_client`: it is cancelled when the client is gone.
   void work(bool ends_with_client, time_point now);
+  /// From now on stop() cancels the task, until the work is over. False: the server stops already.
+  [[nodiscard]] bool end_when_stopping() noexcept {
+    // pairs with dismiss_idle(): the flag is written before stopping_ is read
+    ends_at_stop_.store(true, heddle::detail::seq_cst);
+    // pairs with begin_stopping()
+    return !watch_.stopping_.load(heddle::detail::seq_cst);
+  }
+  void end_as_usual() noexcept { ends_at_stop_.store(false, heddle::detail::relaxed); }
+  [[nodiscard]] bool is_stopping() const noexcept { return watch_.is_stopping(); }
   /// A request has come.
   void used() noexcept { fresh_.store(false, heddle::detail::relaxed); }
   /// The wait or the work is over. `linger`: it took too long, and 408 has been written. `nothing`:
@@ -217,7 +228,7 @@ class watched {
   [[nodiscard]] std::size_t unsent() const noexcept;
 
   // watch_, writer_, task_, came_as_  constant
-  // partial_, fresh_                  written by the connection's task, read by the watch
+  // partial_, fresh_, ends_at_stop_   written by the connection's task, read by the watch
   // deadline_                         written by the connection's task, and by stop() under the
   //                                   lock
   // phase_, left_                     the connection's task and the watch, atomically
@@ -237,7 +248,8 @@ class watched {
   atomic<std::size_t> left_{unknown};  // what the client had still to take at the last look
   atomic<phase> phase_{phase::busy};
   atomic<bool> partial_{false};
-  atomic<bool> fresh_{true};  // it has asked nothing yet
+  atomic<bool> fresh_{true};          // it has asked nothing yet
+  atomic<bool> ends_at_stop_{false};  // its handler has no end of its own
 };
 
 inline bool watched::wait(phase p, time_point until, bool partial) {
