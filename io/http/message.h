@@ -355,10 +355,10 @@ struct response {
   /// The status, its reason phrase and the detail as a short plain text.
   static response error(int status, std::string_view detail = {});
 
-  /// Server-sent events (events.h), each sent at once. The source is asked for the next one when the
-  /// client has taken all but 64 KiB, so a slow client makes it wait. If it has nothing for
-  /// `keep_alive` (15 s), a comment is sent, which shows whether the client is still there. When the
-  /// client is gone the source is closed; when the server stops, too, and the stream ends.
+  /// Server-sent events (events.h), each sent at once. The source is asked for the next one when
+  /// the client has taken all but 64 KiB, so a slow client makes it wait. If it has nothing for
+  /// `keep_alive` (15 s), a comment is sent, which shows whether the client is still there. When
+  /// the client is gone the source is closed; when the server stops, too, and the stream ends.
   static response events(async_generator<sse_event> source);
   static response events(async_generator<sse_event> source, any_duration keep_alive);
 

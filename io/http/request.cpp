@@ -7,7 +7,7 @@
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/serving/app_scope.h>
-#include <heddle/io/http/serving/forwarded.h>
+#include <heddle/io/http/serving/client.h>
 #include <heddle/io/http/serving/request_scope.h>
 #include <heddle/io/http/url.h>
 

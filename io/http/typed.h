@@ -7,8 +7,10 @@
 // What a handler returns and is no answer by itself becomes 200 with application/json.
 #pragma once
 
+#include <heddle/io/http/errors.h>
 #include <heddle/io/http/extract.h>
 #include <heddle/io/http/handler.h>
+#include <heddle/io/http/json.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/problem.h>
 
@@ -46,32 +48,18 @@ namespace detail {
 /// Throws problem 415 unless the body is said to be JSON in UTF-8.
 void check_json_type(const request& r);
 
-template <>
-struct json_codec<nlohmann::json> {
-  static nlohmann::json read(std::string_view text) {
-    try {
-      return nlohmann::json::parse(text);
-    } catch (const nlohmann::json::exception& e) {
-      throw problem(400, std::string("the body is no JSON: ") + e.what());
-    }
-  }
-};
-
 template <class T>
 struct json_codec {
   static T read(std::string_view text) {
-    const auto value = json_codec<nlohmann::json>::read(text);
     try {
-      return value.get<T>();
-    } catch (const nlohmann::json::exception& e) {
-      throw problem(400, std::string("the body does not fit: ") + e.what());
-    }
+      return read_json<T>(text);
+    } catch (const payload_error& e) { throw problem(400, e.what()); }
   }
 };
 
 template <class T>
 struct json_answer {
-  static response from(const T& value) { return response::json(nlohmann::json(value).dump()); }
+  static response from(const T& value) { return response::json(write_json(value)); }
 };
 
 using pairs = std::vector<std::pair<std::string, std::string>>;

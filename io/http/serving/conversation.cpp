@@ -111,7 +111,7 @@ inline void conversation::take_exchange() {
   auto& scope = x_->scope;
   scope.gate = this;
   scope.client = &c_.writer;
-  scope.options = &e_.options;
+  scope.trusted = &e_.trusted;
   scope.secure = secure_;
   x_->parser.set_in_pieces(e_.routes.looks_early());
 }

@@ -3,7 +3,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/http/serving/app_scope.h>
-#include <heddle/io/http/serving/forwarded.h>
+#include <heddle/io/http/serving/client.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/to_thread.h>
@@ -40,7 +40,7 @@ server_stats engine::stats() const {
 }
 
 void engine::get_ready() {
-  check_listed(options.trusted_proxies);
+  trusted = read_trusted(options.trusted_proxies);
   parse_limits_.body_bytes = std::max(options.limits.body_bytes, routes.largest_body());
 }
 

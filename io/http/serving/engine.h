@@ -5,6 +5,7 @@
 #pragma once
 
 #include <heddle/core/base/atomic.h>
+#include <heddle/io/http/forwarded.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message/parser.h>
 #include <heddle/io/http/message/writer.h>
@@ -78,6 +79,7 @@ class engine : public std::enable_shared_from_this<engine> {
   const server_options options;
   route_table routes;
   application app;
+  trusted_proxies trusted;
   heddle::server listener;
   counters counted;
   watch watching;

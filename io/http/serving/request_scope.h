@@ -6,8 +6,8 @@
 #include <heddle/core/base/owned.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/body_reader.h>
+#include <heddle/io/http/forwarded.h>
 #include <heddle/io/http/message.h>
-#include <heddle/io/http/options.h>
 #include <heddle/io/http/serving/route_tree.h>
 #include <heddle/io/stream.h>
 
@@ -51,7 +51,7 @@ struct request_scope {
   // Of the connection.
   body_gate* gate = nullptr;
   const stream_writer* client = nullptr;
-  const server_options* options = nullptr;
+  const trusted_proxies* trusted = nullptr;
   bool secure = false;  // by TLS
 
   // Of the request.
