@@ -122,8 +122,8 @@ class server {
 /// Listens at `host` ("" or "*": every address; a name: each of its addresses) and `port` (0: the
 /// kernel picks one, the same for all addresses). `handler` is called for each connection with
 /// (stream_reader, stream_writer) or (connection), from all loops at the same time.
-/// Throws    std::system_error that names the address; then nothing listens. bad_value for an option
-///           out of its range
+/// Throws    std::system_error that names the address; then nothing listens. bad_value for an
+///           option out of its range
 template <class F>
 [[nodiscard]] task<server> start_server(F&& handler, std::string host, port_number port,
                                         server_options options) {

@@ -75,7 +75,7 @@ class next_step {
 
 /// Stands between a request and the wire. May change the request, answer it by itself, or call
 /// `next` once or more. What it throws is the error of the request.
-using middleware = std::function<task<client_stream>(request_head& request, next_step next)>;
+using client_middleware = std::function<task<client_stream>(request_head& request, next_step next)>;
 
 /// Is told what happens to requests; what is empty costs nothing. Called by the tasks that make the
 /// requests, on any loop, by several at one time. What a hook throws is the error of its request.

@@ -135,7 +135,7 @@ struct session_options {
   /// When requests are sent again. None: only what protocol KEEP asks for (session.h).
   std::optional<http::retry> retry = {};
   /// The first is the outermost.
-  std::vector<middleware> middlewares = {};
+  std::vector<client_middleware> middlewares = {};
   std::shared_ptr<const client_trace> trace = {};
 };
 

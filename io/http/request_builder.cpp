@@ -160,7 +160,7 @@ request_builder& request_builder::retry(http::retry how) {
   return *this;
 }
 
-request_builder& request_builder::middlewares(std::vector<middleware> all) {
+request_builder& request_builder::middlewares(std::vector<client_middleware> all) {
   draft().request.more().middlewares = std::move(all);
   return *this;
 }

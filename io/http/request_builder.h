@@ -108,7 +108,7 @@ class request_builder {
   /// In place of session_options::retry.
   request_builder& retry(http::retry how);
   /// In place of session_options::middlewares; empty: none.
-  request_builder& middlewares(std::vector<middleware> all);
+  request_builder& middlewares(std::vector<client_middleware> all);
   /// For https: in place of session_options::tls. Its connections are its own.
   request_builder& tls(tls_context context);
   /// For https: the name that is asked for and checked, in place of the URL's host.

@@ -29,9 +29,9 @@ struct call_extras {
   upload source;
   std::optional<http::timeouts> clocks;  // in place of the session's
   std::optional<bool> check_status;
-  std::optional<http::proxy> proxy;                    // in place of the session's
-  std::optional<http::retry> retry;                    // in place of the session's
-  std::optional<std::vector<middleware>> middlewares;  // likewise
+  std::optional<http::proxy> proxy;                           // in place of the session's
+  std::optional<http::retry> retry;                           // in place of the session's
+  std::optional<std::vector<client_middleware>> middlewares;  // likewise
   std::vector<past_answer> history;
   tls_context tls;
   std::string server_name;

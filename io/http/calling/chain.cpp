@@ -45,7 +45,7 @@ task<client_response> read_whole(task<client_stream> asking, std::size_t limit) 
 
 }  // namespace
 
-const std::vector<middleware>& middlewares_of(const call& c) noexcept {
+const std::vector<client_middleware>& middlewares_of(const call& c) noexcept {
   return c.extras && c.extras->middlewares ? *c.extras->middlewares : c.pool->options.middlewares;
 }
 

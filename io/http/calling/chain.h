@@ -17,7 +17,7 @@ struct chain {
 };
 
 /// The middlewares of the request, or else of its session.
-[[nodiscard]] const std::vector<middleware>& middlewares_of(const call& c) noexcept;
+[[nodiscard]] const std::vector<client_middleware>& middlewares_of(const call& c) noexcept;
 
 // The answer by way of the middlewares, if there are any.
 [[nodiscard]] task<client_response> start_whole(call c);

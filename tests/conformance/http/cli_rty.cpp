@@ -113,7 +113,7 @@ TEST_P(HTTP_CLI_RTY_POLICY, HTTP_CLI_RTY_05_TheTotalTimeSpansAllTries) {
   });
 }
 
-http::middleware noting(std::shared_ptr<journal> log, std::string name) {
+http::client_middleware noting(std::shared_ptr<journal> log, std::string name) {
   return [log, name](http::request_head& r, http::next_step next) -> h::task<http::client_stream> {
     log->add(name + ">");
     r.headers.add("X", name);
@@ -193,7 +193,7 @@ TEST_P(HTTP_CLI_TRC, HTTP_CLI_TRC_02_MiddlewaresOfARequestReplaceTheSessions) {
     http::session client(o);
     const auto none = co_await client.at(p.url("/")).middlewares({}).get();
     EQUAL(none.body, "GET /");
-    std::vector<http::middleware> own;
+    std::vector<http::client_middleware> own;
     own.push_back(noting(log, "c"));
     const auto c = co_await client.at(p.url("/")).middlewares(std::move(own)).get();
     EQUAL(c.body, "GET / c");

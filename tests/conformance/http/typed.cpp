@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// HTTP-SRV-RSP and HTTP-SRV-REQ: typed arguments and results of handlers, cookies, redirections, and
-// what a request tells of its client.
+// HTTP-SRV-RSP and HTTP-SRV-REQ: typed arguments and results of handlers, cookies, redirections,
+// and what a request tells of its client.
 #include "app.h"
 
 #include <heddle/core/errors.h>
