@@ -127,7 +127,7 @@ class state {
 
 /// A query parameter, the first of its name; a cookie; a header field.
 template <fixed_text Name, class T = std::string>
-class query_value : public detail::extracted<T> {
+class query_param : public detail::extracted<T> {
   using detail::extracted<T>::extracted;
 };
 template <fixed_text Name>
@@ -182,10 +182,10 @@ struct from_request<state<T>> {
   }
 };
 template <fixed_text Name, class T>
-struct from_request<query_value<Name, T>> {
-  static query_value<Name, T> from(request& r) {
+struct from_request<query_param<Name, T>> {
+  static query_param<Name, T> from(request& r) {
     const auto text = detail::present(r.query(Name.view()), "the query parameter", Name.view());
-    return query_value<Name, T>(detail::read_text<T>(text, Name.view()));
+    return query_param<Name, T>(detail::read_text<T>(text, Name.view()));
   }
   static bool absent(const request& r) { return !r.query(Name.view()); }
 };

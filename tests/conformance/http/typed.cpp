@@ -86,7 +86,7 @@ TEST_P(HTTP_SRV_REQ_TYPED, HTTP_SRV_REQ_03_BodiesAreReadAsWhatTheHandlerTakes) {
     });
     r.post("/form", [](http::form_body<user> u) { return u->name + std::to_string(u->id); });
     r.get("/q", [](http::query_as<user> u) { return u->name + std::to_string(u->id); });
-    r.get("/v", [](http::query_value<"n", int> n, std::optional<http::query_value<"m">> m) {
+    r.get("/v", [](http::query_param<"n", int> n, std::optional<http::query_param<"m">> m) {
       return std::to_string(*n) + (m ? m->get() : "-");
     });
     r.get("/c",
