@@ -19,14 +19,14 @@
 namespace heddle::http {
 
 namespace detail {
-struct chain;
+struct handler_chain;
 }
 
 /// What stands within a middleware: the next middleware, and in the end the handler. It may be
 /// called once, more often, or not at all. It is cheap to copy, and valid while the request is.
 class next {
  public:
-  next(const detail::chain& of, std::size_t at) noexcept : chain_(&of), at_(at) {}
+  next(const detail::handler_chain& of, std::size_t at) noexcept : chain_(&of), at_(at) {}
   /// Yields the answer. What a handler or a middleware throws as an answer (status_error, problem,
   /// redirect, and what on_error() names) comes as that answer; so do 404, 405 and the other
   /// refusals of the server. Other exceptions pass, and the caller may catch them.
@@ -35,7 +35,7 @@ class next {
   [[nodiscard]] task<response> operator()(request& r) const;
 
  private:
-  const detail::chain* chain_;
+  const detail::handler_chain* chain_;
   std::size_t at_;
 };
 

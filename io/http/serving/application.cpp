@@ -45,7 +45,7 @@ class maker {
 std::unique_ptr<route_target> make_target(const route_plan& one, std::string text,
                                           const std::vector<middleware>& around,
                                           const app_scope* scope) {
-  chain c{around, one.answer, one.mode == body_mode::whole};
+  handler_chain c{around, one.answer, one.mode == body_mode::whole};
   c.around.insert(c.around.end(), one.around.begin(), one.around.end());
   const bool plain = c.around.empty() && c.loads;
   auto to = std::make_unique<route_target>(
@@ -105,14 +105,14 @@ void maker::add_miss(route_table& table, const place& at, const app_scope* scope
   m.prefix = at.prefix;
   m.app = scope;
   if (at.fallback != nullptr) {
-    chain c{at.around, *at.fallback, true};
+    handler_chain c{at.around, *at.fallback, true};
     m.fallback = std::make_unique<route_target>(route_target{in_chain(std::move(c)), ""});
     m.fallback->app = scope;
     m.fallback->early = true;
   }
   if (!at.around.empty()) {
     handler refuse = [](request& r) { return std::move(*r.scope.get()->refused); };
-    chain c{at.around, std::move(refuse), false};
+    handler_chain c{at.around, std::move(refuse), false};
     m.refuser = std::make_unique<route_target>(route_target{in_chain(std::move(c)), ""});
     m.refuser->app = scope;
     m.refuser->early = true;

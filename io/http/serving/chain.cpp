@@ -14,7 +14,7 @@ namespace heddle::http {
 namespace detail {
 namespace {
 
-task<response> call_inner(const chain& c, request& r) {
+task<response> call_inner(const handler_chain& c, request& r) {
   if (c.loads) {
     task<> loading = r.load_body();
     co_await loading;
@@ -27,7 +27,7 @@ task<response> call_inner(const chain& c, request& r) {
   co_return handler_access::direct(c.inner)(r);
 }
 
-task<response> run_from(const chain& c, std::size_t at, request& r) {
+task<response> run_from(const handler_chain& c, std::size_t at, request& r) {
   std::exception_ptr failure;
   try {
     task<response> work =
@@ -45,8 +45,8 @@ task<response> run_from(const chain& c, std::size_t at, request& r) {
 
 }  // namespace
 
-handler::waiting in_chain(chain c) {
-  auto shared = std::make_shared<const chain>(std::move(c));
+handler::waiting in_chain(handler_chain c) {
+  auto shared = std::make_shared<const handler_chain>(std::move(c));
   return [shared = std::move(shared)](request& r) { return run_from(*shared, 0, r); };
 }
 

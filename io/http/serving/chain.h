@@ -11,13 +11,13 @@
 namespace heddle::http::detail {
 
 /// Constant once the server has started.
-struct chain {
+struct handler_chain {
   std::vector<middleware> around;  // the outermost first
   handler inner;
   bool loads = true;  // the body is read before the handler is called
 };
 
 /// A handler that runs the chain. It shares the chain.
-[[nodiscard]] handler::waiting in_chain(chain c);
+[[nodiscard]] handler::waiting in_chain(handler_chain c);
 
 }  // namespace heddle::http::detail
