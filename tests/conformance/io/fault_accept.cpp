@@ -50,7 +50,10 @@ h::task<> starves(unsigned loops) {
 TEST_P(IO_FAULT_ACCEPT, IO_FAULT_01_WithoutDescriptorsLiveConnectionsGoOnAndGuestsWait) {
   const auto before = open_ends();
   run(starves, loops());
-  EQUAL(report_count(), reactors().size());  // each server tells it once
+  // Each server tells it once. A listener that was held for a second on its way from a refusal may
+  // tell it again.
+  HOLDS(report_count() >= reactors().size());
+  HOLDS(report_count() <= reactors().size() * (1 + loops()));
   for (const auto& r : reports())
     EQUAL(r.message, "accepting pauses until descriptors or memory are free");
   EQUAL(open_ends(), before);
