@@ -28,6 +28,13 @@ bool is_exhaustion(int code) noexcept {
   return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
 }
 
+/// An error that the next guest in the queue need not meet.
+bool is_of_one_guest(int code) noexcept {
+  return code == EINTR || code == ECONNABORTED || code == EPROTO || code == EPERM ||
+         code == ENETDOWN || code == EHOSTDOWN || code == ENONET || code == EHOSTUNREACH ||
+         code == ENETUNREACH || code == ETIMEDOUT;
+}
+
 void report_to_handler(const char* message, const std::exception_ptr& error) noexcept {
   try {
     error_context what;
@@ -168,7 +175,7 @@ server_core::visit server_core::take_in_one(const listener& l) noexcept {
   if (!socket.valid()) {
     const int code = errno;
     if (is_exhaustion(code)) report_want(code);
-    return code == EINTR || code == ECONNABORTED || code == EPROTO ? visit::took : visit::nobody;
+    return is_of_one_guest(code) ? visit::took : visit::nobody;
   }
   if (places_ && !place_first && !(mine = place::take(places_))) {
     refuse(std::move(socket));
@@ -196,9 +203,11 @@ bool server_core::take_in_waiting(const std::vector<std::shared_ptr<listener>>& 
     if (look != 0) std::this_thread::yield();
     full = false;
     for (const auto& l : all) {
+      // An error that stays must not hold the close up for ever.
+      const int most =
+          l->shared() ? options_.backlog : saturating_sum(options_.backlog, options_.backlog);
       visit last = visit::took;
-      for (int n = 0; last == visit::took && !(l->shared() && n == options_.backlog); ++n)
-        last = take_in_one(*l);
+      for (int n = 0; last == visit::took && n < most; ++n) last = take_in_one(*l);
       full |= last == visit::full && !l->shared();
     }
   }

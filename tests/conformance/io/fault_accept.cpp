@@ -104,6 +104,44 @@ TEST_P(IO_FAULT_ACCEPT, IO_FAULT_02_AnErrorThatStaysMakesAcceptingPause) {
   });
 }
 
+/// A server that closes takes in what waits. Errors of some guests do not cost the others.
+h::task<> closes_amid_errors(std::vector<int> codes) {
+  for (const int code : codes) {
+    auto s = co_await start_one_listener();
+    std::vector<raw_peer> waiting;
+    {
+      const injected two({.where = call::accept, .code = code, .times = 2});
+      for (int i = 0; i < 5; ++i) waiting.emplace_back(s.addresses().front());
+      s.close();
+    }
+    for (const auto& w : waiting) {
+      w.send("now\n");
+      w.end_output();
+    }
+    for (const auto& w : waiting) EQUAL(co_await all_that_came(w), "now\n");
+    co_await s.wait_closed();
+  }
+}
+
+TEST_P(IO_FAULT_ACCEPT, IO_FAULT_02_ACloseServesAllThatWaitAlsoAmidErrors) {
+  const std::vector<int> codes{EINTR, ECONNABORTED, EPERM, ENETDOWN, EPROTO};
+  run(closes_amid_errors, codes);
+}
+
+h::task<> closes_though_an_error_stays() {
+  auto s = co_await start_one_listener();
+  const raw_peer waiting(s.addresses().front());
+  const injected always({.where = call::accept, .code = ENETDOWN, .times = -1});
+  s.close();
+  waiting.end_output();  // it may have been taken in before the error came
+  co_await s.wait_closed();
+}
+
+TEST_P(IO_FAULT_ACCEPT, IO_FAULT_02_ACloseEndsAlsoWhenAnErrorStays) {
+  run(closes_though_an_error_stays);
+  HOLDS(report_count() <= 4 * reactors().size());
+}
+
 h::task<> interrupted_accepts() {
   auto s = co_await start_one_listener();
   const injected often({.where = call::accept, .code = EINTR, .times = 5});
