@@ -307,7 +307,9 @@ class stream_writer {
   /// Cancel    aborts the connection
   [[nodiscard]] task<bool> close_within(duration limit);
   /// Waits until the connection has ended, by close() or by the peer's failure. Throws what broke
-  /// the connection, if something did.
+  /// the connection, if something did. On a Unix socket a peer that has gone ends the wait, too,
+  /// while no task reads or writes; what it sent can still be read. Over TCP that is no failure:
+  /// the peer may have ended its direction alone, and the reader finds it.
   [[nodiscard]] detail::closed_wait wait_closed();
   /// Ends our direction when all that is buffered is sent. The peer reads to the end, and may still
   /// answer. Throws usage_error where can_write_eof() is false.

@@ -118,10 +118,12 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
     waiter* w = nullptr;
     source_owner* told = nullptr;
     bool failed = false;
+    bool hung = false;
     readable.lock();
     if (!stale()) {
       failed = (what & events::error) != 0;
-      if (owner && (failed || tells_readable)) {
+      hung = (what & events::hang_up) != 0;
+      if (owner && (failed || hung || tells_readable)) {
         told = owner;
         told->hold();
       }
@@ -138,6 +140,7 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
     }
     if (told) {
       if (failed) told->failed(0);
+      if (hung) told->hung_up();
       told->readable();
       told->drop();
       ++woken;

@@ -73,6 +73,8 @@ class source_owner {
   /// The kernel has found an error on the socket, perhaps while no task reads or writes. The
   /// error's number, or 0: then the owner asks the socket.
   virtual void failed(int) noexcept {}
+  /// The kernel may have hung up: both directions of the descriptor are over, or one is.
+  virtual void hung_up() noexcept {}
   /// The reactor ends: no event will come any more.
   virtual void reactor_gone() noexcept = 0;
 

@@ -131,7 +131,7 @@ lent_chunk* uring_reactor::chunk_of(const completion& c) noexcept {
 void uring_reactor::received(io_source& s, std::uint32_t generation, const completion& c) noexcept {
   lent_chunk* chunk = chunk_of(c);
   task_record* woken = nullptr;
-  source_owner* failed = nullptr;
+  source_owner* told = nullptr;
   bool starves = false;
   bool last = false;
   s.readable.lock();
@@ -155,14 +155,17 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
     operations_.fetch_sub(1, release);
   }
   if (alive && (c.result > 0 || k.end != 0)) woken = s.count_edge();
-  if (alive && k.end < 0) failed = s.owner;
-  if (failed) failed->hold();
-  const int code = -k.end;
+  if (alive && k.end != 0) told = s.owner;
+  if (told) told->hold();
+  const int end = k.end;
   s.readable.unlock();
   if (woken) schedule(*woken);
-  if (failed) {
-    failed->failed(code);
-    failed->drop();
+  if (told) {
+    if (end < 0)
+      told->failed(-end);
+    else
+      told->hung_up();
+    told->drop();
   }
   if (chunk) chunk->lender->give_back(*chunk);
   if (last) s.free_slot();

@@ -23,7 +23,10 @@ namespace heddle::detail {
 
 stream_core::stream_core(owned<transport> mover, bool one_way, std::size_t limit,
                          const address& peer)
-    : one_way_(one_way), limit_(limit), mover_(std::move(mover)) {
+    : one_way_(one_way),
+      is_unix_(peer.family() == AF_UNIX),
+      limit_(limit),
+      mover_(std::move(mover)) {
   remember_peer(peer);
 }
 
@@ -264,6 +267,25 @@ void stream_core::failed(int code) noexcept {
   if (there && code != 0) fail(code, "recv", found_by::bystander);
 }
 
+// The peer of a Unix socket has gone, perhaps while no task reads or writes. Nothing is lost by
+// that: what the peer sent can still be read, and a write will find the error. So the connection
+// stays as it is, and only the tasks that wait for its end go on. A connection that is being closed
+// has an end of its own. TCP cannot tell a peer that has gone from one that has ended its direction.
+void stream_core::hung_up() noexcept {
+  // pairs with the store in established()
+  if (!is_unix_ || !established_.load(acquire)) return;
+  drain_queue_.lock();
+  const bool gone = stage_ < stage::leaving && mover_->is_over();
+  drain_queue_.unlock();
+  if (!gone) return;
+  work_list todo;
+  closed_queue_.lock();
+  peer_gone_ = true;
+  while (waiter* w = closed_queue_.claim_first()) todo.schedule(*w->task);
+  closed_queue_.unlock();
+  todo.settle();
+}
+
 // The first error stands; later ones are dropped.
 void stream_core::note_error_locked(int code, const char* call) noexcept {
   if (error_.load(relaxed) != 0) return;
@@ -353,9 +375,11 @@ bool stream_core::is_closing() noexcept {
 
 HEDDLE_NOINLINE bool stream_core::wait_closed(waiter& w, task_record& t) noexcept {
   mover_->listen();
+  const bool minds_peer = is_unix_ && !is_closing();
   closed_queue_.lock();
+  const bool over = closed_ || (minds_peer && peer_gone_);
   // The load of error_ pairs with the store in note_error_locked().
-  const bool waits = !closed_ && error_.load(acquire) == 0 && closed_queue_.suspend(w, t);
+  const bool waits = !over && error_.load(acquire) == 0 && closed_queue_.suspend(w, t);
   closed_queue_.unlock();
   return waits;
 }

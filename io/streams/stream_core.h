@@ -116,10 +116,10 @@ enum class sending : std::uint8_t {
 //                                  lock, and by those who have seen error_
 //   file_                          set under the output lock, by the first task that sends a file;
 //                                  what is in it: under the output lock
-//   closed_                        under the lock of closed_queue_
+//   closed_, peer_gone_            under the lock of closed_queue_
 //   mover_                         constant
 // Under the output lock no other lock is taken but those of the queues in file_. Of the transport
-// nothing is called then but cut_off(), standing_error() and local().
+// nothing is called then but cut_off(), standing_error(), is_over() and local().
 class stream_core final : public source_owner, public frame_cached {
  public:
   /// Takes over a connected, non-blocking socket, which `home` watches from here on. Throws
@@ -350,6 +350,7 @@ class stream_core final : public source_owner, public frame_cached {
   void sent(int result) noexcept override;
   void reactor_gone() noexcept override { abort(); }
   void failed(int code) noexcept override;
+  void hung_up() noexcept override;
 
   // stream_input.cpp. Reader's role, or the role `busy` of the filter.
   got receive_otherwise();
@@ -410,6 +411,7 @@ class stream_core final : public source_owner, public frame_cached {
   atomic<std::uint8_t> use_{0};
   input_end input_end_ = input_end::none;
   const bool one_way_;
+  const bool is_unix_;  // a Unix socket: it hangs up when the peer has gone
   atomic<bool> established_{false};
   std::size_t limit_;
   const owned<transport> mover_;
@@ -431,6 +433,7 @@ class stream_core final : public source_owner, public frame_cached {
 
   wait_queue closed_queue_;
   bool closed_ = false;
+  bool peer_gone_ = false;  // while the writer was open
   atomic<int> error_{0};
   const char* error_call_ = nullptr;  // the call that failed: written before error_, read after it
 

@@ -3,6 +3,7 @@
 
 #include <heddle/io/descriptors/owned_numbers.h>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,6 +48,11 @@ int descriptor_transport::standing_error() noexcept {
   socklen_t length = sizeof code;
   (void)::getsockopt(descriptor(), SOL_SOCKET, SO_ERROR, &code, &length);
   return code;
+}
+
+bool descriptor_transport::is_over() noexcept {
+  pollfd one{descriptor(), 0, 0};
+  return ::poll(&one, 1, 0) == 1 && (one.revents & POLLHUP) != 0;
 }
 
 void descriptor_transport::nudge() noexcept {

@@ -26,6 +26,7 @@ class descriptor_transport : public transport {
   [[nodiscard]] bool wait(waiter& w, task_record& t) noexcept override;
   void look_away() noexcept override;
   [[nodiscard]] int standing_error() noexcept override;
+  [[nodiscard]] bool is_over() noexcept override;
   void nudge() noexcept override;
   [[nodiscard]] int descriptor() const noexcept final {
     // pairs with the exchange in close()

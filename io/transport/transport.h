@@ -115,6 +115,8 @@ class transport : public frame_cached {
   virtual void cut_off() noexcept {}
   /// The error that stands on the connection; 0: none. Asked for after an event of error.
   [[nodiscard]] virtual int standing_error() noexcept { return 0; }
+  /// True: both directions are over, and the peer has gone. Asked for after hung_up().
+  [[nodiscard]] virtual bool is_over() noexcept { return false; }
   /// From here on the owner is told of a reset by the peer, although no task reads.
   virtual void listen() noexcept {}
   /// True: the stream has taken all that came. No byte, no end and no error stands here.
