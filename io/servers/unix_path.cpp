@@ -13,75 +13,104 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <utility>
 
 namespace heddle::detail {
 namespace {
 
-using namespace std::chrono_literals;
-
-/// How often the path may come and go under our hands.
-constexpr int most_tries = 64;
-
 /// What stands at a path.
 enum class standing {
   nothing,
   stale,  // a socket that no process has bound any more
+  quiet,  // a socket that is bound, and does not listen
   other,  // a socket in use, or another file
 };
+
+/// The errno of a connection to the path; 0: it was made.
+int probe(const address& at, int type) {
+  const fd s(
+      check(::socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket", at.to_string()));
+  return ::connect(s.get(), at.data(), at.size()) == 0 ? 0 : errno;
+}
 
 standing look_at(const address& at) {
   struct stat s{};
   if (::lstat(at.host().c_str(), &s) != 0)
     return errno == ENOENT ? standing::nothing : standing::other;
   if (!S_ISSOCK(s.st_mode)) return standing::other;
-  const fd probe(check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket", at.to_string()));
-  if (::connect(probe.get(), at.data(), at.size()) == 0) return standing::other;
-  if (errno == ENOENT) return standing::nothing;
-  return errno == ECONNREFUSED ? standing::stale : standing::other;
+  switch (probe(at, SOCK_DGRAM)) {
+    case ENOENT: return standing::nothing;
+    case ECONNREFUSED: return standing::stale;
+    case EPROTOTYPE: break;
+    default: return standing::other;
+  }
+  switch (probe(at, SOCK_STREAM)) {
+    case ENOENT: return standing::nothing;
+    case ECONNREFUSED: return standing::quiet;  // or it was closed in this moment
+    default: return standing::other;
+  }
 }
 
 [[noreturn]] void throw_in_use(const address& at) {
   throw_system_error(EADDRINUSE, "bind", at.to_string());
 }
 
+/// Pauses that grow, up to the limit of all together.
+class pauses {
+ public:
+  /// False: the limit has passed.
+  [[nodiscard]] bool any_left() const noexcept { return clock::now() < end_; }
+  [[nodiscard]] std::chrono::milliseconds next() noexcept {
+    return std::exchange(next_, std::min(2 * next_, std::chrono::milliseconds(50)));
+  }
+
+ private:
+  const time_point end_ = clock::now() + duration(unix_path_limit);
+  std::chrono::milliseconds next_{1};
+};
+
 /// The lock of the directory that `path` stands in, held until the descriptor is closed.
 task<fd> lock_directory(std::string path) {
   const std::string where = std::filesystem::path(path).parent_path().string();
   fd directory(check(::open(where.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open", where));
-  const auto end = clock::now() + duration(directory_lock_limit);
-  auto pause = 1ms;
+  pauses left;
   while (::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) throw_system_error(errno, "flock", where);
-    if (clock::now() >= end)
-      throw_system_error(ETIMEDOUT, "flock", where + " (longer than directory_lock_limit)");
-    co_await sleep(pause);
-    pause = std::min(2 * pause, 50ms);
+    if (!left.any_left())
+      throw_system_error(ETIMEDOUT, "flock", where + " (longer than unix_path_limit)");
+    co_await sleep(left.next());
   }
   co_return directory;
 }
 
-/// Binds; where a stale socket stands, it is removed under the lock first.
+/// Removes the file at `path`, if it is stale still under the lock.
+task<> remove_stale(address at, std::string path) {
+  task<fd> locking = lock_directory(path);
+  const fd lock = co_await locking;
+  if (look_at(at) == standing::stale) (void)::unlink(path.c_str());
+}
+
+/// Binds; a stale socket is removed first.
 task<> take_path(int socket, address at) {
   const std::string path = std::filesystem::absolute(at.host()).string();
-  fd lock;
-  for (int tries = 0; tries < most_tries; ++tries) {
+  pauses left;
+  do {
     if (::bind(socket, at.data(), at.size()) == 0) co_return;
     if (errno != EADDRINUSE) throw_system_error(errno, "bind", at.to_string());
     switch (look_at(at)) {
+      case standing::nothing: break;
+      case standing::quiet: co_await sleep(left.next()); break;
       case standing::other: throw_in_use(at);
-      case standing::nothing: continue;
-      case standing::stale: break;
+      case standing::stale: {
+        task<> removing = remove_stale(at, path);
+        co_await removing;
+        break;
+      }
     }
-    if (!lock.valid()) {
-      task<fd> locking = lock_directory(path);
-      lock = co_await locking;
-      if (look_at(at) != standing::stale) continue;
-    }
-    (void)::unlink(path.c_str());
-  }
+  } while (left.any_left());
   throw_in_use(at);
 }
 

@@ -9,13 +9,14 @@
 // Rejected  Binding to another name and renaming that: the second rename takes the path away from a
 //           server that is alive, and getsockname() tells the other name for ever. A lock file
 //           beside the path: it stays behind, and whoever removes it breaks the lock. A connection
-//           as the probe: it is a guest to the server that is alive, and a server that is bound and
-//           does not listen yet looks dead.
+//           as the only probe: a server that is bound and does not listen yet looks dead.
 // Chosen    bind() decides who has the path. Only a file that no process has bound is removed, and
 //           only under a lock of the directory (flock). The probe connects a datagram socket: the
 //           kernel refuses it with EPROTOTYPE while any process has the file bound, and with
 //           ECONNREFUSED afterwards. The file of a living server is never removed, since the probe
-//           and the removal are one step for all servers that take the lock.
+//           and the removal are one step for all servers that take the lock. A socket that is
+//           bound and refuses connections begins to listen soon, or is being closed. So it is
+//           waited for.
 // Costs     Nothing but bind(), as long as no file stands at the path.
 // Remains   Programs that remove such files without the lock.
 #pragma once
@@ -33,8 +34,9 @@
 
 namespace heddle::detail {
 
-/// How long a server waits for the lock of a directory, if another one holds it.
-inline constexpr std::chrono::seconds directory_lock_limit{10};
+/// How long a server waits for the lock of a directory, if another one holds it; and for a socket
+/// that is bound and does not listen.
+inline constexpr std::chrono::seconds unix_path_limit{10};
 
 /// A path that is removed at the end, unless another file stands there by then. It must end before
 /// its socket is closed: the number of the file (inode) may be another file's afterwards.
@@ -65,7 +67,7 @@ class owned_path {
 /// `options` ask for. Does not listen, so nobody can connect before. `options` must outlive the
 /// task.
 /// Throws    std::system_error that names the path, EADDRINUSE if a process has the path bound or
-///           another file stands there; ETIMEDOUT after directory_lock_limit
+///           another file stands there; ETIMEDOUT for the lock, after unix_path_limit
 [[nodiscard]] task<fd> bind_unix_path(address at, const server_options& options);
 
 }  // namespace heddle::detail

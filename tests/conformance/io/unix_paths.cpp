@@ -79,9 +79,11 @@ TEST_P(IO_UNIX_PATHS, IO_UNIX_02_AServerThatIsBoundAndDoesNotListenYetIsAlive) {
     h::server_options o;
     o.start_serving = false;
     h::server s = co_await h::start_unix_server(echo, path, o);
-    auto starting = h::start_unix_server(echo, path);
-    EQUAL(code_of(co_await error_of(std::move(starting))), EADDRINUSE);
+    auto starting = h::create_task(error_of(h::start_unix_server(echo, path)));
+    co_await until_waiting(starting);
     s.start_serving();
+    const std::exception_ptr error = co_await starting;
+    EQUAL(code_of(error), EADDRINUSE);
     const std::string line = co_await ask_at(path);
     EQUAL(line, "hello\n");
     { std::ofstream(path + ".text") << "precious"; }
