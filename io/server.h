@@ -140,8 +140,8 @@ template <class F>
 /// Listens at a Unix socket. A socket at the path that no process has bound is replaced; any other
 /// file there is an error (EADDRINUSE). Of several servers that start at one path at the same time
 /// one wins, and the others get that error. A socket that is bound and does not listen is waited
-/// for, up to 10 s. To replace a socket takes a lock of its directory (flock), so the directory must
-/// be readable then.
+/// for, up to 10 s. To replace a socket takes a lock of its directory (flock), so the directory
+/// must be readable then.
 template <class F>
 [[nodiscard]] task<server> start_unix_server(F&& handler, std::string path,
                                              server_options options) {

@@ -37,6 +37,14 @@ void care_for_forks() {
   (void)once;
 }
 
+/// Tells the owner, which is held, of an event for reading.
+void tell(source_owner& owner, unsigned what) noexcept {
+  if (what & events::error) owner.failed(0);
+  if (what & events::hang_up) owner.hung_up();
+  owner.readable();
+  owner.drop();
+}
+
 }  // namespace
 
 void plant_fault_ignore_generations(bool on) noexcept {
@@ -117,13 +125,9 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
   if (what & events::readable) {
     waiter* w = nullptr;
     source_owner* told = nullptr;
-    bool failed = false;
-    bool hung = false;
     readable.lock();
     if (!stale()) {
-      failed = (what & events::error) != 0;
-      hung = (what & events::hang_up) != 0;
-      if (owner && (failed || hung || tells_readable)) {
+      if (owner && ((what & (events::error | events::hang_up)) || tells_readable)) {
         told = owner;
         told->hold();
       }
@@ -139,10 +143,7 @@ unsigned io_source::ready(std::uint32_t generation, unsigned what) noexcept {
       ++woken;
     }
     if (told) {
-      if (failed) told->failed(0);
-      if (hung) told->hung_up();
-      told->readable();
-      told->drop();
+      tell(*told, what);
       ++woken;
     }
   }

@@ -270,7 +270,8 @@ void stream_core::failed(int code) noexcept {
 // The peer of a Unix socket has gone, perhaps while no task reads or writes. Nothing is lost by
 // that: what the peer sent can still be read, and a write will find the error. So the connection
 // stays as it is, and only the tasks that wait for its end go on. A connection that is being closed
-// has an end of its own. TCP cannot tell a peer that has gone from one that has ended its direction.
+// has an end of its own. TCP cannot tell a peer that has gone from one that has ended its
+// direction.
 void stream_core::hung_up() noexcept {
   // pairs with the store in established()
   if (!is_unix_ || !established_.load(acquire)) return;

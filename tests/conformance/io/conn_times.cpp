@@ -132,14 +132,16 @@ TEST_P(IO_CONN_TIMES, IO_CONN_18_ASilentConnectionIsEnded) {
       auto starting = h::start_server(noting(all), here, 0, o);
       h::server s = co_await starting;
       h::connection c = co_await h::open_connection(here, s.port());
-      co_await end_by_silence(s, std::move(c), all);
+      auto silence = end_by_silence(s, std::move(c), all);
+      co_await silence;
     }
     endings all;
     const auto path = fresh_path("silent");
     auto starting = h::start_unix_server(noting(all), path, o);
     h::server s = co_await starting;
     h::connection c = co_await h::open_unix_connection(path);
-    co_await end_by_silence(s, std::move(c), all);
+    auto silence = end_by_silence(s, std::move(c), all);
+    co_await silence;
   });
 }
 
