@@ -3,12 +3,14 @@
 
 #include <heddle/io/resolve.h>
 #include <heddle/io/servers/binding.h>
+#include <heddle/io/servers/proxy_header.h>
 #include <heddle/io/servers/server_core.h>
 #include <heddle/io/servers/unix_path.h>
 #include <heddle/io/tls/handshake.h>
 #include <heddle/sched/runtime.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -53,7 +55,8 @@ void check_options(const server_options& o) {
   check_positive(o.idle_limit, "idle_limit");
   check_positive(o.connection_limit, "connection_limit");
   check_positive(o.proxy_header_limit, "proxy_header_limit");
-  (void)checked<std::size_t>(o.proxy_header_bytes, "proxy_header_bytes", 16);
+  (void)checked<std::ptrdiff_t>(o.max_connections, "max_connections", 0);
+  (void)checked<std::size_t>(o.proxy_header_bytes, "proxy_header_bytes", 16, longest_proxy_header);
   if (o.socket_mode) (void)checked<unsigned>(*o.socket_mode, "socket_mode", 0, 0777);
 }
 

@@ -163,7 +163,7 @@ template <class F>
 }
 /// The same on one Unix socket that is bound to a path or a name. It need not listen yet. It is the
 /// server's alone: as with start_unix_server(), the server ends listening, and removes the path if
-/// options.cleanup_socket is set.
+/// options.cleanup_socket is set. Mode, group and options.prepare mean nothing here.
 /// Throws    bad_value, if it is no Unix stream socket that is bound: then it is still the caller's
 template <class F>
 [[nodiscard]] task<server> start_unix_server_on(F&& handler, int socket, server_options options) {

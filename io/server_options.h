@@ -62,7 +62,7 @@ struct server_options {
   // --- how many ---
 
   /// So many connections at one time, over all listeners; never one more. 0: no limit. A place is
-  /// taken until the connection has ended and its handler has ended, too.
+  /// taken until the connection has ended and its handler has ended, too. At most PTRDIFF_MAX.
   /// Cost      one allocation and a lock for each connection
   std::size_t max_connections = 0;
   /// What becomes of the others. TCP and Unix alike.
@@ -113,7 +113,7 @@ struct server_options {
   bool proxy_header = false;
   /// A header that takes longer is bad. Positive.
   any_duration proxy_header_limit = default_proxy_header_limit;
-  /// A longer header is bad. One of version 1 has at most 107 bytes in any case. At least 16.
+  /// A longer header is bad. One of version 1 has at most 107 bytes in any case. From 16 to 65,551.
   std::size_t proxy_header_bytes = default_proxy_header_bytes;
 };
 

@@ -15,6 +15,8 @@ namespace heddle::detail {
 
 /// A header of version 1, with its CRLF.
 inline constexpr std::size_t longest_proxy_line = 107;
+/// A header of version 2 tells its length in two bytes.
+inline constexpr std::size_t longest_proxy_header = 16 + 65535;
 
 struct proxy_header {
   enum class verdict {

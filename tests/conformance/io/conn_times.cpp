@@ -213,13 +213,16 @@ TEST_P(IO_CONN_TIMES, IO_CONN_18_ABusyConnectionEndsAtItsWholeLimit) {
   });
 }
 
-TEST_P(IO_CONN_TIMES, IO_CONN_18_ALimitThatIsNotPositiveIsRefused) {
+TEST_P(IO_CONN_TIMES, IO_CONN_18_ALimitOutOfItsRangeIsRefused) {
   run([]() -> h::task<> {
     h::server_options first, idle, whole;
     first.first_byte_limit = 0s;
     idle.idle_limit = -1s;
     whole.connection_limit = 0ms;
-    for (const auto& o : {first, idle, whole}) {
+    h::server_options places, header;
+    places.max_connections = static_cast<std::size_t>(-1);
+    header.proxy_header_bytes = 15;
+    for (const auto& o : {first, idle, whole, places, header}) {
       auto starting = h::start_server(echo, here, 0, o);
       const std::string how = co_await ending(std::move(starting));
       EQUAL(how, "BadValue");
