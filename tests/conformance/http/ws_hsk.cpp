@@ -119,6 +119,35 @@ TEST_P(HTTP_WS_HSK, HTTP_WS_HSK_01_TheRequestHasAllThatTheStandardAsksFor) {
   });
 }
 
+TEST_P(HTTP_WS_HSK, HTTP_WS_HSK_01_AWebSocketOverTls) {
+  run([]() -> h::task<> {
+    http::server_options so;
+    so.tls = h::tls_context::server(as_localhost());
+    so.handshake_limit = patience;
+    http::server server(so);
+    server.websocket("/echo", echo_handler);
+    co_await server.start("127.0.0.1", 0);
+    http::ws_options o;
+    o.tls = h::tls_context::client(trusting());
+    o.open_timeout = patience;
+    h::task<http::websocket> connecting =
+        http::connect_websocket("wss://127.0.0.1:" + std::to_string(server.port()) + "/echo", o);
+    http::websocket ws = co_await connecting;
+    for (const std::size_t n : {std::size_t{5}, std::size_t{300'000}}) {
+      const std::string text(n, 's');
+      auto sending = h::create_task(send_text(ws, text));
+      h::task<std::string> next = next_text(ws);
+      const std::string got = co_await next;
+      co_await sending;
+      HOLDS(got == text);
+    }
+    h::task<> closing = close_ws(ws);
+    co_await closing;
+    EQUAL(ws.close_code(), 1000);
+    co_await server.stop();
+  });
+}
+
 http::response answer_of(int status, std::vector<std::pair<std::string, std::string>> fields) {
   http::response r;
   r.status = status;
