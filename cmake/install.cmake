@@ -20,7 +20,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/heddleConfigVersion.cmak
   COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/heddleConfig.cmake" "${PROJECT_BINARY_DIR}/heddleConfigVersion.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/Findliburing.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findbrotli.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/Findlibpsl.cmake" DESTINATION "${heddle_config_dir}")
+  "${PROJECT_SOURCE_DIR}/cmake/Findlibpsl.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findzstd.cmake" DESTINATION "${heddle_config_dir}")
 
 # Relative to the .pc file itself, so that an installed tree can be moved.
 file(RELATIVE_PATH heddle_pc_prefix "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")

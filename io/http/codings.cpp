@@ -17,9 +17,10 @@ namespace {
 /// So many codings on top of each other: more is an attack, for each may multiply the work.
 constexpr std::size_t most_codings = 5;
 
-bool has_brotli() {
-  static const bool built = detail::brotli_decoder() != nullptr;
-  return built;
+bool is_built(coding c) {
+  static const bool br = detail::brotli_decoder() != nullptr;
+  static const bool zstd = detail::zstd_decoder() != nullptr;
+  return c == coding::br ? br : c == coding::zstd ? zstd : true;
 }
 
 std::unique_ptr<detail::decoder> decoder_of(coding c) {
@@ -27,18 +28,20 @@ std::unique_ptr<detail::decoder> decoder_of(coding c) {
     case coding::gzip: return detail::gzip_decoder();
     case coding::deflate: return detail::deflate_decoder();
     case coding::br: return detail::brotli_decoder();
+    case coding::zstd: return detail::zstd_decoder();
     case coding::identity: break;
   }
   return nullptr;
 }
 
 std::unique_ptr<detail::coder> coder_of(coding c, int level) {
+  if (!is_built(c))
+    throw bad_value("heddle was built without the library of " + std::string(name_of(c)));
   switch (c) {
     case coding::gzip: return detail::gzip_coder(level);
     case coding::deflate: return detail::deflate_coder(level);
-    case coding::br:
-      if (!has_brotli()) throw bad_value("heddle was built without the brotli library");
-      return detail::brotli_coder(level);
+    case coding::br: return detail::brotli_coder(level);
+    case coding::zstd: return detail::zstd_coder(level);
     case coding::identity: break;
   }
   return nullptr;
@@ -46,7 +49,7 @@ std::unique_ptr<detail::coder> coder_of(coding c, int level) {
 
 /// What an Accept-Encoding says of each coding; in thousandths, -1: nothing.
 struct wishes {
-  std::array<int, 4> of{-1, -1, -1, -1};
+  std::array<int, 5> of{-1, -1, -1, -1, -1};
   int others = -1;
 
   explicit wishes(std::string_view field) {
@@ -69,20 +72,27 @@ struct wishes {
 }  // namespace
 
 std::string_view name_of(coding c) noexcept {
-  constexpr std::array<std::string_view, 4> names = {"identity", "gzip", "deflate", "br"};
+  constexpr std::array<std::string_view, 5> names = {"identity", "gzip", "deflate", "br", "zstd"};
   return names[static_cast<std::size_t>(c)];
 }
 
 std::optional<coding> coding_of(std::string_view name) noexcept {
   if (same_token(name, "x-gzip")) return coding::gzip;
-  for (const coding c : {coding::identity, coding::gzip, coding::deflate, coding::br}) {
-    if (same_token(name, name_of(c)) && (c != coding::br || has_brotli())) return c;
+  for (const coding c :
+       {coding::identity, coding::gzip, coding::deflate, coding::br, coding::zstd}) {
+    if (same_token(name, name_of(c)) && is_built(c)) return c;
   }
   return std::nullopt;
 }
 
-std::string_view known_codings() noexcept {
-  return has_brotli() ? "gzip, deflate, br" : "gzip, deflate";
+std::string_view known_codings() {
+  static const std::string all = [] {
+    std::string list = "gzip, deflate";
+    if (is_built(coding::br)) list += ", br";
+    if (is_built(coding::zstd)) list += ", zstd";
+    return list;
+  }();
+  return all;
 }
 
 std::optional<std::vector<coding>> codings_in(std::string_view content_encoding) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Content codings: gzip, deflate and br, for whole bodies and for bodies that stream.
+// Content codings: gzip, deflate, br and zstd, for whole bodies and for bodies that stream.
 //
 //   const auto packed = http::encoded(http::coding::gzip, page);
 //   auto body = http::decoded(http::body_reader(packed), "gzip");
@@ -22,16 +22,16 @@ namespace detail {
 class coder;
 }
 
-/// `br` is there only if the brotli library was, when heddle was built.
-enum class coding : std::uint8_t { identity, gzip, deflate, br };
+/// `br` and `zstd` are there only if their libraries were, when heddle was built.
+enum class coding : std::uint8_t { identity, gzip, deflate, br, zstd };
 
 /// "gzip": as it stands in fields.
 [[nodiscard]] std::string_view name_of(coding c) noexcept;
 /// The coding of that name, in any case of letters; "x-gzip" is gzip. Nothing for an unknown one,
 /// and for one that was not built.
 [[nodiscard]] std::optional<coding> coding_of(std::string_view name) noexcept;
-/// All that can be decoded, the best first: the value of Accept-Encoding that clients send.
-[[nodiscard]] std::string_view known_codings() noexcept;
+/// All that can be decoded: the value of Accept-Encoding that clients send.
+[[nodiscard]] std::string_view known_codings();
 
 /// The codings that a Content-Encoding lists, in the order in which they were applied. Identity is
 /// left out. Nothing: one of them is unknown, so the body must stay as it is.
@@ -55,10 +55,10 @@ enum class coding : std::uint8_t { identity, gzip, deflate, br };
 ///
 /// At most 64 KiB are made at a time. So data that grows without bound costs only what its reader
 /// asks for. An empty body is complete in every coding.
-/// Cost      the memory of the decoders, 100 KiB each; br up to 16 MiB
+/// Cost      the memory of the decoders: 100 KiB each, br up to 16 MiB, zstd up to 8 MiB
 /// Throws    payload_error for more than 5 codings. The reader throws payload_error for data that
 ///           is broken, that ends early, or that is followed by something else; and for more than
-///           1024 empty members of gzip.
+///           1024 empty members of gzip, or frames of zstd.
 [[nodiscard]] body_reader decoded(body_reader coded, std::string_view content_encoding);
 /// The same for inputs, which clients and servers have.
 [[nodiscard]] std::unique_ptr<detail::body_input> decoded(std::unique_ptr<detail::body_input> coded,
@@ -78,7 +78,7 @@ enum class coding : std::uint8_t { identity, gzip, deflate, br };
 /// Thread-safety  one task at a time. Large pieces take long: call it from to_thread().
 class encoder {
  public:
-  /// Levels are from 0 to 9, for br to 11; -1 is the usual one. Throws as encoded().
+  /// Levels are from 0 to 9, for br to 11, for zstd to 19; -1 is the usual one. Throws as encoded().
   explicit encoder(coding how);
   encoder(coding how, int level);
   encoder(encoder&&) noexcept;

@@ -31,14 +31,15 @@ h::task<std::string> decoded(std::string_view text, std::size_t step, std::strin
 
 h::task<> tried(cut_text in) {
   const std::size_t whole = in.text.size() + 1;
-  for (const auto* how : {"gzip", "deflate", "br", "br, gzip"}) {
+  for (const auto* how : {"gzip", "deflate", "br", "zstd", "br, gzip"}) {
     h::task<std::string> cut = decoded(in.text, in.step, how);
     const std::string found = co_await cut;
     h::task<std::string> uncut = decoded(in.text, whole, how);
     const std::string wanted = co_await uncut;
     must(found == wanted, "cuts change nothing");
   }
-  for (const auto c : {http::coding::gzip, http::coding::deflate, http::coding::br}) {
+  for (const auto c :
+       {http::coding::gzip, http::coding::deflate, http::coding::br, http::coding::zstd}) {
     if (!http::coding_of(http::name_of(c))) continue;
     http::encoder by(c, 1);
     std::string packed;

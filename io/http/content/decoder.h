@@ -51,12 +51,14 @@ std::unique_ptr<decoder> gzip_decoder();
 /// With zlib's header, as RFC 9110 says, or without, as some servers send.
 std::unique_ptr<decoder> deflate_decoder();
 std::unique_ptr<decoder> brotli_decoder();  // nullptr: not built
+std::unique_ptr<decoder> zstd_decoder();    // nullptr: not built
 std::unique_ptr<decoder> base64_decoder();
 std::unique_ptr<decoder> quoted_printable_decoder();
 /// `level` -1: the coding's usual one.
 std::unique_ptr<coder> gzip_coder(int level);
 std::unique_ptr<coder> deflate_coder(int level);
 std::unique_ptr<coder> brotli_coder(int level);  // nullptr: not built
+std::unique_ptr<coder> zstd_coder(int level);    // nullptr: not built
 
 /// A body whose coding is undone. At most `step` bytes are made at a time, however much the data
 /// would grow: the reader says when it wants more.
