@@ -78,7 +78,8 @@ enum class coding : std::uint8_t { identity, gzip, deflate, br, zstd };
 /// Thread-safety  one task at a time. Large pieces take long: call it from to_thread().
 class encoder {
  public:
-  /// Levels are from 0 to 9, for br to 11, for zstd to 19; -1 is the usual one. Throws as encoded().
+  /// Levels are from 0 to 9, for br to 11, for zstd to 19; -1 is the usual one.
+  /// Throws  as encoded()
   explicit encoder(coding how);
   encoder(coding how, int level);
   encoder(encoder&&) noexcept;
