@@ -55,13 +55,13 @@ taken connection_pool::take(const std::string& where) {
 }
 
 taken connection_pool::take_once(const std::string& where) {
-  kept_list old;  // above the lock: these connections end when it is free
+  after_lock later;
   taken got;
   const std::lock_guard lock(mutex_);
   if (retired_) throw usage_error("a request of a session that has ended");
-  take_old(old);
+  take_old(later.old);
   origin& of = origin_of(where);
-  if (!take_free(of, got, old)) forget(of);
+  if (!take_free(of, got, later)) forget(of);
   return got;
 }
 
@@ -73,10 +73,7 @@ task<taken> connection_pool::wait_for_place(std::string where) {
   taken got;
   {
     place_wait mine(*this, where);
-    if (mine.waits()) {
-      auto told = mine.told.get_future();
-      co_await told;
-    }
+    if (mine.waits()) co_await mine.wake;
     got = mine.take();
   }
   if (!got.line || got.line->to.reader.quiet()) co_return got;
@@ -98,13 +95,15 @@ taken place_wait::take() {
 }
 
 place_wait::place_wait(connection_pool& pool, const std::string& where) : of(pool) {
-  kept_list old;
+  after_lock later;
   std::list<place_wait*> link;
   link.push_back(this);
+  told.emplace_back();
+  wake = told.front().get_future();
   const std::lock_guard lock(of.mutex_);
   if (of.retired_) throw usage_error("a request of a session that has ended");
   origin& wanted = of.origin_of(where);
-  if (of.take_free(wanted, given, old)) return;
+  if (of.take_free(wanted, given, later)) return;
   here = link.begin();
   of.waits_.splice(of.waits_.end(), link);
   at = &wanted;
@@ -137,7 +136,7 @@ void connection_pool::forget(origin& of) noexcept {
 
 /// Takes what is free for a request. False: nothing is. Under the lock. A kept connection of
 /// another origin is ended, if it stands in the way.
-bool connection_pool::take_free(origin& of, taken& into, kept_list& old) {
+bool connection_pool::take_free(origin& of, taken& into, after_lock& later) {
   if (!of.kept.empty()) {
     const auto latest = of.kept.back();
     of.kept.pop_back();
@@ -149,8 +148,8 @@ bool connection_pool::take_free(origin& of, taken& into, kept_list& old) {
   if (most.per_host != 0 && of.open >= most.per_host) return false;
   if (most.limit != 0 && open_ >= most.limit) {
     if (all_.empty()) return false;
-    take_first(old);
-    place& freed = old.back().line->room;
+    take_first(later.old);
+    place& freed = later.old.back().line->room;
     origin& other = *std::exchange(freed.of_, nullptr);
     --open_;
     --other.open;
@@ -164,49 +163,54 @@ bool connection_pool::take_free(origin& of, taken& into, kept_list& old) {
 }
 
 void connection_pool::give_back(origin& of) noexcept {
-  kept_list old;
+  after_lock later;
   const std::lock_guard lock(mutex_);
   --open_;
   --of.open;
   forget(of);
-  serve(old);
+  serve(later);
 }
 
 /// Gives what is free to those that wait, the first first. Under the lock.
-void connection_pool::serve(kept_list& old) noexcept {
+void connection_pool::serve(after_lock& later) noexcept {
   const auto& most = options.pool;
   for (auto at = waits_.begin(); at != waits_.end();) {
     if (most.limit != 0 && open_ >= most.limit && all_.empty()) return;
     place_wait& w = **at++;
-    if (!take_free(*w.at, w.given, old)) continue;
-    w.step_out();
+    if (take_free(*w.at, w.given, later)) w.step_out(later);
   }
 }
 
 /// Out of the queue, with what it was given or without. Under the lock.
-void place_wait::step_out() noexcept {
+void place_wait::step_out(after_lock& later) noexcept {
   of.waits_.erase(here);
   --at->waiting;
   if (failed) of.forget(*at);
   at = nullptr;
-  try {
-    told.set_value();
-  } catch (const invalid_state_error&) {}  // its task is cancelled: its destructor gives back
+  later.woken.splice(later.woken.end(), told);
+}
+
+after_lock::~after_lock() {
+  for (auto& p : woken) {
+    try {
+      p.set_value();
+    } catch (const invalid_state_error&) {}  // its task is cancelled, and gives back what it got
+  }
 }
 
 void connection_pool::keep(wire_ptr w) {
   if (options.keep == 0 || options.keep_for <= duration::zero() || options.pool.force_close) return;
   kept_list fresh;
   fresh.push_back({std::move(w), saturating_add(clock::now(), options.keep_for)});
-  kept_list old;
+  after_lock later;
   const std::lock_guard lock(mutex_);
   if (retired_) return;
-  take_old(old);
+  take_old(later.old);
   origin& of = *fresh.front().line->room.of_;
   if (of.kept.size() >= options.keep) return;
   of.kept.push_back(fresh.begin());
   all_.splice(all_.end(), fresh);
-  if (!waits_.empty()) serve(old);
+  if (!waits_.empty()) serve(later);
   arm();
 }
 
@@ -270,6 +274,7 @@ void connection_pool::clear() {
 
 void connection_pool::retire() noexcept {
   kept_list all;
+  after_lock later;
   callback_handle timer;
   {
     const std::lock_guard lock(mutex_);
@@ -279,7 +284,7 @@ void connection_pool::retire() noexcept {
     std::swap(timer, expiry_);
     while (!waits_.empty()) {
       waits_.front()->failed = true;
-      waits_.front()->step_out();
+      waits_.front()->step_out(later);
     }
   }
   timer.cancel();

@@ -127,6 +127,17 @@ struct kept_wire {
   time_point until;
 };
 
+/// What is to happen when the lock of the pool is free again: tasks that got what they waited for
+/// are woken, and connections end.
+struct after_lock {
+  after_lock() = default;
+  after_lock(const after_lock&) = delete;
+  ~after_lock();
+
+  kept_list old;
+  std::list<promise<>> woken;
+};
+
 /// What a request gets: a kept connection, or the right to open one, or neither yet.
 struct taken {
   wire_ptr line;
@@ -161,11 +172,11 @@ class connection_pool : public heddle::detail::counted {
   friend class place;
   friend struct place_wait;
 
-  bool take_free(origin& of, taken& into, kept_list& old);
+  bool take_free(origin& of, taken& into, after_lock& later);
   origin& origin_of(const std::string& where);
   void forget(origin& of) noexcept;
   void give_back(origin& of) noexcept;
-  void serve(kept_list& old) noexcept;
+  void serve(after_lock& later) noexcept;
   taken take_once(const std::string& where);
   void expire();
   /// Moves what has been kept for long enough to `old`. Under the lock.
@@ -192,14 +203,15 @@ struct place_wait {
   ~place_wait();
   [[nodiscard]] bool waits() const;
   taken take();
-  void step_out() noexcept;
+  void step_out(after_lock& later) noexcept;
 
   connection_pool& of;
   origin* at = nullptr;  // null: it is not in the queue
   taken given;
   bool failed = false;  // the session has ended
   std::list<place_wait*>::iterator here;
-  promise<> told;
+  std::list<promise<>> told;  // one, or none once it was given something
+  future<> wake;              // of it
 };
 
 }  // namespace heddle::http::detail
