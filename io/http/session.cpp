@@ -37,15 +37,20 @@ void session::close() noexcept {
   if (pool_) pool_->retire();
 }
 
+detail::connection_pool& session::pool() const {
+  if (!pool_) throw usage_error("use of a session that was moved from");
+  return *pool_;
+}
+
 request_builder session::at(std::string address) {
   auto d = std::make_unique<detail::draft>();
-  d->request = detail::begin_call(pool_, detail::full_address(pool_->options, std::move(address)));
+  d->request = detail::begin_call(pool_, detail::full_address(pool().options, std::move(address)));
   (void)url::parse(d->request.address);  // tells now what is wrong with it
   return request_builder(std::move(d));
 }
 
 task<client_response> session::request(method m, std::string address, request_options options) {
-  const auto& ours = pool_->options;
+  const auto& ours = pool().options;
   if (!ours.base_url.empty()) address = detail::full_address(ours, std::move(address));
   detail::call c = detail::begin_call(pool_, std::move(address));
   c.to = url::parse(c.address);
@@ -132,10 +137,10 @@ task<client_response> session::patch(std::string address, std::string body,
   return request(method::patch, std::move(address), std::move(options));
 }
 
-std::size_t session::open_connections() const { return pool_->open(); }
+std::size_t session::open_connections() const { return pool().open(); }
 
-std::size_t session::kept_connections() const { return pool_->size(); }
+std::size_t session::kept_connections() const { return pool().size(); }
 
-void session::close_kept() { pool_->clear(); }
+void session::close_kept() { pool().clear(); }
 
 }  // namespace heddle::http

@@ -96,6 +96,8 @@ class session {
   void close_kept();
 
  private:
+  [[nodiscard]] detail::connection_pool& pool() const;
+
   heddle::detail::counted_ptr<detail::connection_pool> pool_;
 };
 

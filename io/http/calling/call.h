@@ -55,9 +55,7 @@ struct call {
   std::string body;
   std::optional<any_duration> total;
   unsigned redirects = 0;
-  bool streams = false;    // its user reads the body
-  bool hand_over = false;  // the last answer is not read to its end here: see streams
-  bool expected = false;   // the server has said 100, or the wait for that is over
+  bool streams = false;  // its user reads the body
   sent_part sent = sent_part::nothing;
   request_phase phase = request_phase::pool;  // the clock that runs
   std::unique_ptr<call_extras> extras;

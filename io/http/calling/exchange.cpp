@@ -52,7 +52,6 @@ task<> wait_for_leave(call& c, wire& w) {
     }
     if (!more) break;
   }
-  c.expected = true;
 }
 
 /// Ends the task that sends a body, and waits for that.
@@ -175,7 +174,7 @@ task<bool> exchange_with_source(call& c, answered& a) {
   } catch (...) { error = std::current_exception(); }
   const bool goes_on = !error && met && !a.job->is_done() && !w.parser.done() && c.streams &&
                        w.parser.message().status < 300 && a.sender.valid();
-  if (a.job->whole.load(heddle::detail::relaxed)) c.sent = sent_part::all;
+  if (a.job->is_whole()) c.sent = sent_part::all;
   if (!goes_on) {
     auto ending = end_sender(a);
     co_await ending;
@@ -230,7 +229,7 @@ task<bool> read_answer(call& c, wire& w, std::shared_ptr<sending> job) {
 
 void settle(connection_pool& pool, answered a, bool had_body, bool closes) {
   wire& w = *a.line;
-  const bool spoiled = a.job && !a.job->whole.load(heddle::detail::relaxed);
+  const bool spoiled = a.job && !a.job->is_whole();
   if (spoiled && a.sender.valid()) a.sender.cancel();
   a.job.reset();
   // Protocol KEEP. Bytes behind the answer belong to no request. And a peer that answers before it

@@ -68,7 +68,8 @@ task<> send_pieces(sending& s) {
     write_last_chunk(chunk);
     to.write(chunk);
   }
-  s.whole.store(true, heddle::detail::relaxed);
+  // pairs with is_whole()
+  s.whole.store(true, heddle::detail::release);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ namespace heddle::http::detail {
 //   line, length, write_limit   set before the task begins
 //   from                        the task that sends
 //   failure, ended_at           that task, until it has set `done`; then anybody
-//   sent, done                  any task, atomically
+//   sent, whole, done           any task, atomically
 struct sending {
   wire_ptr line;
   std::unique_ptr<body_input> from;
@@ -29,12 +29,17 @@ struct sending {
   std::exception_ptr failure;  // of the source, or of a clock. The connection is reset then.
   time_point ended_at;
   heddle::detail::atomic<std::uint64_t> sent{0};
-  heddle::detail::atomic<bool> whole{false};  // all of the body was written
+  heddle::detail::atomic<bool> whole{false};
   heddle::detail::atomic<bool> done{false};
 
   [[nodiscard]] bool is_done() const noexcept {
     // pairs with send_body()
     return done.load(heddle::detail::acquire);
+  }
+  /// All of the body was written. What was written is seen by those that see this.
+  [[nodiscard]] bool is_whole() const noexcept {
+    // pairs with send_pieces()
+    return whole.load(heddle::detail::acquire);
   }
 };
 
