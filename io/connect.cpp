@@ -10,6 +10,8 @@
 #include <heddle/io/tls/handshake.h>
 #include <heddle/sched/timeout.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <exception>
 #include <optional>
 #include <string>
@@ -23,16 +25,50 @@ namespace detail {
 
 namespace {
 
+/// A kept answer led nowhere: `error` is what connecting ended with. Asks anew, and tries the
+/// addresses that are new. If there are none, or no answer, the error stays.
+task<connection> connect_anew(const std::string& host, port_number port,
+                              const connection_options& options, tried& notes,
+                              const std::vector<address>& old, std::exception_ptr error) {
+  name_answer now;
+  try {
+    task<name_answer> looking = addresses_of(host, port, options, true);
+    now = co_await looking;
+  } catch (const std::system_error&) { now.addresses.clear(); }
+  std::vector<address> left;
+  for (const address& a : now.addresses)
+    if (std::find(old.begin(), old.end(), a) == old.end()) left.push_back(a);
+  if (left.empty()) std::rethrow_exception(error);
+  task<connection> connecting = race(left, options, notes);
+  connection c = co_await connecting;
+  co_return c;
+}
+
 /// Looks the name up, and connects to the first address that answers. The arguments outlive the
 /// task.
 task<connection> connect_to_name(const std::string& host, port_number port,
                                  const connection_options& options, tried& notes) {
-  task<std::vector<address>> looking = addresses_of(host, port, options);
-  std::vector<address> addresses = co_await looking;
+  task<name_answer> looking = addresses_of(host, port, options, false);
+  const name_answer found = co_await looking;
+  const std::vector<address>& addresses = found.addresses;
   const bool races = addresses.size() != 1 || options.all_errors;
-  if (!races && options.connect_limit) (void)notes.begin(addresses.front());
-  task<connection> connecting =
-      races ? race(addresses, options, notes) : connect_to(addresses.front(), options);
+  const bool noted = !races && (options.connect_limit || found.kept);
+  const std::size_t place = noted ? notes.begin(addresses.front()) : 0;
+  std::exception_ptr error;
+  try {
+    task<connection> connecting =
+        races ? race(addresses, options, notes) : connect_to(addresses.front(), options);
+    connection c = co_await connecting;
+    co_return c;
+  } catch (const std::system_error&) {
+    if (!found.kept) throw;
+    error = std::current_exception();
+  } catch (const exception_group&) {
+    if (!found.kept) throw;
+    error = std::current_exception();
+  }
+  if (noted) notes.failed(place, error);
+  task<connection> connecting = connect_anew(host, port, options, notes, addresses, error);
   connection c = co_await connecting;
   co_return c;
 }

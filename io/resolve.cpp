@@ -2,13 +2,13 @@
 #include <heddle/io/resolve.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/resolving/finding.h>
 #include <heddle/io/resolving/look_ups.h>
 #include <heddle/io/resolving/system_names.h>
 #include <heddle/sched/to_thread.h>
 
 #include <netdb.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,49 +28,26 @@ name_query query_of(std::string host, port_number port, resolve_options o) {
   q.type = o.type;
   q.passive = o.passive;
   q.only_own_families = o.only_own_families;
+  q.fresh = o.fresh;
   return q;
 }
 
-/// Each address once, and with a port.
-void tidy(std::vector<address>& all, std::uint16_t port) {
-  std::vector<address> once;
-  for (auto& a : all) {
-    if (a.port() == 0) a.set_port(port);
-    if (std::find(once.begin(), once.end(), a) == once.end()) once.push_back(a);
-  }
-  all.swap(once);
-}
-
-task<name_answer> find(name_query q) {
-  name_answer a;
-  name_query by_number = q;
-  by_number.service.clear();
-  const bool known = is_numeric(by_number, a);
-  if (known && !q.service.empty()) {
-    // The name of a service stands in a file, so a thread reads it.
-    auto looking = look_ups::here().call([q] { return system_look_up(q); });
-    a = co_await std::move(looking);
-  }
-  if (!known) {
-    check_host_name(q.host);
-    task<name_answer> looking = look_ups::here().look_up(q);
-    a = co_await looking;
-    if (a.addresses.empty()) throw_name_error(name_error::no_data, q.host);
-  }
-  tidy(a.addresses, q.port);
-  co_return a;
+/// True: `host` is an address without a look-up. Throws bad_value.
+bool needs_no_query(const std::string& host, port_number port, const resolve_options& options,
+                    address& out) {
+  if (host.find('\0') != std::string::npos) throw bad_value("a host name with a NUL byte");
+  return options.service.empty() && is_literal(host, port, options.family, out);
 }
 
 }  // namespace
 }  // namespace detail
 
 task<std::vector<address>> resolve(std::string host, port_number port, resolve_options options) {
-  if (host.find('\0') != std::string::npos) throw bad_value("a host name with a NUL byte");
   address literal;
-  if (options.service.empty() && detail::is_literal(host, port, options.family, literal))
+  if (detail::needs_no_query(host, port, options, literal))
     co_return std::vector<address>(1, literal);
   task<name_answer> finding =
-      detail::find(detail::query_of(std::move(host), port, std::move(options)));
+      detail::find_addresses(detail::query_of(std::move(host), port, std::move(options)));
   name_answer a = co_await finding;
   co_return std::move(a.addresses);
 }
@@ -79,7 +56,7 @@ task<name_answer> resolve_name(std::string host, port_number port, resolve_optio
   if (host.find('\0') != std::string::npos) throw bad_value("a host name with a NUL byte");
   name_query q = detail::query_of(std::move(host), port, std::move(options));
   q.canonical_name = true;
-  task<name_answer> finding = detail::find(std::move(q));
+  task<name_answer> finding = detail::find_addresses(std::move(q));
   name_answer a = co_await finding;
   co_return a;
 }

@@ -34,6 +34,8 @@ struct resolve_options {
   std::string service = {};
   /// Only addresses of families of which this machine has an address (AI_ADDRCONFIG).
   bool only_own_families = false;
+  /// True: no answer from a cache, the resolver is asked anew. The new answer is kept.
+  bool fresh = false;
 };
 
 /// Yields the addresses of `host`, best first, each once. A numeric host is answered at once. A

@@ -49,6 +49,9 @@ struct name_query {
   bool canonical_name = false;
   /// Only addresses of families of which this machine has an address (AI_ADDRCONFIG).
   bool only_own_families = false;
+  /// No kept answer will do: its addresses have refused. A resolver with a cache of its own passes
+  /// over what that has, and keeps the new answer.
+  bool fresh = false;
 
   auto operator<=>(const name_query&) const = default;
 };
@@ -61,6 +64,9 @@ struct name_answer {
   std::string canonical_name = {};
   /// For so long the answer holds. std::nullopt: not known, as with getaddrinfo.
   std::optional<any_duration> holds = {};
+  /// True: the answer was kept from an earlier look-up, so it may be out of date. A resolver with a
+  /// cache of its own sets it.
+  bool kept = false;
 };
 
 /// Why a name has no address: codes of resolve_category(), with the numbers of getaddrinfo
@@ -95,6 +101,9 @@ struct resolver_options {
   /// An answer is kept for as long as it holds, and for this long at most; if it does not say how
   /// long it holds, for this long. Errors, answers without an address, and those that hold for no
   /// time are not kept. Zero: no answer is kept.
+  ///
+  /// A kept answer's equals, neighbours of one family and one scope, are turned by one place each
+  /// time it is given. When all its addresses refuse, open_connection asks anew once.
   any_duration cache_for = std::chrono::seconds(0);
   /// So many answers are kept at most. Beyond that the one that ends first goes.
   std::size_t cache_most = 1000;

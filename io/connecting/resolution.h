@@ -4,11 +4,10 @@
 #pragma once
 
 #include <heddle/core/task.h>
-#include <heddle/io/address.h>
 #include <heddle/io/connection_options.h>
+#include <heddle/io/resolver.h>
 
 #include <string>
-#include <vector>
 
 namespace heddle::detail {
 
@@ -20,9 +19,10 @@ namespace heddle::detail {
 /// Costs     Two look-ups, and so two threads with getaddrinfo, which then cannot order the
 ///           families either. So it is not the default.
 ///
-/// Yields at least one address. The arguments outlive the task. Throws what resolve() throws; if
-/// both families failed, the error of IPv4.
-[[nodiscard]] task<std::vector<address>> addresses_of(const std::string& host, port_number port,
-                                                      const connection_options& options);
+/// Yields at least one address. The answer is `kept` if it, or that for one of the families, came
+/// from a cache. With `fresh` none does. The arguments outlive the task. Throws what resolve()
+/// throws; if both families failed, the error of IPv4.
+[[nodiscard]] task<name_answer> addresses_of(const std::string& host, port_number port,
+                                             const connection_options& options, bool fresh);
 
 }  // namespace heddle::detail

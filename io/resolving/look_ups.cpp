@@ -2,6 +2,7 @@
 #include <heddle/io/resolving/look_ups.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/resolving/rotation.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/shield.h>
@@ -141,7 +142,7 @@ class look_ups::asker {
 
 task<name_answer> look_ups::look_up(name_query q) {
   name_answer a;
-  if (find_kept(q, a)) co_return a;
+  if (!q.fresh && find_kept(q, a)) co_return a;
   const asker here(*this, q);
   // Other tasks may wait for it: ours may be cancelled.
   auto answered = shield(here.joined().answered);
@@ -160,10 +161,12 @@ bool look_ups::find_kept(const name_query& q, name_answer& out) {
     return false;
   }
   out = at->second.answer;
+  out.kept = true;
+  rotate_equals(out.addresses, at->second.given++);
   return true;
 }
 
-void look_ups::keep(const name_query& q, const name_answer& a, std::uint64_t epoch) {
+void look_ups::keep(name_query q, const name_answer& a, std::uint64_t epoch) {
   const std::lock_guard hold(lock_);
   const duration longest = options_.cache_for;
   if (longest <= duration::zero() || options_.cache_most == 0) return;
@@ -171,13 +174,14 @@ void look_ups::keep(const name_query& q, const name_answer& a, std::uint64_t epo
   const duration holds = a.holds ? std::min(longest, a.holds->get()) : longest;
   if (holds <= duration::zero()) return;
   const time_point now = clock::now();
+  q.fresh = false;  // it is for those that take a kept answer
   if (cache_.find(q) == cache_.end() && cache_.size() >= options_.cache_most) {
     auto goes = cache_.begin();
     for (auto at = cache_.begin(); at != cache_.end(); ++at)
       if (at->second.until < goes->second.until) goes = at;
     cache_.erase(goes);
   }
-  cache_.insert_or_assign(q, kept{a, saturating_add(now, holds)});
+  cache_.insert_or_assign(std::move(q), kept{a, saturating_add(now, holds)});
 }
 
 void look_ups::end() noexcept { (void)threads_.shutdown(end_within); }

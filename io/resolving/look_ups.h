@@ -76,6 +76,7 @@ class look_ups final : public service {
   struct kept {
     name_answer answer;
     time_point until;
+    std::size_t given = 0;  // how often, since it was kept
   };
   class asker;
   class giver;
@@ -85,7 +86,7 @@ class look_ups final : public service {
   static task<> work_for(giver to, std::shared_ptr<resolver> by, name_query q);
   static void give(looking& to, name_answer a, std::exception_ptr error) noexcept;
   [[nodiscard]] bool find_kept(const name_query& q, name_answer& out);
-  void keep(const name_query& q, const name_answer& a, std::uint64_t epoch);
+  void keep(name_query q, const name_answer& a, std::uint64_t epoch);
 
   std::mutex lock_;
   back_end by_;
