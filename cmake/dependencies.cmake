@@ -31,7 +31,8 @@ heddle_require(OPENSSL_FOUND libssl-dev)
 find_package(ZLIB QUIET)
 heddle_require(ZLIB_FOUND zlib1g-dev)
 
-# Optional: without brotli there is no coding br, without zstd no coding zstd; without libpsl a cookie jar knows no public suffixes but single labels.
+# Optional: without brotli there is no coding br, without zstd no coding zstd; without libpsl a cookie
+# jar knows no public suffixes but single labels.
 option(HEDDLE_WITH_BROTLI "Use libbrotli-dev if it is installed" ON)
 option(HEDDLE_WITH_ZSTD "Use libzstd-dev if it is installed" ON)
 option(HEDDLE_WITH_PSL "Use libpsl-dev if it is installed" ON)
@@ -61,6 +62,15 @@ if(HEDDLE_WITH_PSL)
     string(APPEND HEDDLE_OPTIONAL_PACKAGES " libpsl")
     string(APPEND HEDDLE_OPTIONAL_DEPENDENCIES "find_dependency(libpsl MODULE)\n")
   endif()
+endif()
+
+# An option: without it heddle::ares_resolver cannot be made, and says so.
+find_package(cares MODULE QUIET)
+set(HEDDLE_HAVE_CARES ${cares_FOUND})
+if(HEDDLE_HAVE_CARES)
+  list(APPEND HEDDLE_OPTIONAL_LIBRARIES cares::cares)
+  string(APPEND HEDDLE_OPTIONAL_PACKAGES " libcares")
+  string(APPEND HEDDLE_OPTIONAL_DEPENDENCIES "find_dependency(cares MODULE)\n")
 endif()
 
 # Header only, included as <concurrentqueue/concurrentqueue.h>, and only by heddle's own sources.

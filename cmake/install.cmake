@@ -19,7 +19,7 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/heddleConfig.cmake.in
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/heddleConfigVersion.cmake"
   COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/heddleConfig.cmake" "${PROJECT_BINARY_DIR}/heddleConfigVersion.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/Findliburing.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findbrotli.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/Findcares.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findliburing.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findbrotli.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/Findlibpsl.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findzstd.cmake" DESTINATION "${heddle_config_dir}")
 
 # Relative to the .pc file itself, so that an installed tree can be moved.
