@@ -117,18 +117,21 @@ TEST_P(IO_DNS_ARES_ENDS, IO_DNS_20_WhereNsswitchWantsMoreTheSystemIsAsked) {
       const bool plain = std::string(hosts).starts_with("files dns");
       files.put("nsswitch.conf", std::string("passwd: files\nhosts: ") + hosts + "\n");
       const auto names = use(files.options(s.at().port()));
-      const std::string got = co_await ask_directly(names, "127.1");
+      auto asking = ask_directly(names, "127.1");
+      const std::string got = co_await asking;
       EQUAL(got, plain ? "192.0.2.2:80" : "127.0.0.1:80");
       EQUAL(s.asked(), plain ? 1 : 0);
       // A name without a dot is the system's.
-      const std::string local = co_await ask_directly(names, "localhost");
+      auto asking_more = ask_directly(names, "localhost");
+      const std::string local = co_await asking_more;
       EQUAL(local, "127.0.0.1:80");
       EQUAL(s.asked(), plain ? 1 : 0);
       s.udp_asked = 0;
     }
     // With servers of its own a program asks these.
     const auto names = use(ask_only(s));
-    const std::string got = co_await ask_directly(names, "127.1");
+    auto asking = ask_directly(names, "127.1");
+    const std::string got = co_await asking;
     EQUAL(got, "192.0.2.2:80");
   });
 }
