@@ -176,7 +176,7 @@ h::task<> both_ways(std::size_t buffer) {
   a.writer.set_write_limits(buffer, buffer / 2);
   b.writer.set_write_limits(buffer, buffer / 2);
   std::string text;
-  for (int i = 0; text.size() < 5000; ++i) text += std::to_string(i) + ",";
+  for (int i = 0; text.size() < 2000; ++i) text += std::to_string(i) + ",";
   auto there = h::create_task(pour_text, std::ref(a.writer), text);
   auto back = h::create_task(pour_text, std::ref(b.writer), text);
   auto read_there = h::create_task(read_text, std::ref(b.reader));

@@ -59,15 +59,15 @@ TEST_P(IO_STREAM_SPLICE, IO_STREAM_04_ManyBytesArriveEqualAndNoDescriptorStays) 
       before = open_descriptors();
       ends near = co_await connect_ends();
       ends far = co_await connect_ends();
-      bool equal = co_await copies(std::move(near), std::move(far), 6'000'000);
+      bool equal = co_await copies(std::move(near), std::move(far), 2'000'000);
       HOLDS(equal);
       near = co_await connect_unix();
       far = co_await connect_ends();
-      equal = co_await copies(std::move(near), std::move(far), 1'000'000);
+      equal = co_await copies(std::move(near), std::move(far), 300'000);
       HOLDS(equal);
       near = co_await connect_ends();
       far = co_await connect_unix();
-      equal = co_await copies(std::move(near), std::move(far), 1'000'000);
+      equal = co_await copies(std::move(near), std::move(far), 300'000);
       HOLDS(equal);
     }
     auto closed = until([before] { return open_descriptors() <= before; });
@@ -79,17 +79,17 @@ TEST_P(IO_STREAM_SPLICE, IO_STREAM_04_WithTlsOrMemoryTheBytesGoTheUsualWay) {
   run([]() -> h::task<> {
     ends near = co_await connect_tls_ends();
     ends far = co_await connect_ends();
-    bool equal = co_await copies(std::move(near), std::move(far), 1'000'000);
+    bool equal = co_await copies(std::move(near), std::move(far), 300'000);
     HOLDS(equal);
     near = co_await connect_ends();
     far = co_await connect_tls_ends();
-    equal = co_await copies(std::move(near), std::move(far), 1'000'000);
+    equal = co_await copies(std::move(near), std::move(far), 300'000);
     HOLDS(equal);
     near = co_await connect_ends();
     auto pair = h::memory_pair();
     far.client = std::move(pair.first);
     far.server = std::move(pair.second);
-    equal = co_await copies(std::move(near), std::move(far), 1'000'000);
+    equal = co_await copies(std::move(near), std::move(far), 300'000);
     HOLDS(equal);
   });
 }
@@ -97,8 +97,8 @@ TEST_P(IO_STREAM_SPLICE, IO_STREAM_04_WithTlsOrMemoryTheBytesGoTheUsualWay) {
 TEST_P(IO_STREAM_SPLICE, IO_STREAM_04_AFullTargetIsWaitedForAndACancelledCopyLosesNoByte) {
   run([]() -> h::task<> {
     ends near = co_await connect_ends();
-    ends far = co_await connect_ends();
-    const std::string text = numbers(16'000'000);
+    ends far = co_await connect_unix();  // which hold less than TCP
+    const std::string text = numbers(2'000'000);
     near.client.writer.write(text);
     near.client.writer.write_eof();
     std::uint64_t count = 0;
@@ -131,7 +131,7 @@ TEST_P(IO_STREAM_SPLICE, IO_STREAM_04_WhatOthersWriteStandsBetweenTwoPieces) {
   run([]() -> h::task<> {
     ends near = co_await connect_ends();
     ends far = co_await connect_ends();
-    const std::string text = numbers(4'000'000);
+    const std::string text = numbers(1'000'000);
     near.client.writer.write(text);
     near.client.writer.write_eof();
     std::string got;
