@@ -34,7 +34,7 @@ class owned_descriptor {
   [[nodiscard]] bool valid() const noexcept { return number_ >= 0; }
   /// Gives the descriptor to the caller, who closes it.
   [[nodiscard]] int release() noexcept { return std::exchange(number_, -1); }
-  /// Closes it now. Leaves errno as it was.
+  /// Closes it now. Leaves errno as it was, since destructors call this on the way of errors.
   void reset() noexcept;
 
  private:
