@@ -13,6 +13,9 @@
 //   - A stream that ends without the peer's word for it (close_notify) was cut off: reads throw
 //     tls_truncated_error, and not an end.
 //   - write_eof() is allowed with TLS 1.3 only; TLS 1.2 has no half-closed connections.
+//     stream_writer::can_write_eof() tells which it is.
+//   - close() sends a close_notify behind all bytes, and does not wait for the peer's. Bytes that
+//     the peer sends later reset it, as on a plain connection. close_within() waits for its end.
 //   - The errors of TLS are tls_error and what derives from it. A reset stays a std::system_error.
 #pragma once
 
