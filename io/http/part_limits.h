@@ -27,7 +27,7 @@ class part_error : public payload_error {
   part_error(int status, const std::string& what)
       : payload_error(status == 400 ? errc::broken_body : errc::body_too_large, what),
         status_(status) {}
-  /// What a server answers: 400, 413 or 431.
+  /// What a server answers: 400, 413, 415 or 431.
   [[nodiscard]] int status() const noexcept { return status_; }
 
  private:
