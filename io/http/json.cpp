@@ -104,6 +104,35 @@ class wrong_field {
   std::string likely_;
 };
 
+/// True: brackets stand deeper inside each other. Looks at the text alone: no value is made.
+bool is_too_deep(std::string_view text) noexcept {
+  std::size_t depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      quoted = c != '"';
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > most_json_depth) return true;
+    } else if ((c == ']' || c == '}') && depth != 0) {
+      --depth;
+    }
+  }
+  return false;
+}
+
+/// The same of a value. Calls itself no deeper than that.
+bool is_too_deep(const json_value& value, std::size_t left) {
+  if (!value.is_structured()) return false;
+  if (left == 0) return true;
+  for (const auto& child : value)
+    if (is_too_deep(child, left - 1)) return true;
+  return false;
+}
+
 /// "[json.exception.type_error.302] type must ..." without its number.
 std::string plain(const std::string& error) {
   const auto end = error.find("] ");
@@ -116,7 +145,8 @@ namespace detail {
 
 void refuse_json(const json_value& value, const std::string& error,
                  const std::function<std::string(const json_value&)>& attempt) {
-  const std::string where = wrong_field(value, error, attempt).find();
+  std::string where;
+  if (!is_too_deep(value, most_json_depth)) where = wrong_field(value, error, attempt).find();
   const std::string what = where.empty() ? "" : "field " + where + ": ";
   throw payload_error("the JSON does not fit: " + what + plain(error));
 }
@@ -128,6 +158,10 @@ void refuse_to_write(const std::string& error) {
 }  // namespace detail
 
 json_value parse_json(std::string_view text) {
+  if (is_too_deep(text)) {
+    throw payload_error("the JSON has more than " + std::to_string(most_json_depth) +
+                        " values inside each other");
+  }
   try {
     return json_value::parse(text);
   } catch (const nlohmann::json::exception& e) {

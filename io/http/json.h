@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -37,8 +38,12 @@ std::string conversion_error(const json_value& value) {
 
 }  // namespace detail
 
+/// Arrays and objects inside each other. A text of deeper ones is refused: nlohmann's copies and
+/// writes call themselves for each, and would overflow the stack.
+inline constexpr std::size_t most_json_depth = 500;
+
 /// The value of a text in UTF-8. Throws payload_error with the line and the column for what is no
-/// JSON.
+/// JSON, and for more than most_json_depth.
 [[nodiscard]] json_value parse_json(std::string_view text);
 
 /// A value as a T. Throws payload_error, which names the field, where a type does not fit or a key

@@ -104,6 +104,14 @@ TEST_P(HTTP_CONTENTS, HTTP_CLI_BDN_04_AFieldOfTheWrongTypeIsNamed) {
   for (int i = 0; i < 50'000; ++i) large += "1,";
   HOLDS(has(wrong<std::vector<int>>(large + "\"x\"]"), "type must be number, but is string"));
   THROWS(h::bad_value, http::write_json(std::string("\xff")));
+  const auto nested = [](std::size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  HOLDS(has(wrong<int>(nested(501)), "more than 500 values inside each other"));
+  HOLDS(has(wrong<int>(nested(500)), "type must be number, but is array"));
+  HOLDS(has(wrong<int>("\"\\\"" + std::string(600, '[') + "\""), "but is string"));
+  // A value that was parsed elsewhere is not looked into.
+  const auto deep = nlohmann::json::parse(nested(100'000));
+  HOLDS(has(refused_with<http::payload_error>([&] { return http::json_to<int>(deep); }),
+            "the JSON does not fit: type must be number"));
 }
 
 std::string origin(const http::headers& h, std::string_view peer = "10.0.0.1") {
