@@ -35,7 +35,7 @@ void feed(wire& w) {
 }
 
 /// Waits for "100 Continue", a final answer, or a second of silence.
-task<> wait_for_leave(call& c, wire& w) {
+task<> wait_for_leave(wire& w) {
   const auto until = saturating_add(clock::now(), continue_limit);
   auto& p = w.parser;
   while (p.interim_answers() == 0 && !p.head_done() && !p.failed()) {
@@ -158,7 +158,7 @@ task<bool> exchange_with_source(call& c, answered& a) {
   w.to.writer.write(text);
   c.sent = sent_part::head;
   if (c.extras->expect_continue) {
-    auto waiting = wait_for_leave(c, w);
+    auto waiting = wait_for_leave(w);
     co_await waiting;
   }
   const bool refused = w.parser.head_done() || w.parser.failed();

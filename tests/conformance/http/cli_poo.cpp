@@ -6,6 +6,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/http/server.h>
+#include <heddle/io/resolver.h>
 #include <heddle/sched/async_generator.h>
 #include <heddle/sync/event.h>
 
@@ -196,13 +197,16 @@ TEST_P(HTTP_CLI_POO, HTTP_CLI_POO_08_AFailureToConnectGivesItsPlaceBack) {
       port = p.port();
       co_await p.stop();
     }
+    h::set_resolver([](const h::name_query& q) -> h::name_answer {
+      h::throw_name_error(h::name_error::no_such_name, q.host);
+    });
     http::session_options o;
     o.pool.limit = 1;
     http::session client(o);
     const std::string nobody = "http://127.0.0.1:" + std::to_string(port) + "/";
     for (int i = 0; i < 3; ++i) {
       auto a = h::create_task(error_of(client.get(nobody)));
-      const auto b = co_await error_of(client.get("http://no-such-name.invalid/"));
+      const auto b = co_await error_of(client.get("http://nobody.test/"));
       const auto& refused = co_await a;
       HOLDS(is_a<http::connect_error>(refused));
       HOLDS(is_a<http::connect_error>(b));
