@@ -34,17 +34,27 @@ server::server(server&&) noexcept = default;
 
 server& server::operator=(server&& other) noexcept {
   if (this != &other) {
-    if (engine_ && at().listener.valid()) at().listener.close();
+    if (engine_) close_all();
     engine_ = std::move(other.engine_);
   }
   return *this;
 }
 
 server::~server() {
-  if (engine_ && at().listener.valid()) at().listener.close();
+  if (engine_) close_all();
+}
+
+void server::close_all() noexcept {
+  for (auto& l : at().listeners) l.close();
 }
 
 task<> server::start(std::string host, port_number port) {
+  std::vector<site> one{site::tcp(std::move(host), port)};
+  one.front().tls(at().options.tls);
+  return start(std::move(one));
+}
+
+task<> server::start(std::vector<site> sites) {
   auto& e = at();
   if (e.started) heddle::detail::throw_usage("this server was started already");
   detail::make_application(detail::router_access::plan(engine_->root), e.routes, e.app);
@@ -52,7 +62,7 @@ task<> server::start(std::string host, port_number port) {
   co_await entering;
   std::exception_ptr failure;
   try {
-    task<> listening = detail::start_listening(e, std::move(host), port);
+    task<> listening = detail::start_listening(e, std::move(sites));
     co_await listening;
   } catch (...) { failure = std::current_exception(); }
   if (!failure) co_return;
@@ -64,7 +74,12 @@ task<> server::start(std::string host, port_number port) {
   std::rethrow_exception(failure);
 }
 
-task<> server::serve_forever() { return at().listener.serve_forever(); }
+task<> server::serve_forever() {
+  if (at().listeners.empty()) heddle::detail::throw_usage("serve_forever() comes behind start()");
+  return at().listeners.front().serve_forever();
+}
+
+void server::end_grace() { detail::hurry(at()); }
 
 task<> server::stop(any_duration grace) {
   task<> closing = detail::stop_listening(at(), grace);
@@ -74,10 +89,21 @@ task<> server::stop(any_duration grace) {
 }
 
 bool server::is_serving() const noexcept {
-  return at().listener.valid() && at().listener.is_serving();
+  const auto& all = at().listeners;
+  return !all.empty() && all.front().is_serving();
 }
 
-std::uint16_t server::port() const { return at().listener.valid() ? at().listener.port() : 0; }
+std::uint16_t server::port() const {
+  const auto& all = at().listeners;
+  return all.empty() ? std::uint16_t{0} : all.front().port();
+}
+
+std::vector<address> server::addresses() const {
+  std::vector<address> all;
+  for (const auto& l : at().listeners)
+    for (const auto& a : l.addresses()) all.push_back(a);
+  return all;
+}
 
 server_stats server::stats() const { return at().stats(); }
 

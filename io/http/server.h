@@ -12,11 +12,13 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
+#include <heddle/io/address.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/options.h>
 #include <heddle/io/http/router.h>
 #include <heddle/io/http/server_stats.h>
+#include <heddle/io/http/site.h>
 #include <heddle/io/http/websocket.h>
 
 #include <chrono>
@@ -24,6 +26,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace heddle::http {
 
@@ -122,6 +125,9 @@ class server {
   /// Begins to listen, on every loop. Port 0: the kernel picks one. Throws std::system_error naming
   /// the address; usage_error the second time.
   [[nodiscard]] task<> start(std::string host, port_number port);
+  /// The same at several sites, each with its own TLS: server_options::tls does not count here. If
+  /// one fails, none listens, and the error names it. Throws bad_value for none.
+  [[nodiscard]] task<> start(std::vector<site> sites);
   /// Waits until it is cancelled or the server is stopped. Then it throws cancelled_error, as
   /// heddle::server::serve_forever does.
   [[nodiscard]] task<> serve_forever();
@@ -132,15 +138,22 @@ class server {
   /// stop() is neither waited for nor cancelled, but its own answer is lost.
   [[nodiscard]] task<> stop(any_duration grace = std::chrono::seconds(5));
 
+  /// The grace of a stop() that is under way is over now. Does nothing otherwise but resetting all
+  /// connections.
+  void end_grace();
+
   /// Started and not stopped.
   [[nodiscard]] bool is_serving() const noexcept;
-  /// Where it listens; 0 before start() and once stopped.
+  /// Where it listens, at the first site; 0 before start() and once stopped.
   [[nodiscard]] std::uint16_t port() const;
+  /// The addresses of all sites.
+  [[nodiscard]] std::vector<address> addresses() const;
   /// Cheap; from any thread.
   [[nodiscard]] server_stats stats() const;
 
  private:
   [[nodiscard]] detail::engine& at() const noexcept;
+  void close_all() noexcept;
 
   heddle::detail::owned<detail::engine_handle> engine_;
 };

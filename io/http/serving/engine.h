@@ -25,6 +25,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace heddle::http::detail {
 
@@ -80,7 +81,7 @@ class engine : public std::enable_shared_from_this<engine> {
   route_table routes;
   application app;
   trusted_proxies trusted;
-  heddle::server listener;
+  std::vector<heddle::server> listeners;  // one a site
   counters counted;
   watch watching;
   departures leaving;

@@ -34,7 +34,7 @@ void end_grace(const std::weak_ptr<engine>& weak) {
     e->watching.cancel_all();
   } catch (const std::bad_alloc&) { again = true; }
   try {
-    if (e->listener.valid()) e->listener.abort_clients();
+    for (auto& l : e->listeners) l.abort_clients();
   } catch (const std::bad_alloc&) { again = true; }
   if (again) (void)current_loop().call_later(again_after, [weak] { end_grace(weak); });
 }
@@ -61,27 +61,50 @@ task<> end_talks(engine& e, std::vector<task_handle<>> talks, duration grace) {
   late.cancel();
 }
 
-task<> start_listening(engine& e, std::string host, port_number port) {
-  begin(e);
+namespace {
+
+task<heddle::server> open_site(engine& e, const site& at) {
   heddle::server_options o;
   o.backlog = e.options.backlog;
   o.reuse_port = e.options.reuse_port;
-  o.tls = e.options.tls;
+  o.tls = at.tls();
   o.handshake_limit = e.options.handshake_limit;
   // Weak, for the engine keeps the listener, and the listener keeps this callable.
-  auto on_connection = [weak = e.weak_from_this(), secure = bool(e.options.tls)](connection c) {
+  auto on_connection = [weak = e.weak_from_this(), secure = bool(at.tls())](connection c) {
     auto self = weak.lock();
     return self ? converse(std::move(self), std::move(c), secure) : hang_up(std::move(c));
   };
-  task<heddle::server> work =
-      start_server(std::move(on_connection), std::move(host), port, std::move(o));
-  e.listener = co_await work;
+  if (at.is_unix()) return start_unix_server(std::move(on_connection), at.where(), std::move(o));
+  return start_server(std::move(on_connection), at.where(), at.port(), std::move(o));
+}
+
+}  // namespace
+
+task<> start_listening(engine& e, std::string host, port_number port) {
+  std::vector<site> one{site::tcp(std::move(host), port)};
+  one.front().tls(e.options.tls);
+  return start_listening(e, std::move(one));
+}
+
+task<> start_listening(engine& e, std::vector<site> sites) {
+  begin(e);
+  if (sites.empty()) throw bad_value("a server listens at one site at least");
+  std::exception_ptr failure;
+  try {
+    for (const auto& at : sites) {
+      task<heddle::server> work = open_site(e, at);
+      e.listeners.push_back(co_await work);
+    }
+  } catch (...) { failure = std::current_exception(); }
+  if (!failure) co_return;
+  for (auto& l : e.listeners) l.close();
+  std::rethrow_exception(failure);
 }
 
 task<> stop_listening(engine& e, duration grace) {
   e.watching.begin_stopping();
-  if (!e.listener.valid()) co_return;
-  e.listener.close();
+  if (e.listeners.empty()) co_return;
+  for (auto& l : e.listeners) l.close();
   struct caller {
     watch& w;
     explicit caller(watch& from) : w(from) { w.waits_in_stop(true); }
@@ -91,9 +114,13 @@ task<> stop_listening(engine& e, duration grace) {
   e.watching.dismiss_idle();
   e.leaving.announce();
   auto late = current_loop().call_later(grace, [weak = e.weak_from_this()] { end_grace(weak); });
-  task<> closed = e.listener.wait_closed();
-  co_await closed;
+  for (auto& l : e.listeners) {
+    task<> closed = l.wait_closed();
+    co_await closed;
+  }
   late.cancel();
 }
+
+void hurry(engine& e) { end_grace(e.weak_from_this()); }
 
 }  // namespace heddle::http::detail

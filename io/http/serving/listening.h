@@ -8,6 +8,7 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/serving/engine.h>
+#include <heddle/io/http/site.h>
 #include <heddle/sched/create_task.h>
 
 #include <string>
@@ -24,8 +25,12 @@ void begin(engine& e);
 /// outlive it: a task that kept the engine alive would keep it after the start, until it is
 /// dropped.
 [[nodiscard]] task<> start_listening(engine& e, std::string host, port_number port);
+/// The same at several sites: at all of them, or at none.
+[[nodiscard]] task<> start_listening(engine& e, std::vector<site> sites);
 
 /// What http::server::stop does. The engine must outlive it.
 [[nodiscard]] task<> stop_listening(engine& e, duration grace);
+/// The grace of a stop that is under way is over.
+void hurry(engine& e);
 
 }  // namespace heddle::http::detail

@@ -191,7 +191,7 @@ TEST_P(HTTP_CLI_TRC, HTTP_CLI_TRC_02_MiddlewaresOfARequestReplaceTheSessions) {
     http::session_options o;
     o.middlewares = {noting(log, "a")};
     http::session client(o);
-    const std::vector<http::middleware> nothing;
+    const std::vector<http::client_middleware> nothing;
     const auto none = co_await client.at(p.url("/")).middlewares(nothing).get();
     EQUAL(none.body, "GET /");
     std::vector<http::client_middleware> own;
