@@ -240,4 +240,9 @@ inline h::task<> echo_ws(http::websocket& ws) {
   }
 }
 
+inline h::task<> echo_handler(http::websocket& ws, http::request&) {
+  h::task<> work = echo_ws(ws);
+  co_await work;
+}
+
 }  // namespace conformance

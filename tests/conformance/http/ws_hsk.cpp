@@ -28,11 +28,6 @@ std::string opening(std::string_view path, std::string_view more = {}) {
          sample_key + "\r\n" + std::string(more) + "\r\n";
 }
 
-h::task<> echo_handler(http::websocket& ws, http::request&) {
-  h::task<> work = echo_ws(ws);
-  co_await work;
-}
-
 struct ws_site {
   explicit ws_site(http::ws_options o = {}) {
     server.websocket("/echo", echo_handler, std::move(o));
