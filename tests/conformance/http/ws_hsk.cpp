@@ -438,7 +438,7 @@ TEST_P(HTTP_WS_HSK, HTTP_WS_CLS_12_AHandlersEndIsTheClosesCode) {
   EQUAL(report_count(), reactors().size());
 }
 
-TEST_P(HTTP_WS_HSK, HTTP_WS_HSK_04_RedirectionsAreFollowedAndSecretsStay) {
+TEST_P(HTTP_WS_HSK, HTTP_WS_HSK_04_RedirectionsAreFollowedUpToALimit) {
   run([]() -> h::task<> {
     ws_site s;
     s.server.get("/old", [](http::request&) {
