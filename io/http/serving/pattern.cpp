@@ -133,15 +133,15 @@ bool segment::match(std::string_view decoded, std::vector<std::string>& values) 
 }
 
 /// Tries the longest text for each parameter first. So the last separator splits.
-bool segment::match_from(std::size_t part, std::string_view rest, std::vector<std::string>& values,
+bool segment::match_from(std::size_t first, std::string_view rest, std::vector<std::string>& values,
                          unsigned& steps) const {
   if (++steps > most_splits) return false;
-  if (part == parts_.size()) return rest == text_;
-  const auto& p = parts_[part];
+  if (first == parts_.size()) return rest == text_;
+  const auto& p = parts_[first];
   if (!rest.starts_with(p.before)) return false;
   rest.remove_prefix(p.before.size());
-  const bool last = part + 1 == parts_.size();
-  const std::string& next = last ? text_ : parts_[part + 1].before;
+  const bool last = first + 1 == parts_.size();
+  const std::string& next = last ? text_ : parts_[first + 1].before;
   std::size_t end = rest.size();
   while (end > 0) {
     if (last) {
@@ -155,7 +155,7 @@ bool segment::match_from(std::size_t part, std::string_view rest, std::vector<st
     if (p.what.takes(rest.substr(0, end))) {
       const auto before = values.size();
       values.emplace_back(rest.substr(0, end));
-      if (match_from(part + 1, rest.substr(end), values, steps)) return true;
+      if (match_from(first + 1, rest.substr(end), values, steps)) return true;
       values.resize(before);
     }
     if (last || ++steps > most_splits) return false;

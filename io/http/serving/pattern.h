@@ -58,7 +58,7 @@ class segment {
   [[nodiscard]] std::string shape() const;
 
  private:
-  [[nodiscard]] bool match_from(std::size_t part, std::string_view rest,
+  [[nodiscard]] bool match_from(std::size_t first, std::string_view rest,
                                 std::vector<std::string>& values, unsigned& steps) const;
 
   std::string text_;
