@@ -150,15 +150,15 @@ void server_core::admit(fd socket, const address& from, place p) {
 
 /// Resets a guest for whom there is no place.
 void server_core::refuse(fd socket) noexcept {
-  const linger at_once{1, 0};  // close() resets
-  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  socket.reset();
   const auto now = clock::now();
   changed_.lock();
-  ++refused_;
+  ++refused_;  // before the client can know it: who asks stats() then finds it counted
   const bool told = now < refusal_told_until_;
   if (!told) refusal_told_until_ = now + report_interval;
   changed_.unlock();
+  const linger at_once{1, 0};  // close() resets
+  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  socket.reset();
   if (!told) report_refusal(options_.max_connections);
 }
 

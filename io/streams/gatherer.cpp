@@ -4,6 +4,7 @@
 #include <heddle/core/errors.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -117,27 +118,29 @@ void gatherer::give_with(std::string_view direct) {
 // Giver's role. Does one thing that is left to do. False: there is none, and the role was given
 // back.
 bool gatherer::give_next() {
-  bool ends = false;
-  bool closes = false;
+  enum class what : std::uint8_t { nothing, bytes, end, close };
+  auto next = what::nothing;
   {
     const hold h(lock_);
     if (given_.empty() && std::exchange(wants_flush_, false)) given_.swap(gathered_);
-    if (given_.empty()) {
-      ends = std::exchange(wants_end_, false);
-      closes = !ends && std::exchange(wants_close_, false);
-      giving_ = ends || closes;
-    }
+    if (!given_.empty())
+      next = what::bytes;
+    else if (std::exchange(wants_end_, false))
+      next = what::end;
+    else if (std::exchange(wants_close_, false))
+      next = what::close;
+    giving_ = next != what::nothing;  // without the role, given_ may be another thread's
   }
-  if (ends)
-    to_.write_eof();
-  else if (closes)
-    to_.close();
-  else if (!given_.empty())
-    to_.write(given_);
-  else
-    return false;
-  if (!ends && !closes) given_.clear();
-  return true;
+  switch (next) {
+    case what::nothing: return false;
+    case what::bytes:
+      to_.write(given_);
+      given_.clear();
+      return true;
+    case what::end: to_.write_eof(); return true;
+    case what::close: to_.close(); return true;
+  }
+  return false;
 }
 
 }  // namespace heddle::detail
