@@ -281,8 +281,9 @@ h::task<> measure_idle() {
     const std::ptrdiff_t between = 2 * std::ptrdiff_t{h::default_memory_buffer};
     const std::ptrdiff_t idle = (open - before) / n - between;
     const std::ptrdiff_t compressed = (used - open) / n / 2;
-    HOLDS(idle / 2 < 4096);
-    HOLDS(takeover ? compressed < 64 * 1024 : compressed < 2048);
+    // The heap of a sanitizer is another one.
+    HOLDS(sanitized || idle / 2 < 4096);
+    HOLDS(sanitized || (takeover ? compressed < 64 * 1024 : compressed < 2048));
     for (auto& p : pairs) {
       h::task<> closing = close_ws(p.client);
       co_await closing;
@@ -291,7 +292,6 @@ h::task<> measure_idle() {
 }
 
 TEST_P(HTTP_WS_IDLE, HTTP_WS_PMD_09_IdleConnectionsCostLittle) {
-  if (sanitized) GTEST_SKIP() << "the heap of a sanitizer is another one";
   h::options o = with();
   o.loops = 1;
   h::run(measure_idle(), o);
