@@ -110,10 +110,14 @@ class Routes(support.ServedTest):
             self.assertEqual(self.curl(path).status, 404, path)
 
     def test_a_wrong_method_is_405_and_the_right_ones_are_named(self):
-        for method in "POST", "PUT", "DELETE", "OPTIONS":
+        for method in "POST", "PUT", "DELETE":
             a = self.curl("/plaintext", "-X", method)
             self.assertEqual(a.status, 405, method)
             self.assertEqual(a["allow"], "GET, HEAD")
+
+    def test_options_of_a_path_names_its_methods(self):
+        a = self.curl("/plaintext", "-X", "OPTIONS")
+        self.assertEqual((a.status, a["allow"], a.body), (204, "GET, HEAD, OPTIONS", b""))
 
     def test_head_is_get_without_a_body(self):
         for path in "/plaintext", "/json", "/", "/hash?n=5":
