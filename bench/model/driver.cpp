@@ -2,7 +2,7 @@
 //
 // The doors of io for programs that are built without it: a loop sleeps in poll() and is woken
 // through an eventfd, as in io's reactors.
-#include <heddle/sched/loop/driver.h>
+#include <heddle/sched/loop/second_choice.h>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -40,5 +40,8 @@ class sleeper final : public driver {
 
 owned<driver> make_driver(reactor_kind, unsigned) { return owned<driver>(new sleeper); }
 reactor_kind choose_reactor(reactor_kind, std::string&) { return reactor_kind::epoll; }
+reactor_kind second_choice(reactor_kind, const std::system_error&, std::string&) {
+  return reactor_kind::epoll;
+}
 
 }  // namespace heddle::detail
