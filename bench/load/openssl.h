@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// OpenSSL's objects for the reference server over TLS and its load: plain non-blocking sockets under
-// OpenSSL's own socket BIO, nothing of heddle.
+// OpenSSL's objects for the reference server over TLS, and for its load. They give plain sockets to
+// OpenSSL's own socket BIO; nothing of heddle is in it.
 #pragma once
 
 #include <openssl/err.h>
