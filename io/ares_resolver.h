@@ -15,11 +15,10 @@
 // flushed when the configuration of the system changes.
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/ares_resolver_options.h>
 #include <heddle/io/resolver.h>
-
-#include <memory>
 
 namespace heddle {
 

@@ -6,10 +6,10 @@
 //   h::set_resolver(h::ares_resolver::make(o));
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/io/address.h>
 
-#include <chrono>
 #include <cstddef>
 #include <string>
 #include <vector>

@@ -7,12 +7,12 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/io/address.h>
 #include <heddle/io/socket_options.h>
 #include <heddle/io/tls_context.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -6,13 +6,13 @@
 //   co_await socket.send_to(question.bytes, question.sender);
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
 #include <heddle/io/datagram_options.h>
 #include <heddle/io/owned_descriptor.h>
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>

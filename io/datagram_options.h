@@ -6,10 +6,10 @@
 //   auto socket = h::datagram_socket::bind(h::address::ip("0.0.0.0", 53), o);
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/io/address.h>
 #include <heddle/io/peer_credentials.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -13,6 +13,7 @@
 //   co_await f.close();
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/file_options.h>
@@ -22,7 +23,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>

@@ -5,7 +5,8 @@
 //   if (s.is_file()) total += s.size;
 #pragma once
 
-#include <chrono>
+#include <heddle/core/base/time_types.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -15,15 +15,15 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
 
-#include <chrono>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>

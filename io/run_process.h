@@ -7,11 +7,11 @@
 //   log(done.output);
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/process.h>
 
-#include <chrono>
 #include <stdexcept>
 #include <string>
 #include <utility>

@@ -8,13 +8,13 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/clock.h>
 #include <heddle/io/address.h>
 #include <heddle/io/stream.h>
 #include <heddle/io/tls_context.h>
 
-#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>

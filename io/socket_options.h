@@ -6,9 +6,9 @@
 //   o.socket.unsent_limit = 16 * 1024;
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 
-#include <chrono>
 #include <cstddef>
 #include <optional>
 

@@ -19,11 +19,11 @@
 //   - The errors of TLS are tls_error and what derives from it. A reset stays a std::system_error.
 #pragma once
 
+#include <heddle/core/base/functional.h>
 #include <heddle/core/clock.h>
 #include <heddle/io/tls_context.h>
 
 #include <cstddef>
-#include <functional>
 #include <map>
 #include <string>
 #include <string_view>

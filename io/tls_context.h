@@ -3,9 +3,9 @@
 // options, and an example.
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/clock.h>
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <utility>

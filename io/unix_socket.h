@@ -8,13 +8,13 @@
 //   m.descriptors.at(0);  // another descriptor of the same open file
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/address.h>
 #include <heddle/io/owned_descriptor.h>
 #include <heddle/io/peer_credentials.h>
 
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>

@@ -8,11 +8,11 @@
 //   co_await events.aclose();               // or destroy it: nothing is told any more
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/async_generator.h>
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>

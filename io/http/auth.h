@@ -8,11 +8,11 @@
 // server's challenge first.
 #pragma once
 
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/io/http/challenge.h>
 #include <heddle/io/http/message.h>
 
-#include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>

@@ -4,12 +4,12 @@
 //   while (const auto piece = co_await body.next_chunk()) sum += piece->size();
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>

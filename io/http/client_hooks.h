@@ -13,14 +13,14 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/client_response.h>
 #include <heddle/io/http/message.h>
 
-#include <chrono>
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -5,12 +5,12 @@
 //   while (const auto piece = co_await big.body.next_chunk()) sum += piece->size();
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/io/http/body_reader.h>
 #include <heddle/io/http/errors.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/message/json_fwd.h>
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>

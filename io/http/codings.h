@@ -6,10 +6,10 @@
 //   EXPECT_EQ(co_await body.read_all(), page);
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/io/http/body_reader.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>

@@ -6,13 +6,13 @@
 //   EXPECT_EQ(jar.field_for(http::url::parse("http://a.example.com/y")), "n=1");
 #pragma once
 
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/cookies.h>
 #include <heddle/io/http/url.h>
 
 #include <cstddef>
-#include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -5,15 +5,15 @@
 //   while (auto event = co_await events.next()) use(event->data);
 #pragma once
 
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/body_reader.h>
 #include <heddle/io/http/events.h>
 
-#include <chrono>
 #include <cstddef>
 #include <exception>
-#include <functional>
 #include <optional>
 #include <string>
 

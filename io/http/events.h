@@ -9,10 +9,10 @@
 //   while (auto event = co_await events.next()) use(event->data);
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/body_reader.h>
 
-#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>

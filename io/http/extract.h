@@ -11,17 +11,16 @@
 // JSON. For types of your own specialise from_request (handler.h).
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/checked.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/problem.h>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,7 +35,9 @@ namespace heddle::http {
 /// A text that is a template argument: cookie_value<"session">.
 template <std::size_t N>
 struct fixed_text {
-  consteval fixed_text(const char (&literal)[N]) { std::copy_n(literal, N, text); }
+  consteval fixed_text(const char (&literal)[N]) {
+    for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
+  }
   [[nodiscard]] constexpr std::string_view view() const noexcept { return {text, N - 1}; }
   char text[N] = {};
 };

@@ -8,6 +8,7 @@
 // part_reader.h reads the parts one by one, and keeps none.
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/body_reader.h>
 #include <heddle/io/http/form.h>
@@ -15,7 +16,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>

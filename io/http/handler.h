@@ -7,6 +7,7 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/problem.h>
@@ -14,7 +15,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>

@@ -7,13 +7,13 @@
 // This header includes <nlohmann/json.hpp>, which the others of this wing avoid.
 #pragma once
 
+#include <heddle/core/base/functional.h>
 #include <heddle/io/http/errors.h>
 #include <heddle/io/http/message/json_fwd.h>
 
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <string_view>
 

@@ -8,11 +8,11 @@
 // Thread-safety  made by one thread; then they run on all loops at once
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/clock.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/middleware.h>
 
-#include <chrono>
 #include <cstddef>
 #include <string>
 #include <vector>

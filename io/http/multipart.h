@@ -10,13 +10,13 @@
 // Reading them: part_reader.h.
 #pragma once
 
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/message/json_fwd.h>
 #include <heddle/sched/async_generator.h>
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>

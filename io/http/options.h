@@ -6,6 +6,8 @@
 //   http::session client(so);
 #pragma once
 
+#include <heddle/core/base/shared.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/clock.h>
 #include <heddle/io/http/auth.h>
 #include <heddle/io/http/client_hooks.h>
@@ -15,10 +17,8 @@
 #include <heddle/io/http/proxy.h>
 #include <heddle/io/tls_context.h>
 
-#include <chrono>
 #include <cstddef>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>

@@ -9,12 +9,12 @@
 // Writing them: multipart.h.
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/body_reader.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/part_limits.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -10,15 +10,14 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/websocket.h>
 
-#include <chrono>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <string>
 
 namespace heddle::http {

@@ -6,6 +6,7 @@
 //   auto big = co_await client.at("dump").open();
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/auth.h>
@@ -23,7 +24,6 @@
 
 #include <concepts>
 #include <initializer_list>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -14,6 +14,8 @@
 // with fixed text goes first, whatever the order of adding; routes of equal shape go in order.
 #pragma once
 
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
@@ -23,8 +25,6 @@
 #include <concepts>
 #include <cstddef>
 #include <exception>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>

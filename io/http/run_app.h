@@ -6,14 +6,14 @@
 //   return h::run(http::run_app(app, o));
 #pragma once
 
+#include <heddle/core/base/functional.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/options.h>
 #include <heddle/io/http/router.h>
 #include <heddle/io/http/site.h>
 
-#include <chrono>
-#include <functional>
 #include <vector>
 
 namespace heddle::http {

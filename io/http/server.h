@@ -9,6 +9,8 @@
 #pragma once
 
 #include <heddle/core/base/owned.h>
+#include <heddle/core/base/shared.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
@@ -21,9 +23,7 @@
 #include <heddle/io/http/site.h>
 #include <heddle/io/http/websocket.h>
 
-#include <chrono>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <heddle/core/base/owned.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/message.h>
@@ -17,7 +18,6 @@
 #include <heddle/io/http/server_stats.h>
 #include <heddle/io/stream.h>
 
-#include <chrono>
 #include <string>
 
 namespace heddle::http {

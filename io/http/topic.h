@@ -8,12 +8,12 @@
 //   });
 #pragma once
 
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/websocket.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 namespace heddle::http {

@@ -9,13 +9,13 @@
 #pragma once
 
 #include <heddle/core/base/functional.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/io/file.h>
 #include <heddle/io/http/body_reader.h>
 #include <heddle/io/http/codings.h>
 #include <heddle/sched/async_generator.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>

@@ -14,6 +14,7 @@
 
 #include <heddle/core/base/functional.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/handler.h>
@@ -23,8 +24,6 @@
 #include <heddle/sched/async_generator.h>
 
 #include <exception>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -7,12 +7,12 @@
 //   auto ws = co_await http::connect_websocket("wss://example.org/chat", o);
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/checked.h>
 #include <heddle/io/http/errors.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/tls_context.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

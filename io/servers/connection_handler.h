@@ -8,7 +8,6 @@
 #include <heddle/core/task.h>
 #include <heddle/io/stream.h>
 
-#include <functional>
 #include <type_traits>
 #include <utility>
 

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <heddle/core/base/owned.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/core/base/spin_lock.h>
 #include <heddle/core/task.h>
 
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 namespace heddle::detail {

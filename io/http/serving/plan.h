@@ -3,15 +3,15 @@
 // What a router has been told, until the server starts.
 #pragma once
 
+#include <heddle/core/base/functional.h>
 #include <heddle/core/base/owned.h>
+#include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/middleware.h>
 
 #include <cstddef>
 #include <exception>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
