@@ -108,6 +108,7 @@ struct kernel_side {
   std::uint16_t polled = 0;      // the events that a lasting poll asks for
   std::uint8_t armed = 0;        // the polls under way, as bits of uring_reactor
   bool receiving = false;
+  bool lasting_receive = false;  // one receive may bring many messages: protocol LAST
   bool capped = false;   // the receive ends by itself after so many bytes: protocol CAP
   bool retired = false;  // the slot is to be freed when operations reaches 0
   io_source* next_starved = nullptr;

@@ -21,8 +21,8 @@ namespace heddle::detail {
 /// The most bytes that one send hands to the kernel: an entry holds 32 bits of a length.
 inline constexpr std::size_t most_sent_at_once = std::size_t{1} << 30;
 /// The most that one receive may bring, and so what a stream may hold unread beyond the limit of
-/// its reader, whatever the peer sends: protocol CAP.
-inline constexpr std::size_t most_unread = 256 * 1024;
+/// its reader, whatever the peer sends: protocol CAP. No more than 32 buffers: protocol LAST.
+inline constexpr std::size_t most_unread = 128 * 1024;
 
 /// Completions by io_uring. Listeners, bells and the like are polled by one lasting operation each.
 /// A stream receives by one multishot operation into lent buffers, and sends by one operation at a
@@ -84,6 +84,21 @@ inline constexpr std::size_t most_unread = 256 * 1024;
 ///   Costs      One entry more for each most_unread bytes. A kernel before 6.17 refuses the cap:
 ///              there each receive takes one buffer, for one entry more a message.
 ///   Tested by  tests/io/unread.cpp
+///
+/// Protocol LAST
+///   Danger     A multishot receive may miss the end of a stream, and wait for ever. The kernel
+///              (seen on 6.18) reads the last bytes behind one look that told of bytes and of the
+///              end together. The socket says that nothing more is there, so the kernel does not
+///              read again, and no event follows. A TCP socket whose peer has ended says instead
+///              that there is more. A Unix socket never says so, nor does TCP after a reset. Such a
+///              look comes when the kernel has read 32 full buffers at once and begins again; on a
+///              Unix socket also when bytes and the end come while the receive is being armed.
+///   Prevented  A receive ends by itself after 32 buffers, so the kernel never begins again. Other
+///              streams than TCP's receive one buffer at a time: such a receive tries before it
+///              waits, and so finds the end.
+///   Costs      An entry for each 128 KiB. On Unix sockets an entry a message.
+///   Rejected   Looking at the socket behind each receive: a system call a message.
+///   Tested by  tests/io/last_bytes.cpp
 //
 // Locks, in this order:
 //   reap_    One thread at a time takes completions and acts on them, so the pieces of a stream

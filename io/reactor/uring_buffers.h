@@ -31,7 +31,7 @@ namespace heddle::detail {
 class uring_buffers final : public buffer_lender {
  public:
   static constexpr unsigned count = 1024;
-  static constexpr std::size_t size = 4096;
+  static constexpr std::size_t size = 4096;  // protocol LAST counts with it
   static constexpr std::uint16_t group = 0;
 
   /// Registers a pool with `ring`, which belongs to `owner`. Throws std::system_error.

@@ -47,7 +47,7 @@ stream_core* stream_core::open(fd socket, reactor& home, watched_for purpose, st
                                const address& peer) {
   owned<descriptor_transport> mover;
   if (home.moves_bytes())
-    mover.reset(new ring_transport(limit));
+    mover.reset(new ring_transport(limit, peer.is_ip()));
   else
     mover.reset(new socket_transport);
   return open_any(std::move(mover), std::move(socket), home, purpose, false, limit, peer);

@@ -31,8 +31,9 @@ reactor* ring_transport::mover_locked() const noexcept {
 
 // The source's read lock is held.
 void ring_transport::receive_more_locked() noexcept {
-  const auto& k = source_->kernel;
+  auto& k = source_->kernel;
   if (k.receiving || k.end != 0 || k.bytes >= limit_) return;
+  k.lasting_receive = tcp_;
   if (auto* r = mover_locked()) r->receive_more(*source_);
 }
 

@@ -9,8 +9,10 @@ namespace heddle::detail {
 
 class ring_transport final : public descriptor_transport {
  public:
-  /// `limit`: with so many bytes unread no further receive is begun.
-  explicit ring_transport(std::size_t limit) noexcept : descriptor_transport(true), limit_(limit) {}
+  /// `limit`: with so many bytes unread no further receive is begun. `tcp`: the peer is an IP
+  /// address, and one receive may bring many messages (protocol LAST, uring.h).
+  ring_transport(std::size_t limit, bool tcp) noexcept
+      : descriptor_transport(true), limit_(limit), tcp_(tcp) {}
 
   received receive(input_buffer& into) override;
   [[nodiscard]] bool give(std::string_view piece) noexcept override;
@@ -29,6 +31,7 @@ class ring_transport final : public descriptor_transport {
   void put_back(lent_chunk& chunk) noexcept;
 
   const std::size_t limit_;
+  const bool tcp_;
 };
 
 }  // namespace heddle::detail
