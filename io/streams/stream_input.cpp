@@ -11,6 +11,12 @@
 #include <utility>
 
 namespace heddle::detail {
+namespace {
+
+/// The longest record of TLS, with what stands around its 16 KiB (RFC 8446, 5.2).
+constexpr std::size_t most_of_record = 16 * 1024 + 5 + 256;
+
+}  // namespace
 
 void stream_core::begin_read() {
   if (!try_begin_read()) [[unlikely]]
@@ -103,9 +109,13 @@ got stream_core::receive_filtered() {
       input_end_ = input_end::orderly;
       return got::end;
     }
-    const received r = mover_->receive(f.raw);
+    received r = mover_->receive(f.raw);
     switch (r.what) {
-      case got::data: f.raw_is_new = true; break;
+      case got::data:
+        f.raw_is_new = true;
+        // The filter gets a whole record at a time, and not each buffer of a ring.
+        while (r.more && f.raw.size() < most_of_record) r = mover_->receive(f.raw);
+        break;
       case got::nothing: return got::nothing;
       case got::broken: return end_of_input(r);
       case got::end: return end_of_filtered(f);

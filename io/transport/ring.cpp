@@ -42,6 +42,7 @@ received ring_transport::receive(input_buffer& into) {
   if (is_drained_ && source_->edges() == drained_at_) return {got::nothing, 0};
   lent_chunk* chunk = nullptr;
   int end = 0;
+  bool more = false;
   source_->readable.lock();
   auto& k = source_->kernel;
   if (source_->generation() == name_.generation) {
@@ -53,6 +54,7 @@ received ring_transport::receive(input_buffer& into) {
     } else {
       end = k.end;
     }
+    more = k.first != nullptr;
     drained_at_ = source_->edges();
     is_drained_ = k.first == nullptr && k.end == 0;
     receive_more_locked();
@@ -67,7 +69,7 @@ received ring_transport::receive(input_buffer& into) {
       throw;
     }
     passed().in.count(n);
-    return {got::data, 0};
+    return {got::data, 0, more};
   }
   if (end == 0) return {got::nothing, 0};
   return end > 0 ? received{got::end, 0} : received{got::broken, -end};

@@ -41,7 +41,8 @@ enum class got : std::uint8_t {
 
 struct received {
   got what = got::nothing;
-  int code = 0;  // an errno, with got::broken
+  int code = 0;       // an errno, with got::broken
+  bool more = false;  // with got::data: the next receive() has bytes at hand
 };
 
 /// So many pieces go into one send_pieces().
