@@ -56,7 +56,8 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   static constexpr bool all_void = (std::is_void_v<Ts> && ...);
 
  public:
-  explicit fork_join_awaiter(task<Ts>&&... children) : children_(std::move(children)...) {}
+  explicit fork_join_awaiter(task<Ts>&&... children) noexcept : frames_(children.release()...) {}
+  HEDDLE_INLINE ~fork_join_awaiter() { drop(std::index_sequence_for<Ts...>()); }
 
 #ifndef __clang__  // g++ 12 would make a copy of what is awaited
   auto operator co_await() && { return awaiter_reference<fork_join_awaiter>(*this); }
@@ -80,23 +81,23 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   // Index sequences: std::apply costs the user's compiler ten times as much.
   template <std::size_t... I>
   std::coroutine_handle<> start(promise_base& parent, std::index_sequence<I...>) {
-    void* const frames[] = {std::get<I>(children_).frame().address()...};
+    void* const frames[] = {std::get<I>(frames_).address()...};
     return join_block::start(&join_, parent, frames, sizeof...(I));
   }
   template <std::size_t... I>
   std::tuple<strand_value<Ts>...> values(std::index_sequence<I...>) {
-    return {value_of(std::get<I>(children_))...};  // in order
+    return {value_of(std::get<I>(frames_).promise())...};  // in order
   }
   template <std::size_t... I>
   void see_all(join_errors& errors, std::index_sequence<I...>) noexcept {
-    (see(errors, std::get<I>(children_).frame().promise()), ...);
+    (see(errors, std::get<I>(frames_).promise()), ...);
   }
   template <class T>
-  static strand_value<T> value_of(task<T>& child) {
+  static strand_value<T> value_of(task_promise<T>& child) {
     if constexpr (std::is_void_v<T>)
       return {};
     else
-      return child.frame().promise().result.take_value();  // no child has failed
+      return child.result.take_value();  // no child has failed
   }
   [[noreturn]] HEDDLE_COLD void raise() {
     join_errors errors;
@@ -108,7 +109,18 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
     if (p.result.how() == outcome::error) errors.see(p.result.error());
   }
 
-  std::tuple<task<Ts>...> children_;
+  // As ~task() for each child, but with one look for all: the children were all awaited, or none.
+  template <std::size_t... I>
+  HEDDLE_INLINE void drop(std::index_sequence<I...>) noexcept {
+    if constexpr (sizeof...(Ts) > 0) {
+      if (std::get<0>(frames_).promise().record & promise_base::unawaited_tag) [[unlikely]]
+        (drop_never_awaited(std::get<I>(frames_).promise()), ...);
+      else
+        (std::get<I>(frames_).destroy(), ...);
+    }
+  }
+
+  std::tuple<std::coroutine_handle<task_promise<Ts>>...> frames_;  // owned
 };
 
 template <class T>
