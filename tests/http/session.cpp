@@ -177,6 +177,22 @@ TEST_P(HttpSession, NeverRepeatsAPost) {
   });
 }
 
+TEST_P(HttpSession, AnErrorNamesTheProxyThatClosedTheConnection) {
+  run([]() -> h::task<> {
+    parrot p("", 1);
+    co_await p.start();
+    const std::string at = "127.0.0.1:" + std::to_string(p.server.port());
+    http::session_options so;
+    so.proxy = http::proxy("http://" + at);
+    http::session client(so);
+    std::string said;
+    try {
+      (void)co_await client.post("http://elsewhere.example/", "body");
+    } catch (const http::http_error& e) { said = e.what(); }
+    EXPECT_NE(said.find("the proxy " + at + " closed"), std::string::npos) << said;
+  });
+}
+
 TEST_P(HttpSession, DoesNotKeepAConnectionThatCannotBeTrusted) {
   run([]() -> h::task<> {
     for (const char* answer : {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

@@ -77,9 +77,15 @@ task<std::shared_ptr<sending>> begin_source(call& c) {
   co_return job;
 }
 
+/// Whom the connection leads to, for errors. Through a tunnel it leads to the server.
+std::string far_end(const call& c) {
+  const auto* through = c.proxy();
+  if (!through || c.to.scheme == "https") return c.to.authority();
+  return "the proxy " + through->host + ":" + std::to_string(through->port);
+}
+
 [[noreturn]] void throw_unanswered(const call& c, const sending* job) {
-  std::string text =
-      c.name() + ": " + c.to.authority() + " closed the connection without an answer";
+  std::string text = c.name() + ": " + far_end(c) + " closed the connection without an answer";
   if (job) {
     text += "; " + std::to_string(job->sent.load(heddle::detail::relaxed)) +
             " bytes of the body were sent";
