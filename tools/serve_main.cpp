@@ -137,7 +137,7 @@ std::optional<settings> parse_arguments(int count, char** arguments) {
 h::tls_context tls_of(const settings& s) {
   if (!s.tls) return {};
   h::tls_server_options o;
-  o.alpn.emplace_back("http/1.1");
+  o.alpn = {"http/1.1", "http/1.0"};  // a client that asks for neither is refused
   o.certificate = s.certificate;
   o.key = s.key;
   if (o.certificate.empty()) {

@@ -46,6 +46,11 @@ class SelfMade(support.ServedTest):
         a = self.curl("/plaintext", "--insecure")
         self.assertEqual((a.status, a.body), (200, b"Hello, World!"))
 
+    def test_a_client_of_http_1_0_is_answered(self):
+        # curl asks by ALPN for nothing but http/1.0 then.
+        a = self.curl("/plaintext", "--insecure", "--http1.0")
+        self.assertEqual((a.status, a.body), (200, b"Hello, World!"))
+
     def test_one_that_speaks_no_tls_is_ended(self):
         wire = self.wire()
         wire.send("GET / HTTP/1.1\r\nHost: here\r\n\r\n")
