@@ -64,6 +64,16 @@ TEST(HttpGrammar, Answers501ToAMethodLongerThanAny) {
   EXPECT_EQ(parse(std::string(5000, 'M')), "501");
 }
 
+TEST(HttpGrammar, RejectsATrailerFieldWithoutAName) {
+  const auto with_trailers = [](std::string_view trailers) {
+    return parse(
+        post("Transfer-Encoding: chunked\r\n", "1\r\nx\r\n0\r\n" + std::string(trailers) + "\r\n"));
+  };
+  EXPECT_EQ(with_trailers("T: x\r\nU:\r\n"), "POST / host=<h> body=<x>");
+  for (const char* bad : {": x\r\n", ":T x\r\n", ":\r\n", "T: x\r\n: y\r\n"})
+    EXPECT_EQ(with_trailers(bad), "400") << bad;
+}
+
 TEST(HttpGrammar, RejectsALineThatBeginsWithoutAMethod) {
   for (const std::string start : {" ", "\t", "@", "G@T ", "GET\t", ":", "\x01"})
     EXPECT_EQ(parse(start + "/ HTTP/1.1\r\nHost: h\r\n\r\n"), "400") << start;

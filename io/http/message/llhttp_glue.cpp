@@ -56,7 +56,10 @@ int on_url_complete(llhttp_t* p) {
 
 int on_header_field(llhttp_t* p, const char* at, std::size_t n) {
   auto& s = state_of(p);
-  if (s.phase_ == phase::trailers) return 0;  // trailers are dropped
+  if (s.phase_ == phase::trailers) {  // trailers are dropped, but each must have a name
+    s.in_field_ = s.in_field_ || n > 0;
+    return 0;
+  }
   auto& places = s.places();
   if (!s.in_field_) {
     s.in_field_ = true;
@@ -79,13 +82,13 @@ int on_header_value(llhttp_t* p, const char* at, std::size_t n) {
 
 int on_header_value_complete(llhttp_t* p) {
   auto& s = state_of(p);
-  if (s.phase_ == phase::trailers) return 0;
   const auto& places = s.places();
-  if (!s.in_field_ || places.back().name_size == 0) {
+  const bool in_trailers = s.phase_ == phase::trailers;
+  if (!s.in_field_ || (!in_trailers && places.back().name_size == 0)) {
     s.refuse(400, "a header field without a name");
     return -1;
   }
-  if (places.size() > s.limits_.header_count) {
+  if (!in_trailers && places.size() > s.limits_.header_count) {
     s.refuse(431, "too many header fields");
     return -1;
   }
