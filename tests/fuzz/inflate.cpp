@@ -5,6 +5,7 @@
 #include <heddle/io/http/codings.h>
 #include <heddle/io/http/errors.h>
 
+#include <array>
 #include <optional>
 
 namespace {
@@ -38,20 +39,21 @@ h::task<> tried(cut_text in) {
     const std::string wanted = co_await uncut;
     must(found == wanted, "cuts change nothing");
   }
-  for (const auto c :
-       {http::coding::gzip, http::coding::deflate, http::coding::br, http::coding::zstd}) {
-    if (!http::coding_of(http::name_of(c))) continue;
-    http::encoder by(c, 1);
-    std::string packed;
-    for (std::size_t at = 0; at < in.text.size(); at += 64) {
-      by.write(in.text.substr(at, 64), packed);
-      if (at % 128 == 0) by.flush(packed);
-    }
-    by.finish(packed);
-    h::task<std::string> reading = decoded(packed, in.step, http::name_of(c));
-    const std::string read = co_await reading;
-    must(read == std::string(in.text) + "end", "what is encoded is decoded again");
+  // One coding an input: to make an encoder of br costs more than all else here.
+  constexpr std::array all = {http::coding::gzip, http::coding::deflate, http::coding::br,
+                              http::coding::zstd};
+  const auto c = all[in.text.size() % all.size()];
+  if (!http::coding_of(http::name_of(c))) co_return;
+  http::encoder by(c, 1);
+  std::string packed;
+  for (std::size_t at = 0; at < in.text.size(); at += 64) {
+    by.write(in.text.substr(at, 64), packed);
+    if (at % 128 == 0) by.flush(packed);
   }
+  by.finish(packed);
+  h::task<std::string> reading = decoded(packed, in.step, http::name_of(c));
+  const std::string read = co_await reading;
+  must(read == std::string(in.text) + "end", "what is encoded is decoded again");
 }
 
 }  // namespace
