@@ -116,7 +116,7 @@ row_settings read_row_settings(int argc, char** argv, const identity& who) {
 }
 
 server_settings read_server_settings(int argc, char** argv, const identity& who) {
-  server_settings s{1, 0, "auto", "", ""};
+  server_settings s{1, 0, "auto", "", "", "", 13};
   auto reactor = [&s](std::string_view text) {
     s.reactor = text;
     return text == "auto" || text == "epoll" || text == "uring";
@@ -127,7 +127,10 @@ server_settings read_server_settings(int argc, char** argv, const identity& who)
        {"--port", "port on 127.0.0.1; required", number_into<std::uint16_t>(s.port, 1, 65535)},
        {"--reactor", "heddle only: auto, epoll or uring; others ignore it", reactor},
        {"--certificate", "of a server over TLS: a PEM file", text_into(s.certificate)},
-       {"--key", "of that certificate: a PEM file", text_into(s.key)}});
+       {"--key", "of that certificate: a PEM file", text_into(s.key)},
+       {"--files", "heddle's HTTP server only: the directory of /files", text_into(s.files)},
+       {"--answer", "the reference only: bytes of the body of its answers; default: 13",
+        number_into<std::size_t>(s.answer, 0, std::size_t{1} << 24)}});
   if (s.port == 0) refuse(who, "--port is required");
   return s;
 }

@@ -5,6 +5,7 @@
 // between their libraries.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -48,9 +49,12 @@ struct server_settings {
   std::string reactor;      // heddle only: auto, epoll or uring; others ignore it
   std::string certificate;  // servers over TLS only: the path of PEM files
   std::string key;
+  std::string files;  // heddle's HTTP server only: the directory of what it answers with files
+  std::size_t answer = 13;  // reference server only: bytes of the body of its answers
 };
 
-/// The same for servers: --port (required), --threads, --reactor, --certificate, --key.
+/// The same for servers: --port (required), --threads, --reactor, --certificate, --key, --files,
+/// --answer.
 server_settings read_server_settings(int argc, char** argv, const identity& who);
 
 /// A server's way out when it cannot go on: `http/nginx: cannot bind: ...`, status 1.

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "common/heddle_server.h"
+#include "common/heddle_echo.h"
 
 namespace {
 
-heddle::task<> echo(heddle::connection peer) {
-  while (co_await peer.reader.fill()) {
-    const std::string_view bytes = peer.reader.buffered();
-    peer.writer.write(bytes);
-    peer.reader.consume(bytes.size());
-    co_await peer.writer.drain();
-  }
-}
-
 heddle::task<> serve(std::uint16_t port) {
-  heddle::server server = co_await heddle::start_server(echo, "127.0.0.1", port);
+  heddle::server server = co_await heddle::start_server(bench::echo, "127.0.0.1", port);
   co_await server.serve_forever();
 }
 

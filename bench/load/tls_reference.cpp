@@ -2,22 +2,18 @@
 //
 // The bare path of TLS: one epoll set, OpenSSL over the socket itself, no parsing worth the name.
 // The yardstick for servers over TLS, as reference_server.cpp is for plain ones.
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/program.h"
+#include "load/loopback.h"
 #include "load/openssl.h"
 
 namespace {
@@ -26,11 +22,6 @@ constexpr bench::identity who{"load", "tls_reference"};
 
 constexpr std::string_view answer =
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!";
-
-int checked(int result, const char* call) {
-  if (result < 0) bench::give_up(who, std::string(call) + ": " + std::strerror(errno));
-  return result;
-}
 
 struct client {
   int socket = -1;
@@ -45,8 +36,8 @@ class tls_server {
   tls_server(const bench::server_settings& with, bool http)
       : http_(http),
         context_(bench::server_context(with.certificate, with.key)),
-        set_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-        listener_(listen_on(with.port)) {
+        set_(bench::checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+        listener_(bench::listen_on(with.port)) {
     watch(listener_, EPOLL_CTL_ADD, EPOLLIN, nullptr);
   }
 
@@ -65,32 +56,14 @@ class tls_server {
   }
 
  private:
-  static int listen_on(std::uint16_t port) {
-    const int s = checked(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-    const int on = 1;
-    checked(setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "setsockopt");
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    checked(bind(s, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-    checked(listen(s, 4096), "listen");
-    return s;
-  }
-
   void watch(int socket, int how, unsigned events, client* of) {
-    epoll_event interest{};
-    interest.events = events;
-    interest.data.ptr = of;
-    checked(epoll_ctl(set_, how, socket, &interest), "epoll_ctl");
+    bench::watch(set_, how, socket, events, {.ptr = of});
   }
 
   void accept_all() {
     for (;;) {
-      const int socket = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int socket = bench::accept_from(listener_);
       if (socket < 0) return;
-      const int on = 1;
-      setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       auto c = std::make_unique<client>();
       c->socket = socket;
       c->tls.reset(SSL_new(context_.get()));

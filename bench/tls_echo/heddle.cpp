@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "common/heddle_server.h"
+#include "common/heddle_echo.h"
 
 namespace {
-
-heddle::task<> echo(heddle::connection peer) {
-  while (co_await peer.reader.fill()) {
-    const std::string_view bytes = peer.reader.buffered();
-    peer.writer.write(bytes);
-    peer.reader.consume(bytes.size());
-    co_await peer.writer.drain();
-  }
-}
 
 heddle::task<> serve(bench::server_settings with) {
   heddle::tls_server_options identity;
@@ -18,7 +9,7 @@ heddle::task<> serve(bench::server_settings with) {
   identity.key = with.key;
   heddle::server_options options;
   options.tls = heddle::tls_context::server(identity);
-  auto starting = heddle::start_server(echo, "127.0.0.1", with.port, options);
+  auto starting = heddle::start_server(bench::echo, "127.0.0.1", with.port, options);
   heddle::server server = co_await starting;
   co_await server.serve_forever();
 }
