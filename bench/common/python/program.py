@@ -20,6 +20,40 @@ def read_settings(default_size, size_means):
     return p.parse_args()
 
 
+def read_server_settings():
+    p = argparse.ArgumentParser()
+    p.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    p.add_argument("--port", type=int, required=True)
+    p.add_argument("--threads", type=int, default=1, help="ignored: Python has one")
+    return p.parse_args()
+
+
+def read_load_plan():
+    """The options of a client: those of load/plan.h that it needs."""
+    p = argparse.ArgumentParser()
+    p.add_argument("what", choices=("http",))
+    p.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    p.add_argument("--port", type=int, required=True)
+    p.add_argument("--connections", type=int, default=64, help="requests in flight")
+    p.add_argument("--bytes", type=int, default=64, help="of the body that is expected")
+    p.add_argument("--path", default="/")
+    p.add_argument("--seconds", type=float, default=0.6, help="that count")
+    p.add_argument("--warm-up", type=float, default=0.15, help="seconds before them")
+    return p.parse_args()
+
+
+def show_load(latencies, took, cpu, answers):
+    """Prints the line of a load: seconds of each answer that counts, of all of them, and of CPU."""
+    ordered = sorted(latencies) or [0.0]
+
+    def us(quantile):
+        return round(ordered[min(int(quantile * len(ordered)), len(ordered) - 1)] * 1e6, 1)
+
+    print(json.dumps(dict(rate=round(len(latencies) / took), p50_us=us(0.5), p99_us=us(0.99),
+                          p999_us=us(0.999), client_cpu=round(cpu / took, 3), answers=answers)),
+          flush=True)
+
+
 def run(with_, main):
     """asyncio.run on the loop that was asked for."""
     if with_.loop == "uvloop":
