@@ -3,7 +3,7 @@
 #
 #   go      <problem>/go.go, with Go's library alone
 #   tokio   <problem>/tokio.rs, with the crates that Debian packages as sources
-#   python  <problem>/python.py, which is two peers: asyncio and uvloop
+#   python  <problem>/python.py, which is two peers: asyncio and uvloop; or a package's peer
 #
 # Each program is a target bench_<problem>_<peer>, like those in C++. Compilers are asked for by their
 # place, since another one on PATH may have been told to fetch things.
@@ -107,6 +107,22 @@ if(uvloop_version)
 else()
   peer_missing(uvloop python3-uvloop)
 endif()
+
+# Peers that are packages of Python, for Debian's interpreter: the peer has the package's name.
+foreach(package aiohttp websockets)
+  set(package_version "")
+  if(HEDDLE_PYTHON)
+    execute_process(
+      COMMAND "${HEDDLE_PYTHON}" -c
+        "from importlib.metadata import version; print(version('${package}'), end='')"
+      OUTPUT_VARIABLE package_version ERROR_QUIET)
+  endif()
+  if(package_version)
+    peer_found(${package} "${package_version}")
+  else()
+    peer_missing(${package} python3-${package})
+  endif()
+endforeach()
 
 # bench_python_program(<problem>): <problem>/python.py as it stands, under the name of a program.
 function(bench_python_program problem)
