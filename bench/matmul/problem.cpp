@@ -2,8 +2,9 @@
 #include "matmul/problem.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
+
+#include "matmul/leaf.h"
 
 namespace bench::matmul {
 namespace {
@@ -40,19 +41,7 @@ std::vector<std::uint32_t> times(const std::vector<std::uint32_t>& matrix,
 
 }  // namespace
 
-void multiply_leaf(target c, source a, source b) {
-  for (std::size_t i = 0; i < leaf; ++i) {
-    // A row of its own, so that the compiler need not fear that c overlaps b, and keeps it in
-    // registers.
-    std::array<std::uint32_t, leaf> row;
-    std::copy_n(c.first + i * c.stride, leaf, row.begin());
-    for (std::size_t k = 0; k < leaf; ++k) {
-      const std::uint32_t factor = a.first[i * a.stride + k];
-      for (std::size_t j = 0; j < leaf; ++j) row[j] += factor * b.first[k * b.stride + j];
-    }
-    std::copy_n(row.begin(), leaf, c.first + i * c.stride);
-  }
-}
+void multiply_leaf(target c, source a, source b) { multiply_leaf_inline(c, a, b); }
 
 problem::problem(const identity& who, long size)
     : size_(checked_size(who, size)),
