@@ -8,6 +8,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from harness import suites
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -22,12 +24,14 @@ class Peer:
 
 
 class Build:
-    def __init__(self, folder, jobs, progress):
+    def __init__(self, folder, jobs, progress, foreign=None):
+        """`foreign`: words of the commands of peers from outside the tree, by name."""
+        self._foreign = foreign or {}
         self.folder = pathlib.Path(folder).resolve()
         self._jobs = jobs
         self._progress = progress
         self.peers = {}
-        self.compiler = ""
+        self.compiler = "a compiler that is not known"
         # /usr/sbin is not on every user's PATH.
         self.nginx = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
@@ -48,7 +52,14 @@ class Build:
             (self.folder / "CMakeCache.txt").unlink(missing_ok=True)
         self._run(["cmake", "-S", str(ROOT), "-B", str(self.folder), *generator,
                    *(f"-D{d}" for d in (*defined, *settings))], "configuring")
-        for line in (self.folder / "bench" / "peers.txt").read_text().splitlines():
+        self.take_as_built()
+
+    def take_as_built(self):
+        """Reads what an earlier configure() has found."""
+        found = self.folder / "bench" / "peers.txt"
+        if not found.exists():
+            raise BuildError(f"nothing is built in {self.folder}")
+        for line in found.read_text().splitlines():
             name, version, package = line.split("\t")
             self.peers[name] = Peer(version, package)
         self.peers["nginx"] = self._nginx_peer()
@@ -64,11 +75,27 @@ class Build:
         path = self.folder / "bench" / "programs" / name
         return path if path.exists() else None
 
-    def command(self, peer, name):
-        """How a peer's program begins, or None when either is not there."""
-        found = self.peers.get(peer)
+    def is_foreign(self, peer):
+        return peer in self._foreign
+
+    def command(self, item, peer):
+        """How a peer's program for the item's problem begins, or None when it is not there."""
+        if self.is_foreign(peer):
+            words = self._foreign_words(item, peer)
+            return words if shutil.which(words[0]) else None
+        name, options = suites.program_of(item.problem, peer)
+        command = self.command_named(peer, name)
+        return command and [*command, *options]
+
+    def command_named(self, peer, name):
+        """The same by the name of the program."""
+        found = self.peers.get(peer.partition(":")[0])
         path = self.program(name)
         return None if path is None or (found and found.package) else [str(path)]
+
+    def _foreign_words(self, item, peer):
+        return [word.replace("{problem}", item.problem).replace("{row}", item.name)
+                for word in self._foreign[peer]]
 
     def build(self, names):
         """Builds those of the programs that the build knows; a compile error ends the bench."""
@@ -78,8 +105,13 @@ class Build:
             self._run(["cmake", "--build", str(self.folder), "--parallel", str(self._jobs),
                        "--target", *targets], f"building {len(targets)} programs")
 
-    def why_missing(self, peer, program):
-        found = self.peers.get(peer)
+    def why_missing(self, item, peer):
+        if self.is_foreign(peer):
+            return f"there is no program {self._foreign_words(item, peer)[0]}"
+        return self.why_not_named(peer, suites.program_of(item.problem, peer)[0])
+
+    def why_not_named(self, peer, program):
+        found = self.peers.get(peer.partition(":")[0])
         if found is not None and found.package:
             return f"not installed (Debian package {found.package})"
         return f"the build has no {program}"

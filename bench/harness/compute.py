@@ -9,7 +9,7 @@ import json
 import statistics
 
 from harness import suites
-from harness.process import output_of
+from harness.process import NotOffered, output_of
 from harness.results import Result, Row
 
 TIME_LIMIT = 600  # seconds for one process
@@ -22,20 +22,25 @@ def programs(problem):
 def one_run(command):
     """The line of a process's last run. Raises RuntimeError with what went wrong."""
     printed = output_of(command, TIME_LIMIT)
-    return json.loads(printed.splitlines()[-1])
+    lines = printed.splitlines()
+    if not lines:
+        raise RuntimeError("printed nothing")
+    line = json.loads(lines[-1])
+    if "ns" not in line and "bytes_per_task" not in line:
+        raise RuntimeError(f"the line has no ns: {lines[-1]}")
+    return line
 
 
 def commands_of(problem, effort, build, row):
     """By peer; those that are not there are noted as skipped."""
     found = {}
     for peer in problem.peers:
-        name, options = suites.program_of(problem.problem, peer)
-        command = build.command(peer, name)
+        command = build.command(problem, peer)
         if command is None:
-            row.skipped[peer] = build.why_missing(peer, name)
+            row.skipped[peer] = build.why_missing(problem, peer)
             continue
         size = effort.of(problem.peer_sizes.get(peer, problem.sizes))
-        found[peer] = [*command, *options, "--threads", str(problem.threads), "--size", str(size),
+        found[peer] = [*command, "--threads", str(problem.threads), "--size", str(size),
                        "--repeat", str(problem.repeat), *problem.options]
     return found
 
@@ -45,12 +50,14 @@ def in_turns(commands, rounds, row, progress):
     lines = {peer: [] for peer in commands}
     for turn in range(rounds):
         for peer, command in commands.items():
-            if peer in row.failed:
+            if peer in row.failed or peer in row.skipped:
                 continue
             progress.now(f"{row.title}: {suites.title_of(peer)}, round {turn + 1} of {rounds}")
             try:
                 lines[peer].append(one_run(command))
-            except RuntimeError as e:
+            except NotOffered as e:
+                row.skipped[peer] = str(e)
+            except (RuntimeError, ValueError, LookupError) as e:
                 row.failed[peer] = str(e)
     return lines
 
@@ -58,7 +65,7 @@ def in_turns(commands, rounds, row, progress):
 def result_of(peer, lines, problem, size, build):
     """In ns, or for `memory` in bytes a task. What was measured at another size is scaled to the
     row's by the number of tasks."""
-    extra = dict(peak_rss_kb=max(line["rss_kb"] for line in lines))
+    extra = dict(peak_rss_kb=max(line.get("rss_kb", 0) for line in lines))
     if "frame_bytes_per_task" in lines[-1]:
         extra["frame_bytes_per_task"] = lines[-1]["frame_bytes_per_task"]
     if "bytes_per_task" in lines[-1]:
@@ -66,7 +73,7 @@ def result_of(peer, lines, problem, size, build):
     else:
         values = [line["ns"] for line in lines]
         tasks_of = suites.TASKS[problem.problem]
-        own_size = lines[-1]["size"]
+        own_size = lines[-1].get("size", size)
         scale = tasks_of(size) / tasks_of(own_size)
         if own_size != size:
             values = [v * scale for v in values]

@@ -57,7 +57,7 @@ def measure(storms, effort, build, progress):
             if key in failed:
                 row.failed[s.peer] = failed[key]
             elif not seen:
-                row.skipped[s.peer] = build.why_missing(s.peer, f"fairness_{s.peer}")
+                row.skipped[s.peer] = build.why_not_named(s.peer, f"fairness_{s.peer}")
             else:
                 extra = dict(p50_ns=statistics.median(x["p50"] for x in seen),
                              max_ns=max(x["max"] for x in seen),

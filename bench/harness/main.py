@@ -5,18 +5,22 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
+import shlex
 import sys
 
 from harness import build as build_module
-from harness import (compute, counts, fairness, machine, micro, model, plots, primitives, report,
-                     servers, suites)
+from harness import (clients, compute, connections, counts, fairness, machine, micro, model, plots,
+                     primitives, report, servers, suites)
+from harness.process import ServerError
 from harness.progress import Progress
 from harness.results import SuiteResult
 
 # Each has programs(item), the names of what is to be built, and
 # measure(items, effort, build, progress), the rows.
-KINDS = {"compute": compute, "counts": counts, "fairness": fairness, "micro": micro,
-         "model": model, "primitives": primitives, "servers": servers}
+KINDS = {"clients": clients, "compute": compute, "connections": connections, "counts": counts,
+         "fairness": fairness, "micro": micro, "model": model, "primitives": primitives,
+         "servers": servers}
 
 DESCRIPTION = """Measures heddle against its peers on this machine, prints tables, and writes JSON,
 Markdown and plots.
@@ -36,6 +40,7 @@ def parse(words):
                         help="smaller sizes and fewer rounds: within two minutes")
     effort.add_argument("--smoke", action="store_true",
                         help="tiny sizes, one round: proves only that programs run and are right")
+    p.add_argument("names", nargs="*", metavar="NAME", help="the same as --only NAME,...")
     p.add_argument("--only", metavar="NAMES", default="",
                    help="suites, problems or rows, separated by commas; --list shows them")
     p.add_argument("--list", action="store_true", help="show the names that --only takes")
@@ -45,6 +50,11 @@ def parse(words):
     p.add_argument("--markdown", metavar="FILE", type=pathlib.Path,
                    help="write the tables as Markdown")
     p.add_argument("--plots", metavar="DIR", type=pathlib.Path, help="write one SVG a suite")
+    p.add_argument("--also", metavar="NAME=COMMAND", action="append", default=[], type=foreign,
+                   help="measure a program from outside the tree beside the peers; it keeps to the "
+                        "protocol of bench/README.md. {problem} and {row} in it are replaced")
+    p.add_argument("--as-built", action="store_true",
+                   help="configure and build nothing; take the programs as they are")
     p.add_argument("--build-dir", metavar="DIR", type=pathlib.Path,
                    default=build_module.ROOT / "build" / "bench")
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="compilers at once")
@@ -57,15 +67,28 @@ def parse(words):
     if a.rounds:
         a.effort = dataclasses.replace(a.effort, rounds=a.rounds, samples=a.rounds,
                                        primitive_rounds=a.rounds)
-    a.plan = Plan(a.only, a.effort, p)
+    a.also = dict(a.also)
+    a.plan = Plan([*a.only.split(","), *a.names], a.effort, p, tuple(a.also))
     return a
+
+
+def foreign(text):
+    """(name, words of the command) of a peer from outside."""
+    name, equals, command = text.partition("=")
+    words = shlex.split(command)
+    if not equals or not words or not re.fullmatch(r"[\w.+-]+", name):
+        raise argparse.ArgumentTypeError(f"no NAME=COMMAND: {text}")
+    if name in suites.TITLES:
+        raise argparse.ArgumentTypeError(f"{name} is a peer of the bench already")
+    return name, words
 
 
 class Plan:
     """What of the suites was asked for: pairs of a suite and its items."""
 
-    def __init__(self, only, effort, parser):
-        wanted = {w for w in only.split(",") if w}
+    def __init__(self, only, effort, parser, also=()):
+        """`also`: peers from outside, which take part in every row that has peers."""
+        wanted = {w for words in only for w in words.split(",") if w}
         unknown = wanted - {n for suite in suites.SUITES for n in self._names(suite)}
         if unknown:
             parser.error(f"--only knows no {', '.join(sorted(unknown))}; --list shows the names")
@@ -74,7 +97,13 @@ class Plan:
             items = [i for i in suite.items if effort.name in i.efforts and
                      (not wanted or wanted & {suite.name, i.problem, i.name})]
             if items:
-                self.chosen.append((suite, items))
+                self.chosen.append((suite, [self._with(i, also) for i in items]))
+
+    @staticmethod
+    def _with(item, also):
+        if not also or not hasattr(item, "peers"):
+            return item
+        return dataclasses.replace(item, peers=(*item.peers, *also))
 
     @staticmethod
     def _names(suite):
@@ -122,10 +151,13 @@ def main(words=None):
         Plan.show()
         return 0
     progress = Progress()
-    build = build_module.Build(a.build_dir, a.jobs, progress)
+    build = build_module.Build(a.build_dir, a.jobs, progress, a.also)
     try:
-        build.configure(a.settings)
-        build.build(a.plan.programs())
+        if a.as_built:
+            build.take_as_built()
+        else:
+            build.configure(a.settings)
+            build.build(a.plan.programs())
         facts = machine.describe(build, build_module.ROOT, a.effort)
         print(machine.in_words(facts) + "\n", flush=True)
         done = []
@@ -133,7 +165,7 @@ def main(words=None):
             progress.clear()
             print(report.as_text(suite), flush=True)
             done.append(suite)
-    except (build_module.BuildError, servers.ServerError) as e:
+    except (build_module.BuildError, ServerError) as e:
         progress.clear()
         sys.stderr.write(f"bench/run: {e}\n")
         return 1

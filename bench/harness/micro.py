@@ -26,7 +26,7 @@ def measure_one(item, effort, build, progress):
     name = item.program
     program = build.program(f"micro_{name}")
     if program is None:
-        why = build.why_missing("googlebenchmark", f"micro_{name}")
+        why = build.why_not_named("googlebenchmark", f"micro_{name}")
         progress.say(f"skipped: micro/{name}: {why}")
         return []
     progress.now(f"micro benchmarks: {name}")

@@ -8,7 +8,7 @@ each other in time.
 import json
 
 from harness import suites
-from harness.process import output_of
+from harness.process import NotOffered, output_of
 from harness.results import Result, Row
 
 TIME_LIMIT = 120  # seconds for one sample
@@ -50,22 +50,27 @@ def measure_one(primitive, effort, build, progress):
               facts=dict(threads=primitive.threads, aim_ns=primitive.aim_ns))
     commands = {}
     for peer in primitive.peers:
-        name, options = _program_of(primitive, peer)
-        installed = "googlebenchmark" if peer == "heddle" else peer.partition(":")[0]
-        command = build.command(installed, name)
-        if command is None:
-            row.skipped[peer] = build.why_missing(installed, name)
+        if peer == "heddle":
+            command = build.command_named("googlebenchmark", f"micro_{primitive.micro}")
         else:
-            commands[peer] = [*command, *options, *_arguments(primitive, peer, effort)]
+            command = build.command(primitive, peer)
+        if command is not None:
+            commands[peer] = [*command, *_arguments(primitive, peer, effort)]
+        elif peer == "heddle":
+            row.skipped[peer] = build.why_not_named("googlebenchmark", f"micro_{primitive.micro}")
+        else:
+            row.skipped[peer] = build.why_missing(primitive, peer)
     values = {peer: [] for peer in commands}
     for turn in range(effort.primitive_rounds):
         for peer, command in commands.items():
-            if peer in row.failed:
+            if peer in row.failed or peer in row.skipped:
                 continue
             progress.now(f"{row.title}: {suites.title_of(peer)}, round {turn + 1}")
             try:
                 values[peer].append(_sample(peer, command))
-            except RuntimeError as e:
+            except NotOffered as e:
+                row.skipped[peer] = str(e)
+            except (RuntimeError, ValueError, LookupError) as e:
                 row.failed[peer] = str(e)
     row.results = [Result(peer, build.version_of(peer), got) for peer, got in values.items() if got]
     row.compare("heddle")

@@ -46,6 +46,12 @@ def _server_cells(row, r):
             f"{e['cpu_per_answer']:.2f}", f"{e['client_cpu']:.0%}"]
 
 
+def _connection_cells(row, r):
+    own_size = r.extra.get("measured_at")
+    return [format_value(r.median, row.unit) + (f", of {own_size}" if own_size else ""),
+            format_advantage(r)]
+
+
 def _primitive_cells(row, r):
     return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r)]
 
@@ -65,6 +71,7 @@ TABLES = {}  # by suite: those whose tables are of their own making
 
 COLUMNS = {
     "fork-join": (["time", "a task", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
+    "shapes": (["time", "a task", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
     "io": (["time", "an operation", "spread", "heddle is faster by", "peak RSS"], _compute_cells),
     "memory": (["bytes a task", "spread", "heddle is smaller by", "of it frames"],
                _memory_cells),
@@ -72,6 +79,11 @@ COLUMNS = {
                  "CPU an answer", "load's CPU"], _server_cells),
     "tls": (["ratio to bare OpenSSL", "spread", "heddle is ahead by", "rate", "p50 / p99",
              "CPU an answer", "load's CPU"], _server_cells),
+    "websocket": (["ratio to bare loop", "spread", "heddle is ahead by", "rate", "p50 / p99",
+                   "CPU an answer", "load's CPU"], _server_cells),
+    "client": (["ratio to wrk", "spread", "heddle is ahead by", "rate", "p50 / p99",
+                "CPU an answer", "its CPU"], _server_cells),
+    "connections": (["bytes a connection", "heddle is smaller by"], _connection_cells),
     "fairness": (["p50", "p99", "p99 of each run", "max", "samples"], _fairness_cells),
     "primitives": (["time", "spread", "heddle is faster by"], _primitive_cells),
     "micro": (["time", "spread"], _micro_cells),

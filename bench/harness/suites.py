@@ -1,173 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What is measured: the one table of suites, problems, sizes, peers and aims."""
-from dataclasses import dataclass, field
+from harness.items import (EFFORTS, FULL, QUICK, SMOKE, Asked, Counted, Idle, Micro, Primitive,
+                           Problem, Served, Storm, Suite)
 
-# Sizes by effort. smoke proves that everything builds, runs and checks its result; its figures mean
-# nothing.
-EFFORTS = ("full", "quick", "smoke")
-
-
-@dataclass(frozen=True)
-class Effort:
-    name: str
-    rounds: int  # of alternating runs
-    samples: int  # of a server
-    tries: int  # at a sample, whose two references may stand too far apart
-    seconds: float  # of one sample of a server
-    reference_seconds: float  # of one sample of the reference beside it
-    micro_seconds: float  # of one repetition of a micro benchmark
-    micro_repetitions: int
-    primitive_seconds: float  # of one sample of a row that is measured beside its peers
-    primitive_rounds: int
-
-    def of(self, sizes):
-        return sizes[EFFORTS.index(self.name)]
-
-
-FULL = Effort("full", rounds=5, samples=7, tries=5, seconds=0.6, reference_seconds=0.4,
-              micro_seconds=0.2, micro_repetitions=5, primitive_seconds=0.1, primitive_rounds=5)
-QUICK = Effort("quick", rounds=2, samples=2, tries=3, seconds=0.2, reference_seconds=0.2,
-               micro_seconds=0.03, micro_repetitions=2, primitive_seconds=0.02, primitive_rounds=2)
-SMOKE = Effort("smoke", rounds=1, samples=1, tries=5, seconds=0.05, reference_seconds=0.05,
-               micro_seconds=0.01, micro_repetitions=1, primitive_seconds=0.001, primitive_rounds=1)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Programs that end, named programs/<problem>_<peer>. Sizes stand for each effort."""
-
-    problem: str
-    title: str  # with {size}
-    sizes: tuple
-    threads: int
-    peers: tuple
-    aim: str = ""
-    label: str = ""  # tells rows of one problem apart, where threads do not
-    peer_sizes: dict = field(default_factory=dict)  # smaller ones for slow peers
-    efforts: tuple = EFFORTS
-    most_rounds: int = 100
-    repeat: int = 2  # runs in one process, of which the last counts
-    options: tuple = ()
-
-    @property
-    def name(self):
-        return f"{self.problem}-{self.label or self.threads}"
-
-
-@dataclass(frozen=True)
-class Served:
-    """Servers under a closed-loop load. Variants of one program are written peer:option."""
-
-    problem: str
-    title: str
-    connections: int
-    depth: int
-    peers: tuple
-    aim: str = ""
-    efforts: tuple = EFFORTS
-    kind: str = ""  # of load, where the problem's servers serve several
-    bytes: int = 64  # of an echo message
-    tls: bool = False
-
-    @property
-    def name(self):
-        size = f"x{self.depth}" if self.depth > 1 else ""
-        size += f"-{self.bytes}" if self.bytes != 64 else ""
-        return f"{self.kind or self.problem}-{self.connections}{size}"
-
-    @property
-    def load(self):
-        return "tls_load" if self.tls else "load"
-
-    @property
-    def reference(self):
-        return "tls_reference" if self.tls else "reference_server"
-
-
-@dataclass(frozen=True)
-class Storm:
-    """A storm of programs/fairness_<peer>: a row for the timer and one for the socket."""
-
-    storm: str  # as the program names it
-    title: str
-    threads: int
-    peer: str = "heddle"
-    problem: str = "fairness"
-    efforts: tuple = EFFORTS
-
-    @property
-    def name(self):
-        return f"fairness-{self.threads}"
-
-
-MANY = (1_000_000, 100_000, 1000)
-
-
-@dataclass(frozen=True)
-class Primitive:
-    """One operation: a benchmark of programs/micro_<micro>, and the row of that name in
-    programs/primitives_<peer>. Sizes are those of rows with many tasks or timers."""
-
-    row: str
-    title: str
-    micro: str
-    peers: tuple
-    aim_ns: int
-    threads: int = 2
-    sizes: tuple = MANY
-    peer_sizes: dict = field(default_factory=dict)
-    problem: str = "primitives"
-    efforts: tuple = EFFORTS
-
-    @property
-    def name(self):
-        return f"{self.row}-{self.threads}"
-
-    @property
-    def benchmark(self):
-        return f"{self.row}/loops:{self.threads}"
-
-    @property
-    def aim(self):
-        return f"{self.aim_ns} ns" if self.aim_ns < 1000 else f"{self.aim_ns / 1000:g} µs"
-
-
-@dataclass(frozen=True)
-class Micro:
-    """A Google Benchmark program, programs/micro_<program>: heddle's rows that have no peer."""
-
-    program: str
-    efforts: tuple = EFFORTS
-
-    @property
-    def name(self):
-        return f"micro/{self.program}"
-
-    problem = name
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A problem of bench/model, as its programs name it; `problem`: counts or model."""
-
-    problem: str
-    program: str
-    efforts: tuple = EFFORTS
-
-    @property
-    def name(self):
-        return f"{self.problem}/{self.program}"
-
-
-@dataclass(frozen=True)
-class Suite:
-    """`kind`: the module of the harness that measures the items."""
-
-    name: str
-    title: str
-    explanation: str
-    kind: str
-    items: tuple
+__all__ = ["FULL", "QUICK", "SMOKE"]  # for those who import this module alone
 
 
 def fib_calls(n):
@@ -187,6 +23,9 @@ TASKS = {
     "skynet": lambda leaves: (10 * leaves - 1) // 9,
     "nqueens": QUEENS_BOARDS.get,
     "matmul": lambda rows: (8 * (rows // 32) ** 3 - 1) // 7,
+    "fib_fixed": fib_calls,
+    "nqueens_array": QUEENS_BOARDS.get,
+    "matmul_inlined": lambda rows: (8 * (rows // 32) ** 3 - 1) // 7,
     "udp": lambda trips: trips,
     "files": lambda reads: reads,
 }
@@ -217,6 +56,17 @@ FORK_JOIN = (
     Problem("matmul", "matmul({size}), 2 threads", (1024,) * 3, 2, BOTH, "1.2x oneTBB",
             label="2-1024", efforts=("full",)),
 )
+
+# The same problems as other runtimes' public benchmarks have them: n is known to the compiler, a
+# board has no place for more queens than n, and the leaf of matmul is inlined.
+SHAPES = tuple(
+    Problem(problem, title + (", 2 threads" if threads == 2 else ", 1 thread"), sizes, threads,
+            BOTH, repeat=repeat, most_rounds=5 if threads == 2 else 3)
+    for problem, title, sizes, repeat in (
+        ("fib_fixed", "fib<{size}>", (35, 30, 20), 2),
+        ("nqueens_array", "nqueens<{size}>", (14, 12, 8), 1),
+        ("matmul_inlined", "matmul({size}), leaf inlined", (2048, 1024, 64), 2))
+    for threads in (2, 1))
 
 # More threads than processors, too: what a task costs must not grow with them.
 SCALING = tuple(
@@ -281,6 +131,35 @@ SERVERS = (
     Served("http", "HTTP plaintext, 64 connections, 16 pipelined", 64, 16, HTTP, "0.55"),
 )
 
+HTTP_STEPS = ("heddle", "heddle:uring", "nginx")
+# Each is /plaintext and one step more.
+SERVERS += tuple(
+    Served("http", f"HTTP {title}, 64 connections", 64, 1, HTTP_STEPS, path=path, label=label,
+           **more)
+    for label, title, path, more in (
+        ("json", "JSON", "/json", dict(answer=27)),
+        ("upload", "uploads of 1 KiB", "/upload", dict(upload=1024, answer=4)),
+        ("routed", "one of 100 routes, with parameters", "/api/v1/r57/users/42/posts/7",
+         dict(answer=4)),
+        ("file", "files of 64 KiB", "/files/65536", dict(answer=65536))))
+
+WEBSOCKETS = ("heddle", "heddle:uring", "websockets")
+WEBSOCKET = tuple(
+    Served("websocket", f"WebSocket echo {title}, 64 connections", 64, 1, WEBSOCKETS, "0.85",
+           bytes=size, path="/")
+    for size, title in ((16, "16 B"), (1024, "1 KiB"), (16384, "16 KiB")))
+CONNECTIONS = (
+    Idle("websocket", "{size} WebSockets that wait", 0, 1, WEBSOCKETS, "2048 bytes",
+         kind="websocket_idle", bytes=16, path="/", sizes=(10_000, 1000, 50),
+         peer_sizes={"websockets": (2000, 500, 50)}),
+)
+
+CLIENTS = ("heddle", "heddle:uring", "curl", "aiohttp")
+CLIENT = tuple(
+    Asked(f"GET {title}, {n} in flight", size, n, CLIENTS, "0.8",
+          EFFORTS if n == 64 else ("full",))
+    for n in (1, 64, 256) for size, title in ((64, "64 B"), (1024, "1 KiB"), (65536, "64 KiB")))
+
 IO_PEERS = ("heddle", "plain", "libuv")
 IO = (
     Problem("udp", "{size} datagrams of 64 B there and back, 64 pairs", (200_000, 40_000, 640), 1,
@@ -327,6 +206,10 @@ SUITES = (
           "Time of one run, with peers in turns. Less is better. A peer that needs a smaller size "
           "is shown with it, and its time is that of one of its tasks times the tasks of the row.",
           "compute", FORK_JOIN),
+    Suite("shapes", "Shapes of public benchmarks",
+          "The problems of fork and join in the shapes of other runtimes' benchmarks: n known to the "
+          "compiler, boards as arrays of just that size, the leaf of matmul inlined. For peers from "
+          "outside (--also). Less is better.", "compute", SHAPES),
     Suite("scaling", "Cost of a task over loops",
           "Time of one run divided by its tasks, from one loop (or thread) to eight, with peers in "
           "turns. Less is better; more loops than processors cannot make it less.",
@@ -338,6 +221,17 @@ SUITES = (
     Suite("servers", "Servers",
           "Rate on one processor, with the load on another, as a ratio to a bare epoll loop that "
           "parses nothing. More is better. CPU an answer is a ratio too.", "servers", SERVERS),
+    Suite("websocket", "WebSockets",
+          "Echo of binary messages without compression: rate on one processor, with the load on "
+          "another, as a ratio to a bare epoll loop that upgrades, unmasks and echoes. More is "
+          "better. CPU an answer is a ratio too.", "servers", WEBSOCKET),
+    Suite("connections", "Memory of an idle connection",
+          "Growth of the server's resident set by many connections that have been used once and "
+          "then wait. What the kernel keeps of a socket is not in it. Less is better.",
+          "connections", CONNECTIONS),
+    Suite("client", "HTTP clients",
+          "GETs from one processor, against nginx on another: rate as a ratio to wrk's. More is "
+          "better. CPU an answer is the client's, as a ratio to wrk's.", "clients", CLIENT),
     Suite("io", "Datagrams and files",
           "Time of one run on one loop, with peers in turns; `plain` is the system calls alone. "
           "Less is better.", "compute", IO),
@@ -373,6 +267,8 @@ SUITES = (
 PROGRAMS = {
     "asyncio": ("python", ("--loop", "asyncio")),
     "uvloop": ("python", ("--loop", "uvloop")),
+    "aiohttp": ("python", ()),
+    "websockets": ("python", ()),
 }
 
 TITLES = {
@@ -389,6 +285,10 @@ TITLES = {
     "threads": "threads",
     "plain": "plain calls",
     "libuv": "libuv",
+    "bare": "bare epoll loop",
+    "curl": "libcurl",
+    "aiohttp": "aiohttp",
+    "websockets": "Python's websockets",
 }
 
 
