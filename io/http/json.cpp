@@ -2,6 +2,7 @@
 #include <heddle/io/http/json.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/message.h>
 
 #include <cstddef>
 
@@ -165,7 +166,8 @@ json_value parse_json(std::string_view text) {
   try {
     return json_value::parse(text);
   } catch (const nlohmann::json::exception& e) {
-    throw payload_error("the body is no JSON: " + plain(e.what()));
+    // The text quotes the body, which may be long, and no UTF-8.
+    throw payload_error("the body is no JSON: " + printable(plain(e.what())));
   }
 }
 

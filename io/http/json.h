@@ -43,7 +43,7 @@ std::string conversion_error(const json_value& value) {
 inline constexpr std::size_t most_json_depth = 500;
 
 /// The value of a text in UTF-8. Throws payload_error with the line and the column for what is no
-/// JSON, and for more than most_json_depth.
+/// JSON, and for more than most_json_depth. The error's text is short and ASCII, whatever came.
 [[nodiscard]] json_value parse_json(std::string_view text);
 
 /// A value as a T. Throws payload_error, which names the field, where a type does not fit or a key
