@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace heddle::http {
@@ -24,6 +25,9 @@ class site {
   /// A socket at the path that no process listens at is replaced; any other file there is an error.
   /// The path is removed when the server stops. A path that begins with '\0' is an abstract name.
   [[nodiscard]] static site unix_socket(std::string path) { return {std::move(path), 0, true}; }
+  /// A site as people write it: "127.0.0.1:8080", "[::1]:0", "localhost:80", "unix:/run/app.sock".
+  /// An empty host is every address. Throws bad_value, which names the text.
+  [[nodiscard]] static site parse(std::string_view text);
   /// https, with this context of a server.
   site& tls(tls_context context) {
     tls_ = std::move(context);
@@ -46,6 +50,8 @@ class site {
   tls_context tls_;
 };
 
+/// site::parse.
+[[nodiscard]] inline site listen(std::string_view text) { return site::parse(text); }
 /// site::tcp.
 [[nodiscard]] inline site listen(std::string host, port_number port) {
   return site::tcp(std::move(host), port);

@@ -36,4 +36,33 @@ TEST(HttpJson, ThatIsNoneIsToldInAShortTextOfAscii) {
   }
 }
 
+TEST(HttpSite, IsReadAsPeopleWriteIt) {
+  struct {
+    const char* text;
+    const char* where;
+    std::uint16_t port;
+  } const fine[] = {{"127.0.0.1:8080", "127.0.0.1", 8080},
+                    {"localhost:0", "localhost", 0},
+                    {"[::1]:65535", "::1", 65535},
+                    {":80", "", 80}};
+  for (const auto& f : fine) {
+    const auto at = http::listen(f.text);
+    EXPECT_FALSE(at.is_unix()) << f.text;
+    EXPECT_EQ(at.where(), f.where) << f.text;
+    EXPECT_EQ(std::uint16_t(at.port()), f.port) << f.text;
+  }
+  const auto local = http::site::parse("unix:/run/app.sock");
+  EXPECT_TRUE(local.is_unix());
+  EXPECT_EQ(local.where(), "/run/app.sock");
+  for (const char* wrong : {"", "127.0.0.1", "8080", "host:", "host:65536", "host:-1", "host:80 ",
+                            "::1:80", "[::1]", "unix:"}) {
+    try {
+      (void)http::site::parse(wrong);
+      ADD_FAILURE() << wrong;
+    } catch (const h::bad_value& e) {
+      EXPECT_NE(std::string(e.what()).find("\"" + std::string(wrong) + "\""), std::string::npos);
+    }
+  }
+}
+
 }  // namespace
