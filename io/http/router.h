@@ -21,6 +21,7 @@
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/middleware.h>
 #include <heddle/io/http/serving/plan.h>
+#include <heddle/io/http/websocket.h>
 
 #include <concepts>
 #include <cstddef>
@@ -107,6 +108,16 @@ class router {
   http::route any(std::string path, handler h);
   /// Every path that begins with this text, which is no pattern. The longest one wins.
   http::route prefix(method m, std::string path, handler h);
+  /// WebSockets: a GET route, as websocket_route() says. `h` takes websocket&, and then request& or
+  /// typed arguments.
+  template <class F>
+  http::route websocket(std::string path, F h, ws_options options) {
+    return get(std::move(path), websocket_route(std::move(h), std::move(options)));
+  }
+  template <class F>
+  http::route websocket(std::string path, F h) {
+    return websocket(std::move(path), std::move(h), ws_options());
+  }
   /// The files below a directory, as file_root says. They are read on other threads. Throws
   /// std::system_error if there is no such directory.
   http::route files(std::string path, const std::string& directory);

@@ -113,12 +113,13 @@ class server {
   }
   /// A handle of the root router.
   [[nodiscard]] http::router root() const;
-  /// WebSockets at exactly this path, as websocket_route() says.
-  server& websocket(std::string path, websocket_handler h, ws_options options) {
-    get(std::move(path), websocket_route(std::move(h), std::move(options)));
+  template <class F>
+  server& websocket(std::string path, F h, ws_options options) {
+    root().websocket(std::move(path), std::move(h), std::move(options));
     return *this;
   }
-  server& websocket(std::string path, websocket_handler h) {
+  template <class F>
+  server& websocket(std::string path, F h) {
     return websocket(std::move(path), std::move(h), ws_options());
   }
 

@@ -5,6 +5,7 @@
 //     while (auto m = co_await ws.receive()) co_await ws.send(*m);
 //   }
 //   server.websocket("/chat", chat);
+//   router.websocket("/chat/{room}", [](http::websocket& ws, http::path<std::string> room) ...);
 //
 //   auto ws = co_await http::connect_websocket("ws://127.0.0.1:8080/chat");      // a client
 //   co_await ws.send_text("hello");
@@ -23,10 +24,12 @@
 #include <heddle/io/stream.h>
 #include <heddle/sched/async_generator.h>
 
+#include <concepts>
 #include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace heddle::http {
@@ -209,6 +212,35 @@ using websocket_handler = std::function<task<>(websocket&, request&)>;
 [[nodiscard]] handler websocket_route(websocket_handler h, ws_options options);
 [[nodiscard]] inline handler websocket_route(websocket_handler h) {
   return websocket_route(std::move(h), ws_options());
+}
+
+namespace detail {
+
+template <class F>
+concept plain_websocket_handler = std::convertible_to<F, websocket_handler>;
+
+template <class F, class... Args>
+task<> call_websocket(F& f, websocket& ws, request& r, std::tuple<websocket, Args...>*) {
+  return f(ws, from_request<Args>::from(r)...);
+}
+
+}  // namespace detail
+
+/// The same for a handler with typed arguments behind its websocket&: what extract.h and typed.h
+/// make of a request. An argument that cannot be made is answered with 4xx, and opens nothing.
+template <class F>
+  requires(!detail::plain_websocket_handler<F>)
+[[nodiscard]] handler websocket_route(F f, ws_options options) {
+  websocket_handler plain = [f = std::move(f)](websocket& ws, request& r) mutable {
+    using arguments = typename detail::shape_of<F>::arguments;
+    return detail::call_websocket(f, ws, r, static_cast<arguments*>(nullptr));
+  };
+  return websocket_route(std::move(plain), std::move(options));
+}
+template <class F>
+  requires(!detail::plain_websocket_handler<F>)
+[[nodiscard]] handler websocket_route(F f) {
+  return websocket_route(std::move(f), ws_options());
 }
 
 /// Opens a WebSocket. The URL begins with ws or wss; http and https mean the same.

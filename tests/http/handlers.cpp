@@ -23,6 +23,60 @@ namespace {
 
 using namespace http_test;
 
+class HttpHandlers : public on_each_reactor {};
+INSTANTIATE_TEST_SUITE_P(, HttpHandlers, testing::ValuesIn(all_setups()), name_of);
+
+struct greeting {
+  std::string text;
+};
+
+h::task<> greet(http::websocket& ws, http::path<int> room, http::state<greeting> said,
+                std::optional<http::query_param<"name">> name) {
+  const std::string who = name ? name->get() : "nobody";
+  co_await ws.send_text(said->text + " " + who + " in " + std::to_string(room.get()));
+}
+
+h::task<std::string> hear(const http::server& s, std::string target) {
+  auto opening =
+      http::connect_websocket("ws://127.0.0.1:" + std::to_string(s.port()) + std::move(target));
+  http::websocket ws = co_await std::move(opening);
+  const auto heard = co_await ws.receive_text();
+  co_await ws.close();
+  co_return heard.value_or("nothing");
+}
+
+TEST_P(HttpHandlers, OfWebSocketsGetTypedArguments) {
+  run([]() -> h::task<> {
+    http::router r;
+    r.state(std::make_shared<greeting>(greeting{"hello"}));
+    r.websocket("/rooms/{room}", greet).name("room");
+    const std::string mark = "?";
+    r.websocket("/lambda/{room}", [mark](http::websocket& ws, http::path<int> n) -> h::task<> {
+      co_await ws.send_text(std::to_string(n.get()) + mark);
+    });
+    r.websocket("/plain", [](http::websocket& ws, http::request& asked) -> h::task<> {
+      co_await ws.send_text(asked.path);
+    });
+    http::server s(r);
+    co_await s.start("127.0.0.1", 0);
+    const std::string named = co_await hear(s, "/rooms/7?name=ann");
+    EXPECT_EQ(named, "hello ann in 7");
+    const std::string unnamed = co_await hear(s, "/rooms/8");
+    EXPECT_EQ(unnamed, "hello nobody in 8");
+    const std::string lambda = co_await hear(s, "/lambda/9");
+    EXPECT_EQ(lambda, "9?");
+    const std::string plain = co_await hear(s, "/plain");
+    EXPECT_EQ(plain, "/plain");
+    int status = 0;
+    try {
+      (void)co_await hear(s, "/rooms/seven");
+    } catch (const http::handshake_error& e) { status = e.status(); }
+    EXPECT_EQ(status, 400);
+    co_await s.stop();
+  });
+  EXPECT_TRUE(reports.empty()) << reports.front();
+}
+
 TEST(HttpJson, ThatIsNoneIsToldInAShortTextOfAscii) {
   for (const std::string& body : {std::string("\xff\xfe"), "\"" + std::string(100'000, 'x')}) {
     try {
