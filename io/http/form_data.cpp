@@ -203,4 +203,11 @@ task<form_data> read_form(body_reader body, std::string content_type, form_limit
   co_return std::move(keeper.found);
 }
 
+task<form_data> read_form(request& r) { return read_form(r, form_limits{}); }
+
+task<form_data> read_form(request& r, form_limits limits) {
+  std::string type(r.headers.get("Content-Type").value_or(""));
+  return read_form(r.body_stream(), std::move(type), std::move(limits));
+}
+
 }  // namespace heddle::http

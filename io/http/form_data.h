@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A whole form, as it was received: its fields, and its files, of which the large ones lie on disk.
 //
-//   auto form = co_await http::read_form(std::move(body), content_type);
+//   auto form = co_await http::read_form(request);
 //   const auto title = form.fields.get("title");
 //   for (const auto& file : form.files) co_await file.save_to(directory + "/" + file.filename());
 //
@@ -22,6 +22,8 @@
 #include <vector>
 
 namespace heddle::http {
+
+struct request;
 
 namespace detail {
 struct kept_file;
@@ -84,5 +86,8 @@ struct form_data {
 [[nodiscard]] task<form_data> read_form(body_reader body, std::string content_type);
 [[nodiscard]] task<form_data> read_form(body_reader body, std::string content_type,
                                         form_limits limits);
+/// Of a server's request: its body_stream() and its Content-Type.
+[[nodiscard]] task<form_data> read_form(request& r);
+[[nodiscard]] task<form_data> read_form(request& r, form_limits limits);
 
 }  // namespace heddle::http

@@ -6,6 +6,7 @@
 #include <heddle/io/http/content/decoder.h>
 #include <heddle/io/http/content/field_text.h>
 #include <heddle/io/http/content/parts_core.h>
+#include <heddle/io/http/content_type.h>
 #include <heddle/io/http/url.h>
 
 #include <algorithm>
@@ -160,6 +161,16 @@ part_reader::part_reader(body_reader body, std::string_view content_type, part_l
   const auto type = read_type(content_type);
   core_ = std::make_shared<detail::parts_core>(std::move(body), type.boundary, limits);
   core_->decodes = !type.is_form;
+}
+
+part_reader::part_reader(request& r) : part_reader(r, part_limits{}) {}
+
+part_reader::part_reader(request& r, part_limits limits) {
+  const std::string type(r.headers.get("Content-Type").value_or(""));
+  const auto parsed = content_type::parse(type);
+  if (!parsed || !parsed->type.starts_with("multipart/"))
+    throw part_error(415, "the body has the type \"" + printable(type) + "\", which has no parts");
+  *this = part_reader(r.body_stream(), type, limits);
 }
 
 task<std::optional<part>> part_reader::next_part() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Bodies of several parts, as they are read: multipart/form-data, multipart/mixed (RFC 2046, 5.1).
 //
-//   http::part_reader parts(std::move(body), content_type);
+//   http::part_reader parts(request);
 //   while (auto part = co_await parts.next_part()) {
 //     if (part->name() == "photo") co_await part->body.save_to(path);
 //   }
@@ -63,7 +63,8 @@ class part {
 /// A part that has parts itself is read by a part_reader over its body.
 ///
 /// Cancel  loses nothing: the next call goes on
-/// Throws  part_error; what the body throws. All later calls throw the same.
+/// Throws  part_error, which becomes an answer of its status if a handler throws it; what the body
+///         throws. All later calls throw the same.
 /// Thread-safety  one task at a time, and its parts with it
 class part_reader {
  public:
@@ -71,6 +72,10 @@ class part_reader {
   /// no boundary of 1 to 70 characters.
   part_reader(body_reader body, std::string_view content_type);
   part_reader(body_reader body, std::string_view content_type, part_limits limits);
+  /// Of a server's request: its body_stream() and its Content-Type. A type that has no parts is a
+  /// part_error of status 415.
+  explicit part_reader(request& r);
+  part_reader(request& r, part_limits limits);
 
   /// The next part. Nothing: that was the last one, and the body has been read to its end. Skips
   /// what is left of the part before.

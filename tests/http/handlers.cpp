@@ -77,6 +77,96 @@ TEST_P(HttpHandlers, OfWebSocketsGetTypedArguments) {
   EXPECT_TRUE(reports.empty()) << reports.front();
 }
 
+h::task<http::response> list_parts(http::request& r) {
+  http::part_limits limits;
+  limits.parts = 2;
+  limits.header_bytes = 100;
+  http::part_reader parts(r, limits);
+  std::string all;
+  for (;;) {
+    auto next = parts.next_part();
+    auto part = co_await next;
+    if (!part) break;
+    auto reading = part->body.read_all();
+    const std::string content = co_await reading;
+    all += part->name() + "=" + content + ";";
+  }
+  co_return http::response::text(all);
+}
+
+h::task<std::string> list_form(http::request& r) {
+  auto reading = http::read_form(r);
+  const http::form_data form = co_await reading;
+  std::string all;
+  for (const auto& [name, value] : form.fields.fields()) all += name + "=" + value + ";";
+  for (const auto& file : form.files) all += file.name() + ":" + std::to_string(file.size()) + ";";
+  co_return all;
+}
+
+std::string part_of(std::string_view fields, std::string_view content) {
+  return "--b\r\nContent-Disposition: form-data; " + std::string(fields) + "\r\n\r\n" +
+         std::string(content) + "\r\n";
+}
+
+h::task<std::string> post(http::test_client& c, std::string target, std::string type,
+                          std::string body) {
+  http::headers fields;
+  if (!type.empty()) fields.add("Content-Type", type);
+  auto asking = c.send(http::method::post, std::move(target), std::move(fields), std::move(body));
+  const http::response answer = co_await asking;
+  co_return answer.status == 200 ? answer.body : std::to_string(answer.status);
+}
+
+TEST_P(HttpHandlers, ReadThePartsOfTheirRequestAndRefuseItAsThePartsSay) {
+  run([]() -> h::task<> {
+    http::router r;
+    r.post("/stream", list_parts).body(http::body_mode::stream);
+    r.post("/whole", list_parts);
+    http::test_client c(r);
+    const std::string type = "multipart/form-data; boundary=b";
+    const std::string end = "--b--";
+    const std::string one = part_of("name=a", "1");
+    for (const std::string target : {"/stream", "/whole"}) {
+      const std::string two = co_await post(c, target, type, one + one + end);
+      EXPECT_EQ(two, "a=1;a=1;");
+      const std::string three = co_await post(c, target, type, one + one + one + end);
+      EXPECT_EQ(three, "413");
+      const std::string cut = co_await post(c, target, type, one);
+      EXPECT_EQ(cut, "400");
+      const std::string text = co_await post(c, target, "text/plain", one + end);
+      EXPECT_EQ(text, "415");
+      const std::string untyped = co_await post(c, target, "", one + end);
+      EXPECT_EQ(untyped, "415");
+      const std::string unbounded = co_await post(c, target, "multipart/form-data", one + end);
+      EXPECT_EQ(unbounded, "400");
+      const std::string long_name = part_of("name=" + std::string(200, 'n'), "1") + end;
+      const std::string large = co_await post(c, target, type, long_name);
+      EXPECT_EQ(large, "431");
+    }
+    co_await c.stop();
+  });
+  EXPECT_TRUE(reports.empty()) << reports.front();
+}
+
+TEST_P(HttpHandlers, ReadTheFormOfTheirRequest) {
+  run([]() -> h::task<> {
+    http::router r;
+    r.post("/form", list_form).body(http::body_mode::stream);
+    http::test_client c(r);
+    const std::string parts =
+        part_of("name=a", "1") + part_of("name=f; filename=x", "four") + "--b--";
+    const std::string multi = co_await post(c, "/form", "multipart/form-data; boundary=b", parts);
+    EXPECT_EQ(multi, "a=1;f:4;");
+    const std::string pairs =
+        co_await post(c, "/form", "application/x-www-form-urlencoded", "a=b+c&d=%26");
+    EXPECT_EQ(pairs, "a=b c;d=&;");
+    const std::string json = co_await post(c, "/form", "application/json", "{}");
+    EXPECT_EQ(json, "415");
+    co_await c.stop();
+  });
+  EXPECT_TRUE(reports.empty()) << reports.front();
+}
+
 TEST(HttpJson, ThatIsNoneIsToldInAShortTextOfAscii) {
   for (const std::string& body : {std::string("\xff\xfe"), "\"" + std::string(100'000, 'x')}) {
     try {
