@@ -1,85 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The live page in headless Chromium, driven through chromedriver's own protocol."""
-import base64
+"""The live page in headless Chromium, as browser.py drives it."""
 import json
 import os
 import re
-import signal
-import subprocess
 import threading
-import urllib.error
-import urllib.request
 
 import support
-
-# Nothing here may ask anybody but the server: no updates, no telemetry, no names resolved.
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1180,1100",
-         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+from browser import Browser
 
 COUNTERS = ["run", "stolen", "parked", "woken", "polls", "io_events", "rescues", "created"]
 LENGTHS = ["queue", "forks", "inbox", "timers"]
-
-
-class Browser:
-    def __init__(self, profile):
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT, text=True, start_new_session=True,
-                                       preexec_fn=support.die_with_parent)
-        self.session = ""
-        for line in self.driver.stdout:
-            if found := re.search(r"started successfully on port (\d+)", line):
-                self.base = f"http://127.0.0.1:{found[1]}"
-                break
-        else:
-            raise AssertionError("chromedriver did not start")
-        # It must not block on a full pipe.
-        self.reader = threading.Thread(target=self.driver.stdout.read, daemon=True)
-        self.reader.start()
-        options = {"binary": "/usr/bin/chromium", "args": [*FLAGS, "--user-data-dir=" + profile]}
-        self.session = "/session/" + self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}})["sessionId"]
-
-    def call(self, method, path, body=None):
-        request = urllib.request.Request(self.base + self.session + path, method=method,
-                                         data=None if body is None else json.dumps(body).encode(),
-                                         headers={"Content-Type": "application/json"})
-        no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with no_proxy.open(request, timeout=support.PATIENCE) as answer:
-                return json.load(answer)["value"]
-        except urllib.error.HTTPError as e:
-            raise AssertionError(f"{method} {path}: {e.read().decode()}") from None
-
-    def open(self, url):
-        self.call("POST", "/url", {"url": url})
-
-    def script(self, text, *arguments):
-        return self.call("POST", "/execute/sync", {"script": text, "args": list(arguments)})
-
-    def click(self, element_id):
-        element = self.call("POST", "/element", {"using": "css selector", "value": "#" + element_id})
-        self.call("POST", f"/element/{next(iter(element.values()))}/click", {})
-
-    def wait(self, condition, seconds=support.PATIENCE):
-        """Until a JavaScript expression is true."""
-        self.call("POST", "/timeouts", {"script": seconds * 1000})
-        self.call("POST", "/execute/async", {"args": [], "script": f"""
-            const done = arguments[0];
-            const look = () => ({condition}) ? done(true) : setTimeout(look, 10);
-            look();"""})
-
-    def close(self):
-        try:
-            if self.session:
-                self.call("DELETE", "")
-        finally:
-            os.killpg(self.driver.pid, signal.SIGTERM)  # its own group, started above
-            self.driver.wait()
-            self.reader.join()
-            self.driver.stdout.close()
 
 
 class Page(support.ServedTest):
@@ -212,7 +143,7 @@ class Page(support.ServedTest):
         self.screenshot("narrow")
 
     def screenshot(self, name):
-        picture = base64.b64decode(self.browser.call("GET", "/screenshot"))
+        picture = self.browser.screenshot()
         self.assertEqual(picture[:8], b"\x89PNG\r\n\x1a\n")
         self.assertGreater(len(picture), 10_000)
         if support.settings.out:
