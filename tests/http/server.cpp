@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// What http::server answers: pipelining, bodies, methods, errors, time-outs.
 #include "http/site.h"
 
 #include <heddle/io/http/session.h>
@@ -7,10 +8,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +15,6 @@
 namespace {
 
 using namespace http_test;
-namespace fs = std::filesystem;
 
 class HttpServer : public on_each_reactor {};
 INSTANTIATE_TEST_SUITE_P(, HttpServer, testing::ValuesIn(all_setups()), name_of);
@@ -350,137 +346,6 @@ TEST_P(HttpServer, SurvivesClientsThatGoAwayAtAnyPoint) {
   EXPECT_TRUE(reports.empty()) << reports.front();
 }
 
-h::task<> stop_after(http::server& server, h::duration grace) { co_await server.stop(grace); }
-
-TEST_P(HttpServer, StopsByFinishingWhatRunsAndClosingWhatIsIdle) {
-  run([]() -> h::task<> {
-    site s;
-    co_await s.start();
-    const auto port = s.server.port();
-    h::connection idle = co_await h::open_connection("127.0.0.1", port);
-    idle.writer.write(get("/hello"));
-    const std::string head = co_await idle.reader.read_until("hello");
-    EXPECT_TRUE(head.ends_with("hello"));
-    h::connection busy = co_await h::open_connection("127.0.0.1", port);
-    busy.writer.write(get("/gated"));
-    co_await s.entered.wait();
-
-    auto stopping = h::create_task(stop_after(s.server, 30s));
-    const std::string nothing = co_await read_to_end(idle);
-    EXPECT_EQ(nothing, "");
-    EXPECT_FALSE(stopping.done());
-    const auto refused = co_await error_of(h::open_connection("127.0.0.1", port));
-    // Each loop closes its own listener. A client that the kernel gave to one of the last is reset.
-    const auto code = code_of(refused);
-    EXPECT_TRUE(code == ECONNREFUSED || code == ECONNRESET) << code;
-    s.gate.set();
-    const std::string all = co_await read_to_end(busy);
-    EXPECT_EQ(bodies(all), "through");
-    EXPECT_NE(all.find("\r\nConnection: close\r\n"), std::string::npos);
-    co_await stopping;
-    EXPECT_EQ(s.server.stats().connections, 0u);
-  });
-}
-
-// The kernel may have sent an answer while the server does not know that yet.
-TEST_P(HttpServer, TakesNoAnswerBackWhenItStopsAtOnce) {
-  run([]() -> h::task<> {
-    for (int round = 0; round < 40; ++round) {
-      site s;
-      co_await s.start();
-      std::vector<h::connection> clients;
-      for (int i = 0; i < 4; ++i) {
-        h::connection c = co_await h::open_connection("127.0.0.1", s.server.port());
-        c.writer.write(get("/hello"));
-        clients.push_back(std::move(c));
-      }
-      const std::string first = co_await clients.front().reader.read_until("hello");
-      EXPECT_TRUE(first.ends_with("hello"));
-      co_await s.server.stop(30s);
-      const std::string rest = co_await read_to_end(clients.front());
-      EXPECT_EQ(rest, "");
-      for (std::size_t i = 1; i < clients.size(); ++i) {
-        const std::string all = co_await read_to_end(clients[i]);
-        // The kernel resets connections that were not accepted when listening ends.
-        if (all.starts_with("HTTP/")) { EXPECT_EQ(bodies(all), "hello"); }
-      }
-    }
-  });
-}
-
-// The server waits 200 ms for a first request. On a machine that takes longer to get through this,
-// the test proves nothing, and tries again.
-h::task<bool> stops_on_a_new_connection() {
-  site s;
-  co_await s.start();
-  h::connection c = co_await h::open_connection("127.0.0.1", s.server.port());
-  h::connection silent = co_await h::open_connection("127.0.0.1", s.server.port());
-  co_await until([&] { return s.server.stats().connections == 2; });
-  const auto began = h::clock::now();
-  auto stopping = h::create_task(stop_after(s.server, 30s));
-  co_await until([&] { return !s.server.is_serving(); });
-  c.writer.write(get("/hello"));
-  const std::string all = co_await read_to_end(c);
-  const bool answered = bodies(all) == "hello";
-  const bool in_time = h::clock::now() - began < 200ms;
-  EXPECT_TRUE(answered || !in_time) << all;
-  const std::string nothing = co_await read_to_end(silent);
-  EXPECT_EQ(nothing, "");
-  co_await stopping;
-  co_return answered;
-}
-
-TEST_P(HttpServer, AnswersTheFirstRequestOfANewConnectionAlthoughItStops) {
-  run([]() -> h::task<> {
-    bool answered = false;
-    for (int tries = 0; tries < 20 && !answered; ++tries) {
-      h::task<bool> once = stops_on_a_new_connection();
-      answered = co_await once;
-    }
-    EXPECT_TRUE(answered);
-  });
-}
-
-TEST_P(HttpServer, StopsAtTheDeadlineWhateverStillRuns) {
-  run([]() -> h::task<> {
-    site s;
-    co_await s.start();
-    h::connection busy = co_await h::open_connection("127.0.0.1", s.server.port());
-    busy.writer.write(get("/gated"));
-    co_await s.entered.wait();
-    co_await s.server.stop(5ms);
-    const std::string all = co_await read_to_end(busy);
-    EXPECT_EQ(bodies(all.substr(0, all.find('('))), "");
-    s.gate.set();
-    co_await until([&] { return s.server.stats().connections == 0; });
-  });
-}
-
-TEST_P(HttpServer, ClosesItsListenersWhenItIsDestroyedAndIsFreedWithItsLastConnection) {
-  run([]() -> h::task<> {
-    auto used = std::make_shared<int>();
-    const std::weak_ptr<int> alive = used;
-    auto server = std::make_unique<http::server>();
-    server->get("/", [used](http::request&) { return http::response::text("x"); });
-    used.reset();
-    h::task<> starting = server->start("127.0.0.1", 0);
-    co_await starting;
-    const auto port = server->port();
-    h::connection c = co_await h::open_connection("127.0.0.1", port);
-    c.writer.write(get("/"));
-    const std::string head = co_await c.reader.read_until("\r\n\r\n");
-    EXPECT_TRUE(head.starts_with("HTTP/1.1 200"));
-    server.reset();
-    const auto refused = co_await error_of(h::open_connection("127.0.0.1", port));
-    EXPECT_EQ(code_of(refused), ECONNREFUSED);
-    c.writer.write(get("/"));
-    const std::string more = co_await c.reader.read_until("\r\n\r\n");
-    EXPECT_TRUE(more.ends_with("\r\n\r\n"));
-    c.writer.close();
-    co_await until([&] { return alive.expired(); });
-  });
-}
-
 TEST_P(HttpServer, ServesManyClientsAtOnceOnAllLoops) {
   run([]() -> h::task<> {
     site s;
@@ -507,109 +372,6 @@ TEST_P(HttpServer, ServesManyClientsAtOnceOnAllLoops) {
     EXPECT_LE(client.kept_connections(), 32u);
   });
   EXPECT_TRUE(reports.empty()) << reports.front();
-}
-
-// ---- files
-
-class HttpServerFiles : public on_each_reactor {
- protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "heddle_served_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    top = name;
-    fs::create_directories(top / "root/sub");
-    std::ofstream(top / "secret.txt") << "secret";
-    std::ofstream(top / "root/a.txt") << "0123456789";
-    std::ofstream(top / "root/sub/index.html") << "<p>index";
-    for (int i = 0; i < 300'000; ++i) large += static_cast<char>('a' + i % 23);
-    for (int i = 0; i < 2; ++i) large += large;
-    std::ofstream(top / "root/large.bin") << large;
-  }
-  void TearDown() override { fs::remove_all(top); }
-
-  fs::path top;
-  std::string large;
-};
-INSTANTIATE_TEST_SUITE_P(, HttpServerFiles, testing::ValuesIn(all_setups()), name_of);
-
-TEST_P(HttpServerFiles, AreSentWholeInPartsOrNotAtAll) {
-  run([this]() -> h::task<> {
-    site s;
-    s.server.files("/files/", (top / "root").string());
-    co_await s.start();
-    const std::string all = co_await talk(
-        s, get("/files/a.txt") + get("/files/a.txt", "Range: bytes=2-4\r\n") +
-               get("/files/a.txt", "Range: bytes=99-\r\n") + get("/files/sub/") +
-               get("/files/none") + get("/files/../secret.txt") + get("/files/%2e%2e/secret.txt") +
-               get("/files/..%2fsecret.txt") + get("/files//etc/passwd") +
-               "HEAD /files/a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-    const auto head = all.rfind("HTTP/1.1 200 OK");
-    const std::string none = " 404:404 Not Found\n";
-    EXPECT_EQ(bodies(all.substr(0, head)),
-              "0123456789 206:234 416: <p>index" + none + none + none + none + none);
-    EXPECT_EQ(bodies(all.substr(head), http::method::head), "");
-    EXPECT_NE(all.find("\r\nContent-Range: bytes 2-4/10\r\n"), std::string::npos);
-    EXPECT_NE(all.substr(head).find("\r\nContent-Length: 10\r\n"), std::string::npos);
-    EXPECT_EQ(all.find("secret\n"), std::string::npos);
-  });
-  EXPECT_TRUE(reports.empty()) << reports.front();
-}
-
-TEST_P(HttpServerFiles, AreStreamedWhenTheyAreLarge) {
-  run([this]() -> h::task<> {
-    site s;
-    s.server.files("/files/", (top / "root").string());
-    co_await s.start();
-    const std::string all = co_await talk(
-        s, get("/files/large.bin") + get("/files/large.bin", "Range: bytes=1-600000\r\n") +
-               get("/files/a.txt", and_close));
-    EXPECT_TRUE(bodies(all) == large + " 206:" + large.substr(1, 600'000) + " 0123456789");
-  });
-  EXPECT_TRUE(reports.empty()) << reports.front();
-}
-
-TEST_P(HttpServerFiles, NeedADirectoryThatIsThere) {
-  http::server s;
-  EXPECT_THROW(s.files("/files/", "/nonexistent/heddle"), std::system_error);
-}
-
-TEST(HttpRoutes, BeginWithASlash) {
-  http::server s;
-  const auto plain = [](http::request&) { return http::response::text(""); };
-  EXPECT_THROW(s.get("hello", plain), h::bad_value);
-  EXPECT_THROW(s.prefix(http::method::get, "", plain), h::bad_value);
-}
-
-// ---- latency
-
-TEST(LatencyHistogram, PutsEveryTimeInABucketAtMostAnEighthTooWide) {
-  std::size_t last = 0;
-  for (std::uint64_t ns = 1; ns < (1ull << 40); ns += 1 + ns / 37) {
-    const auto b = http::latency_histogram::bucket(ns);
-    EXPECT_GE(b, last);
-    EXPECT_GE(http::latency_histogram::upper_end(b), ns);
-    EXPECT_LE(http::latency_histogram::upper_end(b), ns + ns / 8);
-    if (b > 0) EXPECT_LT(http::latency_histogram::upper_end(b - 1), ns);
-    last = b;
-  }
-  EXPECT_EQ(http::latency_histogram::bucket(~0ull), http::latency_histogram::size - 1);
-}
-
-TEST(LatencyHistogram, TellsPercentilesOfAPeriod) {
-  http::latency_histogram before;
-  EXPECT_EQ(before.percentile(0.5), 0u);
-  before.counts[http::latency_histogram::bucket(1'000'000)] = 50;
-  auto now = before;
-  now.counts[http::latency_histogram::bucket(100)] += 98;
-  now.counts[http::latency_histogram::bucket(5000)] += 2;
-  now -= before;
-  EXPECT_EQ(now.total(), 100u);
-  EXPECT_EQ(now.percentile(0.5),
-            http::latency_histogram::upper_end(http::latency_histogram::bucket(100)));
-  EXPECT_EQ(now.percentile(0.99),
-            http::latency_histogram::upper_end(http::latency_histogram::bucket(5000)));
-  EXPECT_EQ(now.percentile(1),
-            http::latency_histogram::upper_end(http::latency_histogram::bucket(5000)));
 }
 
 }  // namespace
