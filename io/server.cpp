@@ -55,6 +55,7 @@ void check_options(const server_options& o) {
   check_positive(o.idle_limit, "idle_limit");
   check_positive(o.connection_limit, "connection_limit");
   check_positive(o.proxy_header_limit, "proxy_header_limit");
+  if (o.report_every.count() < 0) throw bad_value("report_every of a server is negative");
   (void)checked<std::ptrdiff_t>(o.max_connections, "max_connections", 0);
   (void)checked<std::size_t>(o.proxy_header_bytes, "proxy_header_bytes", 16, longest_proxy_header);
   if (o.socket_mode) (void)checked<unsigned>(*o.socket_mode, "socket_mode", 0, 0777);

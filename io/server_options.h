@@ -115,6 +115,14 @@ struct server_options {
   any_duration proxy_header_limit = default_proxy_header_limit;
   /// A longer header is bad. One of version 1 has at most 107 bytes in any case. From 16 to 65,551.
   std::size_t proxy_header_bytes = default_proxy_header_bytes;
+
+  // --- reports ---
+
+  /// Connections that fail before their handler is called (TLS, PROXY header) are reported at most
+  /// once in this time, so that no client can fill a log. The report says how many others failed
+  /// since the one before. Zero: each is reported. server_stats::dropped counts all of them in any
+  /// case. Not negative.
+  any_duration report_every = std::chrono::seconds(0);
 };
 
 }  // namespace heddle

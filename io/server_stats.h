@@ -16,7 +16,7 @@ struct server_stats {
   std::size_t connections = 0;  ///< that live now
   std::uint64_t accepted = 0;   ///< taken in, in all
   std::uint64_t refused = 0;    ///< reset, since all places were taken (when_full::refuse)
-  std::uint64_t dropped = 0;    ///< could not be taken in, or had a bad PROXY header
+  std::uint64_t dropped = 0;    ///< not taken in: it failed, or its PROXY header or TLS did
   std::uint64_t timed_out = 0;  ///< ended by a limit of server_options
   /// Of those accepted: how many each loop has taken in. The kernel spreads clients over the
   /// listeners; an idle loop takes in those of a busy one.

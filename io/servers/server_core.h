@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -143,6 +144,9 @@ class server_core final : public stream_listener, public std::enable_shared_from
   [[nodiscard]] task<bool> receive_guest(connection& c, guest* g);
   /// A guest could not be taken in, or was turned away.
   void count_dropped() noexcept;
+  /// A guest's TLS or PROXY header has failed. Nothing: it is counted, and not reported
+  /// (report_every). Else how many others failed since the last report.
+  [[nodiscard]] std::optional<std::uint64_t> may_report_failure() noexcept;
   [[nodiscard]] limit_keeper& limits() noexcept { return limits_; }
   [[nodiscard]] const server_options& options() const noexcept { return options_; }
   [[nodiscard]] task<> handle(connection c) { return handler_(std::move(c)); }
@@ -235,6 +239,8 @@ class server_core final : public stream_listener, public std::enable_shared_from
   bool wants_ = false;  // no guest was taken in since then
   time_point want_told_until_ = time_point::min();
   time_point refusal_told_until_ = time_point::min();
+  time_point failure_told_until_ = time_point::min();
+  std::uint64_t failures_untold_ = 0;
   std::vector<std::uint64_t> accepted_by_loop_;
   std::uint64_t refused_ = 0;
   std::uint64_t dropped_ = 0;

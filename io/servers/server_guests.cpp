@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <exception>
 #include <memory>
+#include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -25,12 +27,18 @@ bool cancelled_itself() noexcept {
   return !self.valid() || self.cancelling() != 0;
 }
 
-void report_of_connection(const char* message, const std::exception_ptr& error) {
+void report_of_connection(std::string message, const std::exception_ptr& error) {
   error_context what;
-  what.message = message;
+  what.message = std::move(message);
   what.error = error;
   what.task = current_task().get_name();
   heddle::current_runtime().report(what);
+}
+
+/// What a report says of those that were not reported: "" for none.
+std::string others(std::uint64_t untold) {
+  if (untold == 0) return {};
+  return ", and " + std::to_string(untold) + " others failed since the last such report";
 }
 
 /// True: `error` says that this end has closed the connection.
@@ -42,8 +50,8 @@ bool is_ours(const std::exception_ptr& error) {
   } catch (...) { return false; }
 }
 
-/// False: `work` failed, and that was reported.
-task<bool> goes_well(task<> work, const char* complaint) {
+/// False: `work` failed, and that was reported, or counted for the next report.
+task<bool> goes_well(server_core& s, task<> work, const char* complaint) {
   std::exception_ptr error;
   try {
     co_await work;
@@ -51,7 +59,9 @@ task<bool> goes_well(task<> work, const char* complaint) {
   } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
     throw;
   } catch (...) { error = std::current_exception(); }
-  if (!is_ours(error)) report_of_connection(complaint, error);
+  if (is_ours(error)) co_return false;
+  if (const auto untold = s.may_report_failure())
+    report_of_connection(complaint + others(*untold), error);
   co_return false;
 }
 
@@ -82,7 +92,7 @@ task<> keep_limits(limit_task self) {
 task<bool> server_core::receive_guest(connection& c, guest* g) {
   auto& core = stream_access::of(c);
   if (options_.proxy_header) {
-    task<bool> header = goes_well(take_proxy_header(core, options_), "bad PROXY header");
+    task<bool> header = goes_well(*this, take_proxy_header(core, options_), "bad PROXY header");
     const bool good = co_await header;
     if (!good) {
       count_dropped();
@@ -91,10 +101,11 @@ task<bool> server_core::receive_guest(connection& c, guest* g) {
     }
   }
   if (options_.tls) {
-    task<bool> handshake =
-        goes_well(accept_tls(core, options_.tls, options_.handshake_limit), "TLS handshake failed");
+    task<> work = accept_tls(core, options_.tls, options_.handshake_limit);
+    task<bool> handshake = goes_well(*this, std::move(work), "TLS handshake failed");
     const bool good = co_await handshake;
     if (!good) {
+      count_dropped();
       task<> lingering = linger_after_failure(core);
       co_await lingering;
       co_return false;
@@ -102,6 +113,21 @@ task<bool> server_core::receive_guest(connection& c, guest* g) {
   }
   if (g && limits_.has_any()) put_under_limits(core, *g);
   co_return true;
+}
+
+std::optional<std::uint64_t> server_core::may_report_failure() noexcept {
+  if (options_.report_every.count() == 0) return 0;
+  const auto now = clock::now();
+  std::optional<std::uint64_t> untold;
+  changed_.lock();
+  if (now >= failure_told_until_) {
+    failure_told_until_ = saturating_add(now, options_.report_every.get());
+    untold = std::exchange(failures_untold_, 0);
+  } else {
+    ++failures_untold_;
+  }
+  changed_.unlock();
+  return untold;
 }
 
 void server_core::put_under_limits(stream_core& core, guest& g) {
