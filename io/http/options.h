@@ -49,7 +49,7 @@ struct server_options {
   any_duration linger_timeout = std::chrono::seconds(2);
   any_duration linger_time = std::chrono::seconds(30);
   /// Connections that are open at once. The next ones get 503, which names this limit, and are
-  /// closed.
+  /// closed; or they wait (`wait_when_full`).
   std::size_t max_connections = 100'000;
   /// Bytes that all connections hold together: large bodies of requests, and answers that clients
   /// have not taken yet. Beyond it requests get 503, which names this limit.
@@ -62,6 +62,12 @@ struct server_options {
   /// are believed: "127.0.0.1", "10.0.0.0/8", "::1". "unix" stands for all clients of Unix sockets.
   /// start() throws bad_value for another text.
   std::vector<std::string> trusted_proxies = {};
+  // --- connections ---
+  /// True: connections beyond `max_connections` wait in the kernel, `backlog` of them at each
+  /// listener, until a place is free. Each site counts its own connections then. Beyond the limit
+  /// over all sites there is 503 still.
+  bool wait_when_full = false;
+
 };
 
 /// The clocks of a request besides its total time. Each is longer than zero; std::nullopt: no

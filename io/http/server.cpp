@@ -79,6 +79,23 @@ task<> server::serve_forever() {
   return at().listeners.front().serve_forever();
 }
 
+task<> server::start(site at) {
+  std::vector<site> one;
+  one.push_back(std::move(at));
+  return start(std::move(one));
+}
+
+void server::hand_over() {
+  for (auto& l : at().listeners) l.hand_over();
+}
+
+std::vector<int> server::sockets() const {
+  std::vector<int> all;
+  for (const auto& l : at().listeners)
+    for (const int one : l.sockets()) all.push_back(one);
+  return all;
+}
+
 void server::end_grace() { detail::hurry(at()); }
 
 task<> server::stop(any_duration grace) {

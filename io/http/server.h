@@ -129,6 +129,7 @@ class server {
   /// The same at several sites, each with its own TLS: server_options::tls does not count here. If
   /// one fails, none listens, and the error names it. Throws bad_value for none.
   [[nodiscard]] task<> start(std::vector<site> sites);
+  [[nodiscard]] task<> start(site at);
   /// Waits until it is cancelled or the server is stopped. Then it throws cancelled_error, as
   /// heddle::server::serve_forever does.
   [[nodiscard]] task<> serve_forever();
@@ -142,6 +143,13 @@ class server {
   /// The grace of a stop() that is under way is over now. Does nothing otherwise but resetting all
   /// connections.
   void end_grace();
+
+  /// Leaves the listening sockets to others that have them too, as heddle::server::hand_over()
+  /// says, and accepts no more. Connections go on; stop() ends them. Clients that connect meanwhile
+  /// are the others': none is refused or reset.
+  void hand_over();
+  /// The listening descriptors of all sites, to be passed to another process. None once stopped.
+  [[nodiscard]] std::vector<int> sockets() const;
 
   /// Started and not stopped.
   [[nodiscard]] bool is_serving() const noexcept;

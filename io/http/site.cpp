@@ -2,6 +2,7 @@
 #include <heddle/io/http/site.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/given_sockets.h>
 #include <heddle/io/http/message.h>
 
 #include <cstdint>
@@ -11,6 +12,13 @@ namespace {
 
 [[noreturn]] void refuse(std::string_view text, const char* why) {
   throw bad_value("\"" + printable(text) + "\" is no place to listen at: " + why);
+}
+
+std::vector<site> sites_of(std::optional<std::string_view> name) {
+  std::vector<site> all;
+  for (const auto& one : given_sockets())
+    if (!name || one.name == *name) all.push_back(site::given({one.descriptor}));
+  return all;
 }
 
 }  // namespace
@@ -35,5 +43,8 @@ site site::parse(std::string_view text) {
   }
   return tcp(std::string(host), port);
 }
+
+std::vector<site> given_sites() { return sites_of(std::nullopt); }
+std::vector<site> given_sites(std::string_view name) { return sites_of(name); }
 
 }  // namespace heddle::http

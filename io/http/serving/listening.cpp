@@ -16,6 +16,9 @@
 namespace heddle::http::detail {
 namespace {
 
+// Whoever can connect can fail at TLS, or at a PROXY header, as often as he likes. So at most one
+// such failure in this time is reported, unless the site says otherwise.
+constexpr auto report_every = std::chrono::seconds(1);
 // Without memory to end the grace, it is tried again after this time.
 constexpr auto again_after = std::chrono::milliseconds(100);
 
@@ -63,19 +66,42 @@ task<> end_talks(engine& e, std::vector<task_handle<>> talks, duration grace) {
 
 namespace {
 
-task<heddle::server> open_site(engine& e, const site& at) {
+heddle::server_options options_of(const engine& e, const site& at) {
   heddle::server_options o;
-  o.backlog = e.options.backlog;
-  o.reuse_port = e.options.reuse_port;
-  o.tls = at.tls();
-  o.handshake_limit = e.options.handshake_limit;
+  if (at.options()) {
+    o = *at.options();
+  } else {
+    o.backlog = e.options.backlog;
+    o.reuse_port = e.options.reuse_port;
+    o.handshake_limit = e.options.handshake_limit;
+  }
+  if (at.tls()) o.tls = at.tls();
+  if (e.options.wait_when_full && o.max_connections == 0) {
+    o.max_connections = e.options.max_connections;
+    o.if_full = when_full::wait;
+  }
+  if (o.report_every.get() == duration::zero()) o.report_every = report_every;
+  o.start_serving = true;
+  return o;
+}
+
+task<heddle::server> open_site(engine& e, const site& at) {
+  heddle::server_options o = options_of(e, at);
   // Weak, for the engine keeps the listener, and the listener keeps this callable.
-  auto on_connection = [weak = e.weak_from_this(), secure = bool(at.tls())](connection c) {
+  auto on_connection = [weak = e.weak_from_this(), secure = bool(o.tls)](connection c) {
     auto self = weak.lock();
     return self ? converse(std::move(self), std::move(c), secure) : hang_up(std::move(c));
   };
-  if (at.is_unix()) return start_unix_server(std::move(on_connection), at.where(), std::move(o));
-  return start_server(std::move(on_connection), at.where(), at.port(), std::move(o));
+  switch (at.what()) {
+    case site::kind::tcp:
+      return start_server(std::move(on_connection), at.where(), at.port(), std::move(o));
+    case site::kind::unix_socket:
+      return start_unix_server(std::move(on_connection), at.where(), std::move(o));
+    case site::kind::given:
+      return start_server_on(std::move(on_connection), at.sockets(), std::move(o));
+    case site::kind::given_unix: break;
+  }
+  return start_unix_server_on(std::move(on_connection), at.sockets().front(), std::move(o));
 }
 
 }  // namespace
