@@ -28,27 +28,31 @@ void check_text(ws_kind kind, std::string_view bytes) {
 
 // --- frames ---
 
-/// Writes a frame. A small one goes with one call, whatever its parts.
+/// Writes a frame, by one call whatever its parts. A large one of a server is not copied.
 void ws_core::write_locked(const frame_head& head, std::string_view body) {
   constexpr std::size_t small = 2048;
-  if (body.size() > small - most_frame_head && side_ == ws_side::client) {
+  const bool large = body.size() > small - most_frame_head;
+  const bool masked = side_ == ws_side::client;
+  if (large && masked) {
     std::string whole;
     append_frame(whole, head, body, side_);
     c_.writer.write(whole);
     return;
   }
   mask_key key{};
-  const bool masked = side_ == ws_side::client;
   if (masked) key = fresh_mask();
   std::array<char, most_frame_head> start;
   const auto n = write_frame_head(start, head, masked ? &key : nullptr);
+  if (large) {
+    const std::array<std::string_view, 2> parts{std::string_view(start.data(), n), body};
+    c_.writer.write_lines(parts);
+    return;
+  }
   std::array<char, small> whole;
-  const auto first = std::min(body.size(), whole.size() - n);
   std::memcpy(whole.data(), start.data(), n);
-  if (first > 0) std::memcpy(whole.data() + n, body.data(), first);
-  if (masked) apply_mask(whole.data() + n, first, key, 0);
-  c_.writer.write(std::string_view(whole.data(), n + first));
-  if (first < body.size()) c_.writer.write(body.substr(first));
+  if (!body.empty()) std::memcpy(whole.data() + n, body.data(), body.size());
+  if (masked) apply_mask(whole.data() + n, body.size(), key, 0);
+  c_.writer.write(std::string_view(whole.data(), n + body.size()));
 }
 
 bool ws_core::compresses(std::size_t n, ws_compress how) const noexcept {
