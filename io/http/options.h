@@ -62,11 +62,37 @@ struct server_options {
   /// are believed: "127.0.0.1", "10.0.0.0/8", "::1". "unix" stands for all clients of Unix sockets.
   /// start() throws bad_value for another text.
   std::vector<std::string> trusted_proxies = {};
+
   // --- connections ---
+
+  /// So many requests are answered on one connection. The last answer says `Connection: close`. 0:
+  /// no limit.
+  std::size_t requests_per_connection = 0;
   /// True: connections beyond `max_connections` wait in the kernel, `backlog` of them at each
   /// listener, until a place is free. Each site counts its own connections then. Beyond the limit
   /// over all sites there is 503 still.
   bool wait_when_full = false;
+
+  // --- overload ---
+  //
+  // Without a limit on requests at work, a server that gets more than it can do answers all of them
+  // late. With one, it answers some of them in time, and the others at once: 503 with Retry-After,
+  // before their handler or a middleware is called. server_stats::shed counts them. The connection
+  // is kept. Handlers that return a response need not wait for anything, so they are not counted,
+  // and are called always. route::always() lets a route through, for checks of health.
+
+  /// So many requests are at work at once: from the call of a handler that may wait to its answer.
+  /// A body that is streamed, and a WebSocket, does not count. A handler that reads the body of its
+  /// request itself, or stands behind a middleware, counts while the body comes. 0: no limit. At
+  /// most PTRDIFF_MAX.
+  /// Cost      two locked operations a request; none without a limit
+  std::size_t max_requests = 0;
+  /// So many others wait for their turn, in order of arrival. The next ones get 503 at once.
+  std::size_t max_waiting_requests = 0;
+  /// A request that has waited for so long gets 503.
+  any_duration max_request_wait = std::chrono::seconds(1);
+  /// The Retry-After of answers that shed load, in whole seconds, rounded up.
+  any_duration retry_after = std::chrono::seconds(1);
 
 };
 

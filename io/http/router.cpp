@@ -92,6 +92,11 @@ route& route::head(bool answers) {
   return *this;
 }
 
+route& route::always() {
+  mine().always = true;
+  return *this;
+}
+
 route& route::get(std::string path, handler h) {
   return *this = router(of_).get(std::move(path), std::move(h));
 }

@@ -58,6 +58,9 @@ class route {
   route& on_disconnect(disconnect what);
   /// False: a GET route that does not answer HEAD.
   route& head(bool answers);
+  /// Not counted by server_options::max_requests, and served also beyond it: for checks of health
+  /// that stand behind middlewares.
+  route& always();
 
   route& get(std::string path, handler h);
   route& post(std::string path, handler h);

@@ -34,6 +34,13 @@ struct server_stats {
   std::size_t connections = 0;  // open now
   std::size_t working = 0;      // of these, at work on a request, and not waiting for their client
   latency_histogram latency;    // from the arrival of a request's last bytes to its answer's first
+  // Answered 503 because a limit on what the server does at once was reached: max_requests,
+  // max_held_bytes, max_connections.
+  std::uint64_t shed = 0;
+  std::size_t waiting = 0;  // requests that wait now for one of max_requests to end
+  // Answers that were dropped, as a whole or from some byte on: their client was gone, or took
+  // nothing for write_timeout.
+  std::uint64_t aborted = 0;
 };
 
 }  // namespace heddle::http

@@ -56,6 +56,7 @@ std::unique_ptr<route_target> make_target(const route_plan& one, std::string tex
   to->streams = one.mode == body_mode::stream;
   to->early = !plain;
   to->head = one.head;
+  to->always = one.always;
   return to;
 }
 

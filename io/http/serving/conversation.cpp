@@ -72,7 +72,12 @@ void borrowed::give_back() noexcept {
 }
 
 conversation::conversation(engine& e, connection& c, bool secure)
-    : e_(e), c_(c), watched_(e.watching, c.writer), secure_(secure), now_(clock::now()) {
+    : e_(e),
+      c_(c),
+      watched_(e.watching, c.writer),
+      secure_(secure),
+      left_(e.options.requests_per_connection),
+      now_(clock::now()) {
   arrived_ = began_ = idle_since_ = now_;
 }
 
@@ -234,6 +239,7 @@ task<response> conversation::call_handler() {
 connection conversation::take_over() {
   watched_.leave();
   ending_ = ending::gone;
+  permit_.unlock();
   ++uncounted_;
   count_answers();
   return std::move(c_);
@@ -248,8 +254,14 @@ bool conversation::client_is_gone() const noexcept {
 
 next conversation::handled(const std::exception_ptr& failure) {
   (void)watched_.back();
+  permit_.unlock();
   x_->parser.message().seat.lead_to(nullptr);
   if (failure) engine::answer_failure(*x_, failure);
+  if (std::exchange(overfull_, false) && x_->answer.status == 503) e_.add_retry_after(x_->answer);
+  if (!told_ && !is_gone() && c_.writer.is_closing()) {
+    ending_ = ending::gone;
+    e_.counted.count_aborted();
+  }
   if (told_ || is_gone()) {  // the client has its answer, or wants none
     if (told_) ending_ = ending::close;
     x_->answer.clear();
@@ -265,6 +277,8 @@ next conversation::conclude() {
   ++uncounted_;
   if (!x_->parser.done()) [[unlikely]]
     settle_body();
+  if (left_ != 0 && --left_ == 0) [[unlikely]]
+    to_.keep_alive = false;
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
   if (x_->answer.stream) {
     count_answers();  // the body's writer sends them
@@ -390,6 +404,14 @@ task<> converse(std::shared_ptr<engine> self, connection c, bool secure) {
             work = talk.wait_for_room();
             co_await work;
             if (talk.is_gone()) break;
+          }
+          if (talk.must_queue()) {
+            task<next> queueing = talk.queue();
+            what = co_await queueing;
+            if (what != next::handler) {
+              if (what == next::go_on) what = talk.advance();
+              continue;
+            }
           }
           std::exception_ptr failure;
           try {

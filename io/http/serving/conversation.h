@@ -79,6 +79,13 @@ class conversation final : private seat, private body_gate {
   /// Before the handler that advance() has found. Sends what is ready. False: the client is gone.
   [[nodiscard]] bool before_handler();
   [[nodiscard]] bool has_room() const noexcept;
+  /// True: the handler has to wait for a place, for as many requests are at work as may be.
+  [[nodiscard]] bool must_queue() noexcept {
+    return e_.admitted.has_limit() && !is_exempt() && !(permit_ = e_.admitted.enter());
+  }
+  /// Waits for that place. next::handler: it may be called. Else there is an answer, or the client
+  /// is gone.
+  [[nodiscard]] task<next> queue();
   [[nodiscard]] task<response> call_handler();
   [[nodiscard]] response& answer() noexcept { return x_->answer; }
   /// The handler has ended, with an answer or a failure.
@@ -98,6 +105,8 @@ class conversation final : private seat, private body_gate {
   [[nodiscard]] connection take_over() override;
   [[nodiscard]] bool client_is_gone() const noexcept override;
   [[nodiscard]] departures& leaving() noexcept override { return e_.leaving; }
+  [[nodiscard]] bool is_exempt() const noexcept;
+  next shed();
 
   void flush();
   void take_exchange();
@@ -129,13 +138,16 @@ class conversation final : private seat, private body_gate {
   borrowed x_;
   reply_to to_;                                // of the request at work
   const handler::waiting* waiting_ = nullptr;  // its handler
+  admission::permit permit_;                   // for its handler, if there is a limit
   ending ending_ = ending::none;
   const bool secure_;
   bool continued_ = false;     // "100 Continue" was sent for this request
   bool discarding_ = false;    // the request is answered, and the rest of its body is dropped
   bool responding_ = false;    // the head of a streamed answer has been written
   bool told_ = false;          // the watch has written 408
+  bool overfull_ = false;      // the server holds too much to read the body of this request
   std::size_t discarded_ = 0;  // bytes of a body that nobody has read
+  std::size_t left_;           // so many requests may be answered on this connection
   unsigned answered_ = 0;      // requests, since the last read
   unsigned uncounted_ = 0;     // of these, not counted yet
   unsigned empty_bytes_ = 0;   // of empty lines before the next request

@@ -34,6 +34,10 @@ next conversation::refuse(int status, std::string_view reason) {
   to_.keep_alive = false;
   const auto& message = x.parser.message();
   auto answer = refusal(e_.routes.app_of_all(), message, status, reason);
+  if (status == 503) {
+    e_.counted.count_shed();
+    e_.add_retry_after(answer);
+  }
   if (to == nullptr) {
     x.answer = std::move(answer);
     engine::write_answer(x, to_);
@@ -151,7 +155,11 @@ task<> conversation::read_whole() {
     task<> more = read_more();
     co_await more;
     hold(parser.message().body.size());
-    if (held_ != 0 && e_.is_full()) throw status_error(503, "max_held_bytes is reached");
+    overfull_ = held_ != 0 && e_.is_full();
+    if (overfull_) {
+      e_.counted.count_shed();
+      throw status_error(503, "max_held_bytes is reached");
+    }
   }
 }
 
@@ -238,6 +246,7 @@ task<> conversation::stream_body() {
   responding_ = false;
   if (w.gone_) {
     ending_ = ending::gone;
+    e_.counted.count_aborted();
     c_.writer.abort();  // a close has no deadline, and nobody waits for the pending bytes
   }
   if (failure && !fail_body(failure, w.begun_, earlier)) co_return;

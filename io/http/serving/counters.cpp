@@ -13,6 +13,8 @@ void counters::add_to(server_stats& sum) const noexcept {
   for (const auto& one : by_loop_) {
     sum.requests += one->requests.load(relaxed);
     sum.refused += one->refused.load(relaxed);
+    sum.shed += one->shed.load(relaxed);
+    sum.aborted += one->aborted.load(relaxed);
     for (std::size_t i = 0; i < latency_histogram::size; ++i)
       sum.latency.counts[i] += one->latency[i].load(relaxed);
   }

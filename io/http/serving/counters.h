@@ -28,6 +28,14 @@ class counters {
     heddle::detail::bump<std::uint64_t>(mine.requests, requests);
     if (refused > 0) heddle::detail::bump<std::uint64_t>(mine.refused, refused);
   }
+  /// From a loop's thread: an answer of those that count() counts shed load.
+  void count_shed() noexcept {
+    heddle::detail::bump<std::uint64_t>(by_loop_[heddle::detail::current_loop_index()]->shed, 1);
+  }
+  /// From a loop's thread: a client did not get its answer, or not all of it.
+  void count_aborted() noexcept {
+    heddle::detail::bump<std::uint64_t>(by_loop_[heddle::detail::current_loop_index()]->aborted, 1);
+  }
   /// From a loop's thread: so many answers took `each`.
   void count_latency(unsigned requests, duration each) noexcept {
     auto& mine = *by_loop_[heddle::detail::current_loop_index()];
@@ -43,6 +51,8 @@ class counters {
     heddle::detail::atomic<std::uint64_t> requests{0};
     heddle::detail::atomic<std::uint64_t> refused{0};
     std::array<heddle::detail::atomic<std::uint64_t>, latency_histogram::size> latency{};
+    heddle::detail::atomic<std::uint64_t> shed{0};
+    heddle::detail::atomic<std::uint64_t> aborted{0};
   };
 
   std::vector<std::unique_ptr<of_loop>> by_loop_;

@@ -11,6 +11,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace heddle::http::detail {
 
@@ -36,10 +37,13 @@ server_stats engine::stats() const {
   const auto now = watching.count();
   sum.connections = now.open;
   sum.working = now.working;
+  sum.waiting = admitted.waiting();
   return sum;
 }
 
 void engine::get_ready() {
+  const auto whole = std::chrono::ceil<std::chrono::seconds>(options.retry_after.get());
+  retry_after_ = std::to_string(whole.count());
   trusted = read_trusted(options.trusted_proxies);
   parse_limits_.body_bytes = std::max(options.limits.body_bytes, routes.largest_body());
 }

@@ -11,6 +11,7 @@
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/options.h>
 #include <heddle/io/http/server_stats.h>
+#include <heddle/io/http/serving/admission.h>
 #include <heddle/io/http/serving/application.h>
 #include <heddle/io/http/serving/counters.h>
 #include <heddle/io/http/serving/request_scope.h>
@@ -62,7 +63,7 @@ class engine : public std::enable_shared_from_this<engine> {
   [[nodiscard]] const handler::waiting* answer_at_once(exchange& x);
   /// The limits with which heads are parsed: the largest body that some route takes is let pass.
   [[nodiscard]] const limits& parse_limits() const noexcept { return parse_limits_; }
-  /// The routes and the application are complete.
+  /// The routes and the application are complete. Throws bad_value for an option out of its range.
   void get_ready();
   /// Puts the answer for a handler that failed into `x`. If the failure is fatal, or the
   /// cancellation of the calling task itself, it is thrown on.
@@ -70,6 +71,9 @@ class engine : public std::enable_shared_from_this<engine> {
   /// Appends the answer. One that cannot be sent is reported, and 500 takes its place.
   static void write_answer(exchange& x, const reply_to& to);
   static void report(std::string message, const std::exception_ptr& error);
+  /// Adds Retry-After to an answer that sheds load.
+  void add_retry_after(response& r) const { r.headers.set("Retry-After", retry_after_); }
+
 
   /// A connection held `before` bytes of bodies and answers, and holds `now` from now on.
   void hold(std::size_t before, std::size_t now) noexcept;
@@ -85,6 +89,7 @@ class engine : public std::enable_shared_from_this<engine> {
   counters counted;
   watch watching;
   departures leaving;
+  admission admitted;
   bool started = false;
 
  private:
@@ -94,12 +99,16 @@ class engine : public std::enable_shared_from_this<engine> {
 
  public:
   engine(only_make, server_options o)
-      : options(std::move(o)), watching(options, counted), parse_limits_(options.limits) {}
+      : options(std::move(o)),
+        watching(options, counted),
+        admitted(options),
+        parse_limits_(options.limits) {}
 
  private:
   static void give_memory_back() noexcept;
 
   limits parse_limits_;
+  std::string retry_after_;
   atomic<std::size_t> held_{0};
   atomic<std::size_t> peak_{0};  // of held_, since memory was given back to the system
 };

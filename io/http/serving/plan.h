@@ -59,6 +59,7 @@ struct route_plan {
   std::optional<std::size_t> body_limit = {};
   disconnect gone = disconnect::by_method;
   bool head = true;
+  bool always = false;
 };
 
 struct router_plan {

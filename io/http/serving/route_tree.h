@@ -41,6 +41,7 @@ struct route_target {
   bool streams = false;                        // the handler reads the body itself
   bool early = false;                          // it is called before the body is read
   bool head = true;                            // a GET route answers HEAD
+  bool always = false;                         // not counted by max_requests
 };
 
 /// The targets of one path, by method.
