@@ -252,6 +252,9 @@ struct request {
   /// Throws  payload_error if the body is broken, ends early, or is larger than the route allows
   [[nodiscard]] task<> load_body();
 
+  /// server::stop() has begun, so whoever spreads the load is to send no more (health.h).
+  [[nodiscard]] bool server_is_stopping() const noexcept;
+
   /// The address of the client, without its port. Empty over a Unix socket. If the connection is
   /// from one of server_options::trusted_proxies, the client is the last address that
   /// X-Forwarded-For or Forwarded names and that is no trusted proxy.

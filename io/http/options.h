@@ -94,6 +94,14 @@ struct server_options {
   /// The Retry-After of answers that shed load, in whole seconds, rounded up.
   any_duration retry_after = std::chrono::seconds(1);
 
+  // --- stop ---
+
+  /// What stop() begins with: for so long readiness() says 503, and all else goes on, new
+  /// connections too. So whoever spreads the load sends no more before a connection is refused.
+  any_duration stop_notice = std::chrono::seconds(0);
+  /// What handlers have that were cancelled at the end of the grace. Then their connections are
+  /// reset.
+  any_duration cleanup_time = std::chrono::seconds(1);
 };
 
 /// The clocks of a request besides its total time. Each is longer than zero; std::nullopt: no

@@ -80,6 +80,11 @@ task<> request::load_body() {
   s->loaded = true;
 }
 
+bool request::server_is_stopping() const noexcept {
+  const auto* const s = scope.get();
+  return s != nullptr && s->gate != nullptr && s->gate->server_stops();
+}
+
 std::vector<std::pair<std::string, std::string>> request::cookies() const {
   std::vector<std::pair<std::string, std::string>> all;
   for (const auto field : headers) {

@@ -133,15 +133,23 @@ class server {
   /// Waits until it is cancelled or the server is stopped. Then it throws cancelled_error, as
   /// heddle::server::serve_forever does.
   [[nodiscard]] task<> serve_forever();
-  /// Accepts no more, closes idle connections, and lets those at work finish. New connections have
-  /// a moment more, for their first request may be under way. After `grace` it resets what is left
-  /// and cancels the handlers. It returns when every handler has ended, so what handlers use may be
-  /// destroyed then. A handler that swallows its cancellation is waited for. A handler that calls
-  /// stop() is neither waited for nor cancelled, but its own answer is lost.
+  /// Begins with server_options::stop_notice: readiness() says 503, and all else goes on.
+  ///
+  /// Then it accepts no more, closes idle connections, and lets those at work finish. New
+  /// connections have a moment more, for their first request may be under way. WebSockets are told
+  /// (1001), and streams of events end; then they are waited for like all others. After `grace` it
+  /// cancels the handlers, and cuts off what is no handler's. Handlers have
+  /// server_options::cleanup_time to clean up, and to answer if they want. Then their connections
+  /// are reset.
+  ///
+  /// It returns when every handler has ended, so what handlers use may be destroyed then. A handler
+  /// that swallows its cancellation is waited for. A handler that calls stop() is neither waited
+  /// for nor cancelled, but its own answer is lost.
+  /// Cancel  the server stops all the same, with the grace, and is not waited for
   [[nodiscard]] task<> stop(any_duration grace = std::chrono::seconds(5));
 
-  /// The grace of a stop() that is under way is over now. Does nothing otherwise but resetting all
-  /// connections.
+  /// The notice and the grace of a stop() that is under way are over now. Does nothing otherwise
+  /// but resetting all connections.
   void end_grace();
 
   /// Leaves the listening sockets to others that have them too, as heddle::server::hand_over()

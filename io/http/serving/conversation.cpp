@@ -84,12 +84,16 @@ conversation::conversation(engine& e, connection& c, bool secure)
 // The writer is closed on purpose, whatever ends the connection: in debug mode a writer that is
 // only dropped is warned of. A close has no deadline, and nobody waits any more for bytes that are
 // not sent yet. So these are dropped.
+// A task that was cancelled amid a request leaves an answer that is not complete. Only a reset
+// tells the client so, for a body may last until the connection ends.
 conversation::~conversation() {
   hold(0);
   if (x_.get() != nullptr && x_->scope.link) x_->scope.cut_off();
   // TLS's own end is sealed behind the last answer, on io_uring by the thread that collects the
   // answer's completion. A reset would take it, and the client would not know a whole answer.
-  if (ending_ != ending::gone && heddle::detail::has_unsent_data(c_.writer)) c_.writer.abort();
+  const bool cut = ending_ == ending::none && x_.get() != nullptr;
+  if (cut || (ending_ != ending::gone && heddle::detail::has_unsent_data(c_.writer)))
+    c_.writer.abort();
   c_.writer.close();
 }
 

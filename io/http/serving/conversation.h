@@ -127,6 +127,7 @@ class conversation final : private seat, private body_gate {
   [[nodiscard]] task<> read_whole() override;
   [[nodiscard]] bool limit_body(std::size_t bytes) override;
   [[nodiscard]] bool has_route(const request& like, std::string_view target) const override;
+  [[nodiscard]] bool server_stops() const noexcept override { return e_.is_stopping(); }
   [[nodiscard]] task<> read_more();
   void has_waited();
   [[nodiscard]] bool fail_body(const std::exception_ptr& failure, bool begun, std::size_t earlier);

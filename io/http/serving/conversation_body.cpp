@@ -262,7 +262,11 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
   try {
     std::rethrow_exception(failure);
   } catch (const fatal_error&) { throw; } catch (const cancelled_error&) {
-    if (is_cancelled_itself()) throw;
+    if (is_cancelled_itself()) {
+      // A body may last until the connection ends: only a reset says that it is not complete.
+      c_.writer.abort();
+      throw;
+    }
   } catch (const bad_value&) { unsendable = x.out.size() == earlier; } catch (...) {
   }
   if (ending_ == ending::gone)

@@ -42,6 +42,9 @@ server_stats engine::stats() const {
 }
 
 void engine::get_ready() {
+  for (const auto& time :
+       {options.max_request_wait, options.retry_after, options.stop_notice, options.cleanup_time})
+    if (time.get() < duration::zero()) throw bad_value("a time of server_options is negative");
   const auto whole = std::chrono::ceil<std::chrono::seconds>(options.retry_after.get());
   retry_after_ = std::to_string(whole.count());
   trusted = read_trusted(options.trusted_proxies);

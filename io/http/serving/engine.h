@@ -20,6 +20,7 @@
 #include <heddle/io/http/serving/watch.h>
 #include <heddle/io/server.h>
 #include <heddle/sched/runtime/drivers.h>
+#include <heddle/sync/event.h>
 
 #include <cstddef>
 #include <exception>
@@ -74,6 +75,16 @@ class engine : public std::enable_shared_from_this<engine> {
   /// Adds Retry-After to an answer that sheds load.
   void add_retry_after(response& r) const { r.headers.set("Retry-After", retry_after_); }
 
+  /// stop() begins.
+  void announce_stop() noexcept {
+    // pairs with is_stopping()
+    stop_began_.store(true, heddle::detail::release);
+  }
+  /// stop() has begun. The watch says so only behind server_options::stop_notice.
+  [[nodiscard]] bool is_stopping() const noexcept {
+    // pairs with announce_stop()
+    return stop_began_.load(heddle::detail::acquire);
+  }
 
   /// A connection held `before` bytes of bodies and answers, and holds `now` from now on.
   void hold(std::size_t before, std::size_t now) noexcept;
@@ -90,6 +101,8 @@ class engine : public std::enable_shared_from_this<engine> {
   watch watching;
   departures leaving;
   admission admitted;
+  heddle::event hurried;  // the notice of a stop, and the grace behind it, are over now
+  atomic<bool> grace_ended{false};
   bool started = false;
 
  private:
@@ -109,6 +122,7 @@ class engine : public std::enable_shared_from_this<engine> {
 
   limits parse_limits_;
   std::string retry_after_;
+  atomic<bool> stop_began_{false};
   atomic<std::size_t> held_{0};
   atomic<std::size_t> peak_{0};  // of held_, since memory was given back to the system
 };

@@ -7,7 +7,9 @@
 #include <heddle/io/stream.h>
 #include <heddle/sched/loop.h>
 #include <heddle/sched/runtime.h>
+#include <heddle/sched/wait_for.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <new>
@@ -28,18 +30,51 @@ task<> hang_up(connection c) {
   co_return;
 }
 
-/// The grace is over: cancels every handler and resets every connection.
-void end_grace(const std::weak_ptr<engine>& weak) {
+/// The time to clean up is over: resets every connection. Their handlers are waited for still.
+void reset_all(const std::weak_ptr<engine>& weak) {
   const auto e = weak.lock();
   if (!e) return;
-  bool again = false;
-  try {
-    e->watching.cancel_all();
-  } catch (const std::bad_alloc&) { again = true; }
+  if (e->listeners.empty()) e->watching.reset_all();
   try {
     for (auto& l : e->listeners) l.abort_clients();
-  } catch (const std::bad_alloc&) { again = true; }
-  if (again) (void)current_loop().call_later(again_after, [weak] { end_grace(weak); });
+  } catch (const std::bad_alloc&) {
+    (void)current_loop().call_later(again_after, [weak] { reset_all(weak); });
+  }
+}
+
+/// The grace is over: cancels every handler, once. A second cancellation would end what handlers do
+/// to clean up. What has not ended in cleanup_time is reset.
+void end_grace(const std::weak_ptr<engine>& weak) {
+  const auto e = weak.lock();
+  if (!e || e->grace_ended.exchange(true, heddle::detail::relaxed)) return;
+  try {
+    e->watching.cancel_all();
+  } catch (const std::bad_alloc&) {
+    e->grace_ended.store(false, heddle::detail::relaxed);
+    (void)current_loop().call_later(again_after, [weak] { end_grace(weak); });
+    return;
+  }
+  (void)current_loop().call_later(e->options.cleanup_time.get(), [weak] { reset_all(weak); });
+}
+
+/// It accepts connections still.
+bool is_open(const engine& e) noexcept {
+  return std::ranges::any_of(e.listeners, [](const auto& l) { return l.is_serving(); });
+}
+
+/// What stop() begins with. A cancellation ends the notice; it is returned, to be thrown when the
+/// server has been told to stop.
+task<std::exception_ptr> give_notice(engine& e) {
+  e.announce_stop();
+  const duration time = e.options.stop_notice.get();
+  if (time <= duration::zero() || !is_open(e)) co_return nullptr;
+  try {
+    auto hurried = e.hurried.wait();
+    auto waiting = wait_for(hurried, time);
+    (void)co_await std::move(waiting);
+  } catch (const timeout_error&) {  // as usual
+  } catch (const cancelled_error&) { co_return std::current_exception(); }
+  co_return nullptr;
 }
 
 }  // namespace
@@ -52,8 +87,10 @@ void begin(engine& e) {
 }
 
 task<> end_talks(engine& e, std::vector<task_handle<>> talks, duration grace) {
+  e.announce_stop();
   e.watching.begin_stopping();
   e.watching.dismiss_idle();
+  e.leaving.announce();
   auto late = current_loop().call_later(grace, [weak = e.weak_from_this()] { end_grace(weak); });
   for (auto& talk : talks) {
     try {
@@ -128,6 +165,8 @@ task<> start_listening(engine& e, std::vector<site> sites) {
 }
 
 task<> stop_listening(engine& e, duration grace) {
+  task<std::exception_ptr> notice = give_notice(e);
+  const std::exception_ptr cancelled = co_await notice;
   e.watching.begin_stopping();
   if (e.listeners.empty()) co_return;
   for (auto& l : e.listeners) l.close();
@@ -139,7 +178,9 @@ task<> stop_listening(engine& e, duration grace) {
   } const here(e.watching);
   e.watching.dismiss_idle();
   e.leaving.announce();
+  if (e.hurried.is_set()) grace = duration::zero();
   auto late = current_loop().call_later(grace, [weak = e.weak_from_this()] { end_grace(weak); });
+  if (cancelled) std::rethrow_exception(cancelled);
   for (auto& l : e.listeners) {
     task<> closed = l.wait_closed();
     co_await closed;
@@ -147,6 +188,13 @@ task<> stop_listening(engine& e, duration grace) {
   late.cancel();
 }
 
-void hurry(engine& e) { end_grace(e.weak_from_this()); }
+void hurry(engine& e) {
+  if (!e.is_stopping()) {
+    for (auto& l : e.listeners) l.abort_clients();
+    return;
+  }
+  e.hurried.set();
+  if (e.watching.is_stopping()) end_grace(e.weak_from_this());
+}
 
 }  // namespace heddle::http::detail

@@ -31,6 +31,8 @@ class body_gate {
   [[nodiscard]] virtual bool limit_body(std::size_t bytes) = 0;
   /// A route of the application takes this target, with the method and the host of `like`.
   [[nodiscard]] virtual bool has_route(const request& like, std::string_view target) const = 0;
+  /// stop() has begun.
+  [[nodiscard]] virtual bool server_stops() const noexcept = 0;
 
  protected:
   ~body_gate() = default;

@@ -63,6 +63,7 @@ bool watched::waits_while_stopping(phase p) {
 void watched::leave() noexcept {
   (void)back();
   const std::lock_guard lock(watch_.mutex_);
+  has_left_ = true;
 }
 
 // Two looks are a quarter of the time-out apart. So a client is ended after its time, and at most a
@@ -324,6 +325,12 @@ void watch::cancel_all() {
       if (!c->waits_in_stop_) all.push_back(c->task_);
   }
   for (const auto& t : all) (void)t.cancel();  // no lock is held: see sweep()
+}
+
+void watch::reset_all() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (watched* c = first_; c != nullptr; c = c->next_)
+    if (!c->has_left_) c->writer_.abort();
 }
 
 void watch::waits_in_stop(bool inside) noexcept {

@@ -88,6 +88,9 @@ class watch {
   /// Cancels the tasks of all connections, except those whose handlers wait in stop(). Throws
   /// std::bad_alloc, and has then cancelled none.
   void cancel_all();
+  /// Resets all connections, except those that were taken over. For connections that no listener
+  /// has.
+  void reset_all() noexcept;
   /// The calling task begins (true) or ends (false) to wait in stop(). If it is a handler, its own
   /// connection is not waited for.
   void waits_in_stop(bool inside) noexcept;
@@ -243,6 +246,7 @@ class watched {
   std::uint32_t place_ = 0;     // in the heap, if filed
   duration::rep moved_at_ = 0;  // when the client was last seen to take something
   bool waits_in_stop_ = false;  // its handler waits in stop()
+  bool has_left_ = false;       // it was taken over: its writer is not the connection's any more
   atomic<duration::rep> filed_{none};
   atomic<duration::rep> deadline_{0};
   atomic<std::size_t> left_{unknown};  // what the client had still to take at the last look
