@@ -206,6 +206,11 @@ router& router::error_page(detail::error_page f) {
   return *this;
 }
 
+router& router::on_prepare(detail::prepare_hook f) {
+  open().prepare.push_back(std::move(f));
+  return *this;
+}
+
 router& router::context(std::function<task<>()> enter, std::function<task<>()> exit) {
   open().contexts.push_back({std::move(enter), std::move(exit)});
   return *this;

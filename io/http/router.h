@@ -178,6 +178,15 @@ class router {
   /// status_error. Nothing: the short text stays. See negotiated_error().
   router& error_page(detail::error_page f);
 
+  /// Calls `f` with each answer of this router, and of those that stand in it, before its head
+  /// leaves: for fields that all answers have. The answer is complete then, but for what the server
+  /// itself writes (Date, Connection, the framing); a body that streams is still to come. It sees
+  /// errors too, and the refusals of the server but 408. Not those of a WebSocket. Those of routers
+  /// around this one are called first. If it throws, the answer is 500, and that is reported.
+  /// Cost  nothing for an application that has none
+  /// Thread-safety  `f` is called from all loops at once
+  router& on_prepare(detail::prepare_hook f);
+
   /// Runs `enter` before the server listens and `exit` when it has stopped, in the reverse order. A
   /// router's come before those of the routers in it. If an `enter` throws, those that have entered
   /// exit, and start() throws the error. If several exits throw, stop() throws an exception_group.

@@ -54,6 +54,11 @@ response app_scope::refusal(const request& r, int status, std::string_view detai
   return response::error(status, detail);
 }
 
+void app_scope::prepare(const request& r, response& answer) const {
+  if (parent != nullptr) parent->prepare(r, answer);
+  for (const auto& hook : hooks) hook(r, answer);
+}
+
 std::optional<response> app_scope::answer_to(const std::exception_ptr& failure, request& r) const {
   for (const auto* at = this; at != nullptr; at = at->parent) {
     for (const auto& m : at->mappings)

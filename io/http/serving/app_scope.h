@@ -30,12 +30,15 @@ struct app_scope {
   std::vector<std::pair<const void*, heddle::detail::counted_ptr<heddle::detail::counted>>> states;
   std::vector<error_mapping> mappings;
   error_page page;
+  std::vector<prepare_hook> hooks;
   const named_patterns* names = nullptr;
 
   /// A state of this scope, or of the nearest one around it that has it.
   [[nodiscard]] heddle::detail::counted* state(const void* key) const noexcept;
   /// The answer of the server itself for a status: the nearest page's, or a short text.
   [[nodiscard]] response refusal(const request& r, int status, std::string_view detail) const;
+  /// Calls the hooks of the scopes around this one, from the outermost on, then its own.
+  void prepare(const request& r, response& answer) const;
   /// The answer that a failure stands for. Nothing: it is none, and is to be reported or thrown on.
   [[nodiscard]] std::optional<response> answer_to(const std::exception_ptr& failure,
                                                   request& r) const;

@@ -128,6 +128,8 @@ void maker::walk(router_plan& plan, route_table& table, place at) {
   scope->states = plan.states;
   for (const auto& m : plan.mappings) add_mapping(scope->mappings, m);
   scope->page = plan.page;
+  scope->hooks = plan.prepare;
+  app_.prepares |= !plan.prepare.empty();
   scope->names = &app_.names;
   at.around.insert(at.around.end(), plan.around.begin(), plan.around.end());
   if (plan.fallback) at.fallback = &*plan.fallback;

@@ -23,6 +23,7 @@ struct application {
   named_patterns names;
   std::vector<context_plan> contexts;  // a router's before those of the routers in it
   std::vector<std::function<task<>()>> background;
+  bool prepares = false;  // some scope has a hook for answers
 
   // Touched by enter() and leave() alone.
   std::size_t entered = 0;  // contexts

@@ -283,6 +283,8 @@ next conversation::conclude() {
     settle_body();
   if (left_ != 0 && --left_ == 0) [[unlikely]]
     to_.keep_alive = false;
+  if (e_.app.prepares) [[unlikely]]
+    e_.prepare(*x_);
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
   if (x_->answer.stream) {
     count_answers();  // the body's writer sends them

@@ -40,6 +40,7 @@ next conversation::refuse(int status, std::string_view reason) {
   }
   if (to == nullptr) {
     x.answer = std::move(answer);
+    if (e_.app.prepares) e_.prepare(x);
     engine::write_answer(x, to_);
     x.answer.clear();
     ending_ = ending::close;
@@ -280,6 +281,7 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
       engine::answer_failure(x, failure);
     }
     x.answer.stream = {};
+    if (e_.app.prepares) e_.prepare(x);
     if (!is_open()) to_.keep_alive = false;
     engine::write_answer(x, to_);
     return true;

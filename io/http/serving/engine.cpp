@@ -56,6 +56,18 @@ bool engine::choose(exchange& x) const {
   return routes.find(x.parser.message(), x.scope, x.answer) != nullptr;
 }
 
+void engine::prepare(exchange& x) const {
+  const auto& r = x.parser.message();
+  const app_scope* const scope = x.scope.target ? x.scope.app() : routes.app_of(r);
+  try {
+    if (scope != nullptr) scope->prepare(r, x.answer);
+    return;
+  } catch (const fatal_error&) { throw; } catch (...) {
+    x.answer = response::error(500);
+    report("on_prepare has failed for " + printable(r.path), std::current_exception());
+  }
+}
+
 const handler::waiting* engine::answer_at_once(exchange& x) {
   if (!x.scope.chosen && !choose(x)) return nullptr;
   if (x.scope.target == nullptr) return nullptr;

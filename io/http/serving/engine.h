@@ -59,6 +59,9 @@ class engine : public std::enable_shared_from_this<engine> {
   /// Finds what answers the request of `x`, once. False: there is no handler, and the answer stands
   /// in `x`.
   bool choose(exchange& x) const;
+  /// Calls what is to see the answer in `x` before it leaves. If that fails, the answer is 500, and
+  /// the failure is reported.
+  void prepare(exchange& x) const;
   /// Calls a handler that need not wait. A handler that may wait is returned, for the caller to
   /// await.
   [[nodiscard]] const handler::waiting* answer_at_once(exchange& x);

@@ -42,6 +42,9 @@ struct error_mapping {
 using error_page =
     std::function<std::optional<response>(const request&, int status, std::string_view detail)>;
 
+/// Sees an answer before it leaves, and may change its fields.
+using prepare_hook = std::function<void(const request&, response&)>;
+
 /// What begins before the first request and ends behind the last one.
 struct context_plan {
   std::function<task<>()> enter;  // one of the two may be empty
@@ -74,6 +77,7 @@ struct router_plan {
   std::vector<std::pair<const void*, counted_ptr>> states;
   std::vector<error_mapping> mappings;
   error_page page;
+  std::vector<prepare_hook> prepare;
   std::optional<handler> fallback;
   std::vector<nested> below;
   std::vector<nested> domains;

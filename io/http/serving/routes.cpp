@@ -217,6 +217,11 @@ const app_scope* route_table::app_of_all() const noexcept {
   return misses_.empty() || !misses_.back().prefix.empty() ? nullptr : misses_.back().app;
 }
 
+const app_scope* route_table::app_of(const request& r) const {
+  const miss* const below = of_host(r).miss_of(r.path);
+  return below ? below->app : nullptr;
+}
+
 const route_target* route_table::explain(const request& r, request_scope& scope,
                                          response& answer) const {
   const miss* const below = miss_of(r.path);

@@ -62,6 +62,8 @@ class route_table {
   /// The target that answers a request which is none: a malformed one. May be nullptr.
   const route_target* refuser_of_all() const noexcept;
   [[nodiscard]] const app_scope* app_of_all() const noexcept;
+  /// The router that a request without a route belongs to: the one with the longest prefix.
+  [[nodiscard]] const app_scope* app_of(const request& r) const;
   /// Some target wants to be called, or to set its limit, before the body is read.
   [[nodiscard]] bool looks_early() const noexcept { return looks_early_; }
   /// The largest limit of a body that some target has.
