@@ -4,6 +4,7 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/errors.h>
 #include <heddle/io/files/sending.h>
+#include <heddle/io/http/errors.h>
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/serving/watch.h>
 #include <heddle/io/streams/stream_access.h>
@@ -51,6 +52,8 @@ task<> body_writer::put(std::string_view piece) {
   // go on for ever. So drain() is awaited even if there is nothing to wait for: it throws then.
   try {
     co_await out_.drain();
+  } catch (const std::system_error& e) {
+    throw connection_lost(e.code(), "the client is gone amid its answer");
   } catch (const cancelled_error&) {
     // The cancellation may come from a time-out of the handler's, and the handler may work on.
     if (waits) {

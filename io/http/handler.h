@@ -57,9 +57,9 @@ class body_writer {
   /// returned. An empty piece sends nothing.
   /// Cancel  the piece is sent all the same, and the handler may go on to write. If the handler
   ///         ends behind a cancelled write, its connection is reset.
-  /// Throws  std::system_error when the client is gone, at the first call after the server has
-  ///         heard of it, or when the client takes nothing for write_timeout; usage_error for more
-  ///         than the promised length.
+  /// Throws  connection_lost (errors.h) when the client is gone, at the first call after the server
+  ///         has heard of it; std::system_error when the client takes nothing for write_timeout;
+  ///         usage_error for more than the promised length.
   [[nodiscard]] task<> write(std::string_view piece);
   /// For a stream that has no end of its own. When the server stops, from now on, the handler is
   /// cancelled at its present or next wait, and is_stopping() is true. False: it stops already.

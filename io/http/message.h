@@ -28,6 +28,8 @@ class async_generator;
 namespace heddle::http {
 
 class body_reader;
+class part_reader;
+struct part_limits;
 
 namespace detail {
 struct parser_state;
@@ -271,6 +273,12 @@ struct request {
   /// The pairs of a body of type application/x-www-form-urlencoded, decoded, in order. Throws
   /// status_error 415 for another type.
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> form() const;
+  /// The parts of a multipart body, read while it arrives: for a route with body_mode::stream; for
+  /// another one out of the body that is there. As body_stream(), they are given out once. Include
+  /// <heddle/io/http/part_reader.h>.
+  /// Throws  part_error for another type (415), or one without a boundary (400)
+  [[nodiscard]] part_reader parts();
+  [[nodiscard]] part_reader parts(part_limits limits);
   /// The body as JSON. Include <heddle/io/http/typed.h>. Throws status_error 400, which says why.
   template <class T>
   [[nodiscard]] T json() const {

@@ -7,6 +7,7 @@
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/problem.h>
 #include <heddle/io/http/serving/request_scope.h>
+#include <heddle/io/http/url.h>
 #include <heddle/sched/wait_for.h>
 
 #include <algorithm>
@@ -165,6 +166,20 @@ middleware body_limit(std::size_t bytes) {
     const auto* const s = r.scope.get();
     if (s != nullptr && s->gate != nullptr && !s->loaded && !s->gate->limit_body(bytes))
       throw status_error(413, "the body is too large");
+    task<response> work = go_on(r);
+    response answer = co_await work;
+    co_return answer;
+  };
+}
+
+middleware strict_query() {
+  return [](request& r, next go_on) -> task<response> {
+    const std::string_view query = r.raw_query();
+    for (auto at = query.find('%'); at < query.size(); at = query.find('%', at + 1)) {
+      std::string decoded;
+      if (!percent_decode(query.substr(at, 3), decoded))
+        throw status_error(400, "the query has a broken escape");
+    }
     task<response> work = go_on(r);
     response answer = co_await work;
     co_return answer;

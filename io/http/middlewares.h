@@ -72,6 +72,10 @@ struct rate {
 /// at its end, has one: a redirection there (308), with the query. Never to another host.
 [[nodiscard]] middleware normalize_path();
 
+/// Answers 400 to a request whose query has a broken escape ("%zz"). Without it such a pair is left
+/// out of request::query_params().
+[[nodiscard]] middleware strict_query();
+
 struct compress_options {
   std::size_t least = 1024;  // shorter bodies go as they are
   int level = -1;            // the coding's usual one

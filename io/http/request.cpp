@@ -6,6 +6,7 @@
 #include <heddle/io/http/errors.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
+#include <heddle/io/http/part_reader.h>
 #include <heddle/io/http/serving/app_scope.h>
 #include <heddle/io/http/serving/client.h>
 #include <heddle/io/http/serving/request_scope.h>
@@ -106,6 +107,16 @@ std::vector<std::pair<std::string, std::string>> request::form() const {
   if (!same_token(name, "application/x-www-form-urlencoded"))
     throw status_error(415, "the body is no application/x-www-form-urlencoded");
   return query_pairs(body);
+}
+
+part_reader request::parts() { return parts(part_limits()); }
+
+part_reader request::parts(part_limits limits) {
+  constexpr std::string_view wanted = "multipart/";
+  const std::string type(detail::trimmed(headers.get("content-type").value_or("")));
+  if (!same_token(std::string_view(type).substr(0, wanted.size()), wanted))
+    throw part_error(415, "the body has the type \"" + printable(type) + "\", and no parts");
+  return {body_stream(), type, limits};
 }
 
 std::string request::url_for(std::string_view name, const std::vector<std::string>& values) const {

@@ -21,7 +21,7 @@ std::optional<response> own_answer(const app_scope* app, const std::exception_pt
   } catch (const problem& e) { return response(e); } catch (const redirect& e) {
     return response(e);
   } catch (const part_error& e) {  // it knows more precisely: perhaps 415 or 431
-    return refusal(app, r, e.status(), {});
+    return refusal(app, r, e.status(), e.what());
   } catch (const payload_error& e) {  // the client's fault: its body is broken, or too large
     const bool large = e.code() == make_error_code(errc::body_too_large);
     return refusal(app, r, large ? 413 : 400, {});
