@@ -44,7 +44,9 @@ enum class tls_verify : std::uint8_t {
 /// For texts of certificates and keys: a value that contains "-----BEGIN" is PEM text, any other is
 /// the path of a file of PEM text.
 struct tls_options {
-  /// Authorities to trust: PEM text or a path. Empty: the system's.
+  /// Authorities to trust: PEM text, the path of a file of it, or that of a directory, all of whose
+  /// PEM files count. Empty: the system's, or those that SSL_CERT_FILE and SSL_CERT_DIR name when
+  /// the context has its first handshake.
   std::string ca = {};
   /// With `ca`: trust the system's authorities, too.
   bool system_ca_too = false;
@@ -53,7 +55,8 @@ struct tls_options {
   /// base64 with or without "sha256//" in front. If there are any, one of them must be that of a
   /// certificate in the chain. That is checked beside all else.
   std::vector<std::string> pins = {};
-  /// The client's own certificate (its chain) and key, for servers that ask for one.
+  /// The client's own certificate (its chain) and key, for servers that ask for one. Without a key
+  /// the certificate is the path of a PKCS 12, which holds both.
   std::string certificate = {};
   std::string key = {};
   tls_version min_version = tls_version::v1_2;
@@ -68,6 +71,9 @@ struct tls_options {
   std::size_t sessions = 1000;
   /// A handshake that takes longer fails with timeout_error, and its connection is aborted.
   duration handshake_limit = default_handshake_limit;
+  /// Opens `key`, if that is encrypted, or the PKCS 12 in `certificate`. A wrong one is bad_value
+  /// when the context is made. OpenSSL never asks the terminal.
+  std::string passphrase = {};
 };
 
 /// Whether a server asks its clients for certificates.
@@ -82,7 +88,7 @@ enum class tls_unknown_name : std::uint8_t {
 struct tls_info;
 
 struct tls_server_options {
-  std::string certificate = {};  // the chain, the server's own certificate first
+  std::string certificate = {};  // the chain, the server's own first; or the path of a PKCS 12
   std::string key = {};
   /// Protocols that the server speaks, the dearest first (ALPN). A client that offers others alone
   /// is refused (no_application_protocol). Empty: none is agreed on.
@@ -116,6 +122,8 @@ struct tls_server_options {
   /// A key that was drawn seals tickets for so long. It opens them for as long again, and then a
   /// ticket is worth nothing. A reload keeps the keys.
   duration ticket_key_life = default_ticket_key_life;
+  /// As tls_options::passphrase.
+  std::string passphrase = {};
 };
 
 /// A certificate of the peer.

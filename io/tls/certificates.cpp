@@ -12,8 +12,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <system_error>
+#include <utility>
 
 namespace heddle::detail {
 namespace {
@@ -30,6 +33,13 @@ bio_ptr memory_of(const std::string& text) {
 
 /// OpenSSL asks the terminal for a password unless it is given a function of ours.
 int no_password(char*, int, int, void*) { return -1; }
+
+int give_passphrase(char* to, int most, int, void* from) {
+  const auto& passphrase = *static_cast<const std::string*>(from);
+  if (passphrase.empty() || passphrase.size() > static_cast<std::size_t>(most)) return -1;
+  std::ranges::copy(passphrase, to);
+  return narrow<int>(passphrase.size());
+}
 
 }  // namespace
 
@@ -48,8 +58,10 @@ std::string pem_text(const std::string& source) {
   return text;
 }
 
-std::vector<x509_ptr> read_certificates(const std::string& source, const char* what) {
-  const std::string text = pem_text(source);
+namespace {
+
+/// The certificates in a PEM text. `where` names it.
+std::vector<x509_ptr> certificates_in(const std::string& text, const std::string& where) {
   const auto from = memory_of(text);
   std::vector<x509_ptr> all;
   ERR_clear_error();
@@ -59,24 +71,54 @@ std::vector<x509_ptr> read_certificates(const std::string& source, const char* w
   const bool at_end =
       ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
   const std::string reason = take_library_error();
-  if (!at_end)
-    throw bad_value(std::string(what) + " in " + name_of_source(source) +
-                    " cannot be read: " + reason);
+  if (!at_end) throw bad_value(where + " cannot be read: " + reason);
+  return all;
+}
+
+bool is_directory(const std::string& source) {
+  std::error_code none;
+  return !is_text(source) && std::filesystem::is_directory(source, none);
+}
+
+}  // namespace
+
+std::vector<x509_ptr> read_certificates(const std::string& source, const char* what) {
+  auto all = certificates_in(pem_text(source), std::string(what) + " in " + name_of_source(source));
   if (all.empty())
     throw bad_value(std::string(what) + ": there is no certificate in " + name_of_source(source));
   return all;
 }
 
-key_ptr read_key(const std::string& source, const char* what) {
+std::vector<x509_ptr> read_authorities(const std::string& source, const char* what) {
+  if (!is_directory(source)) return read_certificates(source, what);
+  std::vector<x509_ptr> all;
+  for (const auto& entry : std::filesystem::directory_iterator(source)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string path = entry.path().string();
+    const std::string text = pem_text(path);
+    if (!is_text(text)) continue;
+    for (auto& one : certificates_in(text, std::string(what) + " in " + name_of_source(path)))
+      all.push_back(std::move(one));
+  }
+  if (all.empty())
+    throw bad_value(std::string(what) + ": there is no certificate in the directory " + source);
+  return all;
+}
+
+key_ptr read_key(const std::string& source, const std::string& passphrase, const char* what) {
   const std::string text = pem_text(source);
   const auto from = memory_of(text);
   ERR_clear_error();
-  key_ptr key(PEM_read_bio_PrivateKey(from.get(), nullptr, &no_password, nullptr));
+  key_ptr key(PEM_read_bio_PrivateKey(from.get(), nullptr, &give_passphrase,
+                                      const_cast<std::string*>(&passphrase)));
   const std::string reason = take_library_error();
-  if (!key)
-    throw bad_value(std::string(what) + " in " + name_of_source(source) +
-                    " cannot be read (a key must not be protected by a password): " + reason);
-  return key;
+  if (key) return key;
+  const std::string where = std::string(what) + " in " + name_of_source(source);
+  const bool encrypted = text.find("ENCRYPTED") != std::string::npos;
+  if (encrypted && passphrase.empty())
+    throw bad_value(where + " is encrypted, and no passphrase was given (passphrase)");
+  if (encrypted) throw bad_value("the passphrase does not open " + where + ": " + reason);
+  throw bad_value(where + " cannot be read: " + reason);
 }
 
 std::string name_text(const X509_NAME* name) {

@@ -44,7 +44,7 @@ counted_ptr<tls_setup> tls_setup::for_client(const tls_options& o) {
   if (o.verify == tls_verify::full && (o.ca.empty() || o.system_ca_too))
     s->has_authorities_.store(false, relaxed);
   if (!o.certificate.empty() || !o.key.empty())
-    use_certificate(c, o.certificate, o.key, "the client's");
+    use_certificate(c, {o.certificate, o.key, o.passphrase}, "the client's");
   s->protocols = wire_of_protocols(o.alpn);
   if (!s->protocols.empty() &&
       SSL_CTX_set_alpn_protos(c, reinterpret_cast<const unsigned char*>(s->protocols.data()),

@@ -110,7 +110,7 @@ void ask_for_certificates(SSL_CTX* c, const tls_server_options& o) {
   SSL_CTX_set_verify(c, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                      nullptr);
   SSL_CTX_set_cert_store(c, store_of(o.client_ca, "the authorities for clients").release());
-  for (const auto& one : read_certificates(o.client_ca, "the authorities for clients"))
+  for (const auto& one : read_authorities(o.client_ca, "the authorities for clients"))
     if (SSL_CTX_add_client_CA(c, one.get()) != 1) throw std::bad_alloc();
 }
 
@@ -192,7 +192,7 @@ counted_ptr<tls_setup> tls_setup::for_server(const tls_server_options& options,
   s->library =
       make_library_context(true, o.min_version, o.max_version, o.ciphers_1_2, o.ciphers_1_3);
   SSL_CTX* c = s->library.get();
-  use_certificate(c, o.certificate, o.key, "the server's");
+  use_certificate(c, {o.certificate, o.key, o.passphrase}, "the server's");
   std::map<std::string, tls_context> names;
   for (auto& [name, context] : o.names) {
     if (!setup_of_server(context))

@@ -6,7 +6,12 @@
 #include <heddle/core/errors.h>
 
 #include <cctype>
+#include <cstdlib>
+#include <map>
+#include <mutex>
 #include <new>
+#include <string>
+#include <utility>
 
 namespace heddle::detail {
 namespace {
@@ -72,17 +77,38 @@ ssl_ctx_ptr make_library_context(bool server, tls_version least, tls_version mos
   return c;
 }
 
-void use_certificate(SSL_CTX* c, const std::string& certificate, const std::string& key,
-                     const char* whose) {
-  const std::string name = whose;
+namespace {
+
+tls_identity read_identity(const identity_source& from, const std::string& name) {
+  const auto& certificate = from.certificate;
   if (certificate.empty()) throw bad_value(name + " certificate is missing");
-  if (key.empty()) throw bad_value(name + " key is missing");
-  auto chain = read_certificates(certificate, (name + " certificate").c_str());
-  const auto secret = read_key(key, (name + " key").c_str());
+  const std::string text = pem_text(certificate);
+  if (is_pkcs12(text)) {
+    if (!from.key.empty())
+      throw bad_value(name + " certificate in " + name_of_source(certificate) +
+                      " brings its key (PKCS 12), and another one is given");
+    return read_pkcs12(text, from.passphrase,
+                       name + " certificate in " + name_of_source(certificate));
+  }
+  if (from.key.empty()) throw bad_value(name + " key is missing");
+  tls_identity found;
+  found.chain = read_certificates(certificate, (name + " certificate").c_str());
+  found.key = read_key(from.key, from.passphrase, (name + " key").c_str());
+  return found;
+}
+
+}  // namespace
+
+void use_certificate(SSL_CTX* c, const identity_source& from, const char* whose) {
+  const std::string name = whose;
+  const auto& certificate = from.certificate;
+  const auto found = read_identity(from, name);
+  const auto& chain = found.chain;
   ERR_clear_error();
   if (SSL_CTX_use_certificate(c, chain.front().get()) != 1)
     refuse(name + " certificate in " + name_of_source(certificate) + " cannot be used");
-  if (X509_check_private_key(chain.front().get(), secret.get()) != 1) {
+  const auto& key = from.key.empty() ? certificate : from.key;
+  if (X509_check_private_key(chain.front().get(), found.key.get()) != 1) {
     ERR_clear_error();
     throw bad_value(name + " key in " + name_of_source(key) +
                     " is not the key of the certificate " +
@@ -90,7 +116,7 @@ void use_certificate(SSL_CTX* c, const std::string& certificate, const std::stri
                     name_of_source(certificate) +
                     (chain.size() > 1 ? " (the first of a chain must be the server's own)" : ""));
   }
-  if (SSL_CTX_use_PrivateKey(c, secret.get()) != 1)
+  if (SSL_CTX_use_PrivateKey(c, found.key.get()) != 1)
     refuse(name + " key in " + name_of_source(key) + " cannot be used");
   for (std::size_t i = 1; i < chain.size(); ++i)
     if (SSL_CTX_add1_chain_cert(c, chain[i].get()) != 1)
@@ -101,7 +127,7 @@ void use_certificate(SSL_CTX* c, const std::string& certificate, const std::stri
 store_ptr store_of(const std::string& source, const char* what) {
   store_ptr store(X509_STORE_new());
   if (!store) throw std::bad_alloc();
-  for (const auto& one : read_certificates(source, what))
+  for (const auto& one : read_authorities(source, what))
     if (X509_STORE_add_cert(store.get(), one.get()) != 1)
       refuse(std::string(what) + " in " + name_of_source(source));
   ERR_clear_error();
@@ -117,14 +143,25 @@ void add_system_ca(X509_STORE* store) {
   ERR_clear_error();
 }
 
-/// The system's authorities alone. Made once a process, and never freed: contexts share it.
+/// What OpenSSL asks the environment for.
+std::string variable(const char* name) {
+  const char* found = std::getenv(name);
+  return found ? found : "";
+}
+
+/// The system's authorities alone. Made once a process for each value of the two variables, and
+/// never freed: contexts share them. Blocks.
 X509_STORE* system_store() {
-  static X509_STORE* const one = [] {
-    X509_STORE* fresh = X509_STORE_new();
-    if (!fresh) throw std::bad_alloc();
-    add_system_ca(fresh);
-    return fresh;
-  }();
+  static std::mutex& making = *new std::mutex;
+  static auto& all = *new std::map<std::pair<std::string, std::string>, X509_STORE*>;
+  const std::pair where(variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
+  const std::lock_guard hold(making);
+  X509_STORE*& one = all[where];
+  if (!one) {
+    one = X509_STORE_new();
+    if (!one) throw std::bad_alloc();
+    add_system_ca(one);
+  }
   return one;
 }
 

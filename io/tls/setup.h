@@ -81,9 +81,14 @@ std::string wire_of_protocols(const std::vector<std::string>& names);
 /// What client and server have in common. Throws bad_value.
 ssl_ctx_ptr make_library_context(bool server, tls_version least, tls_version most,
                                  const std::string& ciphers_1_2, const std::string& ciphers_1_3);
-/// Throws bad_value if the key is another certificate's.
-void use_certificate(SSL_CTX* c, const std::string& certificate, const std::string& key,
-                     const char* whose);
+/// Where an own certificate comes from, as the options have it.
+struct identity_source {
+  const std::string& certificate;
+  const std::string& key;
+  const std::string& passphrase;
+};
+/// Throws bad_value if the key is another certificate's, or the passphrase opens nothing.
+void use_certificate(SSL_CTX* c, const identity_source& from, const char* whose);
 /// A store of the authorities in `source`. Throws bad_value.
 store_ptr store_of(const std::string& source, const char* what);
 

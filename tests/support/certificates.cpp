@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <support/certificates.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -166,6 +168,48 @@ const identity& localhost() {
 }
 
 const std::string& localhost_ca() { return shared().certificate(); }
+
+namespace {
+
+BIO* memory_of(const std::string& text) {
+  return BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
+}
+
+key_ptr key_of(const std::string& text) {
+  BIO* from = memory_of(text);
+  key_ptr k(PEM_read_bio_PrivateKey(from, nullptr, nullptr, nullptr), &EVP_PKEY_free);
+  BIO_free(from);
+  must(k != nullptr, "a key in PEM");
+  return k;
+}
+
+}  // namespace
+
+std::string encrypted(const std::string& key, const std::string& passphrase) {
+  const auto k = key_of(key);
+  BIO* b = BIO_new(BIO_s_mem());
+  must(PEM_write_bio_PKCS8PrivateKey(b, k.get(), EVP_aes_256_cbc(), passphrase.data(),
+                                     static_cast<int>(passphrase.size()), nullptr, nullptr) == 1,
+       "an encrypted key");
+  return text_of(b);
+}
+
+std::string pkcs12(const identity& of, const std::string& passphrase) {
+  const auto k = key_of(of.key);
+  BIO* from = memory_of(of.certificate);
+  const x509_ptr own(PEM_read_bio_X509(from, nullptr, nullptr, nullptr), &X509_free);
+  STACK_OF(X509)* rest = sk_X509_new_null();
+  while (X509* one = PEM_read_bio_X509(from, nullptr, nullptr, nullptr)) sk_X509_push(rest, one);
+  ERR_clear_error();
+  BIO_free(from);
+  PKCS12* p12 = PKCS12_create(passphrase.c_str(), "test", k.get(), own.get(), rest, 0, 0, 0, 0, 0);
+  sk_X509_pop_free(rest, X509_free);
+  must(p12 != nullptr, "a PKCS 12");
+  BIO* b = BIO_new(BIO_s_mem());
+  must(i2d_PKCS12_bio(b, p12) == 1, "the bytes of a PKCS 12");
+  PKCS12_free(p12);
+  return text_of(b);
+}
 
 std::string temporary_file(const std::string& text) {
   std::string path = std::filesystem::temp_directory_path() / "heddle-test-XXXXXX";

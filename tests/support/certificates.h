@@ -53,6 +53,10 @@ identity self_signed(const wish& w);
 const identity& localhost();
 /// The certificate of the authority of localhost().
 const std::string& localhost_ca();
+/// The key as PEM text that only the passphrase opens.
+std::string encrypted(const std::string& key, const std::string& passphrase);
+/// The same certificate, its chain and its key as the bytes of a PKCS 12.
+std::string pkcs12(const identity& of, const std::string& passphrase);
 /// Writes `text` to a fresh file in the directory for temporary files, and returns its path.
 std::string temporary_file(const std::string& text);
 
