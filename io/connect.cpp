@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Connecting: the functions open_connection, open_unix_connection and adopt_connection of stream.h.
 #include <heddle/io/connecting/attempt.h>
+#include <heddle/io/connecting/name_source.h>
 #include <heddle/io/connecting/race.h>
 #include <heddle/io/connecting/resolution.h>
 #include <heddle/io/connecting/tried.h>
@@ -25,14 +26,21 @@ namespace detail {
 
 namespace {
 
+/// The addresses of the host. `names` is null, or outlives the task.
+task<name_answer> find(name_source* names, const std::string& host, port_number port,
+                       const connection_options& options, bool fresh) {
+  if (names) return names->addresses(host, port, fresh);
+  return addresses_of(host, port, options, fresh);
+}
+
 /// A kept answer led nowhere: `error` is what connecting ended with. Asks anew, and tries the
 /// addresses that are new. If there are none, or no answer, the error stays.
-task<connection> connect_anew(const std::string& host, port_number port,
+task<connection> connect_anew(name_source* names, const std::string& host, port_number port,
                               const connection_options& options, tried& notes,
                               const std::vector<address>& old, std::exception_ptr error) {
   name_answer now;
   try {
-    task<name_answer> looking = addresses_of(host, port, options, true);
+    task<name_answer> looking = find(names, host, port, options, true);
     now = co_await looking;
   } catch (const std::system_error&) { now.addresses.clear(); }
   std::vector<address> left;
@@ -46,9 +54,9 @@ task<connection> connect_anew(const std::string& host, port_number port,
 
 /// Looks the name up, and connects to the first address that answers. The arguments outlive the
 /// task.
-task<connection> connect_to_name(const std::string& host, port_number port,
+task<connection> connect_to_name(name_source* names, const std::string& host, port_number port,
                                  const connection_options& options, tried& notes) {
-  task<name_answer> looking = addresses_of(host, port, options, false);
+  task<name_answer> looking = find(names, host, port, options, false);
   const name_answer found = co_await looking;
   const std::vector<address>& addresses = found.addresses;
   const bool races = addresses.size() != 1 || options.all_errors;
@@ -68,7 +76,7 @@ task<connection> connect_to_name(const std::string& host, port_number port,
     error = std::current_exception();
   }
   if (noted) notes.failed(place, error);
-  task<connection> connecting = connect_anew(host, port, options, notes, addresses, error);
+  task<connection> connecting = connect_anew(names, host, port, options, notes, addresses, error);
   connection c = co_await connecting;
   co_return c;
 }
@@ -88,10 +96,10 @@ task<> note_end(task<connection> work, ended& end) {
 
 std::string milliseconds(duration d) { return std::to_string(d.count() / 1'000'000) + " ms"; }
 
-task<connection> connect_in_time(const std::string& host, port_number port,
+task<connection> connect_in_time(name_source* names, const std::string& host, port_number port,
                                  const connection_options& options, tried& notes) {
   ended end;
-  auto body = [&] { return note_end(connect_to_name(host, port, options, notes), end); };
+  auto body = [&] { return note_end(connect_to_name(names, host, port, options, notes), end); };
   auto limited = timeout(options.connect_limit, body);
   bool late = false;
   try {
@@ -104,9 +112,11 @@ task<connection> connect_in_time(const std::string& host, port_number port,
 }
 
 /// The handshake, where TLS is asked for. `name` was checked before connecting.
-task<> secure(connection& c, connection_options options, std::string name) {
+task<> secure(connection& c, connection_options options, std::string name, std::string protocol) {
   if (!options.tls) co_return;
-  task<> work = connect_tls(stream_access::of(c), options.tls, std::move(name));
+  tls_extras with;
+  with.protocol = std::move(protocol);
+  task<> work = connect_tls(stream_access::of(c), options.tls, std::move(name), std::move(with));
   co_await work;
 }
 
@@ -116,37 +126,50 @@ std::string server_name_of(const connection_options& options, const std::string&
 
 }  // namespace
 
-}  // namespace detail
-
-task<connection> open_connection(std::string host, port_number port, connection_options options) {
-  detail::check_connection_options(options);
-  std::string name = detail::server_name_of(options, host);
-  detail::tried notes(host, port);
+task<connection> open_connection(std::string host, port_number port, connection_options options,
+                                 connecting_extras with) {
+  check_connection_options(options);
+  std::string name = server_name_of(options, host);
+  tried notes(host, port);
+  name_source* const names = with.names.get();
   task<connection> connecting = options.connect_limit
-                                    ? detail::connect_in_time(host, port, options, notes)
-                                    : detail::connect_to_name(host, port, options, notes);
+                                    ? connect_in_time(names, host, port, options, notes)
+                                    : connect_to_name(names, host, port, options, notes);
   connection c = co_await connecting;
-  task<> securing = detail::secure(c, std::move(options), std::move(name));
+  task<> securing = secure(c, std::move(options), std::move(name), std::move(with.protocol));
   co_await securing;
   co_return c;
 }
 
-task<connection> open_unix_connection(std::string path, connection_options options) {
-  detail::check_connection_options(options);
-  std::string name = detail::server_name_of(options, std::string());
+task<connection> open_unix_connection(std::string path, connection_options options,
+                                      connecting_extras with) {
+  check_connection_options(options);
+  std::string name = server_name_of(options, std::string());
   const address to = address::unix_path(path);
-  task<connection> connecting = detail::connect_to(to, options);
+  task<connection> connecting = connect_to(to, options);
   connection c = co_await connecting;
-  task<> securing = detail::secure(c, std::move(options), std::move(name));
+  task<> securing = secure(c, std::move(options), std::move(name), std::move(with.protocol));
   co_await securing;
   co_return c;
+}
+
+}  // namespace detail
+
+task<connection> open_connection(std::string host, port_number port, connection_options options) {
+  return detail::open_connection(std::move(host), port, std::move(options),
+                                 detail::connecting_extras());
+}
+
+task<connection> open_unix_connection(std::string path, connection_options options) {
+  return detail::open_unix_connection(std::move(path), std::move(options),
+                                      detail::connecting_extras());
 }
 
 task<connection> adopt_connection(int socket, connection_options options) {
   detail::check_connection_options(options);
   std::string name = detail::server_name_of(options, std::string());
   connection c = detail::adopt_socket(socket, options);
-  task<> securing = detail::secure(c, std::move(options), std::move(name));
+  task<> securing = detail::secure(c, std::move(options), std::move(name), std::string());
   co_await securing;
   co_return c;
 }

@@ -404,14 +404,15 @@ bool stream_core::set_held_filter(std::unique_ptr<filter_place>& place, bool lin
 std::unique_ptr<filter_place> stream_core::make_filter_place(std::unique_ptr<filter> f) {
   auto place = std::make_unique<filter_place>();
   place->the = std::move(f);
-  place->raw.append(input_.view());
+  const bool above = filter_ && filter_->the->seals() && place->the->goes_above(*filter_->the);
+  if (!above) place->raw.append(input_.view());
   if (filter_) place->raw.append(filter_->raw.view());
-  place->raw_is_new = !place->raw.empty();
+  place->raw_is_new = !place->raw.empty() || !input_.empty();
   place->the->begin(place->sealed);
   return place;
 }
 
-// Reader's role. False: the filter that is there passes, and another thread is inside.
+// Reader's role. False: a filter that is there is busy in another thread.
 bool stream_core::place_filter(std::unique_ptr<filter_place>& place) {
   bool now = false;
   bool refused = false;
@@ -420,12 +421,19 @@ bool stream_core::place_filter(std::unique_ptr<filter_place>& place) {
     refused = stage_ != stage::open;
     if (!refused && sends_file_locked())
       throw_usage("a filter cannot be set while a file is being sent");
-    const auto greeting = place->sealed.size();
+    auto greeting = place->sealed.size();
     std::string first;  // what was written before, sent as it is
     if (filter_ && !refused) {
-      if (filter_->the->seals()) throw_usage("this stream has a filter already");
+      const bool above = filter_->the->seals();
+      if (above && !place->the->goes_above(*filter_->the))
+        throw_usage("this stream has a filter already");
       if (filter_->busy) return false;
-      first.append(filter_->sealed).append(filter_->unsealed());
+      if (above) {
+        pending_ -= std::min(pending_, filter_->unsealed().size() + out_.size());
+        greeting = put_above(*filter_, *place, out_, input_.view());
+      } else {
+        first.append(filter_->sealed).append(filter_->unsealed());
+      }
     }
     if (!refused) {
       first.append(out_).append(place->sealed);

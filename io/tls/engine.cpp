@@ -46,8 +46,9 @@ std::string numeric_address(const std::string& host) {
   return is ? text : std::string();
 }
 
-tls_engine::tls_engine(const tls_context& context, tls_ends ends, std::uint16_t port)
-    : context_(context), ends_(std::move(ends)) {
+tls_engine::tls_engine(const tls_context& context, tls_ends ends, std::uint16_t port,
+                       const tls_extras& with)
+    : context_(context), ends_(std::move(ends)), inside_(with.inside) {
   tls_state& state = *tls_access::of(context_);
   notes_.setup = state.setup();
   ERR_clear_error();
@@ -62,7 +63,7 @@ tls_engine::tls_engine(const tls_context& context, tls_ends ends, std::uint16_t 
   }
   SSL_set_connect_state(ssl_.get());
   notes_.sessions = &state.sessions;
-  prepare_client(port);
+  prepare_client(port, with.protocol);
   ERR_clear_error();
 }
 
@@ -77,7 +78,7 @@ void tls_engine::forget() noexcept {
   ERR_clear_error();
 }
 
-void tls_engine::prepare_client(std::uint16_t port) {
+void tls_engine::prepare_client(std::uint16_t port, const std::string& protocol) {
   SSL* s = ssl_.get();
   const auto& setup = *notes_.setup;
   const std::string ip = numeric_address(ends_.host);
@@ -93,9 +94,16 @@ void tls_engine::prepare_client(std::uint16_t port) {
       if (SSL_set1_host(s, ends_.host.c_str()) != 1) throw std::bad_alloc();
     }
   }
+  std::string offered = setup.protocols;
+  if (offered.empty() && !protocol.empty()) {
+    offered = wire_of_protocols({protocol});
+    if (SSL_set_alpn_protos(s, reinterpret_cast<const unsigned char*>(offered.data()),
+                            narrow<unsigned>(offered.size())) != 0)
+      throw std::bad_alloc();
+  }
   if (!notes_.sessions->keeps_any()) return;
   // Zero bytes part what cannot hold one.
-  notes_.session_key = ends_.host + '\0' + std::to_string(port) + '\0' + setup.protocols;
+  notes_.session_key = ends_.host + '\0' + std::to_string(port) + '\0' + offered;
   if (const auto kept = notes_.sessions->take(notes_.session_key))
     (void)SSL_set_session(s, kept.get());  // if it cannot be used, the handshake is a full one
 }
@@ -144,7 +152,68 @@ void tls_engine::handshake_done() {
   ready_.store(true, release);
 }
 
+bool tls_engine::goes_above(const filter& below) const noexcept {
+  const auto* engine = inside_ ? dynamic_cast<const tls_engine*>(&below) : nullptr;
+  return engine && engine->ready() && engine->seals();
+}
+
+void tls_engine::go_above(std::unique_ptr<filter>& below, std::string_view opened) {
+  middle_.append(opened);
+  below_.reset(&dynamic_cast<tls_engine&>(*below));
+  (void)below.release();
+}
+
 filter::opened tls_engine::open(std::string_view raw, input_buffer& plain, std::string& sealed) {
+  return below_ ? open_below(raw, plain, sealed) : open_own(raw, plain, sealed);
+}
+
+std::size_t tls_engine::seal(std::string_view plain, std::string& sealed) {
+  if (!below_) return seal_own(plain, sealed);
+  std::string own;
+  const auto n = seal_own(plain, own);
+  seal_below(own, sealed);
+  return n;
+}
+
+void tls_engine::end(std::string& sealed) {
+  if (!below_) return end_own(sealed);
+  std::string own;
+  end_own(own);
+  seal_below(own, sealed);
+  below_->end(sealed);
+}
+
+/// What is sealed is sealed once more. Behind the end of `below_` nothing is sent.
+void tls_engine::seal_below(std::string_view own, std::string& sealed) {
+  while (!own.empty()) {
+    const auto n = below_->seal(own, sealed);
+    if (n == 0) return;
+    own.remove_prefix(n);
+  }
+}
+
+filter::opened tls_engine::open_below(std::string_view raw, input_buffer& plain,
+                                      std::string& sealed) {
+  opened o = below_->open(raw, middle_, sealed);
+  std::string own;
+  opened mine;
+  try {
+    mine = open_own(middle_.view(), plain, own);
+  } catch (...) {
+    seal_below(own, sealed);  // it may tell the peer of the failure
+    throw;
+  }
+  if (mine.taken != 0) middle_.consume(mine.taken);
+  seal_below(own, sealed);
+  // The proxy has ended, and the server behind it has not.
+  if (o.ended && !mine.ended && !mine.more) std::rethrow_exception(cut_off());
+  o.ended = mine.ended;
+  o.more = o.more || mine.more;
+  return o;
+}
+
+filter::opened tls_engine::open_own(std::string_view raw, input_buffer& plain,
+                                    std::string& sealed) {
   opened o;
   if (!seals()) {
     plain.append(raw);
@@ -194,7 +263,7 @@ void tls_engine::answer_for_keys() {
   if (SSL_key_update(s, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 && SSL_do_handshake(s) != 1) fail();
 }
 
-std::size_t tls_engine::seal(std::string_view plain, std::string& sealed) {
+std::size_t tls_engine::seal_own(std::string_view plain, std::string& sealed) {
   if (!seals()) {
     sealed.append(plain);
     return plain.size();
@@ -219,7 +288,7 @@ std::size_t tls_engine::seal(std::string_view plain, std::string& sealed) {
   return 0;
 }
 
-void tls_engine::end(std::string& sealed) {
+void tls_engine::end_own(std::string& sealed) {
   if (!seals() || !ready() || ended_) return;
   ended_ = true;
   const call one(*this, {}, sealed);
@@ -233,7 +302,8 @@ std::exception_ptr tls_engine::cut_off() noexcept {
 }
 
 bool tls_engine::ends_alone() const noexcept {
-  return !seals() || may_end_.load(relaxed) || (ready() && facts_.is_1_3);
+  const bool own = !seals() || may_end_.load(relaxed) || (ready() && facts_.is_1_3);
+  return own && (!below_ || below_->ends_alone());
 }
 
 tls_info tls_engine::info() const {

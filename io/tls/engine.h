@@ -3,6 +3,7 @@
 // TLS of one connection: a filter between its stream and its transport.
 #pragma once
 
+#include <heddle/io/tls/extras.h>
 #include <heddle/io/tls/failure.h>
 #include <heddle/io/tls/library_bio.h>
 #include <heddle/io/tls/state.h>
@@ -10,6 +11,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -21,19 +23,25 @@ namespace heddle::detail {
 ///           after it. Whatever OpenSSL writes goes to `sealed`, whichever call it was.
 /// Promised  Bytes of TLS that are sealed are sent whole: a cancelled task leaves no half record.
 ///           Bytes are sealed only after the handshake.
+///
+/// TLS in TLS: a proxy is spoken to by TLS, and the server behind it by TLS inside. The engine for
+/// the server owns that for the proxy (`below_`), and all its bytes go through that one.
 //
 //   ready_, passes_, may_end_   atomic: read by any thread
 //   facts_                      written before ready_, read after it
-//   ends_, context_, half_ends  constant
+//   ends_, context_, inside_    constant
+//   below_                      constant once the stream has this filter
 //   the rest                    the stream's role `busy` (filter.h)
 class tls_engine final : public filter {
  public:
   /// Throws std::bad_alloc. `port` is part of what a client's session is good for.
-  tls_engine(const tls_context& context, tls_ends ends, std::uint16_t port);
+  tls_engine(const tls_context& context, tls_ends ends, std::uint16_t port, const tls_extras& with);
   ~tls_engine() override;
 
   // filter
   void begin(std::string& sealed) override;
+  [[nodiscard]] bool goes_above(const filter& below) const noexcept override;
+  void go_above(std::unique_ptr<filter>& below, std::string_view opened) override;
   std::size_t seal(std::string_view plain, std::string& sealed) override;
   opened open(std::string_view raw, input_buffer& plain, std::string& sealed) override;
   void end(std::string& sealed) override;
@@ -43,7 +51,12 @@ class tls_engine final : public filter {
   }
   [[nodiscard]] bool ends_alone() const noexcept override;
   /// From here on our direction may end with any version: nothing of the peer is expected.
-  void let_end() noexcept { may_end_.store(true, relaxed); }
+  void let_end() noexcept {
+    may_end_.store(true, relaxed);
+    if (below_) below_->let_end();
+  }
+  /// It works inside of another: see `below_`.
+  [[nodiscard]] bool is_inside() const noexcept { return below_ != nullptr; }
   void pass() noexcept override {
     forget();                      // 35 KiB, which a plain connection has no use for
     passes_.store(true, release);  // pairs with the load in seals()
@@ -75,7 +88,12 @@ class tls_engine final : public filter {
   };
 
   void forget() noexcept;
-  void prepare_client(std::uint16_t port);
+  void prepare_client(std::uint16_t port, const std::string& protocol);
+  opened open_own(std::string_view raw, input_buffer& plain, std::string& sealed);
+  opened open_below(std::string_view raw, input_buffer& plain, std::string& sealed);
+  std::size_t seal_own(std::string_view plain, std::string& sealed);
+  void end_own(std::string& sealed);
+  void seal_below(std::string_view own, std::string& sealed);
   void shake_hands();
   void handshake_done();
   [[nodiscard]] bool read_records(input_buffer& plain);
@@ -84,6 +102,9 @@ class tls_engine final : public filter {
 
   const tls_context context_;
   const tls_ends ends_;
+  const bool inside_;                  // it may go above another
+  std::unique_ptr<tls_engine> below_;  // null: the bytes of this one go to the transport
+  input_buffer middle_;                // opened by `below_`, and not by this one
   handshake_notes notes_;
   bio_memory memory_;
   ssl_ptr ssl_;

@@ -76,11 +76,12 @@ std::string partners(const tls_ends& ends) {
   return (ends.host.empty() ? "" : ends.host + " at ") + ends.peer;
 }
 
-task<> run_handshake(stream_core& core, tls_context context, tls_ends ends, duration limit) {
+task<> run_handshake(stream_core& core, tls_context context, tls_ends ends, duration limit,
+                     tls_extras extras) {
   const reading_role role(core);
   const std::string with = partners(ends);
   const bool lingers = ends.is_server;
-  auto made = std::make_unique<tls_engine>(context, std::move(ends), core.peer().port());
+  auto made = std::make_unique<tls_engine>(context, std::move(ends), core.peer().port(), extras);
   tls_engine& engine = *made;
   tls_state& state = *tls_access::of(context);
   auto place = core.make_filter_place(std::move(made));
@@ -150,18 +151,18 @@ std::string checked_server_name(const tls_context& context, const std::string& s
   return name;
 }
 
-task<> connect_tls(stream_core& core, tls_context context, std::string name) {
+task<> connect_tls(stream_core& core, tls_context context, std::string name, tls_extras with) {
   const tls_state& state = *tls_access::of(context);
   task<> authorities = have_authorities(state.setup());
   co_await authorities;
   tls_ends ends{false, std::move(name), core.peer().to_string()};
-  task<> work = run_handshake(core, context, std::move(ends), state.limit);
+  task<> work = run_handshake(core, context, std::move(ends), state.limit, std::move(with));
   co_await work;
 }
 
 task<> accept_tls(stream_core& core, tls_context context, duration limit) {
   tls_ends ends{true, {}, core.peer().to_string()};
-  task<> work = run_handshake(core, std::move(context), std::move(ends), limit);
+  task<> work = run_handshake(core, std::move(context), std::move(ends), limit, tls_extras());
   co_await work;
 }
 
@@ -222,6 +223,7 @@ task<> end_tls(stream_core& core, duration limit) {
   const auto* engine = dynamic_cast<tls_engine*>(core.current_filter());
   if (!engine || !engine->ready() || !engine->seals())
     throw_usage("unwrap of a connection without TLS");
+  if (engine->is_inside()) throw_usage("unwrap of TLS inside of TLS");
   const reading_role role(core);
   const std::string with = partners(engine->ends());
   struct aborter {

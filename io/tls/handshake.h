@@ -6,10 +6,12 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/io/streams/stream_core.h>
+#include <heddle/io/tls/extras.h>
 #include <heddle/io/tls_context.h>
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 namespace heddle::detail {
 
@@ -32,7 +34,11 @@ std::string checked_server_name(const tls_context& context, const std::string& s
 /// Throws    tls_error and what derives from it; timeout_error; std::system_error. Then the
 ///           connection is closed.
 /// Cancel    aborts the connection
-[[nodiscard]] task<> connect_tls(stream_core& core, tls_context context, std::string name);
+[[nodiscard]] task<> connect_tls(stream_core& core, tls_context context, std::string name,
+                                 tls_extras with);
+[[nodiscard]] inline task<> connect_tls(stream_core& core, tls_context context, std::string name) {
+  return connect_tls(core, std::move(context), std::move(name), tls_extras());
+}
 /// The same as its server. After a failure the caller awaits linger_after_failure().
 [[nodiscard]] task<> accept_tls(stream_core& core, tls_context context, duration limit);
 /// Drops what the peer still sends, so that it gets our alert; then closes.

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,19 @@ class filter {
 
   /// Called once, before all others. Appends what is to be sent first, if anything is.
   virtual void begin(std::string& sealed) { (void)sealed; }
+  /// True: this filter may be set on a stream whose filter, `below`, seals: go_above() follows.
+  [[nodiscard]] virtual bool goes_above(const filter& below) const noexcept {
+    (void)below;
+    return false;
+  }
+  /// From here on all that this filter seals goes through `below`, which it owns, and all that it
+  /// opens has gone through that. `opened` was opened by `below`, and not read. Called before the
+  /// stream has this filter, while no other call runs. Throws std::bad_alloc; then nothing has
+  /// changed.
+  virtual void go_above(std::unique_ptr<filter>& below, std::string_view opened) {
+    (void)below;
+    (void)opened;
+  }
   /// Seals bytes from the front of `plain`: appends to `sealed` what is to be sent for them.
   /// Returns how many bytes of `plain` that was. A filter that cannot seal yet seals nothing, and
   /// returns less than all; the rest is offered again after the next open().

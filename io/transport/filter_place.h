@@ -62,4 +62,11 @@ struct filter_place {
   }
 };
 
+/// The filter of `old` becomes a part of the one in `place`. What was written before (`unsealed`,
+/// behind what `old` has) and the greeting in `place` go through it at once. `opened` was opened by
+/// it, and not read. Returns how many sealed bytes that made. Under the output lock, which no
+/// thread holds for long else: sealing a greeting takes some microseconds, once a connection.
+[[nodiscard]] std::size_t put_above(filter_place& old, filter_place& place, std::string& unsealed,
+                                    std::string_view opened);
+
 }  // namespace heddle::detail
