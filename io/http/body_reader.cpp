@@ -15,6 +15,7 @@ body_reader::body_reader(body_reader&& other) noexcept
       kept_(std::exchange(other.kept_, {})),
       at_(std::exchange(other.at_, 0)),
       ended_(std::exchange(other.ended_, false)),
+      given_(std::exchange(other.given_, false)),
       failure_(std::exchange(other.failure_, nullptr)) {}
 
 body_reader& body_reader::operator=(body_reader&& other) noexcept {
@@ -23,6 +24,7 @@ body_reader& body_reader::operator=(body_reader&& other) noexcept {
   kept_ = std::exchange(other.kept_, {});
   at_ = std::exchange(other.at_, 0);
   ended_ = std::exchange(other.ended_, false);
+  given_ = std::exchange(other.given_, false);
   failure_ = std::exchange(other.failure_, nullptr);
   return *this;
 }
@@ -57,6 +59,7 @@ task<bool> body_reader::fill() {
 }
 
 std::string body_reader::take(std::size_t n) {
+  given_ = given_ || n != 0;
   if (at_ == 0 && n == kept_.size()) return std::exchange(kept_, {});
   std::string taken = kept_.substr(at_, n);
   at_ += n;
@@ -71,6 +74,7 @@ task<std::optional<std::string_view>> body_reader::next_chunk() {
     piece = co_await next;
     if (piece.empty()) co_return std::nullopt;
   }
+  given_ = true;
   co_return piece;
 }
 

@@ -88,6 +88,8 @@ class body_reader {
 
   /// True if a read has met the end and all before it has been read.
   [[nodiscard]] bool at_eof() const noexcept { return ended() && buffered().empty(); }
+  /// True: bytes of the body were given out.
+  [[nodiscard]] bool was_read() const noexcept { return given_; }
   /// The trailer fields, at_eof(); empty if there were none, and before.
   [[nodiscard]] const headers& trailers() const noexcept;
 
@@ -108,6 +110,7 @@ class body_reader {
   std::string kept_;                          // read from `from_`, and not taken yet
   std::size_t at_ = 0;                        // where in it the next byte stands
   bool ended_ = false;                        // `from_` has told the end
+  bool given_ = false;                        // was_read()
   std::exception_ptr failure_;
 };
 

@@ -75,13 +75,30 @@ struct client_stream {
   std::string url = {};                   // as in client_response
   std::vector<past_answer> history = {};  // likewise
   http::method method = {};
+  /// The whole body, once text(), json() or whole() have read it.
+  std::shared_ptr<const std::string> read_body = {};
 
   [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
   [[nodiscard]] std::string_view reason() const noexcept { return reason_phrase(status); }
-  /// Reads the rest of the body, at most `limit` bytes, and makes a whole answer of it.
-  /// Throws  as body_reader::read_all
+
+  // These read the whole body, at most `limit` bytes, and keep it in `read_body`: later calls, also
+  // of the others, yield the same again. The object outlives their tasks.
+  // Cancel  loses nothing
+  // Throws  usage_error if bytes of the body were taken out of `body` before; as
+  //         body_reader::read_all
+
+  /// The body as it came.
+  [[nodiscard]] task<std::string> text(std::size_t limit);
+  [[nodiscard]] task<std::string> text() { return text(body_reader::default_whole_limit); }
+  /// The body parsed. Include <nlohmann/json.hpp> to use it. Throws protocol_error if the body is
+  /// no JSON.
+  [[nodiscard]] task<json_value> json();
+  /// A whole answer.
   [[nodiscard]] task<client_response> whole(std::size_t limit);
   [[nodiscard]] task<client_response> whole() { return whole(body_reader::default_whole_limit); }
+
+ private:
+  task<> read_once(std::size_t limit);
 };
 
 /// A status that the caller does not take: 400 and above.
