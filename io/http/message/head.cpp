@@ -127,17 +127,30 @@ bool only_chunked(parser_state& s) noexcept {
   return found == 1;
 }
 
+/// What a client that asks for it does not take. The start line and the fields were accepted.
+bool accept_strictly(parser_state& s) noexcept {
+  if (s.folded_) return s.refuse(400, "folded header fields are not accepted");
+  // "HTTP/1.1 200 OK": llhttp has seen to the version and to three digits.
+  const std::string_view line = s.head_text();
+  if (line.size() < 14 || line[8] != ' ' || line[9] == ' ' || line[13] == ' ')
+    return s.refuse(400, "the status line is not: version, one space, status, one space, reason");
+  unsigned types = 0;
+  for (const auto& place : s.places()) types += same_token(s.name_of(place), "content-type");
+  return types < 2 || s.refuse(400, "more than one Content-Type field");
+}
+
 bool accept_response_head(parser_state& s) noexcept {
   const auto& p = llhttp_of(s);
   if (p.http_major != 1) return s.refuse(505, "the server speaks another version of HTTP");
   if (p.status_code < 100) return s.refuse(400, "the status code has fewer than three digits");
   if (s.codings_ > 0 && s.has_body_ && !((p.flags & F_CHUNKED) && only_chunked(s)))
     return s.refuse(501, "no transfer coding is known but chunked");
+  if (s.tolerance_ == tolerance::strict && !accept_strictly(s)) return false;
   s.response_->status = p.status_code;
   s.until_close_ = s.has_body_ && llhttp_message_needs_eof(&p);
   // llhttp reads a folded field piece by piece, and chunks are no framing in HTTP/1.0. Behind such
   // an answer the connection is not used again.
-  const bool odd = s.folded_ || (s.codings_ > 0 && p.http_minor == 0);
+  const bool odd = s.folded_ || s.bare_lf_ || (s.codings_ > 0 && p.http_minor == 0);
   s.keep_alive_ = !s.until_close_ && !odd && p.status_code != 101 &&
                   !(p.flags & F_CONNECTION_CLOSE) &&
                   (p.http_minor == 1 || (p.flags & F_CONNECTION_KEEP_ALIVE));

@@ -86,10 +86,31 @@ std::size_t parser_core::feed_head(std::string_view bytes) {
   // A tab is looked for before llhttp is given the bytes. Without a bound that search would go over
   // a whole pipelined read for each request.
   bytes = bytes.substr(0, std::min(limits_.header_bytes - head_bytes_, at_once_));
+  if (tolerance_ == tolerance::lenient && response_) {
+    const auto bare = find_bare_lf(bytes);
+    if (bare == 0) {  // the head gets the CR that is missing, and then this byte
+      bare_lf_ = true;
+      (void)run_head("\r");
+      return 0;
+    }
+    bytes = bytes.substr(0, bare);
+  }
   if (request_ && !method_done_) {
     if (head_bytes_ != 0 || !is_usual_method(bytes)) return feed_method(bytes);
     method_done_ = true;
   }
+  return run_head(bytes);
+}
+
+/// Where a line ends without CR; the size of `bytes`: nowhere.
+std::size_t parser_core::find_bare_lf(std::string_view bytes) const noexcept {
+  for (std::size_t at = 0; (at = bytes.find('\n', at)) != std::string_view::npos; ++at)
+    if ((at == 0 ? last_ : bytes[at - 1]) != '\r') return at;
+  return bytes.size();
+}
+
+/// Gives bytes of a head to llhttp. Returns how many it took.
+std::size_t parser_core::run_head(std::string_view bytes) {
   piece_ = bytes.data();
   const bool tabs = std::memchr(bytes.data(), '\t', bytes.size()) != nullptr;
   const auto used = tabs ? run_tabs(bytes) : run_llhttp(*this, bytes);

@@ -81,6 +81,8 @@ class parser_core : protected parser_state {
   std::size_t skip_empty_lines(std::string_view bytes) noexcept;
   std::size_t feed_method(std::string_view bytes);
   std::size_t feed_head(std::string_view bytes);
+  std::size_t run_head(std::string_view bytes);
+  [[nodiscard]] std::size_t find_bare_lf(std::string_view bytes) const noexcept;
   std::size_t run_tabs(std::string_view bytes);
 };
 
@@ -123,7 +125,8 @@ class request_parser : public detail::parser_core {
 /// Takes responses from a byte stream, one at a time, for a client. Interim responses (1xx, but not
 /// 101) are skipped, as many as limits::interim_answers says. Folded fields are unfolded (RFC 9112,
 /// 5.2), unless they say where the body ends: then the response is refused. Refused besides: any
-/// transfer coding but chunked, and what exceeds the limits.
+/// transfer coding but chunked, a repeated Content-Length, both Content-Length and
+/// Transfer-Encoding, bare LF, and what exceeds the limits. set_tolerance() moves that a little.
 /// Cost, Throws, Thread-safety  as request_parser
 class response_parser : public detail::parser_core {
  public:
@@ -132,6 +135,8 @@ class response_parser : public detail::parser_core {
   /// Names the method that the next response answers: a response to HEAD has no body. Call it
   /// before feeding.
   void expect(const method& asked) noexcept { to_head_ = asked == method::head; }
+  /// Holds from the next response on.
+  void set_tolerance(tolerance t) noexcept { tolerance_ = t; }
 
   std::size_t feed(std::string_view bytes);
   /// The connection has ended. A body that lasts until then is complete. Any other unfinished

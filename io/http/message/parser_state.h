@@ -14,6 +14,17 @@
 #include <string_view>
 #include <vector>
 
+namespace heddle::http {
+
+/// What a client takes of answers that break the rules without harm. What frames a body is judged
+/// alike in all three.
+///   usual    folded fields (RFC 9112, 5.2), and more than one space before the reason
+///   lenient  also lines of the head that end with LF alone
+///   strict   none of that, and no repeated Content-Type
+enum class tolerance : std::uint8_t { usual, lenient, strict };
+
+}  // namespace heddle::http
+
 namespace heddle::http::detail {
 
 /// How far a message has come. All of it begins anew with the next message.
@@ -34,6 +45,7 @@ struct parser_progress {
   bool until_close_ = false;  // the response's body ends with the connection
   bool keep_alive_ = false;
   bool folded_ = false;          // a field of the response goes on in another line
+  bool bare_lf_ = false;         // a line of the response ended without CR
   char last_ = 0;                // the last byte of the head before this piece
   unsigned empty_lines_ = 0;     // bytes skipped before the start line
   std::size_t lines_ = 0;        // of the head, or the trailers, that have ended
@@ -88,6 +100,7 @@ struct parser_state : parser_progress {
   std::string* body_ = nullptr;
   bool to_head_ = false;    // the response answers a HEAD: it has no body, whatever it says
   bool in_pieces_ = false;  // the caller takes the body piece by piece
+  tolerance tolerance_ = tolerance::usual;  // of answers
 
   /// The most of a head that llhttp is given at once.
   static constexpr std::size_t most_at_once = 1024;
