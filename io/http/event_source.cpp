@@ -5,6 +5,7 @@
 #include <heddle/io/http/content_type.h>
 #include <heddle/io/http/errors.h>
 #include <heddle/io/http/message.h>
+#include <heddle/io/http/session.h>
 #include <heddle/sched/sleep.h>
 
 #include <algorithm>
@@ -21,6 +22,27 @@ bool is_weather(const std::exception& e) noexcept {
          dynamic_cast<const timeout_error*>(&e) != nullptr;
 }
 
+/// A request for events, which asks for none that came already.
+task<event_answer> ask(session& by, std::string url, std::string last_id) {
+  auto request = by.at(std::move(url));
+  request.header("Accept", "text/event-stream").header("Cache-Control", "no-store");
+  if (!last_id.empty()) request.header("Last-Event-ID", last_id);
+  request.timeout(std::nullopt).check_status(false);
+  auto opening = request.open();
+  client_stream r = co_await opening;
+  event_answer a;
+  a.status = r.status;
+  a.content_type = r.headers.get("content-type").value_or("");
+  a.body = std::move(r.body);
+  co_return a;
+}
+
+event_source::opener opener_of(session& by, std::string url) {
+  (void)by.at(url);  // tells now what is wrong with it
+  return
+      [&by, url = std::move(url)](std::string last_id) { return ask(by, url, std::move(last_id)); };
+}
+
 }  // namespace
 
 event_source::event_source(opener open) : event_source(std::move(open), event_source_options{}) {}
@@ -30,6 +52,12 @@ event_source::event_source(opener open, event_source_options options)
   if (!open_) throw bad_value("an event_source has nothing that opens it");
   if (retry_.count() < 0) throw bad_value("the retry of an event_source is negative");
 }
+
+event_source::event_source(session& by, std::string url)
+    : event_source(opener_of(by, std::move(url))) {}
+
+event_source::event_source(session& by, std::string url, event_source_options options)
+    : event_source(opener_of(by, std::move(url)), options) {}
 
 std::chrono::nanoseconds event_source::pause() const noexcept {
   const std::chrono::nanoseconds most = std::max(options_.most_retry.get(), options_.retry.get());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A stream of events that comes back by itself when its connection ends.
 //
-//   http::event_source events(open);        // `open` asks the server, with Last-Event-ID
+//   http::event_source events(client, "https://example.org/news");
 //   while (auto event = co_await events.next()) use(event->data);
 #pragma once
 
@@ -18,6 +18,8 @@
 #include <string>
 
 namespace heddle::http {
+
+class session;
 
 /// The head of an answer, and its body, as far as an event_source needs them.
 struct event_answer {
@@ -54,6 +56,11 @@ class event_source {
 
   explicit event_source(opener open);
   event_source(opener open, event_source_options options);
+  /// Asks by the session, which outlives this object: with its fields, credentials, proxies and
+  /// redirections. No total time holds; timeouts::read does, from one piece to the next. Throws
+  /// bad_value for a URL that cannot be used.
+  event_source(session& by, std::string url);
+  event_source(session& by, std::string url, event_source_options options);
 
   /// The next event. Nothing: the server has said that there are no more.
   [[nodiscard]] task<std::optional<sse_event>> next();

@@ -23,6 +23,10 @@
 #include <string>
 #include <vector>
 
+namespace heddle {
+class resolver;
+}
+
 namespace heddle::http {
 
 /// The order of the fields is API: fields are appended, never reordered.
@@ -129,6 +133,19 @@ struct pool_options {
   bool force_close = false;  // keep no connection, and say so to the server
 };
 
+/// How a session looks names up. Tasks that ask for one name at one time wait for one look-up. Each
+/// answer that is given out begins with another address of the name. When all addresses of a kept
+/// answer refuse, the resolver is asked anew once. The order of the fields is API.
+struct dns_options {
+  /// An answer is kept for so long, or for as long as it holds, if that is shorter. Zero: none is
+  /// kept. Errors never are. What set_resolver() changes holds for a name when its answer has gone.
+  any_duration ttl = std::chrono::seconds(10);
+  /// So many names are kept. Beyond that the one goes that was asked for longest ago.
+  std::size_t entries = 1000;
+  /// In place of the runtime's resolver (resolver.h).
+  std::shared_ptr<heddle::resolver> resolver = {};
+};
+
 /// The order of the fields is API: fields are appended, never reordered.
 struct session_options {
   /// For one request, from its call to the last byte of its answer. std::nullopt: no limit.
@@ -177,6 +194,12 @@ struct session_options {
   /// The first is the outermost.
   std::vector<client_middleware> middlewares = {};
   std::shared_ptr<const client_trace> trace = {};
+  http::dns_options dns = {};
+  /// Refuse answers that break the rules without harm: lines that end with LF alone, folded fields,
+  /// a repeated Content-Type, more than one space before the reason. By default they are taken, and
+  /// their connection is not kept. What frames a body must be right in any case: two lengths, or
+  /// chunks that are none, are protocol_error or payload_error.
+  bool strict = false;
 };
 
 /// What one request of a session brings besides its method and its URL.

@@ -3,6 +3,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/io/http/auth.h>
+#include <heddle/io/http/message.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -10,16 +11,45 @@
 namespace heddle::http {
 namespace {
 
+proxy_kind kind_of(std::string_view scheme) {
+  if (same_token(scheme, "http")) return proxy_kind::http;
+  if (same_token(scheme, "https")) return proxy_kind::https;
+  if (same_token(scheme, "socks5")) return proxy_kind::socks5;
+  if (same_token(scheme, "socks5h")) return proxy_kind::socks5h;
+  throw bad_value("only proxies of http, https, socks5 and socks5h are known, and not of " +
+                  printable(scheme));
+}
+
+void check_user(const url_user& user) {
+  if (user.name.empty()) throw bad_value("a proxy of SOCKS takes no password without a user");
+  if (user.name.size() > 255 || user.password.size() > 255)
+    throw bad_value("the user or the password of a SOCKS proxy is longer than 255 bytes");
+}
+
 proxy::endpoint parse(std::string_view text) {
-  std::string address(text);
-  if (address.find("://") == address.npos) address = "http://" + address;
+  const auto mark = text.find("://");
+  proxy::endpoint e;
+  if (mark != text.npos) e.kind = kind_of(text.substr(0, mark));
+  // url::parse knows two schemes, and the port is that of https if none is named.
+  std::string address = "https://" + std::string(mark == text.npos ? text : text.substr(mark + 3));
   const auto user = take_user(address);
   const url at = url::parse(address);
-  if (at.scheme != "http")
-    throw bad_value("only proxies of http are known, and not " + at.scheme + "://" +
-                    at.authority());
-  proxy::endpoint e{at.host, at.port, {}};
-  if (user) e.authorization = basic(user->name, user->password).value();
+  auto names_port = std::string_view(address).substr(8);
+  names_port = names_port.substr(0, names_port.find_first_of("/?#"));
+  e.host = at.host;
+  e.port = at.port;
+  if (at.port == 443 && !names_port.ends_with(":443")) {
+    if (e.kind == proxy_kind::http) e.port = 80;
+    if (e.is_socks()) e.port = 1080;
+  }
+  if (!user) return e;
+  if (!e.is_socks()) {
+    e.authorization = basic(user->name, user->password).value();
+    return e;
+  }
+  check_user(*user);
+  e.user = user->name;
+  e.password = user->password;
   return e;
 }
 
@@ -73,6 +103,12 @@ proxy proxy::from_environment() {
   if (!secure.empty()) p.secure_ = parse(secure);
   p.except_ = variable("no_proxy", "NO_PROXY");
   return p;
+}
+
+proxy& proxy::tls(const tls_context& context) {
+  if (plain_) plain_->tls = context;
+  if (secure_) secure_->tls = context;
+  return *this;
 }
 
 const proxy::endpoint* proxy::choose(const url& to) const {

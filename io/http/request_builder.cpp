@@ -5,7 +5,9 @@
 #include <heddle/io/http/calling/chain.h>
 #include <heddle/io/http/calling/draft.h>
 #include <heddle/io/http/calling/perform.h>
+#include <heddle/io/http/calling/upgrade.h>
 #include <heddle/io/http/url.h>
+#include <heddle/io/http/websocket.h>
 
 #include <nlohmann/json.hpp>
 
@@ -175,6 +177,11 @@ request_builder& request_builder::server_name(std::string name) {
   return *this;
 }
 
+request_builder& request_builder::protocols(std::initializer_list<std::string_view> names) {
+  for (const auto name : names) draft().protocols.emplace_back(name);
+  return *this;
+}
+
 namespace {
 
 /// Makes the body of the parts. Their files are looked at off the loops.
@@ -220,6 +227,13 @@ task<client_response> request_builder::put() { return request(method::put); }
 task<client_response> request_builder::patch() { return request(method::patch); }
 task<client_response> request_builder::delete_() { return request(method::delete_); }
 task<client_response> request_builder::options() { return request(method::options); }
+
+task<http::websocket> request_builder::websocket() { return websocket(ws_options()); }
+task<http::websocket> request_builder::websocket(ws_options options) {
+  auto c = detail::finish_upgrade(take(), options);
+  return detail::open_websocket(std::move(c),
+                                std::make_shared<const ws_options>(std::move(options)));
+}
 
 task<client_stream> request_builder::open() { return open(method::get); }
 task<client_stream> request_builder::open(method m) {

@@ -32,6 +32,8 @@
 namespace heddle::http {
 
 class session;
+class websocket;
+struct ws_options;
 
 namespace detail {
 struct call;
@@ -113,6 +115,8 @@ class request_builder {
   request_builder& tls(tls_context context);
   /// For https: the name that is asked for and checked, in place of the URL's host.
   request_builder& server_name(std::string name);
+  /// For websocket(): subprotocols to offer, the dearest first, behind ws_options::protocols.
+  request_builder& protocols(std::initializer_list<std::string_view> names);
 
   // The whole answer.
   [[nodiscard]] task<client_response> get();
@@ -126,6 +130,15 @@ class request_builder {
   /// The head of the answer. Its body is read by the caller.
   [[nodiscard]] task<client_stream> open();
   [[nodiscard]] task<client_stream> open(method m);
+  /// Opens a WebSocket. The URL begins with ws, wss, http or https. Fields, cookies, credentials, a
+  /// digest, proxies, TLS, redirections and retries are as for a request; middlewares are not
+  /// called. ws_options::open_timeout is in place of the total time. While it opens it has a place
+  /// in the pool; an open WebSocket has none. Include <heddle/io/http/websocket.h>.
+  /// Cancel    closes the connection
+  /// Throws    handshake_error for any answer but 101 and what is followed; bad_value for options
+  ///           and fields that a handshake cannot have; usage_error for a body; what requests throw
+  [[nodiscard]] task<http::websocket> websocket();
+  [[nodiscard]] task<http::websocket> websocket(ws_options options);
 
  private:
   friend class session;

@@ -6,6 +6,7 @@
 #include <heddle/io/http/calling/connections.h>
 #include <heddle/io/http/calling/draft.h>
 #include <heddle/io/http/calling/perform.h>
+#include <heddle/io/http/calling/redirects.h>
 #include <heddle/io/http/url.h>
 
 #include <memory>
@@ -44,7 +45,9 @@ detail::connection_pool& session::pool() const {
 
 request_builder session::at(std::string address) {
   auto d = std::make_unique<detail::draft>();
-  d->request = detail::begin_call(pool_, detail::full_address(pool().options, std::move(address)));
+  std::string as_http = detail::as_http(address);
+  d->is_ws = as_http != address;
+  d->request = detail::begin_call(pool_, detail::full_address(pool().options, std::move(as_http)));
   (void)url::parse(d->request.address);  // tells now what is wrong with it
   return request_builder(std::move(d));
 }

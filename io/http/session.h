@@ -80,8 +80,9 @@ class session {
   [[nodiscard]] task<client_response> request(method m, std::string url, request_options options);
 
   /// Begins a request of `url`, which is resolved against session_options::base_url. What no URL
-  /// may hold is percent-encoded; what is encoded stays as it is, byte for byte. Throws bad_value
-  /// for a URL that cannot be used; usage_error after close().
+  /// may hold is percent-encoded; what is encoded stays as it is, byte for byte. A URL of ws or wss
+  /// is for request_builder::websocket(). Throws bad_value for a URL that cannot be used;
+  /// usage_error after close().
   [[nodiscard]] request_builder at(std::string url);
 
   /// Closes the kept connections, and refuses requests from now on (usage_error). Requests that

@@ -42,6 +42,7 @@ struct call_extras {
   bool is_dressed = false;
   bool decodes = false;   // content codings are undone
   bool answered = false;  // a challenge was answered: a second 401 is the answer
+  bool upgrades = false;  // it opens a WebSocket
   unsigned retried = 0;
 };
 
@@ -84,6 +85,9 @@ struct call {
     const auto& options = pool->options;
     return (extras && extras->proxy ? *extras->proxy : options.proxy).choose(to);
   }
+  [[nodiscard]] bool upgrades() const noexcept { return extras && extras->upgrades; }
+  /// A proxy of HTTP connects us to the server, and does not see the request.
+  [[nodiscard]] bool needs_tunnel() const noexcept { return to.scheme == "https" || upgrades(); }
   [[nodiscard]] const client_trace* trace() const noexcept { return pool->options.trace.get(); }
   /// A body goes out with it.
   [[nodiscard]] bool has_body() const noexcept { return !body.empty() || has_source(); }

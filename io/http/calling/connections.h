@@ -7,6 +7,7 @@
 #include <heddle/core/clock.h>
 #include <heddle/core/future.h>
 #include <heddle/core/task.h>
+#include <heddle/io/http/calling/names.h>
 #include <heddle/io/http/message/parser.h>
 #include <heddle/io/http/options.h>
 #include <heddle/io/stream.h>
@@ -67,9 +68,17 @@ struct wire {
   [[nodiscard]] bool all_sent();
   /// A task that still sends a body may hold the object. From now on its writes are dropped.
   void end() noexcept {
-    if (busy) to.writer.abort();
-    to.writer.close();
+    if (!handed_on) {
+      if (busy) to.writer.abort();
+      to.writer.close();
+    }
     room.give_up();
+  }
+  /// The connection is no HTTP any more, and no connection of the session.
+  [[nodiscard]] connection hand_on() noexcept {
+    handed_on = true;
+    room.give_up();
+    return std::move(to);
   }
 
   connection to;
@@ -77,6 +86,7 @@ struct wire {
   place room;
   bool used = false;  // it has carried a request before
   bool busy = false;  // from the first byte of a request to the last of its answer
+  bool handed_on = false;
 };
 using wire_ptr = std::shared_ptr<wire>;
 
@@ -149,7 +159,8 @@ struct taken {
 /// Thread-safety  everything, from any loop.
 class connection_pool : public heddle::detail::counted {
  public:
-  explicit connection_pool(session_options o) : options(std::move(o)) {}
+  explicit connection_pool(session_options o)
+      : options(std::move(o)), names(std::make_shared<session_names>(options.dns)) {}
 
   /// A kept connection that has been silent, if there is one; those that were not are reset. Else a
   /// place. Neither: wait_for_place(). Throws usage_error if the session has ended.
@@ -167,6 +178,7 @@ class connection_pool : public heddle::detail::counted {
   void retire() noexcept;
 
   const session_options options;
+  const std::shared_ptr<session_names> names;
 
  private:
   friend class place;

@@ -83,6 +83,8 @@ call begin_call(heddle::detail::counted_ptr<connection_pool> pool, std::string a
 
 call finish(draft d, method m) {
   call& c = d.request;
+  if ((d.is_ws || !d.protocols.empty()) && !c.upgrades())
+    throw bad_value("a URL of ws, and protocols, are for websocket(): " + c.address);
   append_query(c, d.query);
   c.to = url::parse(c.address);
   join_cookies(d);
@@ -110,8 +112,8 @@ call finish(draft d, method m) {
     c.more().source = upload::text(std::move(c.body));
     c.body.clear();
   }
-  ask_for_codings(c, skips("accept-encoding"));
-  if (c.pool->options.pool.force_close) c.fields.set("Connection", "close");
+  ask_for_codings(c, c.upgrades() || skips("accept-encoding"));
+  if (c.pool->options.pool.force_close && !c.upgrades()) c.fields.set("Connection", "close");
   c.redirects = d.redirects.value_or(m == method::head ? 0 : c.pool->options.redirects);
   c.method = std::move(m);
   return std::move(c);

@@ -23,6 +23,8 @@ struct draft {
   std::optional<multipart> parts;    // the body, once its files have been looked at
   coding packing = coding::identity;
   bool has_body = false;
+  bool is_ws = false;                  // its URL began with ws or wss
+  std::vector<std::string> protocols;  // of a WebSocket
   std::optional<unsigned> redirects;
 };
 

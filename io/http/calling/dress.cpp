@@ -42,8 +42,8 @@ void dress(call& c) {
     const std::string text = merge_cookies(own, {}, jar->field_for(c.to));
     if (!text.empty()) more.dressed.set("Cookie", text);
   }
-  if (proxy && c.to.scheme == "https")
-    more.dressed.remove("proxy-authorization");  // it went with the CONNECT
+  if (proxy && (c.needs_tunnel() || proxy->is_socks()))
+    more.dressed.remove("proxy-authorization");  // it went with the CONNECT, or is for nobody
   else if (proxy && !proxy->authorization.empty() && !c.fields.contains("proxy-authorization"))
     more.dressed.set("Proxy-Authorization", proxy->authorization);
   if (!shows) return;

@@ -24,7 +24,9 @@ task<bool> fill(wire& w) { co_return co_await w.to.reader.fill(); }
 
 /// What stands in the request line: all of the URL for a proxy of plain http.
 std::string target_of(const call& c) {
-  if (c.to.scheme == "https" || !c.proxy()) return c.to.target;
+  if (c.needs_tunnel()) return c.to.target;
+  const auto* const through = c.proxy();
+  if (!through || through->is_socks()) return c.to.target;
   return c.to.scheme + "://" + c.to.authority() + c.to.target;
 }
 

@@ -9,6 +9,8 @@
 #include <heddle/io/http/calling/redirects.h>
 #include <heddle/io/http/calling/repeats.h>
 #include <heddle/io/http/codings.h>
+#include <heddle/io/http/content/base64.h>
+#include <heddle/io/http/content/random_bytes.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/timeout.h>
 #include <heddle/sched/wait_for.h>
@@ -102,6 +104,13 @@ struct ends_unless_met {
   }
 };
 
+/// Each connection has its own key (RFC 6455, 4.1).
+void renew_key(call& c) {
+  const std::string key = base64(random_bytes(16));
+  c.fields.set("Sec-WebSocket-Key", key);
+  if (c.extras->is_dressed) c.extras->dressed.set("Sec-WebSocket-Key", key);
+}
+
 /// One request and its answer, on a kept connection or a new one.
 task<answered> ask(call& c) {
   const std::string where = where_to(c);
@@ -124,6 +133,7 @@ task<answered> ask(call& c) {
     if (const auto* trace = c.trace(); trace && trace->connected)
       trace->connected(c.address, was_kept);
     prepare(c, *a.line);
+    if (c.upgrades()) renew_key(c);
     bool& met = ending.met;
     if (a.job) {
       a.job->line = a.line;
@@ -329,6 +339,40 @@ task<client_stream> run_stream(call c) {
   told.history = std::move(r.history);
   told.method = std::move(r.method);
   throw response_error(std::move(told));
+}
+
+task<opened_line> run_opening(call c) {
+  c.streams = true;
+  std::optional<time_point> until;
+  if (c.total) until = saturating_add(clock::now(), c.total->get());
+  answered a;
+  try {
+    auto work = limited(c);
+    a = co_await work;
+  } catch (const std::exception&) { rethrow_about(c); }
+  after_call after{c.pool, c.name(), c.address, {c.clocks().read, until}, false, closes(c)};
+  opened_line r;
+  r.key = c.sent_fields().get("sec-websocket-key").value_or("");
+  wire& w = *a.line;
+  const bool done = w.parser.done();
+  r.answer.status = w.parser.message().status;
+  r.answer.headers = std::move(w.parser.message().headers);
+  if (done && r.answer.status == 101) {
+    r.over = w.hand_on();
+    co_return r;
+  }
+  if (done) {
+    r.answer.body = std::move(w.parser.message().body);
+    settle(*c.pool, std::move(a), false, after.closes);
+    co_return r;
+  }
+  body_reader body(std::make_unique<answer_body>(std::move(a), std::move(after)));
+  try {
+    auto reading = body.read(error_text);
+    r.answer.body = co_await reading;
+  } catch (const http_error&) {
+  } catch (const timed_out&) {}  // the head is reason enough
+  co_return r;
 }
 
 std::string full_address(const session_options& options, std::string address) {

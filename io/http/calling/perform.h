@@ -6,6 +6,7 @@
 #include <heddle/core/task.h>
 #include <heddle/io/http/calling/call.h>
 #include <heddle/io/http/client_response.h>
+#include <heddle/io/stream.h>
 
 #include <string>
 
@@ -15,6 +16,14 @@ namespace heddle::http::detail {
 task<client_response> run_whole(call c);
 /// The answer with its head; its body is read by the user.
 task<client_stream> run_stream(call c);
+
+/// What came of a request that opens a WebSocket.
+struct opened_line {
+  response answer;  // with what of the body came first, if its status is not 101
+  connection over;  // if its status is 101
+  std::string key;  // the Sec-WebSocket-Key that the answer belongs to
+};
+task<opened_line> run_opening(call c);
 
 /// The text of the URL as it is asked for: `address` resolved against the session's base_url, and
 /// encoded. Throws bad_value.

@@ -22,6 +22,7 @@ std::string target_of(call& c, std::string_view location) {
   std::string next;
   try {
     next = resolve_url(c.address, location);
+    if (c.upgrades()) next = as_http(next);
     (void)take_user(next);  // a server that names a user would make us send its choice
     (void)url::parse(next);
   } catch (const bad_value& e) {
@@ -31,6 +32,14 @@ std::string target_of(call& c, std::string_view location) {
 }
 
 }  // namespace
+
+std::string as_http(std::string_view address) {
+  const auto scheme = address.substr(0, address.find("://"));
+  if (scheme.size() == address.size()) return std::string(address);
+  const bool secure = same_token(scheme, "wss");
+  if (!secure && !same_token(scheme, "ws")) return std::string(address);
+  return (secure ? "https" : "http") + std::string(address.substr(scheme.size()));
+}
 
 method method_after(const method& asked, int status) {
   const bool to_get = status == 303                    ? asked != method::head
@@ -75,6 +84,8 @@ void redirect(call& c, int status, const headers& answer) {
   url to = url::parse(next);
   if (c.pool->options.https_only && to.scheme != "https")
     refuse(c, "the Location \"" + printable(location) + "\" is not https (https_only)");
+  if (c.upgrades() && c.to.scheme == "https" && to.scheme != "https")
+    refuse(c, "the Location \"" + printable(location) + "\" leads from wss to ws");
   auto method = method_after(c.method, status);
   if (method != c.method) {
     c.body.clear();

@@ -6,6 +6,7 @@
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/url.h>
 
+#include <string>
 #include <string_view>
 
 namespace heddle::http::detail {
@@ -19,6 +20,9 @@ struct call;
 /// The same scheme, host and port. Credentials are for one origin.
 [[nodiscard]] bool same_origin(const url& a, const url& b) noexcept;
 
+/// "ws" and "wss" stand for "http" and "https" (RFC 6455, 3).
+[[nodiscard]] std::string as_http(std::string_view address);
+
 /// Takes the fields of the body out: a GET that follows a POST has none.
 void drop_body_fields(headers& h);
 
@@ -28,8 +32,8 @@ void drop_credentials(headers& h);
 
 /// Makes the request that follows. `asked` counts the redirections so far.
 /// Throws    redirect_error with the text of the Location, if that leads nowhere, leads to plain
-///           http where that is refused, or needs a body that cannot be sent again;
-///           too_many_redirects
+///           http where that is refused (a WebSocket never goes from wss to ws), or needs a body
+///           that cannot be sent again; too_many_redirects
 void redirect(call& c, int status, const headers& answer);
 
 }  // namespace heddle::http::detail

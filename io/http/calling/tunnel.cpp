@@ -42,7 +42,7 @@ task<> read_head(const call& of, stream_reader& from, response_parser& parser) {
 
 }  // namespace
 
-task<connection> dig(const call& of, connection c, tls_context tls, std::string server_name) {
+task<> ask_for_tunnel(const call& of, connection& c) {
   const std::string to = goal(of.to);
   std::string text = "CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n";
   const auto own = of.fields.get("proxy-authorization");
@@ -50,6 +50,7 @@ task<connection> dig(const call& of, connection c, tls_context tls, std::string 
   if (!shown.empty()) text += "Proxy-Authorization: " + shown + "\r\n";
   c.writer.write(text + "\r\n");
   response_parser parser(of.pool->options.limits);
+  parser.set_tolerance(of.pool->options.strict ? tolerance::strict : tolerance::lenient);
   auto reading = read_head(of, c.reader, parser);
   co_await reading;
   if (parser.failed()) {
@@ -61,9 +62,6 @@ task<connection> dig(const call& of, connection c, tls_context tls, std::string 
     refuse(of, errc::proxy_refused,
            std::to_string(status) + " " + std::string(reason_phrase(status)), status);
   }
-  auto securing = c.writer.start_tls(std::move(tls), std::move(server_name));
-  co_await securing;
-  co_return c;
 }
 
 }  // namespace heddle::http::detail

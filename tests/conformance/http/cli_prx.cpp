@@ -181,7 +181,7 @@ TEST_P(HTTP_CLI_PRX, HTTP_CLI_PRX_08_NamesWithoutAProxyAreFoundWhole) {
     HOLDS(through(url));
   EQUAL(p.choose(http::url::parse("http://other.org"))->port, 3128);
   HOLDS(http::proxy("http://x", "*").choose(http::url::parse("http://h")) == nullptr);
-  THROWS(h::bad_value, http::proxy("socks5://h"));
+  THROWS(h::bad_value, http::proxy("socks4://h"));
 }
 
 }  // namespace
