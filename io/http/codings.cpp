@@ -47,6 +47,16 @@ std::unique_ptr<detail::coder> coder_of(coding c, int level) {
   return nullptr;
 }
 
+/// The coding of that name, built or not: a file may lie in it.
+std::optional<coding> named(std::string_view name) noexcept {
+  if (same_token(name, "x-gzip")) return coding::gzip;
+  for (const coding c :
+       {coding::identity, coding::gzip, coding::deflate, coding::br, coding::zstd}) {
+    if (same_token(name, name_of(c))) return c;
+  }
+  return std::nullopt;
+}
+
 /// What an Accept-Encoding says of each coding; in thousandths, -1: nothing.
 struct wishes {
   std::array<int, 5> of{-1, -1, -1, -1, -1};
@@ -56,7 +66,7 @@ struct wishes {
     detail::each_weighted(field, [this](std::string_view name, int q) {
       if (name == "*")
         others = q;
-      else if (const auto c = coding_of(name))
+      else if (const auto c = named(name))
         of[static_cast<std::size_t>(*c)] = q;
     });
   }
@@ -77,12 +87,8 @@ std::string_view name_of(coding c) noexcept {
 }
 
 std::optional<coding> coding_of(std::string_view name) noexcept {
-  if (same_token(name, "x-gzip")) return coding::gzip;
-  for (const coding c :
-       {coding::identity, coding::gzip, coding::deflate, coding::br, coding::zstd}) {
-    if (same_token(name, name_of(c)) && is_built(c)) return c;
-  }
-  return std::nullopt;
+  const auto c = named(name);
+  return c && is_built(*c) ? c : std::nullopt;
 }
 
 std::string_view known_codings() {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/core/checked.h>
 #include <heddle/io/http/files.h>
-#include <heddle/io/http/message/writer.h>
+
+#include <heddle/core/errors.h>
+#include <heddle/io/http/codings.h>
+#include <heddle/io/http/content/directory_page.h>
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -13,7 +15,9 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <optional>
 #include <system_error>
+#include <vector>
 
 namespace heddle::http {
 namespace {
@@ -21,66 +25,19 @@ namespace {
 // Without O_NONBLOCK, opening a FIFO that was left in the tree would hang the thread.
 constexpr int open_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
-struct known_type {
-  std::string_view extension;
-  media_type type;
+struct coded_name {
+  coding how;
+  std::string_view suffix;
 };
-
-constexpr std::array known_types = {
-    known_type{"avif", "image/avif"},
-    known_type{"bmp", "image/bmp"},
-    known_type{"css", "text/css; charset=utf-8"},
-    known_type{"csv", "text/csv; charset=utf-8"},
-    known_type{"gif", "image/gif"},
-    known_type{"gz", "application/gzip"},
-    known_type{"htm", "text/html; charset=utf-8"},
-    known_type{"html", "text/html; charset=utf-8"},
-    known_type{"ico", "image/vnd.microsoft.icon"},
-    known_type{"jpeg", "image/jpeg"},
-    known_type{"jpg", "image/jpeg"},
-    known_type{"js", "text/javascript; charset=utf-8"},
-    known_type{"json", "application/json"},
-    known_type{"md", "text/markdown; charset=utf-8"},
-    known_type{"mjs", "text/javascript; charset=utf-8"},
-    known_type{"mp3", "audio/mpeg"},
-    known_type{"mp4", "video/mp4"},
-    known_type{"ogg", "audio/ogg"},
-    known_type{"pdf", "application/pdf"},
-    known_type{"png", "image/png"},
-    known_type{"svg", "image/svg+xml"},
-    known_type{"tar", "application/x-tar"},
-    known_type{"ttf", "font/ttf"},
-    known_type{"txt", "text/plain; charset=utf-8"},
-    known_type{"wasm", "application/wasm"},
-    known_type{"wav", "audio/wav"},
-    known_type{"webm", "video/webm"},
-    known_type{"webp", "image/webp"},
-    known_type{"woff", "font/woff"},
-    known_type{"woff2", "font/woff2"},
-    known_type{"xml", "application/xml"},
-    known_type{"zip", "application/zip"},
-};
-
-std::string_view trimmed(std::string_view text) noexcept {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-/// Nothing unless the text is all digits, at least one, and the number fits.
-std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
-  std::uint64_t value = 0;
-  if (!heddle::detail::parse_number(text, value)) return std::nullopt;
-  return value;
-}
-
-bool is_too_long(std::string_view text) noexcept {
-  return text.find_first_not_of("0123456789") == std::string_view::npos && text.size() > 19;
-}
+/// The smallest ones first.
+constexpr std::array<coded_name, 3> coded_names = {coded_name{coding::br, ".br"},
+                                                   coded_name{coding::zstd, ".zst"},
+                                                   coded_name{coding::gzip, ".gz"}};
 
 /// Changes when the size or the time of the content does. The time is in nanoseconds, so that two
-/// quick edits differ.
-std::string make_etag(const struct stat& s) {
+/// quick edits differ. The coding is in it too: files that were unpacked together may have equal
+/// times.
+std::string make_etag(const struct stat& s, coding how) {
   std::array<char, 64> text;
   char* p = text.data();
   char* const end = p + text.size();
@@ -90,52 +47,32 @@ std::string make_etag(const struct stat& s) {
   p = std::to_chars(p, end, s.st_mtim.tv_nsec, 16).ptr;
   *p++ = '-';
   p = std::to_chars(p, end, s.st_size, 16).ptr;
-  *p++ = '"';
-  return {text.data(), p};
+  std::string tag(text.data(), p);
+  if (how != coding::identity) tag.append("-").append(name_of(how));
+  return tag += '"';
 }
 
-/// RFC 9110, 8.8.3.2. The tags made here are strong. In the strong comparison no weak tag matches.
-bool lists_etag(std::string_view list, std::string_view etag, bool strong) noexcept {
-  while (!list.empty()) {
-    const auto raw = list.substr(0, list.find(','));  // no tag made here holds a comma
-    list.remove_prefix(std::min(list.size(), raw.size() + 1));
-    const auto item = trimmed(raw);
-    if (item == "*" || item == etag) return true;
-    if (!strong && item.starts_with("W/") && item.substr(2) == etag) return true;
-  }
-  return false;
+/// True if content of that type may become smaller by a coding.
+bool may_be_packed(std::string_view type) noexcept {
+  if (type == "image/svg+xml" || type == "image/bmp" || type == "audio/wav") return true;
+  for (const std::string_view packed :
+       {"image/", "audio/", "video/", "application/zip", "application/gzip", "font/woff"})
+    if (type.starts_with(packed)) return false;
+  return true;
 }
 
-/// True if the file has not changed since the date. Nothing if the date cannot be read: such a
-/// field is ignored.
-std::optional<bool> unchanged_since(std::string_view date, std::time_t modified) noexcept {
-  const auto then = parse_http_date(date);
-  if (!then) return std::nullopt;
-  return modified <= *then;
+/// All lines of the field as one list.
+std::string list_of(const headers& h, std::string_view name) {
+  std::string all;
+  for (const auto line : h.all(name)) all.append(all.empty() ? "" : ", ").append(line);
+  return all;
 }
 
-/// Asks the preconditions of RFC 9110, 13.2.2, in its order. 412, 304, or 0 to go on.
-int precondition(const headers& h, std::string_view etag, std::time_t modified) noexcept {
-  if (const auto match = h.get("if-match")) {
-    if (!lists_etag(*match, etag, true)) return 412;
-  } else if (const auto since = h.get("if-unmodified-since")) {
-    if (unchanged_since(*since, modified) == false) return 412;
-  }
-  if (const auto none = h.get("if-none-match")) {
-    if (lists_etag(*none, etag, false)) return 304;
-  } else if (const auto since = h.get("if-modified-since")) {
-    if (unchanged_since(*since, modified) == true) return 304;
-  }
-  return 0;
-}
-
-/// If there is an If-Range, the range counts only if it names exactly this state of the file.
-bool range_applies(const headers& h, std::string_view etag, std::time_t modified) noexcept {
-  const auto condition = h.get("if-range");
-  if (!condition) return true;
-  if (condition->starts_with('"') || condition->starts_with("W/")) return *condition == etag;
-  const auto then = parse_http_date(*condition);
-  return then && *then == modified;
+void check_index(const std::string& name) {
+  const bool fine = !name.empty() && name != "." && name != ".." &&
+                    name.find_first_of(std::string_view("/\0", 2)) == std::string::npos;
+  if (!fine)
+    throw bad_value("files_options::index: \"" + printable(name) + "\" is no name of a file");
 }
 
 file_answer failure(int status) {
@@ -217,12 +154,25 @@ std::size_t file_answer::read(std::span<char> into) {
   }
 }
 
+/// A file beside the one that was asked for.
+struct file_root::coded {
+  coding how = coding::identity;
+  file_handle file;
+  struct stat info{};
+};
+
 file_root::file_root(const std::string& directory, resolver how)
-    : root_(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), how_(how) {
+    : file_root(directory, files_options(), how) {}
+
+file_root::file_root(const std::string& directory, files_options options, resolver how)
+    : root_(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
+      options_(std::move(options)),
+      how_(how) {
   if (!root_) {
     throw std::system_error(errno, std::generic_category(),
                             "cannot open the directory " + directory);
   }
+  for (const auto& name : options_.index) check_index(name);
 }
 
 file_answer file_root::answer(const request& r, std::string_view path) const {
@@ -237,32 +187,109 @@ file_answer file_root::answer(const request& r, std::string_view path) const {
   struct stat info{};
   auto file = open(name);
   if (!file || ::fstat(file.get(), &info) != 0) return failure_of(errno, name);
-  if (S_ISDIR(info.st_mode)) {
-    if (auto elsewhere = redirection(r)) return std::move(*elsewhere);
-    name += "/index.html";
-    file = open(name);
-    if (!file || ::fstat(file.get(), &info) != 0) return failure_of(errno, name);
-  } else if (name.back() == '/') {
-    return failure(404);
-  }
-  if (!S_ISREG(info.st_mode)) return failure(404);
+  if (S_ISDIR(info.st_mode)) return answer_directory(r, std::move(file), std::move(name));
+  if (name.back() == '/' || !S_ISREG(info.st_mode)) return failure(404);
+  return answer_file(r, std::move(file), info, name);
+}
 
-  const auto etag = make_etag(info);
-  const auto size = static_cast<std::uint64_t>(info.st_size);
+file_answer file_root::answer_directory(const request& r, file_handle directory,
+                                        std::string name) const {
+  if (auto elsewhere = redirection(r)) return std::move(*elsewhere);
+  if (name.back() != '/') name += '/';
+  for (const auto& index : options_.index) {
+    const std::string there = name + index;
+    file_handle file;
+    struct stat info{};
+    if (open_regular(there, file, info)) return answer_file(r, std::move(file), info, there);
+    const int error = errno;
+    auto failed = failure_of(error, there);
+    if (failed.head.status != 404) return failed;
+  }
+  if (!options_.listing) return failure(404);
+  return list(std::move(directory), name);
+}
+
+file_answer file_root::list(file_handle directory, const std::string& name) const {
+  using kind = detail::directory_entry::kind;
+  detail::first_entries found(options_.listing_limit);
+  detail::read_entries(directory.release(), found);
+  auto entries = found.take();
+  std::erase_if(entries, [&](detail::directory_entry& e) {
+    if (e.is != kind::unknown) return false;
+    struct stat info{};
+    const auto file = open(name + e.name);
+    if (!file || ::fstat(file.get(), &info) != 0) return true;
+    e.is = S_ISDIR(info.st_mode) ? kind::directory : kind::file;
+    return !S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode);
+  });
+  const bool is_root = name == "./";
+  std::string more;
+  if (found.is_cut())
+    more =
+        "There are more entries: listing_limit is " + std::to_string(options_.listing_limit) + ".";
+  file_answer a;
+  a.head = response::html(
+      detail::directory_page("Index of /" + (is_root ? "" : name), !is_root, entries, more));
+  return a;
+}
+
+/// True: `file` is that regular file. False: errno says why not.
+bool file_root::open_regular(const std::string& path, file_handle& file, struct stat& info) const {
+  file = open(path);
+  if (!file || ::fstat(file.get(), &info) != 0) return false;
+  if (S_ISREG(info.st_mode)) return true;
+  errno = ENOENT;
+  return false;
+}
+
+/// Finds the file beside `name` whose coding the client likes best. False: the client likes `name`
+/// itself best, or there is none.
+bool file_root::pick_coded(const request& r, const std::string& name, coded& found) const {
+  const std::string accepted = list_of(r.headers, "accept-encoding");
+  if (accepted.empty()) return false;
+  std::vector<coded> all;
+  std::vector<coding> offers;
+  for (const auto& [how, suffix] : coded_names) {
+    const std::array<coding, 1> one = {how};
+    if (negotiate(accepted, one) != how) continue;
+    coded beside;
+    beside.how = how;
+    if (!open_regular(name + std::string(suffix), beside.file, beside.info)) continue;
+    all.push_back(std::move(beside));
+    offers.push_back(how);
+  }
+  const auto best = negotiate(accepted, offers);
+  const auto at = std::ranges::find_if(all, [&](const coded& c) { return c.how == best; });
+  if (at == all.end()) return false;
+  found = std::move(*at);
+  return true;
+}
+
+file_answer file_root::answer_file(const request& r, file_handle file, const struct stat& info,
+                                   const std::string& name) const {
   file_answer a;
   auto& h = a.head.headers;
-  h.add("ETag", etag);
-  h.add("Last-Modified", format_http_date(info.st_mtim.tv_sec));
+  const auto type = media_type_of(name);
+  coded beside;
+  beside.info = info;
+  if (options_.precompressed && may_be_packed(type.text())) {
+    h.add("Vary", "Accept-Encoding");
+    if (pick_coded(r, name, beside)) file = std::move(beside.file);
+  }
+  const auto size = static_cast<std::uint64_t>(beside.info.st_size);
+  resource_state now;
+  now.etag = make_etag(beside.info, beside.how);
+  now.modified = beside.info.st_mtim.tv_sec;
+  h.add("ETag", now.etag);
+  a.head.last_modified(*now.modified);
   h.add("Accept-Ranges", "bytes");
-  if (const int status = precondition(r.headers, etag, info.st_mtim.tv_sec)) {
-    a.head.status = status;
+  if (const auto found = check_conditions(r, now); found != condition::holds) {
+    a.head.status = found == condition::failed ? 412 : 304;
     return a;
   }
   byte_range range{byte_range::verdict::whole, 0, size};
   const auto asked = r.headers.get("range");
-  if (asked && r.method == method::get && range_applies(r.headers, etag, info.st_mtim.tv_sec)) {
-    range = parse_range(*asked, size);
-  }
+  if (asked && r.method == method::get && range_applies(r, now)) range = parse_range(*asked, size);
   if (range.is == byte_range::verdict::unsatisfiable) {
     a.head.status = 416;
     h.add("Content-Range", "bytes */" + std::to_string(size));
@@ -274,7 +301,8 @@ file_answer file_root::answer(const request& r, std::string_view path) const {
                                std::to_string(range.offset + range.length - 1) + "/" +
                                std::to_string(size));
   }
-  a.head.content_type = media_type_of(name);
+  if (beside.how != coding::identity) h.add("Content-Encoding", name_of(beside.how));
+  a.head.content_type = type;
   a.file = std::move(file);
   a.offset = range.offset;
   a.length = range.length;
@@ -324,43 +352,6 @@ file_handle file_root::open_walking(const std::string& path) const {
     }
     at = std::move(next);
   }
-}
-
-media_type media_type_of(std::string_view file_name) noexcept {
-  const auto dot = file_name.rfind('.');
-  if (dot != std::string_view::npos) {
-    const auto found = std::ranges::find_if(known_types, [&](const known_type& k) {
-      return same_token(k.extension, file_name.substr(dot + 1));
-    });
-    if (found != known_types.end()) return found->type;
-  }
-  return "application/octet-stream";
-}
-
-byte_range parse_range(std::string_view field, std::uint64_t size) noexcept {
-  using enum byte_range::verdict;
-  const byte_range all{whole, 0, size};
-  const auto eq = field.find('=');
-  if (eq == std::string_view::npos || !same_token(trimmed(field.substr(0, eq)), "bytes"))
-    return all;
-  // Several ranges at once would need a multipart body. A server may send the whole instead.
-  const auto spec = trimmed(field.substr(eq + 1));
-  const auto dash = spec.find('-');
-  if (dash == std::string_view::npos) return all;
-  const auto first = spec.substr(0, dash);
-  const auto last = spec.substr(dash + 1);
-  if (first.empty()) {  // the last n bytes
-    const auto n = is_too_long(last) && !last.empty() ? size : parse_number(last);
-    if (!n) return all;
-    if (*n == 0 || size == 0) return {unsatisfiable, 0, 0};
-    const auto length = std::min(*n, size);
-    return {part, size - length, length};
-  }
-  const auto from = is_too_long(first) ? UINT64_MAX : parse_number(first);
-  const auto to = last.empty() || is_too_long(last) ? UINT64_MAX : parse_number(last);
-  if (!from || !to || *to < *from) return all;
-  if (*from >= size) return {unsatisfiable, 0, 0};
-  return {part, *from, std::min(*to, size - 1) - *from + 1};
 }
 
 }  // namespace heddle::http

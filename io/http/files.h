@@ -14,15 +14,20 @@
 // Promised    No byte from outside the root is sent, races included.
 #pragma once
 
+#include <heddle/core/base/shared.h>
+#include <heddle/core/task.h>
+#include <heddle/io/http/conditions.h>
+#include <heddle/io/http/files_options.h>
 #include <heddle/io/http/message.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+
+struct stat;
 
 namespace heddle::http {
 
@@ -64,38 +69,52 @@ class file_root {
  public:
   enum class resolver { automatic, walk };  // walk: as if there were no openat2
 
-  /// Throws std::system_error if the directory cannot be opened.
+  /// Throws std::system_error if the directory cannot be opened; bad_value for the name of an index
+  /// that is no name of a file.
   explicit file_root(const std::string& directory, resolver how = resolver::automatic);
+  file_root(const std::string& directory, files_options options,
+            resolver how = resolver::automatic);
 
   /// `path` is decoded and relative to the root. "/" before it is ignored. A directory stands for
-  /// its index.html. If the request's target lacks the slash behind a directory, the answer is 301
-  /// to the target with the slash, since the links in the index are relative. Answers 200, 206 (a
-  /// range), 301, 304, 404 (also for what lies outside or may not be read), 405, 412, 416, and 503
-  /// if the process or the system has no descriptor or memory for the file, or if the tree changes
-  /// again and again.
+  /// its index, or for a page of its entries, as files_options says. If the request's target lacks
+  /// the slash behind a directory, the answer is 301 to the target with the slash, since the links
+  /// in the index are relative. Answers 200, 206 (a range), 301, 304, 404 (also for what lies
+  /// outside or may not be read), 405, 412, 416, and 503 if the process or the system has no
+  /// descriptor or memory for the file, or if the tree changes again and again.
   /// Throws  std::system_error for other failures of the disk
   /// Cost    blocks on the disk: call it in to_thread(), unless the files are sure to be cached
   file_answer answer(const request& r, std::string_view path) const;
 
  private:
+  struct coded;
+  file_answer answer_directory(const request& r, file_handle directory, std::string name) const;
+  file_answer answer_file(const request& r, file_handle file, const struct stat& info,
+                          const std::string& name) const;
+  file_answer list(file_handle directory, const std::string& name) const;
+  bool pick_coded(const request& r, const std::string& name, coded& found) const;
+  bool open_regular(const std::string& path, file_handle& file, struct stat& info) const;
   file_handle open(const std::string& path) const;
   file_handle open_beneath(const std::string& path) const;
   file_handle open_walking(const std::string& path) const;
 
   file_handle root_;
+  files_options options_;
   resolver how_;
 };
 
+/// The answer of a handler: the file below `root` at `path`, as file_root::answer says, ranges and
+/// conditions of `r` included. It is opened on a file thread. A small one is read there, a large
+/// one is sent as send_file() does.
+///   r.get("/one", [&](http::request& q) { return http::file_response(q, top / "a.txt"); });
+/// Throws  std::system_error for failures of the disk other than those that are 404 and 503
+/// Cancel  what was opened is closed
+[[nodiscard]] task<response> file_response(const request& r, std::shared_ptr<const file_root> root,
+                                           std::string path);
+/// The same for one file, whose path the program chooses. 404 for a directory, for a file that may
+/// not be read, and for a link that leads out of the file's directory.
+[[nodiscard]] task<response> file_response(const request& r, std::string path);
+
 /// By the extension. "application/octet-stream" for an unknown one.
 media_type media_type_of(std::string_view file_name) noexcept;
-
-/// What a Range field asks of a body of that size. `whole` also if it asks for something else than
-/// one range of bytes.
-struct byte_range {
-  enum class verdict { whole, part, unsatisfiable } is = verdict::whole;
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;
-};
-byte_range parse_range(std::string_view field, std::uint64_t size) noexcept;
 
 }  // namespace heddle::http

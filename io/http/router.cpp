@@ -151,8 +151,8 @@ http::route router::prefix(method m, std::string path, handler h) {
   return add(std::move(m), std::move(path), std::move(h), true);
 }
 
-http::route router::files(std::string path, const std::string& directory) {
-  handler h = detail::file_handler(directory, path.size());
+http::route router::files(std::string path, const std::string& directory, files_options options) {
+  handler h = detail::file_handler(directory, std::move(options), path.size());
   return add(method::get, std::move(path), std::move(h), true);
 }
 

@@ -17,6 +17,7 @@
 #include <heddle/core/base/functional.h>
 #include <heddle/core/base/shared.h>
 #include <heddle/core/task.h>
+#include <heddle/io/http/files_options.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/middleware.h>
@@ -123,7 +124,10 @@ class router {
   }
   /// The files below a directory, as file_root says. They are read on other threads. Throws
   /// std::system_error if there is no such directory.
-  http::route files(std::string path, const std::string& directory);
+  http::route files(std::string path, const std::string& directory) {
+    return files(std::move(path), directory, files_options());
+  }
+  http::route files(std::string path, const std::string& directory, files_options options);
   /// What answers a path that no route has, in place of 404. The middlewares run around it.
   router& fallback(handler h);
 

@@ -89,6 +89,9 @@ class server {
   http::route files(std::string path, const std::string& directory) {
     return root().files(std::move(path), directory);
   }
+  http::route files(std::string path, const std::string& directory, files_options options) {
+    return root().files(std::move(path), directory, std::move(options));
+  }
   server& nest(std::string prefix, http::router below) {
     root().nest(std::move(prefix), std::move(below));
     return *this;

@@ -7,8 +7,10 @@
 #include <heddle/io/http/files.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <span>
+#include <system_error>
 #include <utility>
 
 namespace heddle::http::detail {
@@ -50,15 +52,9 @@ file_answer open_and_read(const file_root& root, const request& r, std::string_v
   return a;
 }
 
-task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
-                           std::string below) {
-  std::string name = below;  // for the text of errors
-  auto job = heddle::detail::on_file_thread(
-      [](const std::shared_ptr<const file_root>& files, const request& r, const std::string& path) {
-        return open_and_read(*files, r, path);
-      },
-      std::move(root), std::move(asked), std::move(below));
-  file_answer a = co_await job;
+/// The file that was opened, as an answer.
+task<response> answer_opened(task<file_answer> opening, std::string name) {
+  file_answer a = co_await opening;
   response answer = std::move(a.head);
   if (a.file) {
     const auto offset = a.offset;
@@ -74,17 +70,72 @@ task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
   co_return answer;
 }
 
+/// What the answer depends on, for the thread that opens the file.
+request copy_of(const request& r) {
+  request asked;
+  asked.method = r.method;
+  asked.target = r.target;
+  asked.headers = r.headers;
+  return asked;
+}
+
+task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
+                           std::string below) {
+  std::string name = below;  // for the text of errors
+  auto job = heddle::detail::on_file_thread(
+      [](const std::shared_ptr<const file_root>& files, const request& r, const std::string& path) {
+        return open_and_read(*files, r, path);
+      },
+      std::move(root), std::move(asked), std::move(below));
+  return answer_opened(std::move(job), std::move(name));
+}
+
+/// The file at a path of the program's. Blocks.
+file_answer open_one(const request& r, const std::string& path) {
+  const auto slash = path.rfind('/');
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  const std::string directory = slash == std::string::npos ? "."
+                                : slash == 0               ? "/"
+                                                           : path.substr(0, slash);
+  file_answer none;
+  none.head = response::error(404);
+  if (name.empty()) return none;
+  try {
+    const file_root root(directory);
+    auto a = open_and_read(root, r, name);
+    const bool is_directory = a.head.status == 301;
+    return is_directory ? std::move(none) : std::move(a);
+  } catch (const std::system_error& e) {
+    const int why = e.code().value();
+    if (why != ENOENT && why != ENOTDIR && why != EACCES && why != ELOOP) throw;
+  }
+  return none;
+}
+
 }  // namespace
 
-handler file_handler(const std::string& directory, std::size_t below) {
-  auto root = std::make_shared<const file_root>(directory);
+handler file_handler(const std::string& directory, files_options options, std::size_t below) {
+  auto root = std::make_shared<const file_root>(directory, std::move(options));
   return [root, below](request& r) {
-    request asked;  // a copy of what the answer depends on, for the thread that opens the file
-    asked.method = r.method;
-    asked.target = r.target;
-    asked.headers = r.headers;
-    return answer_file(root, std::move(asked), r.path.substr(std::min(below, r.path.size())));
+    return answer_file(root, copy_of(r), r.path.substr(std::min(below, r.path.size())));
   };
 }
 
 }  // namespace heddle::http::detail
+
+namespace heddle::http {
+
+task<response> file_response(const request& r, std::shared_ptr<const file_root> root,
+                             std::string path) {
+  return detail::answer_file(std::move(root), detail::copy_of(r), std::move(path));
+}
+
+task<response> file_response(const request& r, std::string path) {
+  std::string name = path;
+  auto job = heddle::detail::on_file_thread(
+      [](const request& asked, const std::string& where) { return detail::open_one(asked, where); },
+      detail::copy_of(r), std::move(path));
+  return detail::answer_opened(std::move(job), std::move(name));
+}
+
+}  // namespace heddle::http
