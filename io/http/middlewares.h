@@ -10,6 +10,7 @@
 
 #include <heddle/core/base/time_types.h>
 #include <heddle/core/clock.h>
+#include <heddle/io/http/codings.h>
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/middleware.h>
 
@@ -86,5 +87,25 @@ struct compress_options {
 /// 406. A strong ETag becomes a weak one. Bodies beyond 64 KiB are compressed on another thread.
 [[nodiscard]] middleware compress(compress_options options);
 [[nodiscard]] middleware compress();
+
+struct decode_options {
+  /// What clients may send. Empty: all that were built.
+  std::vector<coding> codings = {};
+};
+/// Undoes the Content-Encoding of requests, whole and streamed. The limit of a route
+/// (limits::body_bytes, route::body_limit, body_limit()) counts for the coded bytes, and again for
+/// what they decode to: beyond it the answer is 413. What cannot be decoded is 400, a coding that
+/// is not allowed 415 with Accept-Encoding. The fields Content-Encoding and Content-Length are gone
+/// when handlers see the request. Without this middleware a handler gets the bytes as they came.
+/// Cost    decoders (codings.h). The body is decoded in steps of 64 KiB, between which others have
+///         their turn
+/// Throws  bad_value for a coding that was not built
+[[nodiscard]] middleware decode_bodies(decode_options options);
+[[nodiscard]] middleware decode_bodies();
+
+/// Asks the conditions of GET and HEAD (conditions.h) when there is an answer 200 with an ETag or a
+/// Last-Modified: 304 without its body if the client has that state, 412 if it wants another one.
+/// Other methods are not touched, for their work is done then.
+[[nodiscard]] middleware conditional();
 
 }  // namespace heddle::http

@@ -8,6 +8,7 @@
 #include <heddle/io/http/message.h>
 #include <heddle/io/http/part_reader.h>
 #include <heddle/io/http/serving/app_scope.h>
+#include <heddle/io/http/serving/body_decoding.h>
 #include <heddle/io/http/serving/client.h>
 #include <heddle/io/http/serving/request_scope.h>
 #include <heddle/io/http/url.h>
@@ -33,6 +34,13 @@ class linked_body final : public body_input {
  private:
   std::shared_ptr<body_link> link_;
 };
+
+/// The body as it comes, or decoded, if a middleware has said so.
+std::unique_ptr<body_input> body_of(request_scope& s, const body_decoding* d) {
+  if (!s.link) s.link = std::make_shared<body_link>(body_link{s.gate});
+  std::unique_ptr<body_input> body = std::make_unique<linked_body>(s.link);
+  return d == nullptr ? std::move(body) : undone(std::move(body), d->codings, s.gate->body_limit());
+}
 
 std::string_view trimmed(std::string_view text) noexcept {
   const auto first = text.find_first_not_of(" \t");
@@ -69,15 +77,23 @@ body_reader request::body_stream() {
   if (s == nullptr || s->loaded || s->gate == nullptr)
     return body_reader(std::exchange(body, std::string()));
   s->loaded = true;
-  s->link = std::make_shared<detail::body_link>(detail::body_link{s->gate});
-  return body_reader(std::make_unique<detail::linked_body>(s->link));
+  return body_reader(detail::body_of(*s, find<detail::body_decoding>()));
 }
 
 task<> request::load_body() {
   auto* const s = scope.get();
   if (s == nullptr || s->loaded || s->gate == nullptr) co_return;
-  task<> reading = s->gate->read_whole();
-  co_await reading;
+  if (auto* const d = find<detail::body_decoding>()) {
+    if (!d->has_begun) d->from = body_reader(detail::body_of(*s, d));
+    d->has_begun = true;
+    task<> reading = detail::read_decoded(*d, *s->gate);
+    co_await reading;
+    body = std::exchange(d->text, std::string());
+    d->from = body_reader();
+  } else {
+    task<> reading = s->gate->read_whole();
+    co_await reading;
+  }
   s->loaded = true;
 }
 

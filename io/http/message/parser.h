@@ -66,6 +66,7 @@ class parser_core : protected parser_state {
   /// Another limits::body_bytes for the message whose head is done, and for those after it. False:
   /// what has come, or the Content-Length, is above it already.
   [[nodiscard]] bool set_body_limit(std::size_t most) noexcept;
+  [[nodiscard]] std::size_t body_limit() const noexcept { return limits_.body_bytes; }
   /// The Content-Length of a message that has a body. None: the body is chunked, or lasts until the
   /// connection ends. Valid when head_done(), before the body is fed.
   [[nodiscard]] std::optional<std::uint64_t> declared_length() const noexcept;

@@ -126,6 +126,8 @@ class conversation final : private seat, private body_gate {
   [[nodiscard]] task<std::string_view> next_piece() override;
   [[nodiscard]] task<> read_whole() override;
   [[nodiscard]] bool limit_body(std::size_t bytes) override;
+  [[nodiscard]] std::size_t body_limit() const noexcept override;
+  void keep_body(std::size_t bytes) override;
   [[nodiscard]] bool has_route(const request& like, std::string_view target) const override;
   [[nodiscard]] bool server_stops() const noexcept override { return e_.is_stopping(); }
   [[nodiscard]] task<> read_more();

@@ -127,6 +127,17 @@ bool conversation::limit_body(std::size_t bytes) {
                            : x_->parser.set_body_limit(bytes);
 }
 
+std::size_t conversation::body_limit() const noexcept { return x_->parser.body_limit(); }
+
+void conversation::keep_body(std::size_t bytes) {
+  hold(bytes);
+  overfull_ = held_ != 0 && e_.is_full();
+  if (overfull_) {
+    e_.counted.count_shed();
+    throw status_error(503, "max_held_bytes is reached");
+  }
+}
+
 bool conversation::has_route(const request& like, std::string_view target) const {
   request other;
   other.method = like.method;
@@ -155,12 +166,7 @@ task<> conversation::read_whole() {
   while (!parser.done()) {
     task<> more = read_more();
     co_await more;
-    hold(parser.message().body.size());
-    overfull_ = held_ != 0 && e_.is_full();
-    if (overfull_) {
-      e_.counted.count_shed();
-      throw status_error(503, "max_held_bytes is reached");
-    }
+    keep_body(parser.message().body.size());
   }
 }
 

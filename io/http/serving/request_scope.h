@@ -29,6 +29,11 @@ class body_gate {
   [[nodiscard]] virtual task<> read_whole() = 0;
   /// Another limit for the body. False: what has come, or is to come, is above it.
   [[nodiscard]] virtual bool limit_body(std::size_t bytes) = 0;
+  /// The limit that holds now.
+  [[nodiscard]] virtual std::size_t body_limit() const noexcept = 0;
+  /// So much of the body is kept with the request now. Throws status_error 503 if the server holds
+  /// too much (server_options::max_held_bytes).
+  virtual void keep_body(std::size_t bytes) = 0;
   /// A route of the application takes this target, with the method and the host of `like`.
   [[nodiscard]] virtual bool has_route(const request& like, std::string_view target) const = 0;
   /// stop() has begun.
