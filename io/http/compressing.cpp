@@ -23,7 +23,7 @@ constexpr std::size_t most_on_loop = 64 * 1024;
 /// What the server can make, the best first.
 std::vector<coding> offers() {
   std::vector<coding> all;
-  for (const auto* name : {"br", "gzip", "deflate"})
+  for (const auto* name : {"br", "gzip", "zstd", "deflate"})
     if (const auto c = coding_of(name)) all.push_back(*c);
   return all;
 }

@@ -8,19 +8,89 @@
 #include <heddle/io/http/message/writer.h>
 #include <heddle/io/http/serving/watch.h>
 #include <heddle/io/streams/stream_access.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/shield.h>
+#include <heddle/sched/to_thread.h>
 
 #include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
 
 namespace heddle::http {
+namespace {
+
+// A larger piece goes through its filter on another thread, in slices: compressing a megabyte takes
+// some 30 ms, and the loop has others to serve.
+constexpr std::size_t most_filtered_here = 16 * 1024;
+constexpr std::size_t slice = 256 * 1024;
+
+}  // namespace
+
+namespace detail {
+/// What the thread works on. It is the job's own: a runtime that ends leaves the thread alone.
+struct filter_job {
+  std::shared_ptr<body_filter> filter;
+  std::string piece;
+  std::string changed;
+};
+}  // namespace detail
 
 task<> body_writer::write(std::string_view piece) {
-  return source_ == nullptr ? put(piece) : put_filtered(piece, false);
+  return !filter_                             ? put(piece)
+         : piece.size() <= most_filtered_here ? put_filtered(piece, false)
+                                              : put_large(piece);
 }
 
 task<> body_writer::put_filtered(std::string_view piece, bool last) {
+  if (cut_off_) throw_system_error(ECANCELED, "send a filtered body");
   std::string changed;
-  source_->filter(piece, last, changed);
+  (*filter_)(piece, last, changed);
   task<> work = put(changed);
+  co_await work;
+}
+
+/// A cancelled write is sent all the same, so the filter sees all of the piece. Then the
+/// cancellation is thrown.
+task<> body_writer::put_large(std::string_view piece) {
+  std::exception_ptr cancelled;
+  while (!piece.empty()) {
+    if (cut_off_) throw_system_error(ECANCELED, "send a filtered body");
+    auto job = std::make_shared<detail::filter_job>();
+    job->filter = filter_;
+    job->piece = piece.substr(0, slice);
+    piece.remove_prefix(job->piece.size());
+    task<> elsewhere = filter_elsewhere(job, cancelled);
+    co_await elsewhere;
+    if (cancelled) {
+      stage(job->changed);
+      continue;
+    }
+    try {
+      task<> work = put(job->changed);
+      co_await work;
+    } catch (const cancelled_error&) { cancelled = std::current_exception(); }
+  }
+  if (!cancelled) co_return;
+  gone_ = true;  // unless another piece follows
+  std::rethrow_exception(cancelled);
+}
+
+/// Waits for the end of the job, whatever cancels this task: the filter must not be called again
+/// before.
+task<> body_writer::filter_elsewhere(std::shared_ptr<detail::filter_job> job,
+                                     std::exception_ptr& cancelled) {
+  auto work = create_task(
+      to_thread([job = std::move(job)] { (*job->filter)(job->piece, false, job->changed); }));
+  while (!work.done()) {
+    try {
+      auto waiting = shield(work);
+      co_await waiting;
+    } catch (const cancelled_error&) { cancelled = std::current_exception(); } catch (...) {
+      // What the filter throws is thrown below.
+    }
+  }
+  if (work.cancelled()) cut_off_ = true;  // the runtime ends
   co_await work;
 }
 
@@ -28,8 +98,9 @@ bool body_writer::end_when_stopping() noexcept { return watched_.end_when_stoppi
 
 bool body_writer::is_stopping() const noexcept { return watched_.is_stopping(); }
 
-task<> body_writer::put(std::string_view piece) {
-  if (piece.empty()) co_return;
+/// Gives the piece to the stream.
+void body_writer::stage(std::string_view piece) {
+  if (piece.empty()) return;
   if (counted_) {
     if (piece.size() > left_)
       heddle::detail::throw_usage("a streamed body is longer than its promised length");
@@ -45,6 +116,11 @@ task<> body_writer::put(std::string_view piece) {
     buffer_.clear();
   }
   out_.write(piece);
+}
+
+task<> body_writer::put(std::string_view piece) {
+  if (piece.empty()) co_return;
+  stage(piece);
   gone_ = true;  // unless this ends well
   const bool waits = out_.buffered() > 0;
   if (waits) watched_.wait_for_room();

@@ -15,6 +15,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -34,8 +35,12 @@ namespace detail {
 class conversation;
 class engine;
 struct file_sender;
+struct filter_job;
 struct handler_access;
 class watched;
+
+/// As body_source::filter.
+using body_filter = std::function<void(std::string_view piece, bool last, std::string& out)>;
 }  // namespace detail
 
 /// Thrown by a handler, it becomes the answer: `throw http::status_error(409, "no tea")`.
@@ -78,12 +83,15 @@ class body_writer {
               bool ends_with_client) noexcept
       : out_(out), buffer_(buffer), watched_(watched), ends_with_client_(ends_with_client) {}
 
+  void stage(std::string_view piece);
   task<> put(std::string_view piece);
   task<> put_filtered(std::string_view piece, bool last);
+  task<> put_large(std::string_view piece);
+  task<> filter_elsewhere(std::shared_ptr<detail::filter_job> job, std::exception_ptr& cancelled);
 
   stream_writer& out_;
-  const body_source* source_ = nullptr;  // whose filter sees the pieces, if it has one
-  std::string& buffer_;                  // the head waits here for the first piece
+  std::shared_ptr<detail::body_filter> filter_;  // sees the pieces, if there is one
+  std::string& buffer_;                          // the head waits here for the first piece
   detail::watched& watched_;
   std::uint64_t left_ = 0;  // of the promised length
   const bool ends_with_client_;
@@ -91,6 +99,7 @@ class body_writer {
   bool counted_ = false;  // a length was promised
   bool begun_ = false;    // the head has been sent
   bool gone_ = false;     // the client is gone
+  bool cut_off_ = false;  // the filter's thread was left alone with a piece
 };
 
 /// Makes an argument of a handler from a request. Specialise it for types of your own:

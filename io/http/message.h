@@ -343,7 +343,8 @@ struct body_source {
   std::function<task<>(body_writer&)> write;
   std::optional<std::uint64_t> length;  // none: the body is sent in chunks
   /// For middlewares: changes the bytes on their way. It is called with each piece, and in the end
-  /// once with `last`, and appends to `out` what is to be sent.
+  /// once with `last`, and appends to `out` what is to be sent. A large piece is cut, and another
+  /// thread calls the filter with its parts, one after the other: the loop has others to serve.
   std::function<void(std::string_view piece, bool last, std::string& out)> filter = {};
   bool verbatim = false;  // the bytes do not go through body_writer::write: no filter sees them
 

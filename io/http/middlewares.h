@@ -84,7 +84,8 @@ struct compress_options {
 /// Compresses answers as Accept-Encoding asks, by q values, with Vary. Left alone: short bodies,
 /// types that are compressed already, answers with a Content-Encoding, with Content-Range, with
 /// "no-transform", and event streams. If the client accepts neither a coding nor the plain body:
-/// 406. A strong ETag becomes a weak one. Bodies beyond 64 KiB are compressed on another thread.
+/// 406. A strong ETag becomes a weak one. Bodies beyond 64 KiB, and pieces of streams beyond
+/// 16 KiB, are compressed on another thread.
 [[nodiscard]] middleware compress(compress_options options);
 [[nodiscard]] middleware compress();
 

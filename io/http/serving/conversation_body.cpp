@@ -237,10 +237,11 @@ task<> conversation::stream_body() {
       w.counted_ = framing == body_framing::length;
       w.left_ = x.answer.stream.length.value_or(0);
       watched_.work(ends, clock::now());
-      if (x.answer.stream.filter) w.source_ = &x.answer.stream;
+      if (x.answer.stream.filter)
+        w.filter_ = std::make_shared<body_filter>(std::move(x.answer.stream.filter));
       task<> work = x.answer.stream.write(w);
       co_await work;
-      if (w.source_ != nullptr) {
+      if (w.filter_) {
         task<> rest = w.put_filtered({}, true);
         co_await rest;
       }
