@@ -106,6 +106,7 @@ void body_writer::stage(std::string_view piece) {
       heddle::detail::throw_usage("a streamed body is longer than its promised length");
     left_ -= piece.size();
   }
+  sent_ += piece.size();
   if (chunked_) {
     write_chunk(buffer_, piece);
     piece = {};
@@ -160,7 +161,10 @@ task<> body_writer::send_part(std::shared_ptr<heddle::detail::open_file> from, s
   part.count = n;
   try {
     auto& core = heddle::detail::stream_access::of(out_);
-    auto sending = heddle::detail::send_part(core, std::move(from), part);
+    auto place = heddle::detail::begin_file(core);
+    co_await place;
+    const heddle::detail::file_in_place held(core);
+    auto sending = heddle::detail::send_in_place(core, std::move(from), part, sent_);
     co_await sending;
   } catch (const cancelled_error&) {
     (void)watched_.back();

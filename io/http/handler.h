@@ -94,6 +94,7 @@ class body_writer {
   std::string& buffer_;                          // the head waits here for the first piece
   detail::watched& watched_;
   std::uint64_t left_ = 0;  // of the promised length
+  std::uint64_t sent_ = 0;  // bytes of the body, as they went
   const bool ends_with_client_;
   bool chunked_ = false;
   bool counted_ = false;  // a length was promised

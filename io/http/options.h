@@ -9,6 +9,7 @@
 #include <heddle/core/base/shared.h>
 #include <heddle/core/base/time_types.h>
 #include <heddle/core/clock.h>
+#include <heddle/io/http/access_log.h>
 #include <heddle/io/http/auth.h>
 #include <heddle/io/http/client_hooks.h>
 #include <heddle/io/http/cookie_jar.h>
@@ -106,6 +107,16 @@ struct server_options {
   /// What handlers have that were cancelled at the end of the grace. Then their connections are
   /// reset.
   any_duration cleanup_time = std::chrono::seconds(1);
+
+  // --- what is told ---
+
+  /// Is told of each request when its answer is complete or has broken off: also of 404, 408, 413
+  /// and 503. Not told: connections beyond max_connections. A WebSocket is told when it begins, as
+  /// 101. Empty: off.
+  http::access_log access_log = {};
+  /// The field Server of answers that have none of their own. "": there is none, as most sites want
+  /// it. start() throws bad_value for a text that a field cannot hold.
+  std::string server_name = {};
 };
 
 /// The clocks of a request besides its total time. Each is longer than zero; std::nullopt: no

@@ -117,6 +117,8 @@ class conversation final : private seat, private body_gate {
   [[nodiscard]] bool ends_with_client() const noexcept;
   next answer_some(std::string_view bytes, std::size_t& used);
   void count_answers() noexcept;
+  void name_server();
+  void note(int status, std::uint64_t bytes, bool complete) noexcept;
   next conclude();
   next next_request();
   next unfinished();
@@ -149,6 +151,7 @@ class conversation final : private seat, private body_gate {
   bool responding_ = false;    // the head of a streamed answer has been written
   bool told_ = false;          // the watch has written 408
   bool overfull_ = false;      // the server holds too much to read the body of this request
+  bool noted_ = false;         // the access log knows of the last request
   std::size_t discarded_ = 0;  // bytes of a body that nobody has read
   std::size_t left_;           // so many requests may be answered on this connection
   unsigned answered_ = 0;      // requests, since the last read

@@ -40,10 +40,12 @@ next conversation::refuse(int status, std::string_view reason) {
   }
   if (to == nullptr) {
     x.answer = std::move(answer);
+    if (e_.has_extras) name_server();
     if (e_.app.prepares) e_.prepare(x);
     engine::write_answer(x, to_);
-    x.answer.clear();
     ending_ = ending::close;
+    if (e_.has_extras && !message.target.empty()) note(x.answer.status, x.answer.body.size(), true);
+    x.answer.clear();
     x.parser.next();  // its body is not kept while the connection lingers
     hold(0);
     return next::read;
@@ -257,7 +259,20 @@ task<> conversation::stream_body() {
     e_.counted.count_aborted();
     c_.writer.abort();  // a close has no deadline, and nobody waits for the pending bytes
   }
-  if (failure && !fail_body(failure, w.begun_, earlier)) co_return;
+  bool goes_on = true;
+  try {
+    if (failure) goes_on = fail_body(failure, w.begun_, earlier);
+  } catch (...) {
+    if (e_.has_extras) note(x.answer.status, w.sent_, false);
+    noted_ = true;
+    throw;
+  }
+  if (e_.has_extras) {
+    const bool is_other = failure && goes_on;  // an answer for the failure
+    const std::uint64_t other = to_.head ? 0 : x.answer.body.size();
+    note(x.answer.status, is_other ? other : w.sent_, goes_on && !w.gone_);
+  }
+  if (!goes_on) co_return;
   if (!failure && w.chunked_) write_last_chunk(x.out);
   if (!failure && framing == body_framing::until_close) ending_ = ending::close;
   if (next_request() == next::room) flush();

@@ -47,6 +47,7 @@ void engine::get_ready() {
     if (time.get() < duration::zero()) throw bad_value("a time of server_options is negative");
   const auto whole = std::chrono::ceil<std::chrono::seconds>(options.retry_after.get());
   retry_after_ = std::to_string(whole.count());
+  if (!options.server_name.empty()) headers().add("Server", options.server_name);  // may throw
   trusted = read_trusted(options.trusted_proxies);
   parse_limits_.body_bytes = std::max(options.limits.body_bytes, routes.largest_body());
 }
@@ -109,7 +110,8 @@ void engine::write_answer(exchange& x, const reply_to& to) {
   } catch (const bad_value&) {
     x.out.resize(earlier);
     report("a handler's response cannot be sent", std::current_exception());
-    write_response(x.out, response::error(500), to);
+    x.answer = response::error(500);
+    write_response(x.out, x.answer, to);
   }
 }
 
