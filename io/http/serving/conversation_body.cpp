@@ -40,8 +40,8 @@ next conversation::refuse(int status, std::string_view reason) {
   }
   if (to == nullptr) {
     x.answer = std::move(answer);
-    if (e_.has_extras) name_server();
     if (e_.app.prepares) e_.prepare(x);
+    if (e_.has_extras) name_server();
     engine::write_answer(x, to_);
     ending_ = ending::close;
     if (e_.has_extras && !message.target.empty()) note(x.answer.status, x.answer.body.size(), true);
@@ -304,6 +304,7 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
     }
     x.answer.stream = {};
     if (e_.app.prepares) e_.prepare(x);
+    if (e_.has_extras) name_server();
     if (!is_open()) to_.keep_alive = false;
     engine::write_answer(x, to_);
     return true;
