@@ -110,7 +110,7 @@ found frame_reader::take_data(std::string_view& bytes, std::string& into, std::s
       std::min<std::uint64_t>({left, bytes.size(), std::max<std::size_t>(room, 1)}));
   const auto at = into.size();
   // The rest of the frame comes by later reads, and is joined to these bytes: they get the room for
-  // it now. A peer that tells of many bytes and sends few gets room for four times what it has sent.
+  // it now. A peer that tells of many bytes and sends few gets four times the room of what it sent.
   if (taken_ == 0 && n < left)
     into.reserve(at + static_cast<std::size_t>(std::min<std::uint64_t>({left, room, 4 * n})));
   into.append(bytes.substr(0, n));
