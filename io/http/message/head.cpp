@@ -142,7 +142,11 @@ bool accept_strictly(parser_state& s) noexcept {
 bool accept_response_head(parser_state& s) noexcept {
   const auto& p = llhttp_of(s);
   if (p.http_major != 1) return s.refuse(505, "the server speaks another version of HTTP");
-  if (p.status_code < 100) return s.refuse(400, "the status code has fewer than three digits");
+  // llhttp takes "20" and "0200", too.
+  constexpr auto behind_status = std::string_view("HTTP/1.1 200").size();
+  const char end = s.head_text()[behind_status];
+  if (p.status_code < 100 || (end != ' ' && end != '\r'))
+    return s.refuse(400, "the status code has not three digits");
   if (s.codings_ > 0 && s.has_body_ && !((p.flags & F_CHUNKED) && only_chunked(s)))
     return s.refuse(501, "no transfer coding is known but chunked");
   if (s.tolerance_ == tolerance::strict && !accept_strictly(s)) return false;
