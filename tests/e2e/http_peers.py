@@ -61,6 +61,49 @@ def free_ports(n):
     return ports
 
 
+class Relay:
+    """Passes bytes on to a port of this machine, and counts the connections."""
+
+    def __init__(self, to):
+        self.to, self.count = to, 0
+        self.sockets, self.threads = [], []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.accepting = threading.Thread(target=self.accept)
+        self.accepting.start()
+
+    def close(self):
+        """When those that use it have ended."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join()
+        for thread in self.threads:
+            thread.join()
+        for one in self.listener, *self.sockets:
+            one.close()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.count += 1
+            far = socket.create_connection(("127.0.0.1", self.to))
+            self.sockets += near, far
+            for source, sink in (near, far), (far, near):
+                self.threads.append(threading.Thread(target=self.copy, args=(source, sink)))
+                self.threads[-1].start()
+
+    @staticmethod
+    def copy(source, sink):
+        try:
+            while piece := source.recv(65536):
+                sink.sendall(piece)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
 class PeerTest(unittest.TestCase):
     """Each class has one http_peer that serves, plain and by TLS. It must end as it should, and complain of nothing."""
     @classmethod

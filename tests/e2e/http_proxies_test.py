@@ -7,6 +7,7 @@ import pathlib
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -14,7 +15,7 @@ from aiohttp import web
 
 import http_peers
 import support
-from http_peers import PeerTest, free_ports
+from http_peers import PeerTest, Relay, free_ports
 
 TINYPROXY = """
 Port {port}
@@ -30,6 +31,7 @@ ConnectPort {tls_port}
 HAPROXY = """
 global
   maxconn 200
+  nbthread 1
 defaults
   mode http
   timeout connect 20s
@@ -135,12 +137,12 @@ class Proxies(PeerTest):
         for base in self.plain, self.secure:
             self.call(f"{base}/", f"http://user:secret@127.0.0.1:{port}")
 
-    def haproxy(self):
+    def haproxy(self, port=None):
         ports = dict(zip(("plain", "secure", "version_2", "version_1"), free_ports(4)))
         pem = pathlib.Path(self.dir) / "haproxy.pem"
         pem.write_text(pathlib.Path(self.authority.certificate).read_text() + pathlib.Path(self.authority.key).read_text())
         config = pathlib.Path(self.dir) / "haproxy.cfg"
-        config.write_text(HAPROXY.format(port=self.port, tls_port=self.tls_port, proxied_port=self.proxied_port, pem=pem,
+        config.write_text(HAPROXY.format(port=port or self.port, tls_port=self.tls_port, proxied_port=self.proxied_port, pem=pem,
                                          ca=self.authority.ca, **ports))
         self.daemon(["haproxy", "-db", "-f", str(config)], ports["plain"])
         return ports
@@ -164,15 +166,31 @@ class Proxies(PeerTest):
                 with s.makefile("r") as f:
                     self.assertEqual(f.readline(), f"{host}:{port}\n")
 
-    def test_nginx_in_front_serves_a_client(self):
-        directory = pathlib.Path(self.dir) / "nginx"
-        directory.mkdir()
+    def nginx(self, to):
+        """The ports of a server that buffers bodies, and of one that does not."""
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="nginx-", dir=self.dir))
         plain, direct = free_ports(2)
         config = directory / "nginx.conf"
-        config.write_text(NGINX.format(dir=directory, port=self.port, plain=plain, direct=direct))
-        self.daemon(["nginx", "-p", str(directory), "-c", str(config), "-e", "stderr"], direct)
-        self.call(f"http://localhost:{plain}/")
-        self.call(f"http://localhost:{direct}/")
+        config.write_text(NGINX.format(dir=directory, port=to, plain=plain, direct=direct))
+        self.daemon(["nginx", "-p", str(directory), "-c", str(config), "-e", "stderr"], plain)
+        return plain, direct
+
+    def test_nginx_in_front_serves_a_client(self):
+        for port in self.nginx(self.port):
+            self.call(f"http://localhost:{port}/")
+
+    def test_connections_of_those_in_front_are_kept(self):
+        relays = [Relay(self.port) for _ in range(2)]
+        for relay in relays:
+            self.addCleanup(relay.close)
+        fronts = self.haproxy(relays[0].port)["plain"], self.nginx(relays[1].port)[0]
+        for front, relay in zip(fronts, relays):
+            done = subprocess.run(["curl", "-q", "-sS", "--noproxy", "*", "--max-time", str(support.PATIENCE), "-w", " ",
+                                   *[f"http://127.0.0.1:{front}/hello"] * 20], capture_output=True)
+            self.assertEqual(done.stdout, b"hello " * 20, done)
+            # One would do. But one in front may ask again before it has put its connection back.
+            self.assertLess(relay.count, 10)
+            self.assertGreater(relay.count, 0)
 
 
 if __name__ == "__main__":
