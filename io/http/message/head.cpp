@@ -139,13 +139,17 @@ bool accept_strictly(parser_state& s) noexcept {
   return types < 2 || s.refuse(400, "more than one Content-Type field");
 }
 
+/// llhttp has found a number behind the version. To it "20" and "0200" are numbers, too.
+bool has_three_digits(std::string_view status_line) noexcept {
+  status_line.remove_prefix(std::min(status_line.size(), std::string_view("HTTP/1.1").size()));
+  status_line.remove_prefix(std::min(status_line.size(), status_line.find_first_not_of(' ')));
+  return status_line.find_first_not_of("0123456789") == 3 && status_line.front() != '0';
+}
+
 bool accept_response_head(parser_state& s) noexcept {
   const auto& p = llhttp_of(s);
   if (p.http_major != 1) return s.refuse(505, "the server speaks another version of HTTP");
-  // llhttp takes "20" and "0200", too.
-  constexpr auto behind_status = std::string_view("HTTP/1.1 200").size();
-  const char end = s.head_text()[behind_status];
-  if (p.status_code < 100 || (end != ' ' && end != '\r'))
+  if (!has_three_digits(s.head_text()))
     return s.refuse(400, "the status code has not three digits");
   if (s.codings_ > 0 && s.has_body_ && !((p.flags & F_CHUNKED) && only_chunked(s)))
     return s.refuse(501, "no transfer coding is known but chunked");
