@@ -92,8 +92,7 @@ def measure_one(asked, effort, build, progress):
         stack.enter_context(Server(command, port, server_cpu))
         samplers = samplers_of(asked, port, client_cpu, build, row)
         reference = wrk_sampler(wrk, asked, port, client_cpu)
-        samples = steady.samples_of(reference, samplers, effort, row, progress)
-    return steady.finish(row, samples, build)
+        return steady.measure(row, reference, samplers, effort, build, progress)
 
 
 def measure(all_asked, effort, build, progress):

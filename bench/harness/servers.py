@@ -117,8 +117,7 @@ def measure_one(served, effort, build, progress):
     with running(served, build, row) as (reference, servers):
         load = Load(build.program(served.load), served, processor)
         samplers = {peer: load.sampler_of(server) for peer, server in servers.items()}
-        samples = steady.samples_of(load.sampler_of(reference), samplers, effort, row, progress)
-    return steady.finish(row, samples, build)
+        return steady.measure(row, load.sampler_of(reference), samplers, effort, build, progress)
 
 
 def measure(all_served, effort, build, progress):

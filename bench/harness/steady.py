@@ -15,7 +15,7 @@ from harness.results import Result
 TOLERANCE = 0.12
 
 
-def samples_of(reference, peers, effort, row, progress):
+def _samples_of(reference, peers, effort, row, progress):
     """samples[peer]: (its line, mean of the two references around it), in turns."""
     samples = {peer: [] for peer in peers}
     first = reference(effort.reference_seconds)
@@ -38,7 +38,8 @@ def samples_of(reference, peers, effort, row, progress):
                 last = reference(effort.reference_seconds)
                 apart = abs(first["rate"] - last["rate"])
                 around = {k: (first[k] + last[k]) / 2 for k in ("rate", "cpu_ns")}
-                steady = apart <= TOLERANCE * max(first["rate"], last["rate"])
+                steady = (around["rate"] > 0 and
+                          apart <= TOLERANCE * max(first["rate"], last["rate"]))
                 first = last
                 if steady:
                     samples[peer].append((line, around))
@@ -61,8 +62,13 @@ def _summary(peer, kept, build):
     return Result(peer, build.version_of(peer), ratios, extra=extra)
 
 
-def finish(row, samples, build):
-    """The row's results, of what samples_of() gave."""
+def measure(row, reference, peers, effort, build, progress):
+    """Fills in the row by the samplers of the reference and the peers."""
+    try:
+        samples = _samples_of(reference, peers, effort, row, progress)
+    except RuntimeError as e:
+        row.failed["reference"] = str(e)
+        return row
     for peer, kept in samples.items():
         if kept:
             row.results.append(_summary(peer, kept, build))

@@ -286,6 +286,7 @@ TITLES = {
     "plain": "plain calls",
     "libuv": "libuv",
     "bare": "bare epoll loop",
+    "reference": "the reference",
     "curl": "libcurl",
     "aiohttp": "aiohttp",
     "websockets": "Python's websockets",

@@ -116,6 +116,19 @@ class BenchRun(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("heddle", rows["fib-2"]["failed"])
 
+    def test_a_primitive_from_outside_is_asked_for_its_row(self):
+        self.built("micro_tasks", """#!/usr/bin/python3
+print('{"benchmarks":[{"real_time":8}]}')
+""")
+        (self.folder / "bench" / "peers.txt").write_text("googlebenchmark\t1.7\t\n")
+        far = self.program("far", COMPUTES.replace("TIME", "4"))
+        status, rows, said = self.run_bench("plain_co_await-2", "--also", f"far={far}")
+        self.assertEqual(status, 0, said)
+        found = {r["peer"]: r["values"] for r in rows["plain_co_await-2"]["results"]}
+        self.assertEqual(found, {"heddle": [8], "far": [4]})
+        called = json.loads(pathlib.Path(f"{far}.called").read_text())
+        self.assertEqual(called[:2], ["--row", "plain_co_await"])
+
     def test_names_of_peers_and_commands_without_a_name_are_refused(self):
         for given in ("onetbb=/bin/true", "=/bin/true", "far", "far="):
             with self.subTest(given):
