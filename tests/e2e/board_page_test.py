@@ -95,7 +95,7 @@ class Page(PageTest):
         self.assertEqual(self.browser.script("return document.querySelectorAll('#messages img').length"), 1)
         self.assertEqual(self.browser.script("return document.title"), "board")
         self.browser.wait("document.getElementById('stat-said').textContent === '3'")
-        self.assertEqual(self.browser.script("return document.getElementById('stat-guests').textContent"), "2")
+        self.browser.wait("document.getElementById('stat-guests').textContent === '2'")
         self.look_around()
         self.keep_screenshot("light")
         self.browser.prefer("dark")

@@ -50,12 +50,12 @@ h::task<> visit(http::websocket& ws, room_name where, guest_name who,
   std::exception_ptr failure;
   {
     const auto mine = co_await here->enter(ws, seen);
-    co_await here->tell_guests();
+    co_await here->publish_count();
     try {
       co_await listen(ws, *here, who.text, *count);
     } catch (...) { failure = std::current_exception(); }
   }
-  co_await here->tell_guests();  // nothing can be awaited inside a catch
+  co_await here->publish_count();  // nothing can be awaited inside a catch
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -7,22 +7,27 @@
 
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 namespace board {
 
 namespace http = heddle::http;
 
-h::task<> history::open_file() {
+namespace {
+
+h::task<h::file> open_to_append(std::string path) {
   h::file_options how;
   how.append = how.create = true;
-  file_ = co_await h::file::open(path_, how);
-  const auto status = co_await file_.status();
-  size_ = status.size;
+  co_return co_await h::file::open(path, how);
 }
+
+}  // namespace
 
 h::task<history> history::open(std::string path) {
   history past(std::move(path));
-  co_await past.open_file();
+  past.file_ = co_await open_to_append(past.path_);
+  const auto status = co_await past.file_.status();
+  past.size_ = status.size;
   const std::uint64_t most = limits::kept * limits::line;
   const std::uint64_t from = past.size_ > most ? past.size_ - most : 0;
   const std::string end = co_await past.file_.read_at(from, limits::kept * limits::line);
@@ -59,9 +64,13 @@ h::task<> history::append(message m) {
 }
 
 h::task<> history::begin_anew() {
-  co_await file_.close();
-  co_await h::rename(path_, path_ + ".old");
-  co_await open_file();
+  // The open file goes along. Without a file at the path, this has failed half-way before.
+  const bool is_there = co_await h::exists(path_);
+  if (is_there) co_await h::rename(path_, path_ + ".old");
+  auto file = co_await open_to_append(path_);
+  std::swap(file_, file);
+  size_ = 0;
+  co_await file.close();
 }
 
 void history::remember(message m) {

@@ -35,7 +35,6 @@ class history {
 
  private:
   explicit history(std::string path) : path_(std::move(path)) {}
-  h::task<> open_file();
   h::task<> begin_anew();
   void remember(message m);
 

@@ -45,7 +45,7 @@ h::task<http::subscription> room::enter(http::websocket& ws, std::uint64_t after
   co_return talk_.subscribe(ws);
 }
 
-h::task<> room::say(message m) {
+h::task<message> room::say(message m) {
   const auto turn = co_await turn_.scoped_lock();
   co_await recall();
   m.id = past_->next_id();
@@ -54,9 +54,10 @@ h::task<> room::say(message m) {
   } catch (const std::system_error& e) { refuse_if_full(e); }
   const auto told = as_text({{"said", m}});
   co_await talk_.publish(told);
+  co_return m;
 }
 
-h::task<> room::tell_guests() {
+h::task<> room::publish_count() {
   const auto turn = co_await turn_.scoped_lock();
   const auto told = as_text({{"guests", guests()}});
   co_await talk_.publish(told);

@@ -30,9 +30,10 @@ class room {
   /// Sends a newcomer what was said after the message `after`, then all that will be. Neither is
   /// a message missing between the two, nor does one come twice.
   h::task<http::subscription> enter(http::websocket& ws, std::uint64_t after);
-  h::task<> say(message m);
+  /// Yields the message with its number. Throws refused if the disk is full.
+  h::task<message> say(message m);
   /// Tells all guests how many they are.
-  h::task<> tell_guests();
+  h::task<> publish_count();
   [[nodiscard]] std::size_t guests() const noexcept { return talk_.subscribers(); }
 
  private:

@@ -33,34 +33,35 @@ std::string random_name() {
 }
 
 /// What a form brings.
-struct parcel {
+struct upload_form {
   std::string who;
   std::string text;
   attachment file;
 };
 
 /// Reads a form whose "file" goes to `path`. All else in it is short.
-h::task<parcel> read_parcel(http::request& from, std::string path) {
-  parcel p;
+h::task<upload_form> read_form(http::request& from, std::string path) {
+  upload_form form;
   bool has_file = false;
   http::part_reader parts(from);
   while (auto part = co_await parts.next_part()) {
     if (part->name() == "who") {
       const auto text = co_await part->body.read_all(limits::frame);
-      p.who = one_line(text, limits::guest_name, "your name");
+      form.who = one_line(text, limits::guest_name, "your name");
     } else if (part->name() == "text") {
       const auto text = co_await part->body.read_all(limits::frame);
-      if (!text.empty()) p.text = many_lines(text, limits::text, "the message");
+      if (!text.empty()) form.text = many_lines(text, limits::text, "the message");
     } else if (part->name() == "file") {
       if (has_file) throw refused(400, "a message has one file");
       has_file = true;
-      p.file.name = one_line(part->filename(), limits::file_name, "the file's name");
-      p.file.bytes = co_await part->body.save_to(path);
+      form.file.name = one_line(part->filename(), limits::file_name, "the file's name");
+      form.file.path = "/files/" + random_name() + ending_of(form.file.name);
+      form.file.bytes = co_await part->body.save_to(path);
     }
   }
-  if (p.who.empty()) throw refused(400, "your name is missing");
+  if (form.who.empty()) throw refused(400, "your name is missing");
   if (!has_file) throw refused(400, "the file is missing");
-  co_return p;
+  co_return form;
 }
 
 }  // namespace
@@ -96,32 +97,28 @@ h::task<> uploads::start() {
 
 h::task<message> uploads::receive(room& where, http::request& from) {
   share mine(used_);
-  std::exception_ptr failure;
-  message said;
-  std::string place;
   try {
-    // It goes with all that is in it, whatever ends this function.
-    auto desk = co_await h::temporary_directory::make(incoming());
-    const std::string path = desk.path() + "/file";
-    auto p = co_await read_parcel(from, path);
-    const std::string name = random_name() + ending_of(p.file.name);
-    p.file.path = "/files/" + name;
-    said = new_message(std::move(p.who), std::move(p.text));
-    said.file = std::move(p.file);
-    co_await h::rename(path, files() + "/" + name);
-    place = files() + "/" + name;
-    co_await where.say(said);
-  } catch (...) { failure = std::current_exception(); }
-  if (!failure) {
+    // The directory goes with all that is in it, whatever ends this function.
+    const auto desk = co_await h::temporary_directory::make(incoming());
+    const std::string whole = desk.path() + "/file";
+    auto form = co_await read_form(from, whole);
+    message m = new_message(std::move(form.who), std::move(form.text));
+    m.file = std::move(form.file);
+    const message said = co_await keep_and_say(where, whole, m);
     mine.keep(said.file->bytes);
     co_return said;
-  }
-  if (!place.empty()) co_await h::remove_file(place);  // it was not said: nobody would find it
+  } catch (const std::system_error& e) { refuse_if_full(e); }
+}
+
+h::task<message> uploads::keep_and_say(room& where, const std::string& whole, message m) {
+  const std::string place = directory_ + m.file->path;
+  co_await h::rename(whole, place);
+  std::exception_ptr failure;
   try {
-    std::rethrow_exception(failure);
-  } catch (const http::http_error&) { throw; } catch (const std::system_error& e) {
-    refuse_if_full(e);
-  }
+    co_return co_await where.say(std::move(m));
+  } catch (...) { failure = std::current_exception(); }
+  co_await h::remove_file(place);  // it was not said: nobody would find it
+  std::rethrow_exception(failure);
 }
 
 h::task<message> upload(room_name where, http::request& from, http::state<rooms> all,

@@ -30,6 +30,9 @@ class uploads {
 
  private:
   class share;
+  /// Gives what is `whole` its name among the files, and says the message. If it cannot be said,
+  /// the file goes too.
+  h::task<message> keep_and_say(room& where, const std::string& whole, message m);
   [[nodiscard]] std::string incoming() const { return directory_ + "/incoming"; }
 
   const std::string directory_;

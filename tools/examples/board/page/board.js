@@ -49,7 +49,9 @@ function show(message) {
   if (message.file) body.append(attached(message.file));
   item.append(line, body);
   list.append(item);
-  if (at_end) list.scrollTop = list.scrollHeight;
+  const to_end = () => { if (at_end) list.scrollTop = list.scrollHeight; };
+  to_end();
+  item.querySelector('img')?.addEventListener('load', to_end);
 }
 
 function refuse(why) {
@@ -99,9 +101,11 @@ function enter() {
   by('guests').textContent = '';
   refuse('');
   seen = 0;
+  link('opening', 'connecting');
   const old = socket;
   connect();
-  if (old) old.close();
+  if (old && old.readyState === WebSocket.CONNECTING) old.onopen = () => old.close();
+  else if (old) old.close();
 }
 
 // ---- saying and sending
