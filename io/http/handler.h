@@ -172,7 +172,7 @@ template <class T>
 struct to_response {
   static response from(T value) {
     if constexpr (std::convertible_to<T, response>)
-      return std::move(value);
+      return value;  // which moves
     else if constexpr (detail::text_like<T>)
       return response::text(std::string(std::string_view(value)));
     else
