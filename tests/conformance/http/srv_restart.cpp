@@ -59,13 +59,17 @@ h::async_generator<http::sse_event> rare_events() {
 /// A server with all that may last.
 struct lasting_site {
   lasting_site() {
-    server.websocket("/ws", [](http::websocket& ws, http::request&) -> h::task<> {
+    http::ws_options patient;  // a case may stand still for long on a busy machine
+    patient.heartbeat = std::nullopt;
+    patient.close_timeout = 1h;
+    const auto listen = [](http::websocket& ws, http::request&) -> h::task<> {
       for (;;) {
         auto receiving = ws.receive();
         const auto message = co_await receiving;
         if (!message) break;
       }
-    });
+    };
+    server.websocket("/ws", listen, patient);
     server.get("/events", [](http::request&) { return http::response::events(rare_events()); });
     server.get("/busy", [this](http::request&) -> h::task<http::response> {
       begun = true;

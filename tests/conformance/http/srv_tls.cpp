@@ -116,7 +116,8 @@ TEST_P(HTTP_SRV_TLS, HTTP_SRV_TLS_01_AClientWithoutCertificateOrWithOldTlsReache
       } catch (const std::system_error&) { all = "(refused)"; }
       co_return all;
     };
-    const std::string unknown = co_await ask(trusting());
+    const h::tls_options stranger = trusting();
+    const std::string unknown = co_await ask(stranger);
     HOLDS(unknown.find("HTTP/1.1") == std::string::npos) << unknown;
     h::tls_options member = trusting();
     const auto id = named(people, "anna");
