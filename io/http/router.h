@@ -186,7 +186,8 @@ class router {
   /// leaves: for fields that all answers have. The answer is complete then, but for what the server
   /// itself writes (Date, Connection, the framing); a body that streams is still to come. It sees
   /// errors too, and the refusals of the server but 408. Not those of a WebSocket. Those of routers
-  /// around this one are called first. If it throws, the answer is 500, and that is reported.
+  /// around this one are called first. If it throws, the answer is 500, and that is reported. It
+  /// takes (request&, response&).
   /// Cost  nothing for an application that has none
   /// Thread-safety  `f` is called from all loops at once
   router& on_prepare(detail::prepare_hook f);

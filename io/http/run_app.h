@@ -22,6 +22,7 @@ class server;
 
 /// The order of the fields is API: fields are appended, never reordered.
 struct run_options {
+  /// given_sites() for the sockets that the program was started with, as by systemd.
   std::vector<site> listen = {site::tcp("127.0.0.1", 8080)};
   server_options server = {};
   /// What handlers have for their work when the application ends.
@@ -31,7 +32,7 @@ struct run_options {
 };
 
 /// Enters the contexts, listens, and serves until SIGTERM or SIGINT. Then it stops as server::stop
-/// does, and yields 0: the exit status of the program. A second signal ends the grace at once.
+/// does, and yields 0: the exit status of the program. A second signal ends notice and grace at once.
 /// Throws  what server::start and server::stop throw
 /// Cancel  stops the server too, with the grace; then cancelled_error is thrown
 [[nodiscard]] task<int> run_app(router app, run_options options);

@@ -50,15 +50,15 @@ struct engine_handle;
 /// What clients can cost is bounded. A request: by `limits`. A connection: by what its stream holds
 /// unread, one body, and the answers that its client has not taken yet. These are at most 64 KiB
 /// and one answer, for a handler that may wait is called only when the client has taken all but
-/// 64 KiB. All connections: by max_connections and max_held_bytes. Between pipelined requests that
-/// take long, other connections have their turn. An idle connection keeps no memory but its stream
-/// and its task.
+/// 64 KiB. All connections: by max_connections and max_held_bytes. Requests at work: by
+/// max_requests, if it is set. Between pipelined requests that take long, other connections have
+/// their turn. An idle connection keeps no memory but its stream and its task.
 ///
 /// Cost      A request is received with one system call and answered with one (epoll).
 /// Lifetime  Routes are added before start(). The server must outlive the tasks of serve_forever()
 ///           and stop(). It is not copied.
-/// Thread-safety  stats() from any thread; the rest one call at a time, except stop() beside
-///                serve_forever().
+/// Thread-safety  stats() from any thread; the rest one call at a time, except stop(), end_grace()
+///                and the questions beside serve_forever() and stop().
 class server {
  public:
   explicit server(server_options options = {});
@@ -112,6 +112,10 @@ class server {
   template <class E, class F>
   server& on_error(F f) {
     root().template on_error<E>(std::move(f));
+    return *this;
+  }
+  server& on_prepare(detail::prepare_hook f) {
+    root().on_prepare(std::move(f));
     return *this;
   }
   /// A handle of the root router.

@@ -57,7 +57,9 @@ http::router tree() {
   inner.on_prepare(marks("i"));
   inner.get("/", plain);
   http::router root;
-  root.on_prepare(marks("a")).on_prepare(marks("b"));
+  root.on_prepare(marks("a")).on_prepare([](http::request&, http::response& r) {
+    r.headers.set("X-Seen", std::string(r.headers.get("x-seen").value_or("")) + "b");
+  });
   root.get("/plain", plain).get("/stream", [](http::request&) { return streamed(); });
   root.get("/throws", [](http::request&) -> http::response { throw std::runtime_error("E"); });
   root.get("/late", [](http::request&) -> h::task<http::response> {

@@ -54,7 +54,7 @@ response app_scope::refusal(const request& r, int status, std::string_view detai
   return response::error(status, detail);
 }
 
-void app_scope::prepare(const request& r, response& answer) const {
+void app_scope::prepare(request& r, response& answer) const {
   if (parent != nullptr) parent->prepare(r, answer);
   for (const auto& hook : hooks) hook(r, answer);
 }

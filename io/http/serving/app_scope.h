@@ -38,7 +38,7 @@ struct app_scope {
   /// The answer of the server itself for a status: the nearest page's, or a short text.
   [[nodiscard]] response refusal(const request& r, int status, std::string_view detail) const;
   /// Calls the hooks of the scopes around this one, from the outermost on, then its own.
-  void prepare(const request& r, response& answer) const;
+  void prepare(request& r, response& answer) const;
   /// The answer that a failure stands for. Nothing: it is none, and is to be reported or thrown on.
   [[nodiscard]] std::optional<response> answer_to(const std::exception_ptr& failure,
                                                   request& r) const;

@@ -58,7 +58,7 @@ bool engine::choose(exchange& x) const {
 }
 
 void engine::prepare(exchange& x) const {
-  const auto& r = x.parser.message();
+  auto& r = x.parser.message();
   const app_scope* const scope = x.scope.target ? x.scope.app() : routes.app_of(r);
   try {
     if (scope != nullptr) scope->prepare(r, x.answer);

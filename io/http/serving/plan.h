@@ -43,7 +43,7 @@ using error_page =
     std::function<std::optional<response>(const request&, int status, std::string_view detail)>;
 
 /// Sees an answer before it leaves, and may change its fields.
-using prepare_hook = std::function<void(const request&, response&)>;
+using prepare_hook = std::function<void(request&, response&)>;
 
 /// What begins before the first request and ends behind the last one.
 struct context_plan {
