@@ -353,6 +353,7 @@ task<opened_line> run_opening(call c) {
   after_call after{c.pool, c.name(), c.address, {c.clocks().read, until}, false, closes(c)};
   opened_line r;
   r.key = c.sent_fields().get("sec-websocket-key").value_or("");
+  r.url = c.address;
   wire& w = *a.line;
   const bool done = w.parser.done();
   r.answer.status = w.parser.message().status;

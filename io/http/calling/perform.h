@@ -22,6 +22,7 @@ struct opened_line {
   response answer;  // with what of the body came first, if its status is not 101
   connection over;  // if its status is 101
   std::string key;  // the Sec-WebSocket-Key that the answer belongs to
+  std::string url;  // that was asked last
 };
 task<opened_line> run_opening(call c);
 

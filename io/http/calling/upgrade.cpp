@@ -32,7 +32,13 @@ call finish_upgrade(draft d, ws_options& o) {
 task<websocket> open_websocket(call c, std::shared_ptr<const ws_options> o) {
   auto opening = run_opening(std::move(c));
   opened_line got = co_await opening;
-  ws_agreed with = judge_answer(got.answer, *o, got.key);
+  ws_agreed with;
+  try {
+    with = judge_answer(got.answer, *o, got.key);
+  } catch (http_error& e) {
+    e.about(got.url, sent_part::all);
+    throw;
+  }
   ws_ref core(new ws_core(ws_side::client, o));
   core->begin(std::move(got.over), std::move(with));
   co_return websocket_access::make(std::move(core));

@@ -226,8 +226,9 @@ TEST_P(HTTP_WS_HSK_SESSION, HTTP_WS_HSK_02_WhatCannotOpenIsToldAndLeavesNothing)
     co_await s.start();
     http::session client;
     const auto plain = co_await error_of(client.at(s.url("ws", "/plain")).websocket());
-    const auto body = told<http::handshake_error>(plain, [](const auto& e) { return e.body(); });
-    EQUAL(body, "no socket");
+    const auto body = told<http::handshake_error>(
+        plain, [](const auto& e) { return e.body() + " of " + e.url(); });
+    EQUAL(body, "no socket of " + s.url("http", "/plain"));
     auto with_body = client.at(s.url("ws", "/told"));
     with_body.text("x");
     THROWS(h::usage_error, with_body.websocket());
