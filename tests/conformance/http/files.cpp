@@ -59,6 +59,12 @@ h::task<received> receive(h::connection& c) {
   co_return all;
 }
 
+/// So many descriptors are open, once late closes have been made.
+bool has_at_most(std::size_t n) {
+  for (int i = 0; open_descriptors() > n && i < 10'000; ++i) std::this_thread::sleep_for(1ms);
+  return open_descriptors() <= n;
+}
+
 TEST_P(HTTP_SRV_FIL_SENT, HTTP_SRV_FIL_01_ALargeFileIsSentWholeAndHeldNowhere) {
   const fresh_directory top;
   put(top / "large.bin", "");
@@ -69,7 +75,7 @@ TEST_P(HTTP_SRV_FIL_SENT, HTTP_SRV_FIL_01_ALargeFileIsSentWholeAndHeldNowhere) {
     limits.max_held_bytes = 1 << 20;
     http::server s(serving(top.path()), limits);
     co_await s.start("127.0.0.1", 0);
-    const auto ask = [&](const std::string& request) -> h::task<received> {
+    const auto ask = [&](std::string request) -> h::task<received> {
       h::connection c = co_await h::open_connection("127.0.0.1", s.port());
       c.writer.write(request + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
       auto reading = receive(c);
@@ -365,7 +371,7 @@ TEST_P(HTTP_SRV_FIL_SENT, HTTP_SRV_FIL_08_AFileThatBecomesShorterBreaksItsConnec
     c.writer.close();
     co_await s.stop(10s);
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(has_at_most(before));
 }
 
 TEST_P(HTTP_SRV_FIL_SENT, HTTP_SRV_FIL_08_AReplacedFileIsSentAsItWasOpened) {
@@ -409,7 +415,7 @@ TEST_P(HTTP_SRV_FIL_SENT, HTTP_SRV_FIL_08_AClientThatLeavesLeavesNothingBehind) 
     co_await until([&] { return s.stats().connections == 0; });
     co_await s.stop(10s);
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(has_at_most(before));
   EQUAL(report_count(), 0u);
 }
 
