@@ -32,7 +32,8 @@ struct run_options {
 };
 
 /// Enters the contexts, listens, and serves until SIGTERM or SIGINT. Then it stops as server::stop
-/// does, and yields 0: the exit status of the program. A second signal ends notice and grace at once.
+/// does, and yields 0: the exit status of the program. A second signal ends notice and grace at
+/// once.
 /// Throws  what server::start and server::stop throw
 /// Cancel  stops the server too, with the grace; then cancelled_error is thrown
 [[nodiscard]] task<int> run_app(router app, run_options options);
