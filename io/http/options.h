@@ -114,9 +114,9 @@ struct server_options {
   /// and 503. Not told: connections beyond max_connections. A WebSocket is told when it begins, as
   /// 101. Empty: off.
   http::access_log access_log = {};
-  /// The field Server of answers that have none of their own. "": there is none, as most sites want
-  /// it. start() throws bad_value for a text that a field cannot hold.
-  std::string server_name = {};
+  /// The field Server of answers that have none of their own. "": there is none. start() throws
+  /// bad_value for a text that a field cannot hold.
+  std::string server_name = "heddle";
 };
 
 /// The clocks of a request besides its total time. Each is longer than zero; std::nullopt: no

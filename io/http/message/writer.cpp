@@ -127,6 +127,7 @@ void append_head(std::string& to_string, const response& r, const reply_to& to,
   const bool bodiless = status_has_no_body(r.status);
   const bool keep = keeps_alive(r, to) && framing != body_framing::until_close;
   put_status(out, r.status, r.headers.contains("date"));
+  if (!to.server.empty() && !r.headers.contains("server")) put_field(out, "Server", to.server);
   bool typed = r.content_type.empty() || bodiless;
   bool measured = bodiless || framing != body_framing::length;
   for (const auto field : r.headers) {

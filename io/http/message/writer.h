@@ -22,8 +22,9 @@ namespace heddle::http {
 /// What the writer of a response needs to know of the request that is answered.
 struct reply_to {
   http::version version = version::http_1_1;
-  bool keep_alive = true;  // client and server are willing to keep the connection
-  bool head = false;       // a HEAD request: the same fields, no body
+  bool keep_alive = true;        // client and server are willing to keep the connection
+  bool head = false;             // a HEAD request: the same fields, no body
+  std::string_view server = {};  // the field Server, if the answer has none of its own; "": none
 
   reply_to() = default;
   explicit reply_to(const request& r)

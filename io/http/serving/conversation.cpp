@@ -90,7 +90,7 @@ conversation::~conversation() {
   hold(0);
   // Its handler was cancelled, or its client is gone.
   const bool is_open_request = x_.get() != nullptr && x_->parser.head_done() && !discarding_;
-  if (e_.has_extras && is_open_request && !noted_) note(0, 0, false);
+  if (e_.has_log && is_open_request && !noted_) note(0, 0, false);
   if (x_.get() != nullptr && x_->scope.link) x_->scope.cut_off();
   // TLS's own end is sealed behind the last answer, on io_uring by the thread that collects the
   // answer's completion. A reset would take it, and the client would not know a whole answer.
@@ -141,7 +141,7 @@ inline bool conversation::has_read(bool more) {
     ending_ = then == after::nothing  ? ending::gone
               : then == after::linger ? ending::close
                                       : ending::eof;
-    if (then == after::linger && e_.has_extras && !discarding_) note(408, 0, true);
+    if (then == after::linger && e_.has_log && !discarding_) note(408, 0, true);
     return false;
   }
   arrived_ = clock::now();
@@ -190,6 +190,7 @@ inline next conversation::answer_some(std::string_view bytes, std::size_t& used)
     }
     const request& r = parser.message();
     to_ = reply_to(r);
+    to_.server = e_.options.server_name;
     if (e_.watching.is_stopping()) to_.keep_alive = false;
     if (r.body.size() >= held_from) [[unlikely]]
       hold(r.body.size());
@@ -250,7 +251,7 @@ connection conversation::take_over() {
   permit_.unlock();
   ++uncounted_;
   count_answers();
-  if (e_.has_extras) note(101, 0, true);
+  if (e_.has_log) note(101, 0, true);
   return std::move(c_);
 }
 
@@ -273,7 +274,7 @@ next conversation::handled(const std::exception_ptr& failure) {
   }
   if (told_ || is_gone()) {  // the client has its answer, or wants none
     if (told_) ending_ = ending::close;
-    if (e_.has_extras && !noted_) note(told_ ? 408 : 0, 0, told_);
+    if (e_.has_log && !noted_) note(told_ ? 408 : 0, 0, told_);
     x_->answer.clear();
     return next::read;
   }
@@ -292,14 +293,12 @@ next conversation::conclude() {
   if (e_.app.prepares) [[unlikely]]
     e_.prepare(*x_);
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
-  if (e_.has_extras) [[unlikely]]
-    name_server();
   if (x_->answer.stream) {
     count_answers();  // the body's writer sends them
     return next::body;
   }
   engine::write_answer(*x_, to_);
-  if (e_.has_extras) [[unlikely]]
+  if (e_.has_log) [[unlikely]]
     note(x_->answer.status, to_.head ? 0 : x_->answer.body.size(), true);
   return next_request();
 }

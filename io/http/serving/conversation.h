@@ -117,7 +117,6 @@ class conversation final : private seat, private body_gate {
   [[nodiscard]] bool ends_with_client() const noexcept;
   next answer_some(std::string_view bytes, std::size_t& used);
   void count_answers() noexcept;
-  void name_server();
   void note(int status, std::uint64_t bytes, bool complete) noexcept;
   next conclude();
   next next_request();

@@ -41,10 +41,9 @@ next conversation::refuse(int status, std::string_view reason) {
   if (to == nullptr) {
     x.answer = std::move(answer);
     if (e_.app.prepares) e_.prepare(x);
-    if (e_.has_extras) name_server();
     engine::write_answer(x, to_);
     ending_ = ending::close;
-    if (e_.has_extras && !message.target.empty()) note(x.answer.status, x.answer.body.size(), true);
+    if (e_.has_log && !message.target.empty()) note(x.answer.status, x.answer.body.size(), true);
     x.answer.clear();
     x.parser.next();  // its body is not kept while the connection lingers
     hold(0);
@@ -86,6 +85,7 @@ next conversation::unfinished() {
 next conversation::look_early() {
   auto& x = *x_;
   to_ = reply_to(x.parser.message());
+  to_.server = e_.options.server_name;
   if (e_.watching.is_stopping()) to_.keep_alive = false;
   if (!e_.choose(x)) return conclude();
   const route_target& to = *x.scope.target;
@@ -263,11 +263,11 @@ task<> conversation::stream_body() {
   try {
     if (failure) goes_on = fail_body(failure, w.begun_, earlier);
   } catch (...) {
-    if (e_.has_extras) note(x.answer.status, w.sent_, false);
+    if (e_.has_log) note(x.answer.status, w.sent_, false);
     noted_ = true;
     throw;
   }
-  if (e_.has_extras) {
+  if (e_.has_log) {
     const bool is_other = failure && goes_on;  // an answer for the failure
     const std::uint64_t other = to_.head ? 0 : x.answer.body.size();
     note(x.answer.status, is_other ? other : w.sent_, goes_on && !w.gone_);
@@ -304,7 +304,6 @@ bool conversation::fail_body(const std::exception_ptr& failure, bool begun, std:
     }
     x.answer.stream = {};
     if (e_.app.prepares) e_.prepare(x);
-    if (e_.has_extras) name_server();
     if (!is_open()) to_.keep_alive = false;
     engine::write_answer(x, to_);
     return true;

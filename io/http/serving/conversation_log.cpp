@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a connection adds to its answers, and tells of them, if the server was set to.
+// What a connection tells of its answers, if the server was set to.
 #include <heddle/io/http/access_log.h>
 #include <heddle/io/http/middlewares.h>
 #include <heddle/io/http/serving/conversation.h>
@@ -34,13 +34,6 @@ access_entry entry_of(request& r, std::size_t most) {
 }
 
 }  // namespace
-
-/// There is an answer, and it is not written yet.
-void conversation::name_server() {
-  const auto& name = e_.options.server_name;
-  if (!name.empty() && !x_->answer.headers.contains("server"))
-    x_->answer.headers.add("Server", name);
-}
 
 /// The answer is written, or there will be none. `bytes`: of its body. While the connection is open
 /// the request ends directly behind this call; else the call is noted.

@@ -107,8 +107,8 @@ class engine : public std::enable_shared_from_this<engine> {
   heddle::event hurried;  // the notice of a stop, and the grace behind it, are over now
   atomic<bool> grace_ended{false};
   bool started = false;
-  /// There is an access log, or a name of the server.
-  const bool has_extras;
+  /// There is an access log.
+  const bool has_log;
 
  private:
   struct only_make {
@@ -120,7 +120,7 @@ class engine : public std::enable_shared_from_this<engine> {
       : options(std::move(o)),
         watching(options, counted),
         admitted(options),
-        has_extras(options.access_log || !options.server_name.empty()),
+        has_log(static_cast<bool>(options.access_log)),
         parse_limits_(options.limits) {}
 
  private:

@@ -267,6 +267,7 @@ duration::rep watch::refuse(watched& c, duration::rep now) noexcept {
     std::string out;
     reply_to to;
     to.keep_alive = false;
+    to.server = options_.server_name;
     write_response(out, response::error(408), to);
     counted_.count(1, 1);
     c.writer_.write(out);
