@@ -13,14 +13,6 @@ namespace {
 
 using namespace fuzzed;
 
-/// h11 knows no empty elements in the list of codings (RFC 9110, 5.6.1).
-bool has_plain_coding(const http::headers& h) {
-  for (const auto field : h) {
-    if (lower(field.name) == "transfer-encoding" && lower(field.value) != "chunked") return false;
-  }
-  return true;
-}
-
 verdict judge(std::string_view text, const http::method& asked) {
   verdict v;
   http::response_parser parser;
@@ -31,7 +23,7 @@ verdict judge(std::string_view text, const http::method& asked) {
     if (!parser.done()) break;
     const auto& m = parser.message();
     // 101: what follows is no HTTP.
-    if (m.status == 101 || !has_plain_coding(m.headers)) break;
+    if (m.status == 101) break;
     v.messages += "response " + std::to_string(at) + " " + std::to_string(m.status);
     add_hex(v.messages, fields_of(m.headers));
     add_hex(v.messages, m.body);
@@ -53,6 +45,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const verdict ours = judge(in.text, head ? http::method::head : http::method::get);
   if (ours.messages.empty()) return 0;
   const std::string theirs = (head ? to_head : to_get).ask(in.text);
+  // A message that is left out of the comparison ends it.
+  if (const auto end = theirs.find("left out"); end != std::string::npos) {
+    const auto before = std::string_view(theirs).substr(0, end);
+    agree(ours.messages.starts_with(before) || before.starts_with(ours.messages), ours, theirs,
+          "what stands before a message that is left out is the same");
+    return 0;
+  }
   agree(theirs.starts_with(ours.messages), ours, theirs,
         "what is accepted is what another parser accepts");
   return 0;
