@@ -107,6 +107,12 @@ bool unfold_fields(parser_state& s) noexcept {
   return true;
 }
 
+/// To llhttp "20" and "0200" are numbers, too. Of "HTTP/1.1  200" it takes "200" for the reason.
+bool has_three_digits(std::string_view status_line) noexcept {
+  constexpr auto before = std::string_view("HTTP/1.1 ").size();
+  return status_line.find_first_not_of("0123456789", before) == before + 3;
+}
+
 /// True if the transfer codings are: chunked, once.
 bool only_chunked(parser_state& s) noexcept {
   unsigned found = 0;
@@ -139,17 +145,10 @@ bool accept_strictly(parser_state& s) noexcept {
   return types < 2 || s.refuse(400, "more than one Content-Type field");
 }
 
-/// llhttp has found a number behind the version. To it "20" and "0200" are numbers, too.
-bool has_three_digits(std::string_view status_line) noexcept {
-  status_line.remove_prefix(std::min(status_line.size(), std::string_view("HTTP/1.1").size()));
-  status_line.remove_prefix(std::min(status_line.size(), status_line.find_first_not_of(' ')));
-  return status_line.find_first_not_of("0123456789") == 3 && status_line.front() != '0';
-}
-
 bool accept_response_head(parser_state& s) noexcept {
   const auto& p = llhttp_of(s);
   if (p.http_major != 1) return s.refuse(505, "the server speaks another version of HTTP");
-  if (!has_three_digits(s.head_text()))
+  if (p.status_code < 100 || !has_three_digits(s.head_text()))
     return s.refuse(400, "the status code has not three digits");
   if (s.codings_ > 0 && s.has_body_ && !((p.flags & F_CHUNKED) && only_chunked(s)))
     return s.refuse(501, "no transfer coding is known but chunked");
