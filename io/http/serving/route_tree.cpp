@@ -40,8 +40,12 @@ bool route_tree::walk::below(const node& n, std::string_view path, std::string_v
     if (node_at(*found->second, path_left, raw_left)) return true;
   }
   if (!n.dynamic.empty()) {
-    std::string decoded;
-    if (!percent_decode(raw_text, decoded)) decoded = text;
+    constexpr std::size_t usual_values = 4;
+    if (values.capacity() == 0) values.reserve(usual_values);
+    std::string memory;
+    std::string_view decoded = raw_text;  // text without "%" needs no copy
+    if (raw_text.find('%') != std::string_view::npos)
+      decoded = percent_decode(raw_text, memory) ? std::string_view(memory) : text;
     for (const auto& [s, to] : n.dynamic) {
       const auto before = values.size();
       if (s.match(decoded, values) && node_at(*to, path_left, raw_left)) return true;

@@ -69,8 +69,9 @@ class methods {
   const route_target* any_ = nullptr;
 };
 
-/// Is told of the targets that take a path, the best first. True: it has seen enough.
-using visitor = std::function<bool(const methods&, const std::vector<std::string>& values)>;
+/// Is told of the targets that take a path, the best first. True: it has seen enough, and may have
+/// taken the values. Pass a callable by std::ref: then no memory is taken for it.
+using visitor = std::function<bool(const methods&, std::vector<std::string>& values)>;
 
 class route_tree {
  public:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 namespace heddle::http::detail {
 namespace {
@@ -142,6 +143,7 @@ route_table& route_table::domain(const std::string& host) {
 }
 
 const route_table& route_table::of_host(const request& r) const {
+  if (domains_.empty()) return *this;
   auto host = r.headers.get("host").value_or("");
   if (const auto port = host.rfind(':'); port != std::string_view::npos && !host.ends_with(']'))
     host = host.substr(0, port);
@@ -164,7 +166,7 @@ const route_target* route_table::find_slowly(const request& r, request_scope& sc
 
 /// Tells of all that take the path, the best first.
 void route_table::search(const request& r, const visitor& visit) const {
-  static const std::vector<std::string> no_values;
+  std::vector<std::string> no_values;
   if (const auto at = exact_.find(r.path); at != exact_.end()) {
     if (visit(at->second, no_values)) return;
   }
@@ -177,11 +179,12 @@ void route_table::search(const request& r, const visitor& visit) const {
 const route_target* route_table::find_here(const request& r, request_scope& scope,
                                            response& answer) const {
   const route_target* found = nullptr;
-  search(r, [&](const methods& entries, const std::vector<std::string>& values) {
+  auto take = [&](const methods& entries, std::vector<std::string>& values) {
     found = entries.pick(r.method);
-    if (found != nullptr) scope.values = values;
+    if (found != nullptr) scope.values.swap(values);
     return found != nullptr;
-  });
+  };
+  search(r, std::ref(take));
   if (found == nullptr) found = explain(r, scope, answer);
   scope.target = found;
   return found;
