@@ -54,7 +54,9 @@ void end_grace(const std::weak_ptr<engine>& weak) {
     (void)current_loop().call_later(again_after, [weak] { end_grace(weak); });
     return;
   }
-  (void)current_loop().call_later(e->options.cleanup_time.get(), [weak] { reset_all(weak); });
+  try {
+    (void)current_loop().call_later(e->options.cleanup_time.get(), [weak] { reset_all(weak); });
+  } catch (const std::bad_alloc&) { reset_all(weak); }
 }
 
 /// It accepts connections still.
