@@ -34,10 +34,18 @@ class called_sink final : public detail::access_sink {
   access_log::sink to_;
 };
 
-/// Lines that go into a descriptor, many at a time.
+heddle::detail::fd open_log(const std::string& path) {
+  heddle::detail::fd to(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+  if (to.get() < 0)
+    throw std::system_error(errno, std::generic_category(), "open the access log " + path);
+  return to;
+}
+
+/// Lines that go into a file, many at a time.
 class line_sink final : public detail::access_sink {
  public:
-  line_sink(heddle::detail::fd to, access_format how) : to_(std::move(to)), how_(how) {}
+  line_sink(std::string path, access_format how)
+      : path_(std::move(path)), to_(open_log(path_)), how_(how) {}
 
   void take(const access_entry& e) override {
     lines_ += access_line(e, how_);
@@ -45,6 +53,7 @@ class line_sink final : public detail::access_sink {
     if (lines_.size() >= most) lost_ += write();
   }
   std::uint64_t settle() override { return write() + std::exchange(lost_, 0); }
+  void reopen() override { to_ = open_log(path_); }
 
  private:
   static constexpr std::size_t most = std::size_t{64} * 1024;
@@ -68,6 +77,7 @@ class line_sink final : public detail::access_sink {
     return std::min(std::exchange(count_, 0), lost);
   }
 
+  std::string path_;
   heddle::detail::fd to_;
   access_format how_;
   std::string lines_;
@@ -220,11 +230,8 @@ access_log access_log::to_file(const std::string& path, access_format how) {
 
 access_log access_log::to_file(const std::string& path, access_format how,
                                access_log_options options) {
-  heddle::detail::fd to(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
-  if (to.get() < 0)
-    throw std::system_error(errno, std::generic_category(), "open the access log " + path);
   access_log made;
-  made.queue_ = make(std::make_unique<line_sink>(std::move(to), how), options);
+  made.queue_ = make(std::make_unique<line_sink>(path, how), options);
   return made;
 }
 
@@ -234,6 +241,10 @@ void access_log::add(access_entry e) const noexcept {
 
 void access_log::drop() const noexcept {
   if (queue_) queue_->drop();
+}
+
+void access_log::reopen() const noexcept {
+  if (queue_) queue_->reopen();
 }
 
 task<> access_log::flush() const {

@@ -67,6 +67,9 @@ class access_log {
   [[nodiscard]] task<> flush() const;
   /// Counts an entry that could not be made, as if it had been dropped.
   void drop() const noexcept;
+  /// For to_file(), when another program has renamed the file: the next entries, and those that
+  /// wait, go into a new one. If the new one cannot be opened, the old one is kept. Does not wait.
+  void reopen() const noexcept;
   /// Entries that were dropped until now.
   [[nodiscard]] std::uint64_t dropped() const noexcept;
   [[nodiscard]] std::size_t text_limit() const noexcept;

@@ -84,6 +84,11 @@ void access_queue::flush() {
   --flushing_;
 }
 
+void access_queue::reopen() noexcept {
+  const std::lock_guard held(lock_);
+  reopening_ = true;
+}
+
 std::uint64_t access_queue::dropped() const noexcept {
   const std::lock_guard held(lock_);
   return dropped_;
@@ -102,7 +107,11 @@ void access_queue::gather(std::unique_lock<std::mutex>& held) {
   if (!in_a_hurry()) wanted_.wait_for(held, gather_time, in_a_hurry);
 }
 
-void access_queue::give(std::vector<access_entry>& batch) noexcept {
+void access_queue::give(std::vector<access_entry>& batch, bool reopens) noexcept {
+  try {
+    if (reopens) sink_->reopen();
+  } catch (...) {  // then it goes on with what it has
+  }
   for (auto& e : batch) {
     bool is_lost = false;
     try {
@@ -133,8 +142,9 @@ void access_queue::work() noexcept {
     if (waiting_.empty() && ending_) return;
     batch.swap(waiting_);
     in_hand_ = batch.size();
+    const bool reopens = std::exchange(reopening_, false);
     held.unlock();
-    give(batch);
+    give(batch, reopens);
     batch.clear();
     held.lock();
     given_.notify_all();

@@ -35,6 +35,8 @@ class access_sink {
   virtual void take(const access_entry& e) = 0;
   /// Nothing more waits now. Says how many of the entries taken before were lost.
   virtual std::uint64_t settle() { return 0; }
+  /// What it writes to is to be opened anew.
+  virtual void reopen() {}
 };
 
 class access_queue {
@@ -49,6 +51,8 @@ class access_queue {
   void drop() noexcept;
   /// Blocks until the sink has been given all that was added before.
   void flush();
+  /// Before the next entry is given to the sink, the sink is to open its file anew.
+  void reopen() noexcept;
   [[nodiscard]] std::uint64_t dropped() const noexcept;
 
   const access_log_options options;
@@ -56,7 +60,7 @@ class access_queue {
  private:
   void work() noexcept;
   void gather(std::unique_lock<std::mutex>& held);
-  void give(std::vector<access_entry>& batch) noexcept;
+  void give(std::vector<access_entry>& batch, bool reopens) noexcept;
 
   mutable std::mutex lock_;
   // Under lock_, all down to `ending_`.
@@ -70,6 +74,7 @@ class access_queue {
   std::uint64_t untold_ = 0;   // of these, not told by an entry yet
   std::size_t flushing_ = 0;   // threads that wait in flush()
   bool sleeping_ = false;      // the thread sleeps until it is notified
+  bool reopening_ = false;
   bool ending_ = false;
 
   std::unique_ptr<access_sink> sink_;  // the thread's

@@ -353,6 +353,29 @@ TEST_P(HTTP_SRV_LOG, HTTP_SRV_LOG_02_LongTextsAreCutAndLinesGoIntoAFile) {
   HOLDS(all.find("\"GET /u/%0a%22yyy") != std::string::npos);
 }
 
+TEST_P(HTTP_SRV_LOG, HTTP_SRV_LOG_02_ARenamedFileIsFollowedByANewOne) {
+  const fresh_directory top;
+  run([&]() -> h::task<> {
+    const auto log = http::access_log::to_file(top / "log", http::access_format::json);
+    const auto add = [&](int status) {
+      http::access_entry e;
+      e.status = status;
+      log.add(std::move(e));
+      return flushed(log);
+    };
+    co_await add(201);
+    std::filesystem::rename(top / "log", top / "log.1");
+    co_await add(202);
+    log.reopen();
+    co_await add(203);
+  });
+  const std::string old = get(top / "log.1");
+  const std::string now = get(top / "log");
+  HOLDS(old.find(":201,") != std::string::npos && old.find(":202,") != std::string::npos);
+  HOLDS(old.find(":203,") == std::string::npos);
+  HOLDS(now.find(":203,") != std::string::npos && now.find(":202,") == std::string::npos);
+}
+
 TEST_P(HTTP_SRV_LOG, HTTP_SRV_LOG_02_WhatAFileDoesNotTakeIsCounted) {
   run([]() -> h::task<> {
     const auto log = http::access_log::to_file("/dev/full", http::access_format::json);
