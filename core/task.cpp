@@ -4,6 +4,9 @@
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/record/strand_records.h>
 #include <heddle/core/scheduler.h>
+#include <heddle/core/seeing/layout.h>
+
+#include <array>
 
 namespace heddle::detail {
 
@@ -29,5 +32,26 @@ void drop_never_awaited(promise_base& frame) noexcept {
   const drops_unstarted silently;
   frame.handle().destroy();
 }
+
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<promise_base> {
+  static constexpr std::uint32_t pointer = sizeof(void*);
+  static constexpr seeing::field_row rows[] = {
+      // Both compilers: the functions that resume and destroy, and behind them the promise.
+      {"frame.promise", 2 * pointer, sizeof(promise_base)},
+      {"promise.continuation", offsetof(promise_base, continuation), pointer},
+      {"promise.record", offsetof(promise_base, record), 8},
+      {"promise.end", offsetof(promise_base, end), pointer},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_fields")
+constexpr auto field_rows = std::to_array(layout_of<promise_base>::rows);
+}  // namespace
 
 }  // namespace heddle::detail

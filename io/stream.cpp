@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/stream.h>
 
+#include <heddle/core/seeing/layout.h>
 #include <heddle/io/streams/reading.h>
 #include <heddle/sched/runtime/runtime_state.h>
 #include <heddle/sched/timeout.h>
@@ -402,3 +403,14 @@ int stream_writer::native_handle() const noexcept {
 }
 
 }  // namespace heddle
+
+namespace heddle::detail {
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr seeing::kind_row kind_rows[] = {
+    {.type = "N6heddle6detail9fill_waitE", .name = "read"},
+    {.type = "N6heddle6detail10drain_waitE", .name = "drain"},
+    {.type = "N6heddle6detail11closed_waitE", .name = "wait_closed"},
+};
+}  // namespace
+}  // namespace heddle::detail

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/as_completed.h>
 
+#include <heddle/core/seeing/layout.h>
+
+#include <array>
+
 namespace heddle::detail {
 
 completion_queue::completion_queue(const std::vector<eventual*>& members,
@@ -148,5 +152,30 @@ std::optional<std::size_t> next_wait::take() {
   from_->close();
   throw timeout_error();
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<completion_queue> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9next_waitE",
+       .name = "as_completed",
+       .text = " %0 left",
+       .figures = {{offsetof(next_wait, from_), offsetof(completion_queue, left_), 8}},
+       .members = {seeing::member_list::array, offsetof(next_wait, from_),
+                   offsetof(completion_queue, nodes_), offsetof(completion_queue, count_),
+                   sizeof(completion_queue::node), offsetof(completion_queue::node, member)}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr auto kind_rows = std::to_array(layout_of<completion_queue>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

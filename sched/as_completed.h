@@ -34,6 +34,8 @@ class completion_queue {
   ~completion_queue();
 
  private:
+  template <class>
+  friend struct layout_of;
   friend class next_wait;
   static constexpr std::size_t none = ~std::size_t{0};
   struct node : join_node {
@@ -84,6 +86,8 @@ class next_wait : private queue_waiter, private timer_node, private ready_await 
 
  private:
   friend class completion_queue;
+  template <class>
+  friend struct layout_of;
   static void timed_out(timer_node& n, work_list& todo) noexcept;
   const char* name() const noexcept override { return "as_completed"; }
   bool begin(task_record& t);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/gather.h>
 
+#include <heddle/core/seeing/layout.h>
 #include <heddle/sched/runtime/runtime_state.h>
+
+#include <array>
 
 namespace heddle::detail {
 
@@ -119,5 +122,30 @@ void throw_gather_cancelled() { throw cancelled_error(); }
 void gather_once::refuse() {
   throw_usage("co_await of a gathering that was awaited before: its results were moved out");
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<gather_state> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail11gather_waitE",
+       .name = "gather",
+       .text = " %0 of %1 left",
+       .figures = {{offsetof(gather_wait, state_), offsetof(gather_state, pending_), 8},
+                   {offsetof(gather_wait, state_), offsetof(gather_state, count_), 8}},
+       .members = {seeing::member_list::array, offsetof(gather_wait, state_),
+                   offsetof(gather_state, nodes_), offsetof(gather_state, count_),
+                   sizeof(gather_state::node), offsetof(gather_state::node, child)}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<gather_state>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

@@ -79,6 +79,8 @@ class gather_state final : public eventual, public frame_cached {
   [[nodiscard]] eventual& child(std::size_t index) noexcept { return *nodes_[index].child; }
 
  private:
+  template <class>
+  friend struct layout_of;
   struct node : join_node {
     node() noexcept : join_node(&fired) {}
     gather_state* owner = nullptr;
@@ -212,6 +214,8 @@ class gather_wait : public join_wait {
   }
 
  protected:
+  template <class>
+  friend struct layout_of;
   /// Throws the cancellation of the awaiting task, or that of the gathering.
   void check() {
     check_cancel();

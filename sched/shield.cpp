@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/shield.h>
 
+#include <heddle/core/seeing/layout.h>
+
+#include <array>
+
 namespace heddle::detail {
 
 shield_state::shield_state(eventual& inner) : inner_(&inner) {
@@ -60,5 +64,26 @@ void shield_wait::check() {
   if (task_record* t = cancelled_through()) throw_cancelled(*t);
   throw cancelled_error();
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<shield_state> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail11shield_waitE",
+       .name = "shield",
+       .members = {seeing::member_list::one, offsetof(shield_wait, state_),
+                   offsetof(shield_state, inner_)}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<shield_state>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

@@ -33,6 +33,8 @@ class shield_state final : public eventual, public frame_cached {
   [[nodiscard]] eventual& inner() noexcept { return *inner_; }
 
  private:
+  template <class>
+  friend struct layout_of;
   struct node : join_node {
     explicit node(shield_state& s) noexcept : join_node(&fired), owner(&s) {}
     shield_state* owner;
@@ -87,6 +89,8 @@ class shield_wait : public join_wait, protected ready_await {
   void check();
 
  private:
+  template <class>
+  friend struct layout_of;
   bool begin(task_record& t);
   shield_ref state_;  // a copy, since the shield may be assigned to during the wait
 };

@@ -2,8 +2,10 @@
 #include <heddle/sched/sleep.h>
 
 #include <heddle/core/record/budget.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/sched/loop/worker.h>
 
+#include <array>
 #include <mutex>
 
 namespace heddle::detail {
@@ -52,5 +54,24 @@ void sleep_awaiter::fired(timer_node& node, work_list& todo) noexcept {
   auto& self = static_cast<sleep_awaiter&>(node);
   if (self.task_->state().claim() == on_wake::schedule) todo.schedule(*self.task_);
 }
+
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<sleep_awaiter> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail13sleep_awaiterE",
+       .name = "sleep",
+       .text = "%0T",
+       .figures = {{seeing::figure::here, sizeof(wait_base), sizeof(timer_node)}}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr auto kind_rows = std::to_array(layout_of<sleep_awaiter>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

@@ -2,8 +2,10 @@
 #include <heddle/sched/task_group.h>
 
 #include <heddle/core/scheduler.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/sched/runtime/runtime_state.h>
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -279,3 +281,28 @@ void throw_no_value_of_body() {
 
 }  // namespace detail
 }  // namespace heddle
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<task_group> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail10exit_groupE",
+       .name = "task_group",
+       .text = " %0 left",
+       .figures = {{offsetof(exit_group, group_), offsetof(task_group, count_), 8}},
+       // Of a child the link of the ring stands behind the joiner's node.
+       .members = {seeing::member_list::ring, offsetof(exit_group, group_),
+                   offsetof(task_group, running_), 0, 0,
+                   offsetof(task_group::child, record) - sizeof(join_node)}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<task_group>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

@@ -134,6 +134,8 @@ class task_group {
   void cancel() noexcept;
 
  private:
+  template <class>
+  friend struct detail::layout_of;
   friend struct detail::group_access;
   struct child;
   struct later;
@@ -208,6 +210,8 @@ class exit_group final : private queue_waiter {
   bool await_resume() noexcept { return !cancelled_at_resume(*this); }
 
  private:
+  template <class>
+  friend struct layout_of;
   const char* name() const noexcept override { return "task_group"; }
   task_group* group_;
 };

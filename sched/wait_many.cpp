@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/wait_many.h>
 
+#include <heddle/core/seeing/layout.h>
+
 #include <algorithm>
+#include <array>
 
 namespace heddle::detail {
 
@@ -124,5 +127,27 @@ void many_wait::await_resume() {
   detach();
   if (cancelled_at_resume(*this)) throw_cancelled(*task);
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<many_wait> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9many_waitE",
+       .name = "wait",
+       .text = " %0 left",
+       .figures = {{seeing::figure::here, offsetof(many_wait, left_), 8}},
+       .members = {seeing::member_list::vector, offsetof(many_wait, members_), 0}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<many_wait>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

@@ -113,6 +113,8 @@ class many_wait final : private queue_waiter, private timer_node, private ready_
   void await_resume();
 
  private:
+  template <class>
+  friend struct layout_of;
   struct node : join_node {
     node() noexcept : join_node(&fired) {}
     many_wait* owner = nullptr;

@@ -2,7 +2,9 @@
 #include <heddle/sync/barrier.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 
+#include <array>
 #include <string>
 
 namespace heddle {
@@ -153,3 +155,25 @@ std::size_t barrier::waiting::result() const {
 }
 
 }  // namespace heddle
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<barrier> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle7barrier7waitingE",
+       .name = "barrier",
+       .text = " %0 of %1",
+       .figures = {{offsetof(barrier::waiting, barrier_), offsetof(barrier, here_), 8},
+                   {offsetof(barrier::waiting, barrier_), offsetof(barrier, parties_), 8}}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<barrier>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

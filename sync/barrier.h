@@ -59,6 +59,8 @@ class barrier {
   //            comes waits in next_
   // resetting  the same, but the tasks in leaving_ get broken_barrier_error
   // broken     from abort() until reset(). Tasks may be in leaving_, none in next_
+  template <class>
+  friend struct detail::layout_of;
   enum class state : unsigned char { filling, draining, resetting, broken };
 
   /// True: the task waits. False: the round is complete or broken, or a cancellation was due.
@@ -99,6 +101,8 @@ class [[nodiscard("co_await it: by itself it does nothing")]] barrier::waiting f
 
  private:
   friend class barrier;
+  template <class>
+  friend struct detail::layout_of;
   void leave() noexcept override { barrier_.leave(*this); }
   const char* name() const noexcept override { return "barrier"; }
   /// Throws broken_barrier_error.

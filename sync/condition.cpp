@@ -3,7 +3,9 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 
+#include <array>
 #include <exception>
 #include <limits>
 #include <string>
@@ -106,3 +108,18 @@ void condition::check_locked(const char* what) const {
 }
 
 }  // namespace heddle
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<condition> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle9condition7waitingE", .name = "condition"},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<condition>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

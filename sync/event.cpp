@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sync/event.h>
 
+#include <heddle/core/seeing/layout.h>
+
+#include <array>
+
 namespace heddle {
 
 using namespace detail;
@@ -28,3 +32,18 @@ void event::set() noexcept {
 }
 
 }  // namespace heddle
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<event> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9operationINS_5event*", .name = "event"},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<event>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

@@ -19,6 +19,8 @@ namespace heddle {
 ///           the process
 /// Threads   set(), clear() and is_set() may be called on any thread
 class event {
+  template <class>
+  friend struct detail::layout_of;
   struct waiting {
     static constexpr const char* name = "event";
     event* e;

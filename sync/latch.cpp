@@ -2,7 +2,9 @@
 #include <heddle/sync/latch.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 
+#include <array>
 #include <string>
 
 namespace heddle {
@@ -50,3 +52,25 @@ bool latch::wait_in(waiter& w, task_record& t) noexcept {
 }
 
 }  // namespace heddle
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<latch> {
+  using waiting = operation<latch::waiting>;
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9operationINS_5latch*",
+       .name = "latch",
+       .text = " %0 left",
+       .figures = {{offsetof(waiting, what_), offsetof(latch, left_), 8}}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<latch>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

@@ -22,6 +22,8 @@ namespace heddle {
 ///           latch that is destroyed while tasks wait in it ends the process
 /// Threads   count_down() and try_wait() may be called on any thread
 class latch {
+  template <class>
+  friend struct detail::layout_of;
   struct waiting {
     static constexpr const char* name = "latch";
     latch* l;

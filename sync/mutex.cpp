@@ -3,6 +3,9 @@
 
 #include <heddle/core/base/spin_lock.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
+
+#include <array>
 
 namespace heddle {
 
@@ -71,3 +74,18 @@ mutex::~mutex() {
 }
 
 }  // namespace heddle
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<mutex> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9operationINS_5mutex*", .name = "mutex"},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<mutex>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

@@ -24,6 +24,8 @@ namespace heddle {
 ///           mutex that is destroyed while tasks wait in it ends the process
 /// Threads   try_lock(), unlock() and locked() may be called on any thread
 class mutex {
+  template <class>
+  friend struct detail::layout_of;
   struct locking {
     static constexpr const char* name = "mutex";
     mutex* m;

@@ -2,7 +2,9 @@
 #include <heddle/sync/semaphore.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 
+#include <array>
 #include <string>
 
 namespace heddle {
@@ -96,3 +98,26 @@ void semaphore::remove(waiter& w, bool back) noexcept {
 }
 
 }  // namespace heddle
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<semaphore> {
+  using waiting = operation<semaphore::acquiring>;
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9operationINS_9semaphore*",
+       .name = "semaphore",
+       .text = " %0h{ of %1h} free",
+       .figures = {{offsetof(waiting, what_), offsetof(semaphore, state_), 8},
+                   {offsetof(waiting, what_), offsetof(semaphore, bound_), 8}}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<semaphore>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

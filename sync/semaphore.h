@@ -28,6 +28,8 @@ namespace heddle {
 ///           process
 /// Threads   try_acquire(), release(), locked() and value() may be called on any thread
 class semaphore {
+  template <class>
+  friend struct detail::layout_of;
   struct acquiring {
     static constexpr const char* name = "semaphore";
     semaphore* s;

@@ -2,6 +2,9 @@
 #include <heddle/sync/shared_mutex.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
+
+#include <array>
 
 namespace heddle {
 
@@ -95,3 +98,22 @@ void shared_mutex::leave(waiter& w) noexcept {
 }
 
 }  // namespace heddle
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<shared_mutex> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9operationINS_12shared_mutex7lockingILb1E*",
+       .name = "shared_mutex (shared)"},
+      {.type = "N6heddle6detail9operationINS_12shared_mutex21scoped_locking_s*",
+       .name = "shared_mutex (shared)"},
+      {.type = "N6heddle6detail9operationINS_12shared_mutex*", .name = "shared_mutex"},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<shared_mutex>::kinds);
+}  // namespace
+
+}  // namespace heddle::detail

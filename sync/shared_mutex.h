@@ -23,6 +23,8 @@ namespace heddle {
 ///           shared_mutex that is destroyed while tasks wait in it ends the process
 /// Threads   the try_ calls and the unlocks may be called on any thread
 class shared_mutex {
+  template <class>
+  friend struct detail::layout_of;
   /// What an operation waits for: a lock, shared or not.
   template <bool Shared>
   struct locking {

@@ -28,7 +28,20 @@
 #define HEDDLE_INLINE [[gnu::always_inline]] inline
 #define HEDDLE_COLD [[gnu::noinline, gnu::cold]]
 
+// For a row of a table that the linker puts together, and that no code refers to: neither compiler
+// nor linker drops it.
+#if defined(__clang__)
+#define HEDDLE_ROW(table) [[gnu::section(table), gnu::used, gnu::retain]]
+#else
+#define HEDDLE_ROW(table) [[gnu::section(table), gnu::used]]
+#endif
+
 namespace heddle::detail {
+
+/// Knows where the members of T stand, for those who read a program from outside
+/// (core/seeing/layout.h). Each specialisation stands in one .cpp.
+template <class T>
+struct layout_of;
 
 /// Current x86 processors fetch two adjacent lines together. So what different threads write stands
 /// two lines apart.

@@ -66,6 +66,9 @@ class frame_depot {
   }
 
  private:
+  template <class>
+  friend struct layout_of;
+
   struct chunk {
     chunk* next;
     std::size_t alignment;

@@ -183,6 +183,8 @@ class eventual {
   friend class owed_list;
   friend class work_list;
   friend struct record_links;
+  template <class>
+  friend struct layout_of;
 
   static constexpr std::uintptr_t lock_bit = 1;
   static constexpr std::uintptr_t closed_bit = 2;

@@ -3,8 +3,10 @@
 
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/core/simulated/world.h>
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -26,6 +28,7 @@ struct record_slab {
   static constexpr std::uint32_t batch = record_links::batch;
   struct chunk {
     chunk* next;
+    std::uint64_t number;  // from 0, in the order of carving: records have numbers for people
     alignas(64) std::byte memory[batch * sizeof(task_record)];
     task_record* at(std::uint32_t i) noexcept {
       return std::launder(reinterpret_cast<task_record*>(memory + i * sizeof(task_record)));
@@ -42,9 +45,12 @@ struct record_slab {
       record_links::next(r) = list;
       list = r;
     }
-    fresh->next = chunks.load(relaxed);
-    // pairs with scan_all()
-    while (!chunks.compare_exchange_weak(fresh->next, fresh, release, relaxed)) {}
+    // pairs with the exchange below: the number of that chunk is read
+    fresh->next = chunks.load(acquire);
+    do {
+      fresh->number = fresh->next ? fresh->next->number + 1 : 0;
+      // pairs with scan_all(), and with the same of other threads
+    } while (!chunks.compare_exchange_weak(fresh->next, fresh, acq_rel, acquire));
     return list;
   }
 
@@ -216,5 +222,49 @@ std::string in_this_task() {
 void throw_usage(const char* what) { throw usage_error(what + in_this_task()); }
 void throw_usage(const std::string& what) { throw usage_error(what + in_this_task()); }
 void throw_bad_value(const std::string& what) { throw bad_value(what + in_this_task()); }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<task_record> {
+  static constexpr std::uint32_t pointer = sizeof(void*);
+  static constexpr seeing::field_row rows[] = {
+      {"eventual.word", offsetof(eventual, word_), 8},
+      {"eventual.joiners", offsetof(eventual, joiners_), 8},
+      {"eventual.refs", offsetof(eventual, refs_), 4},
+      {"eventual.runtime", offsetof(eventual, runtime_), 2},
+      {"eventual.kind", offsetof(eventual, kind_), 1},
+      {"eventual.flags", offsetof(eventual, flags_), 1},
+      {"eventual.next", offsetof(eventual, next_), pointer},
+      {"record", 0, sizeof(task_record)},
+      {"record.resume", offsetof(task_record, resume_), 8},
+      {"record.wait", offsetof(task_record, wait_), pointer},
+      {"record.home", offsetof(task_record, home_), pointer},
+      {"record.extra", offsetof(task_record, extra_), 8},
+      {"record.strand_root",
+       offsetof(task_record, storage_) + offsetof(task_record::strand_part, root), pointer},
+      {"record.strand_next",
+       offsetof(task_record, storage_) + offsetof(task_record::strand_part, next), pointer},
+      {"extra.name", offsetof(task_extra, name), sizeof(std::string)},
+      {"extra.message", offsetof(task_extra, message), sizeof(std::string)},
+      {"extra.made", offsetof(task_extra, made), pointer},
+      {"extra.strands", offsetof(task_extra, strands) + offsetof(strand_list, head), pointer},
+      {"record_chunk", 0, sizeof(record_slab::chunk)},
+      {"record_chunk.next", offsetof(record_slab::chunk, next), pointer},
+      {"record_chunk.number", offsetof(record_slab::chunk, number), 8},
+      {"record_chunk.records", offsetof(record_slab::chunk, memory), sizeof(task_record)},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<task_record>::rows);
+HEDDLE_ROW("heddle_roots")
+constexpr seeing::root_row records_root{"record_chunks", &slab.chunks};
+}  // namespace
 
 }  // namespace heddle::detail

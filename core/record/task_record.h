@@ -178,6 +178,8 @@ class alignas(32) task_record final : public eventual {
  private:
   friend struct record_slab;
   friend struct strand_records;
+  template <class>
+  friend struct layout_of;
 
   struct strand_part {  // in storage_: a strand needs no place for a result
     task_record* root;

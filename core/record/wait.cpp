@@ -2,8 +2,11 @@
 #include <heddle/core/record/wait.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 
+#include <array>
 #include <string>
+#include <typeinfo>
 
 namespace heddle::detail {
 
@@ -54,5 +57,35 @@ void join_wait::fired(join_node& node, eventual&, work_list& todo) noexcept {
   auto& self = static_cast<join_wait&>(node);
   if (self.task_->state().claim() == on_wake::schedule) todo.schedule(*self.task_);
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<join_wait> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9join_waitE",
+       .name = "await",
+       .target = offsetof(join_wait, target_)},
+  };
+};
+
+namespace {
+
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<join_wait>::kinds);
+
+// A class with one base, and one with more: from these a reader learns how the program's C++
+// library marks the two.
+HEDDLE_ROW("heddle_roots")
+constexpr seeing::root_row type_roots[] = {
+    {"type_with_one_base", &typeid(queue_waiter)},
+    {"type_with_bases", &typeid(join_wait)},
+};
+
+}  // namespace
 
 }  // namespace heddle::detail

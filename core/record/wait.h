@@ -192,6 +192,8 @@ class join_wait : public wait_base, public join_node {
   }
 
  private:
+  template <class>
+  friend struct layout_of;
   static void fired(join_node& node, eventual& target, work_list& todo) noexcept;
 
   eventual* const target_;

@@ -5,6 +5,7 @@
 
 #include <heddle/core/errors.h>
 #include <heddle/core/record/budget.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/io/descriptors/owned_numbers.h>
 #include <heddle/io/reactor/edge_set.h>
 #include <heddle/sched/wait_for.h>
@@ -177,4 +178,13 @@ task<void> message_core::wait_for_room(sent refused, unsigned tries) {
   co_await pausing;
 }
 
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr seeing::kind_row kind_rows[] = {
+    {.type = "N6heddle6detail12message_core10pause_waitE", .name = "send"},
+};
+}  // namespace
 }  // namespace heddle::detail

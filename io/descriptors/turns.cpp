@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/descriptors/turns.h>
 
+#include <heddle/core/seeing/layout.h>
+
 namespace heddle::detail {
 
 void turn::hold_locked() noexcept {
@@ -62,4 +64,13 @@ void turn::pass_on() noexcept {
   if (next) schedule(*next);
 }
 
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr seeing::kind_row kind_rows[] = {
+    {.type = "N6heddle6detail4turnE", .name = "send"},
+};
+}  // namespace
 }  // namespace heddle::detail

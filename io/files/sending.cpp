@@ -2,6 +2,7 @@
 #include <heddle/io/files/sending.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/io/files/file_turn.h>
 
 #include <algorithm>
@@ -151,4 +152,13 @@ task<> send_part(stream_core& core, shared_file from, file_part part) {
   co_await sending;
 }
 
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr seeing::kind_row kind_rows[] = {
+    {.type = "N6heddle6detail*9file_waitE", .name = "send_file"},
+};
+}  // namespace
 }  // namespace heddle::detail

@@ -2,6 +2,7 @@
 #include <heddle/io/process/process_state.h>
 
 #include <heddle/core/checked.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/io/reactor/reactor.h>
 #include <heddle/sched/runtime.h>
 
@@ -300,4 +301,13 @@ process_state& process_ref::use() const {
   return *state_;
 }
 
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr seeing::kind_row kind_rows[] = {
+    {.type = "N6heddle6detail9exit_waitE", .name = "process"},
+};
+}  // namespace
 }  // namespace heddle::detail

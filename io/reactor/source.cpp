@@ -2,10 +2,12 @@
 #include <heddle/io/reactor/source.h>
 
 #include <heddle/core/base/assert.h>
+#include <heddle/core/seeing/layout.h>
 
 #include <poll.h>
 #include <pthread.h>
 
+#include <array>
 #include <memory>
 
 namespace heddle::detail {
@@ -239,5 +241,32 @@ HEDDLE_NOINLINE bool writable_wait::suspend(task_record& t) noexcept {
   q.unlock();
   return waits;
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<io_source> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail13readable_waitE",
+       .name = "readable",
+       .text = ", descriptor %0",
+       .label = offsetof(readable_wait, what_),
+       .figures = {{offsetof(readable_wait, source_), offsetof(io_source, descriptor), 4}}},
+      {.type = "N6heddle6detail13writable_waitE",
+       .name = "writable",
+       .text = ", descriptor %0",
+       .label = offsetof(writable_wait, what_),
+       .figures = {{offsetof(writable_wait, source_), offsetof(io_source, descriptor), 4}}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<io_source>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

@@ -244,6 +244,8 @@ class readable_wait final : public queue_waiter {
   const char* name() const noexcept override { return what_; }
 
  private:
+  template <class>
+  friend struct layout_of;
   [[nodiscard]] bool suspend(task_record& t) noexcept;
 
   io_source& source_;
@@ -269,6 +271,8 @@ class writable_wait final : public queue_waiter {
   const char* name() const noexcept override { return what_; }
 
  private:
+  template <class>
+  friend struct layout_of;
   [[nodiscard]] bool suspend(task_record& t) noexcept;
 
   io_source& source_;

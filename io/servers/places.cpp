@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/servers/places.h>
 
+#include <heddle/core/seeing/layout.h>
+
 namespace heddle::detail {
 
 void places::give_back() noexcept {
@@ -19,4 +21,13 @@ HEDDLE_NOINLINE bool place_wait::suspend(task_record& t) noexcept {
   return waits;
 }
 
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr seeing::kind_row kind_rows[] = {
+    {.type = "N6heddle6detail10place_waitE", .name = "max_connections"},
+};
+}  // namespace
 }  // namespace heddle::detail

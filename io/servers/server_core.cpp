@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/servers/server_core.h>
 
+#include <heddle/core/seeing/layout.h>
 #include <heddle/sched/create_task.h>
 
 #include <algorithm>
@@ -336,4 +337,13 @@ server_core::view server_core::look() noexcept {
   return v;
 }
 
+}  // namespace heddle::detail
+
+namespace heddle::detail {
+namespace {
+HEDDLE_ROW("heddle_kinds")
+constexpr seeing::kind_row kind_rows[] = {
+    {.type = "N6heddle6detail*11server_waitE", .name = "server"},
+};
+}  // namespace
 }  // namespace heddle::detail

@@ -27,6 +27,7 @@ class worker;
 //
 // Who may touch what:
 //   serial, id, workers        written before the first loop starts; then any thread reads them
+//   next_living                under the registry's lock
 //   idle, injection, watchers  the loops, and foreign threads with a task for them; atomically
 //   loops_end                  set by the thread that ends the runtime; the loops read it
 //   guests                     any thread during whose call the runtime must not go: see guest
@@ -63,6 +64,7 @@ class loop_group {
   runtime_number serial = 0;     // the runtime's name among all there ever were
   std::uint16_t id = 0;          // the short form, its name among the living: in records
   std::vector<worker*> workers;
+  loop_group* next_living = nullptr;  // the registry's list, for readers from outside
   idle_set idle;
   shared_queue injection;  // tasks from foreign threads, for whichever loop is free
   atomic<unsigned> watchers{0};

@@ -50,6 +50,8 @@ class inbox {
   }
 
  private:
+  template <class>
+  friend struct layout_of;
   atomic<std::uintptr_t> head_{0};
 };
 

@@ -144,6 +144,8 @@ class run_queue {
   }
 
  private:
+  template <class>
+  friend struct layout_of;
   struct ring {
     explicit ring(std::size_t n) : mask(n - 1), cells(std::make_unique<atomic<T>[]>(n)) {
       HEDDLE_ASSERT(n > 0 && (n & mask) == 0, "a ring's capacity is a power of two");
@@ -221,6 +223,8 @@ class local_queue {
   }
 
  private:
+  template <class>
+  friend struct layout_of;
   HEDDLE_COLD bool grow() noexcept {
     const std::uint64_t more = capacity_ == 0 ? 256 : 2 * capacity_;
     std::unique_ptr<T[]> bigger(new (std::nothrow) T[more]());

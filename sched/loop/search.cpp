@@ -2,11 +2,14 @@
 // What a loop does that has no work of its own: it searches, it sleeps, it watches over hogged
 // loops. And which sleeper a loop with work wakes. The rules stand at the head of idle.h.
 #include <heddle/core/checked.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/sched/loop/group.h>
+#include <heddle/sched/loop/join_block.h>
 #include <heddle/sched/loop/policy.h>
 #include <heddle/sched/loop/worker.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace heddle::detail {
@@ -367,5 +370,59 @@ bool worker::rescue_if_hogged(unsigned i, time_point t) {
   if (events) bump(io_events_, std::uint64_t{events});
   return true;
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+/// What a reader from outside looks at in a runtime and its loops.
+template <>
+struct layout_of<worker> {
+  static constexpr std::uint32_t pointer = sizeof(void*);
+  using queue = run_queue<task_record*>;
+  using ring = queue::ring;
+  using locals = local_queue<std::uintptr_t>;
+  static constexpr seeing::field_row rows[] = {
+      {"group.serial", offsetof(loop_group, serial), 8},
+      {"group.id", offsetof(loop_group, id), 2},
+      {"group.workers", offsetof(loop_group, workers), sizeof(std::vector<worker*>)},
+      {"group.next", offsetof(loop_group, next_living), pointer},
+      {"worker", 0, sizeof(worker)},
+      {"worker.driver", offsetof(worker, driver_), pointer},
+      {"worker.ready_head", offsetof(worker, ready_) + offsetof(queue, head_), 8},
+      {"worker.ready_tail", offsetof(worker, ready_) + offsetof(queue, tail_), 8},
+      {"worker.ready_ring", offsetof(worker, ready_) + offsetof(queue, ring_), pointer},
+      {"ring.mask", offsetof(ring, mask), 8},
+      {"ring.cells", offsetof(ring, cells), pointer},
+      {"worker.local_cells", offsetof(worker, local_) + offsetof(locals, cells_), pointer},
+      {"worker.local_room", offsetof(worker, local_) + offsetof(locals, capacity_), 8},
+      {"worker.local_head", offsetof(worker, local_) + offsetof(locals, head_), 8},
+      {"worker.local_tail", offsetof(worker, local_) + offsetof(locals, tail_), 8},
+      {"worker.next_slot", offsetof(worker, next_slot_), pointer},
+      {"worker.pinned", offsetof(worker, pinned_) + offsetof(inbox, head_), 8},
+      {"worker.movable_count", offsetof(worker, movable_) + offsetof(shared_queue, count_), 8},
+      {"worker.sleep", offsetof(worker, sleep_), 4},
+      {"worker.beat", offsetof(worker, beat_), 8},
+      {"worker.timers_size", offsetof(worker, timers_) + offsetof(timers, size_), 8},
+      {"worker.thread_state", offsetof(worker, thread_state_), pointer},
+      {"worker.thread_number", offsetof(worker, thread_number_), 4},
+      {"timers.heap", offsetof(timers, heap_), sizeof(std::vector<timers::entry>)},
+      {"timer_entry.deadline", offsetof(timers::entry, deadline), 8},
+      {"timer_entry.node", offsetof(timers::entry, node), pointer},
+      {"timer_entry", 0, sizeof(timers::entry)},
+      {"timer_node.timers", offsetof(timer_node, armed_in), pointer},
+      {"timer_node.place", offsetof(timer_node, place), 4},
+      {"thread_state.current", offsetof(thread_role, current), pointer},
+      {"join_block.parent", offsetof(join_block, parent), pointer},
+      {"join_block.count", offsetof(join_block, count), 4},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<worker>::rows);
+}  // namespace
 
 }  // namespace heddle::detail

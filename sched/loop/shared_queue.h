@@ -109,6 +109,8 @@ class shared_queue {
   }
 
  private:
+  template <class>
+  friend struct layout_of;
   HEDDLE_COLD void push_without_memory(task_record& t) noexcept;
   HEDDLE_COLD task_record* pop_refused() noexcept;
 

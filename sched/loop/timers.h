@@ -78,6 +78,8 @@ class timers {
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(relaxed); }
 
  private:
+  template <class>
+  friend struct layout_of;
   struct entry {
     std::int64_t deadline;
     timer_node* node;

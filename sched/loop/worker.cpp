@@ -7,6 +7,7 @@
 #include <heddle/sched/loop/task_end.h>
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <mutex>
 #include <string>
@@ -92,11 +93,15 @@ void worker::main() {
   self.forks = &forks_;
   self.forced_yields = group_->workers.size() > 1;
   self.runtime = group_->serial;
+  thread_number_.store(::gettid(), relaxed);
+  thread_state_.store(&self, relaxed);
   woke_at_.store(now().time_since_epoch().count(), relaxed);
   if (auto* s = group_->simulated)
     take_turns([s] { s->point(); });
   else
     take_turns([] {});
+  thread_state_.store(nullptr, relaxed);
+  thread_number_.store(0, relaxed);
   self.loop = nullptr;
   self.forks = nullptr;
   self.runtime = 0;

@@ -138,6 +138,8 @@ class worker final : public loop {
   }
   HEDDLE_COLD void take_what_was_short() noexcept;
 
+  template <class>
+  friend struct layout_of;
   enum class sleep_state : std::uint32_t { awake, parked, notified };
 
   // loop
@@ -233,6 +235,10 @@ class worker final : public loop {
       created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
   atomic<std::int64_t> woke_at_{0};  // in ns; 0 while the loop is parked
 
+  // For readers from outside, and written as the loop begins: what its thread does just now, and
+  // the number that the system gave the thread. Null and 0 once the loop has ended.
+  atomic<const thread_state*> thread_state_{nullptr};
+  atomic<int> thread_number_{0};
   std::thread thread_;
   std::size_t virtual_thread_ = 0;  // in place of thread_ when the runtime is simulated
 };

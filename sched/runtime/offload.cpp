@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime/offload.h>
 
+#include <heddle/core/seeing/layout.h>
+
+#include <array>
+
 namespace heddle::detail {
 
 bool offload_job::begin() noexcept {
@@ -50,5 +54,26 @@ bool offload_job::wait_for_end::suspend(task_record& t) noexcept {
   job_->queue_.unlock();
   return suspended;
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<offload_job> {
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail11offload_job12wait_for_endE",
+       .name = "to_thread",
+       .text = ", %0[queued|running|done|cancelled]",
+       .figures = {{offsetof(offload_job::wait_for_end, job_), offsetof(offload_job, state_), 1}}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<offload_job>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

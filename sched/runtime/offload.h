@@ -69,6 +69,8 @@ class offload_job : public frame_cached {
     }
 
    private:
+    template <class>
+    friend struct layout_of;
     bool suspend(task_record& t) noexcept;
     offload_job* job_;
   };
@@ -81,6 +83,8 @@ class offload_job : public frame_cached {
   std::exception_ptr error_;
 
  private:
+  template <class>
+  friend struct layout_of;
   enum class state : std::uint8_t { queued, running, done, cancelled };
 
   [[nodiscard]] bool begin() noexcept;

@@ -3,6 +3,8 @@
 
 #include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/dump.h>
+#include <heddle/core/seeing/layout.h>
 
 #include <pthread.h>
 
@@ -20,6 +22,10 @@ std::map<std::uint16_t, loop_group*>& registry() {
   static auto* all = new std::map<std::uint16_t, loop_group*>;
   return *all;
 }
+/// The living runtimes once more, as readers from outside find them: through next_living.
+constinit loop_group* first_living = nullptr;
+HEDDLE_ROW("heddle_roots") constexpr seeing::root_row runtimes_root{"runtimes", &first_living};
+
 runtime_number last_number = 0;
 constexpr std::size_t most_runtimes = ended_runtime - 1;  // at once
 
@@ -61,6 +67,7 @@ void forget_loops_in_children() {
       [] {
         let_go_caches();
         registry().clear();
+        first_living = nullptr;
         registry_lock.unlock();
         be_no_loop();
       });
@@ -92,6 +99,7 @@ loop_group* living(std::uint16_t id) {
 
 void register_runtime(loop_group& g) {
   forget_loops_in_children();
+  seeing::arrange_dumps();
   std::lock_guard hold(registry_lock);
   auto& all = registry();
   if (all.size() == most_runtimes)
@@ -100,6 +108,8 @@ void register_runtime(loop_group& g) {
   while (all.count(short_number(g.serial)) != 0);
   g.id = short_number(g.serial);
   all.emplace(g.id, &g);
+  g.next_living = first_living;
+  first_living = &g;
 }
 
 void unregister_runtime(loop_group& g) noexcept {
@@ -107,6 +117,9 @@ void unregister_runtime(loop_group& g) noexcept {
   task_record::scan([](task_record& r) { r.belongs_to(ended_runtime); }, g.id);
   std::lock_guard hold(registry_lock);
   registry().erase(g.id);
+  loop_group** link = &first_living;
+  while (*link && *link != &g) link = &(*link)->next_living;
+  if (*link) *link = g.next_living;  // else this is a forked child, which knows of no runtime
 }
 
 bool with_loops(runtime_number number, void (*f)(loop_group&, void*), void* argument) noexcept {

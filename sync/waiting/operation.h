@@ -88,6 +88,8 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
   }
 
  private:
+  template <class>
+  friend struct layout_of;
   void leave() noexcept override {
     if constexpr (leaves_by_itself<What>)
       what_.leave(*this);

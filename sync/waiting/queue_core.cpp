@@ -2,8 +2,10 @@
 #include <heddle/sync/waiting/queue_core.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 namespace heddle::detail {
@@ -114,5 +116,39 @@ void queue_core::task_done() {
   if (too_often) throw_bad_value("task_done was called more often than items were put");
   todo.settle();
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<queue_core> {
+  using join = operation<queue_core::joining>;
+  // Getters and putters are templates: a turn, and then the reference to the queue.
+  static constexpr std::uint16_t behind_turn = sizeof(queue_core::turn);
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail11basic_queueI*7puttingE",
+       .name = "queue.put",
+       .text = " %0{/%1}",
+       .figures = {{behind_turn, offsetof(queue_core, size_), 8},
+                   {behind_turn, offsetof(queue_core, max_size_), 8}}},
+      {.type = "N6heddle6detail11basic_queueI*7gettingE",
+       .name = "queue.get",
+       .text = " %0{/%1}",
+       .figures = {{behind_turn, offsetof(queue_core, size_), 8},
+                   {behind_turn, offsetof(queue_core, max_size_), 8}}},
+      {.type = "N6heddle6detail9operationINS0_10queue_core*",
+       .name = "queue.join",
+       .text = " %0 unfinished",
+       .figures = {{offsetof(join, what_), offsetof(queue_core, unfinished_), 8}}},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<queue_core>::kinds);
+}  // namespace
 
 }  // namespace heddle::detail

@@ -43,6 +43,8 @@ namespace heddle::detail {
 // The lock of getters_ guards all members. size_ is also read without the lock, as a hint. A task
 // that reads "empty" or "full" takes the lock before it waits, and looks again under it.
 class queue_core {
+  template <class>
+  friend struct layout_of;
   struct joining {
     static constexpr const char* name = "queue.join";
     queue_core* q;

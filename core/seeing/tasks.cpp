@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/core/seeing/tasks.h>
+
+#include <heddle/core/record/eventual.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace heddle::detail::seeing {
+namespace {
+
+constexpr std::uint64_t tags = 3;
+constexpr std::uint64_t unstarted_tag = 1;
+constexpr std::uint64_t place_tag = 1;
+constexpr std::uint8_t pinned_flag = 2;
+constexpr std::uint64_t most_frames = std::uint64_t{1} << 20;
+constexpr std::uint32_t most_strands = 100000;
+
+bool is_task(std::uint64_t k) noexcept { return k == static_cast<std::uint64_t>(kind::task); }
+bool is_strand(std::uint64_t k) noexcept { return k == static_cast<std::uint64_t>(kind::strand); }
+
+}  // namespace
+
+bool task_reader::lives(const unsigned char* copy) const noexcept {
+  const auto& at = program_->at();
+  const auto k = field(copy, at.kind);
+  return field(copy, at.refs) != 0 && (is_task(k) || is_strand(k)) &&
+         !word::done(field(copy, at.word)) && field(copy, at.runtime) != 0;
+}
+
+bool task_reader::each(visitor see, void* context) noexcept {
+  const auto& at = program_->at();
+  cache_.over(program_->mem());
+  const std::size_t size = at.record.size;
+  const std::size_t bytes = at.chunk.size;
+  const std::size_t records = (bytes - at.chunk_records.at) / size;
+  address chunk = 0;
+  if (!program_->mem().get(program_->record_chunks(), chunk)) return false;
+  for (std::uint64_t below = ~std::uint64_t{0}; chunk != 0;) {
+    if (chunk % 8 != 0 || !program_->mem().read(chunk, chunk_, bytes)) return false;
+    const auto number = number_in(chunk_ + at.chunk_number.at, at.chunk_number.size);
+    if (number >= below) return false;  // no list of ours goes upwards
+    below = number;
+    cache_.forget();
+    const address next = number_in(chunk_ + at.chunk_next.at, at.chunk_next.size);
+    for (std::size_t i = 0; i < records; ++i) {
+      auto* copy = chunk_ + at.chunk_records.at + i * size;
+      if (!lives(copy)) continue;
+      const address record = chunk + at.chunk_records.at + i * size;
+      if (settle(record, copy, number * records + i + 1, view_) && !see(context, view_))
+        return true;
+    }
+    chunk = next;
+  }
+  return true;
+}
+
+bool task_reader::look_at(address record, task_view& to) noexcept {
+  const auto number = number_of(record);
+  unsigned char copy[largest_record];
+  if (number == 0 || !program_->mem().read(record, copy, program_->at().record.size) ||
+      !lives(copy))
+    return false;
+  cache_.over(program_->mem());
+  return settle(record, copy, number, to);
+}
+
+/// Looks until a look holds. False: the task has ended meanwhile.
+bool task_reader::settle(address record, unsigned char* copy, std::uint64_t number,
+                         task_view& to) noexcept {
+  for (int i = 0;; ++i) {
+    to.number = number;
+    const auto how = look(record, copy, to);
+    if (how == result::good && unchanged(record, copy)) return true;
+    if (how == result::gone) return false;
+    if (i + 1 == most_tries) break;
+    ++repeated_;
+    if (!program_->mem().read(record, copy, program_->at().record.size) || !lives(copy))
+      return false;
+    cache_.forget();
+  }
+  ++given_up_;
+  to.what = doing::moving;
+  to.waits_in[0] = 0;
+  to.target = 0;
+  to.runs = 0;
+  to.depth = 0;
+  return true;
+}
+
+bool task_reader::unchanged(address record, const unsigned char* copy) noexcept {
+  const auto& at = program_->at();
+  unsigned char again[largest_record];
+  if (!program_->mem().read(record, again, at.record.size)) return false;
+  const auto same = [&](place p) { return field(copy, p) == field(again, p); };
+  return same(at.word) && same(at.resume) && same(at.wait) && same(at.kind) && same(at.runtime) &&
+         same(at.home);
+}
+
+task_reader::result task_reader::look(address record, const unsigned char* copy,
+                                      task_view& to) noexcept {
+  const auto& at = program_->at();
+  const auto number = to.number;
+  to.at = record;
+  to.number = number;
+  to.word = field(copy, at.word);
+  to.generation = word::generation(to.word);
+  to.runtime = static_cast<std::uint16_t>(field(copy, at.runtime));
+  to.is_strand = is_strand(field(copy, at.kind));
+  to.is_pinned = (field(copy, at.flags) & pinned_flag) != 0;
+  to.home = field(copy, at.home);
+  to.name[0] = to.message[0] = to.made_file[0] = to.made_function[0] = to.waits_in[0] = 0;
+  to.made_line = 0;
+  to.wait = 0;
+  to.target = 0;
+  to.target_number = 0;
+  to.strands = 0;
+  to.runs = 0;
+  to.depth = 0;
+  to.more_runs = false;
+  to.task = to.is_strand ? field(copy, at.strand_root) : record;
+  to.below = 0;
+  if (to.is_strand) read_join(field(copy, at.joiners), to);
+  read_extra(copy, to);
+
+  const auto resume = field(copy, at.resume);
+  const auto state = word::state(to.word);
+  if (state == task_state::done) return result::gone;
+  if (state == task_state::active) {
+    to.what = (resume & unstarted_tag) != 0 ? doing::not_started : doing::active;
+    if (to.what == doing::not_started && !walk(record, resume & ~tags, to)) return result::torn;
+    return result::good;
+  }
+  to.what = doing::waits;
+  if (!walk(record, resume & ~tags, to)) return result::torn;
+  to.wait = field(copy, at.wait);
+  if (!waits_.describe(cache_, to.wait, to)) return result::torn;
+  read_target(to);
+  return result::good;
+}
+
+// From the innermost frame to the root: the one with an end.
+bool task_reader::walk(address record, address frame, task_view& to) noexcept {
+  const auto& at = program_->at();
+  const std::uint32_t promise = at.frame_promise.at;
+  const std::uint32_t bytes = promise + at.frame_promise.size;
+  unsigned char head[largest_frame_head];
+  address tortoise = frame;
+  std::uint64_t pause = 1;
+  for (; to.depth < most_frames;) {
+    if (frame == 0 || frame % 8 != 0 || !cache_.read(frame, head, bytes)) return false;
+    const auto part = [&](place p) { return number_in(head + promise + p.at, p.size); };
+    const address resume = number_in(head, 8);
+    // A strand without a record of its own has the tag: such a frame is not the task's.
+    if (!program_->code().is_code(resume) || part(at.promise_record) != record) return false;
+    ++to.depth;
+    if (to.runs != 0 && to.frames[to.runs - 1].resume == resume) {
+      ++to.frames[to.runs - 1].count;
+    } else if (to.runs < task_view::most_runs) {
+      to.frames[to.runs++] = {resume, 1};
+    } else {
+      to.more_runs = true;
+      to.frames[to.runs - 1] = {resume, 1};
+    }
+    if (part(at.end) != 0) return true;
+    frame = part(at.continuation);
+    if (frame == tortoise) return false;  // a circle (Brent's way to find it)
+    if (to.depth == pause) {
+      tortoise = frame;
+      pause *= 2;
+    }
+  }
+  return false;
+}
+
+// libstdc++'s std::string: a pointer, and a length.
+template <std::size_t N>
+void task_reader::read_string(address at, char (&to)[N]) noexcept {
+  struct {
+    address text;
+    std::uint64_t length;
+  } string{};
+  if (!cache_.get(at, string) || string.length == 0) return;
+  const auto n = std::min<std::uint64_t>(string.length, N - 1);
+  const bool whole = cache_.read(string.text, to, n);
+  to[whole ? n : 0] = 0;
+  if (whole && string.length > n) std::memcpy(to + n - 3, "...", 3);
+}
+
+void task_reader::read_extra(const unsigned char* copy, task_view& to) noexcept {
+  const auto& at = program_->at();
+  const auto bits = field(copy, at.extra);
+  if (bits == 0) return;
+  if ((bits & place_tag) != 0) {
+    if (!to.is_strand) read_place(bits & ~place_tag, to);
+    return;
+  }
+  read_string(bits + at.extra_name.at, to.name);
+  read_string(bits + at.extra_message.at, to.message);
+  std::uint64_t made = 0;
+  if (!to.is_strand && program_->load(cache_, bits, at.extra_made, made)) read_place(made, to);
+  if (!to.is_strand) read_strands(bits, to);
+}
+
+// libstdc++'s std::source_location: a pointer to two texts and two numbers.
+void task_reader::read_place(address place, task_view& to) noexcept {
+  struct {
+    address file;
+    address function;
+    std::uint32_t line;
+    std::uint32_t column;
+  } p{};
+  if (place == 0 || place % 8 != 0 || !cache_.get(place, p) || p.line == 0) return;
+  if (!cache_.text(p.file, to.made_file, sizeof to.made_file)) return;
+  (void)cache_.text(p.function, to.made_function, sizeof to.made_function);
+  to.made_line = p.line;
+}
+
+void task_reader::read_strands(address extra, task_view& to) noexcept {
+  const auto& at = program_->at();
+  std::uint64_t strand = 0;
+  if (!program_->load(cache_, extra, at.extra_strands, strand)) return;
+  while (strand != 0 && to.strands < most_strands) {
+    ++to.strands;
+    if (!program_->load(cache_, strand, at.strand_next, strand)) return;
+  }
+}
+
+// Of a strand the joiners are the join that it reports to, which knows the frame that forked it.
+void task_reader::read_join(address join, task_view& to) noexcept {
+  const auto& at = program_->at();
+  std::uint64_t parent = 0, record = 0;
+  if (program_->load(cache_, join, at.join_parent, parent) &&
+      program_->load(cache_, parent, at.promise_record, record))
+    to.below = record & ~tags;
+}
+
+void task_reader::read_target(task_view& to) noexcept {
+  if (to.target == 0) return;
+  std::uint64_t what = 0, word_of = 0;
+  const auto& at = program_->at();
+  if (!program_->load(cache_, to.target, at.kind, what) ||
+      !program_->load(cache_, to.target, at.word, word_of))
+    return;
+  to.target_kind = static_cast<std::uint8_t>(what);
+  if (is_task(what)) {
+    to.target_number = number_of(to.target);
+    to.target_generation = word::generation(word_of);
+  }
+}
+
+void task_reader::load_chunks(address newest) noexcept {
+  chunk_count_ = 0;
+  newest_chunk_ = newest;
+  const auto& at = program_->at();
+  std::uint64_t below = ~std::uint64_t{0};
+  for (address chunk = newest; chunk != 0 && chunk_count_ < most_chunks;) {
+    std::uint64_t number = 0, next = 0;
+    if (!program_->load(program_->mem(), chunk, at.chunk_number, number) || number >= below ||
+        !program_->load(program_->mem(), chunk, at.chunk_next, next))
+      break;
+    below = number;
+    chunks_[chunk_count_++] = chunk;
+    chunk = next;
+  }
+  std::sort(chunks_, chunks_ + chunk_count_);
+}
+
+std::uint64_t task_reader::number_of(address record) noexcept {
+  const auto& at = program_->at();
+  const std::uint64_t size = at.record.size;
+  address newest = 0;
+  if (size == 0 || !program_->mem().get(program_->record_chunks(), newest)) return 0;
+  if (newest != newest_chunk_) load_chunks(newest);
+  const auto* above = std::upper_bound(chunks_, chunks_ + chunk_count_, record);
+  if (above == chunks_) return 0;
+  const address chunk = above[-1];
+  const address inside = record - chunk;
+  if (inside < at.chunk_records.at || inside >= at.chunk.size ||
+      (inside - at.chunk_records.at) % size != 0)
+    return 0;
+  std::uint64_t number = 0;
+  if (!program_->load(program_->mem(), chunk, at.chunk_number, number)) return 0;
+  const std::uint64_t records = (at.chunk.size - at.chunk_records.at) / size;
+  return number * records + (inside - at.chunk_records.at) / size + 1;
+}
+
+}  // namespace heddle::detail::seeing
