@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// heddle: shows what the tasks of a running program do. See `heddle --help`.
+#include "options.h"
+#include "processes.h"
+#include "ps.h"
+#include "tree.h"
+
+#include <cstdio>
+
+int main(int argc, char** argv) {
+  tool::options o;
+  if (const int status = tool::parse(argc, argv, o); status >= 0) return status;
+  if (o.command == "ps") return tool::ps(o);
+  if (o.command == "pstree") return tool::pstree(o);
+  std::fprintf(stderr, "heddle: there is no command %s\nheddle --help tells more.\n",
+               o.command.c_str());
+  return tool::usage;
+}

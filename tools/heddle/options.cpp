@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "options.h"
+
+#include "processes.h"
+
+#include <cstdio>
+#include <string_view>
+
+namespace tool {
+namespace {
+
+constexpr char help[] = R"(usage: heddle COMMAND [OPTION...] [PROCESS]
+
+Shows what the tasks of a running program do, from outside: nothing of the program runs or stops,
+and it may be stripped, busy or stuck. PROCESS is a number or the name of a program.
+
+commands
+  ps       the tasks: what each waits in, where, and where it was made. Without PROCESS: the
+           programs of this machine that have a heddle
+  pstree   the same tasks, each under the one that awaits it
+
+options of ps
+  --all-frames    also functions of the library, and the whole chain of awaits of each task
+  --all           each task a line; else more than 1,000 are put together by what they have in common
+  --json          the same as JSON
+  --name TEXT     only tasks whose name holds TEXT
+  --waiting TEXT  only tasks that wait in TEXT ("mutex"), or do it ("running", "ready")
+  --at TEXT       only tasks that were made at FILE:LINE, or that have a function TEXT in their chain
+  --loop N        only tasks that run, or last ran, on loop N
+
+other options
+  --help
+
+exit status
+  0  it was shown           1  there is nothing to show      2  pstree: tasks wait in a circle
+  3  not permitted          4  the process has ended         5  built with another version
+  64 wrong usage
+)";
+
+int wrong(const std::string& what) {
+  std::fprintf(stderr, "heddle: %s\nheddle --help tells more.\n", what.c_str());
+  return usage;
+}
+
+}  // namespace
+
+int parse(int argc, char** argv, options& to) {
+  const struct {
+    std::string_view name;
+    std::string options::* text;
+    bool options::* flag;
+  } known[] = {
+      {"--all-frames", nullptr, &options::all_frames},
+      {"--all", nullptr, &options::all},
+      {"--json", nullptr, &options::json},
+      {"--name", &options::name, nullptr},
+      {"--waiting", &options::waiting, nullptr},
+      {"--at", &options::at, nullptr},
+      {"--loop", &options::loop, nullptr},
+  };
+  for (int i = 1; i < argc; ++i) {
+    const std::string given = argv[i];
+    if (given == "--help" || given == "-h" || (given == "help" && to.command.empty())) {
+      std::fputs(help, stdout);
+      return good;
+    }
+    if (given.starts_with("-")) {
+      const auto equals = given.find('=');
+      const std::string name = given.substr(0, equals);
+      bool found = false;
+      for (const auto& k : known) {
+        if (k.name != name) continue;
+        found = true;
+        if (k.flag) {
+          if (equals != std::string::npos) return wrong(name + " takes no value");
+          to.*k.flag = true;
+        } else if (equals != std::string::npos) {
+          to.*k.text = given.substr(equals + 1);
+        } else if (i + 1 < argc) {
+          to.*k.text = argv[++i];
+        } else {
+          return wrong(name + " wants a value");
+        }
+      }
+      if (!found) return wrong("there is no option " + name);
+    } else if (to.command.empty()) {
+      to.command = given;
+    } else if (to.target.empty()) {
+      to.target = given;
+    } else {
+      return wrong("one process at a time");
+    }
+  }
+  if (to.command.empty()) return wrong("which command? ps or pstree");
+  return -1;
+}
+
+}  // namespace tool

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include "ps.h"
+
+#include "chosen.h"
+#include "groups.h"
+#include "processes.h"
+
+#include <heddle/core/seeing/json.h>
+#include <heddle/core/seeing/report.h>
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tool {
+namespace {
+
+using seeing::output;
+using seeing::sight;
+using seeing::task_view;
+
+void put_age(output& to, double seconds) {
+  char text[32];
+  seeing::short_writer age(text);
+  seeing::put_time(age, static_cast<std::uint64_t>(seconds * 1e9));
+  to.put(age.text());
+}
+
+std::uint64_t count_tasks(sight& s) {
+  std::uint64_t n = 0;
+  (void)s.tasks().each(
+      [](void* c, const task_view& t) {
+        if (!t.is_strand) ++*static_cast<std::uint64_t*>(c);
+        return true;
+      },
+      &n);
+  return n;
+}
+
+/// A line for each program of this machine that has a heddle.
+int list_programs() {
+  output to(STDOUT_FILENO);
+  bool any = false;
+  std::size_t refusals = 0;
+  for (const pid_t p : all_processes()) {
+    const auto s = std::make_unique<sight>(p);
+    const auto how = s->open();
+    if (how == seeing::opening::refused) ++refusals;
+    if (how != seeing::opening::good || !s->look_at_loops()) continue;
+    if (!any) to.put("PID       COMMAND          LOOPS  TASKS  UP\n");
+    any = true;
+    to.number(static_cast<std::uint64_t>(p));
+    to.column(10);
+    to.escaped(command_of(p), 15);
+    to.column(27);
+    to.number(s->loops().size());
+    to.column(34);
+    to.number(count_tasks(*s));
+    to.column(41);
+    put_age(to, age_of(p));
+    to.put('\n');
+  }
+  to.flush();
+  if (!any) std::fputs("heddle: no process that may be read has a heddle\n", stderr);
+  if (refusals != 0)
+    std::fprintf(stderr, "heddle: %zu processes may not be read by this user\n", refusals);
+  return any ? good : nothing;
+}
+
+void put_head(output& to, sight& s) {
+  to.put("process ");
+  to.number(static_cast<std::uint64_t>(s.process()));
+  to.put("  ");
+  to.escaped(command_of(s.process()), 15);
+  to.put("  ");
+  to.number(s.loops().size());
+  to.put(s.loops().size() == 1 ? " loop" : " loops");
+  if (s.loops().size() != 0) {
+    to.put(" (");
+    to.put(s.loops()[0].driver);
+    to.put(")");
+  }
+  if (const double age = age_of(s.process()); age > 0) {
+    to.put("  up ");
+    put_age(to, age);
+  }
+  to.put('\n');
+}
+
+/// What `ps` has seen so far. The first tasks are kept as they are; once they are too many, only
+/// groups are told.
+struct listing {
+  static constexpr std::size_t most_single = 1000;
+  const options& o;
+  output& to;
+  sight& from;
+  std::uint64_t shown = 0;
+  std::vector<task_view> first = {};
+  groups all = {};
+};
+
+void put_one(listing& l, const task_view& t) {
+  seeing::put_task(l.to, t, l.from, l.o.all_frames);
+  if (!l.o.all_frames || t.runs == 0) return;
+  l.to.put("          at ");
+  seeing::put_chain(l.to, t, l.from.names(), true);
+  l.to.put('\n');
+}
+
+bool see(void* context, const task_view& t) {
+  auto& l = *static_cast<listing*>(context);
+  if (!is_chosen(l.o, t, l.from)) return true;
+  ++l.shown;
+  if (l.o.json) {
+    seeing::put_json_task(l.to, t, l.from, l.shown == 1);
+  } else if (l.o.all) {
+    put_one(l, t);
+  } else {
+    if (l.shown <= listing::most_single) l.first.push_back(t);
+    l.all.add(t, l.from);
+  }
+  return l.to.good();
+}
+
+int list_tasks(const options& o, pid_t process) {
+  const auto s = std::make_unique<sight>(process);
+  if (const auto how = s->open(); how != seeing::opening::good)
+    return complain(process, how, s->missing());
+  if (!s->look_at_loops()) return complain(process, seeing::opening::gone, "");
+  output to(STDOUT_FILENO);
+  listing l{o, to, *s};
+  if (o.json) {
+    seeing::put_json_head(to, *s, command_of(process));
+  } else {
+    put_head(to, *s);
+    if (o.all) seeing::put_table_head(to);
+  }
+  const bool whole = s->tasks().each(&see, &l);
+  if (o.json) {
+    seeing::put_json_end(to);
+  } else if (!o.all && l.shown > listing::most_single) {
+    l.all.put(to);
+    to.number(l.shown);
+    to.put(" tasks; --all tells each\n");
+  } else if (!o.all && l.shown != 0) {
+    seeing::put_table_head(to);
+    for (const auto& t : l.first) put_one(l, t);
+  }
+  to.flush();
+  if (!whole) return complain(process, seeing::opening::gone, "");
+  return l.shown != 0 ? good : nothing;
+}
+
+}  // namespace
+
+int ps(const options& o) {
+  if (o.target.empty()) return list_programs();
+  const auto processes = processes_named(o.target);
+  if (processes.empty()) {
+    std::fprintf(stderr, "heddle: no program is called %s\n", o.target.c_str());
+    return gone;
+  }
+  int result = nothing;
+  for (const pid_t p : processes)
+    if (const int r = list_tasks(o, p); r == good || result == nothing) result = r;
+  return result;
+}
+
+}  // namespace tool
