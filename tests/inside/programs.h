@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Programs that are looked at from outside. Each is a function that brings its tasks into a known
+// state and stays there. `inside_programs NAME LOOPS [N]` runs one; it ends when its input is
+// closed.
+#pragma once
+
+#include <heddle/core/future.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/runtime.h>
+
+#include <string>
+#include <vector>
+
+namespace inside {
+
+namespace h = heddle;
+
+/// Tasks that nobody else keeps.
+inline std::vector<h::task_handle<>>& kept() {
+  static std::vector<h::task_handle<>> all;
+  return all;
+}
+/// Starts `t` under `name`, and keeps it.
+inline void keep(std::string name, h::task<> t) {
+  h::task_options o;
+  o.name = std::move(name);
+  kept().push_back(h::create_task(std::move(t), o));
+}
+
+// Each keeps tasks, or awaits, until it is cancelled. `n` is the third argument of the program.
+h::task<> every_kind(int n);
+h::task<> chat(int n);
+h::task<> hogged(int n);
+h::task<> cancelled(int n);
+h::task<> churn(int n);
+h::task<> deep(int n);
+h::task<> ring(int n);
+h::task<> strands(int n);
+h::task<> many(int n);
+h::task<> generators(int n);
+h::task<> tree(int n);
+h::task<> odd_names(int n);
+h::task<> queued(int n);
+h::task<> lives_again(int n);
+h::task<> dumps(int n);
+
+}  // namespace inside

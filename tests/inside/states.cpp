@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+// Programs whose tasks run, are ready, or are cancelled.
+#include "programs.h"
+
+#include <heddle/core/dump.h>
+#include <heddle/core/errors.h>
+#include <heddle/sched/sleep.h>
+#include <heddle/sched/to_thread.h>
+#include <heddle/sync/event.h>
+#include <heddle/sync/mutex.h>
+#include <heddle/sync/semaphore.h>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace inside {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+h::event& never() {
+  static auto* const e = new h::event;
+  return *e;
+}
+h::task<> for_ever() { co_await never().wait(); }
+
+/// Computes for ever. What it counts is volatile, so no compiler takes the loop away.
+void compute() {
+  for (volatile unsigned n = 0;;) n = n + 1;
+}
+h::task<> hog() {
+  compute();
+  co_return;
+}
+
+/// Takes `times` cancellations, and then cleans up for ever.
+h::task<> cleans_up(h::event& begun, int times) {
+  begun.set();
+  for (int i = 0; i < times; ++i) {
+    try {
+      co_await never().wait();
+    } catch (const h::cancelled_error&) {}
+  }
+  co_await never().wait();
+}
+h::task<> hog_that_tells(h::event& begun) {
+  begun.set();
+  compute();
+  co_return;
+}
+h::task<> awaits(h::event& begun, h::task_handle<> t) {
+  begun.set();
+  co_await t;
+}
+
+h::task<> innermost(h::semaphore& s) {
+  auto permit = co_await s.scoped_acquire();
+  co_await h::yield_now();
+}
+h::task<> between(h::semaphore& s) { co_await innermost(s); }
+h::task<> churns(h::semaphore& s) {
+  for (;;) {
+    co_await between(s);
+    co_await innermost(s);
+    co_await h::sleep(1us);
+  }
+}
+
+h::task<> short_lived() { co_await h::yield_now(); }
+
+}  // namespace
+
+h::task<> hogged(int n) {
+  keep("waiter", for_ever());
+  for (int i = 0; i < n; ++i) keep("hog-" + std::to_string(i), hog());
+  co_await never().wait();
+}
+
+h::task<> queued(int n) {
+  // One loop: the hog runs, and behind it stand the others, in this order.
+  keep("hog", hog());
+  for (int i = 0; i < n; ++i) keep("ready-" + std::to_string(i), for_ever());
+  co_await never().wait();
+}
+
+h::task<> cancelled(int loops) {
+  static auto* const begun = new h::event[5];
+  keep("cleaning", cleans_up(begun[0], 1));
+  const auto cleaning = kept().back();
+  keep("twice", cleans_up(begun[1], 2));
+  const auto twice = kept().back();
+  keep("inner", cleans_up(begun[2], 1));
+  const auto inner = kept().back();
+  keep("outer", awaits(begun[3], inner));
+  const auto outer = kept().back();
+  for (int i = 0; i < 4; ++i) co_await begun[i].wait();
+  cleaning.cancel("too slow");
+  twice.cancel();
+  twice.cancel();
+  outer.cancel();
+  if (loops > 1) {  // with one loop nothing else would run any more
+    keep("hog", hog_that_tells(begun[4]));
+    const auto hog = kept().back();
+    co_await begun[4].wait();
+    hog.cancel();
+  }
+  co_await never().wait();
+}
+
+h::task<> churn(int n) {
+  static auto* const permits = new h::semaphore(3);
+  for (int i = 0; i < n; ++i) keep("churner", churns(*permits));
+  co_await never().wait();
+}
+
+h::task<> odd_names(int) {
+  keep("\x1b[31mred\x1b[0m\nline \"quoted\" \\ \xff\xfe", for_ever());
+  keep(std::string(1 << 20, 'x'), for_ever());
+  keep("", for_ever());
+  keep("gr\xc3\xbc\xc3\x9f", for_ever());
+  co_await never().wait();
+}
+
+h::task<> lives_again(int n) {
+  keep("stays", for_ever());
+  for (;;) {
+    for (int i = 0; i < n; ++i) co_await h::create_task(short_lived());
+    co_await h::sleep(1ms);
+  }
+}
+
+h::task<> dumps(int) {
+  keep("waiter", for_ever());
+  co_await h::sleep(10ms);
+  auto job = h::to_thread([] { (void)h::dump(STDERR_FILENO); });
+  co_await std::move(job);
+  co_await never().wait();
+}
+
+}  // namespace inside
