@@ -31,6 +31,7 @@ next conversation::refuse(int status, std::string_view reason) {
   const auto* const to = status == 503 ? nullptr : e_.routes.refuser_of_all();
   e_.counted.count(to == nullptr ? 1 : 0, 1);
   to_ = {};
+  to_.server = e_.options.server_name;  // perhaps no request has come before
   to_.keep_alive = false;
   const auto& message = x.parser.message();
   auto answer = refusal(e_.routes.app_of_all(), message, status, reason);
