@@ -177,7 +177,7 @@ def count(step, programs, folder, keep=None):
 def show(step, found, first, beside):
     """One line: the figure, how it stands to the first of its group, and to the bare loop."""
     cells = [f"{step.name:40}", f"{found:10.0f}"]
-    if step.group == "http" and "bare" not in step.title:
+    if step.group == "http" and "bare" not in step.title and first is not None:
         cells.append(f"{first / found:6.2f} of plaintext's efficiency")
     if beside is not None:
         cells.append(f"{found / beside:6.2f} times the bare loop's")
@@ -244,10 +244,9 @@ def main(words=None):
             except (RuntimeError, OSError) as e:
                 failed = True
                 sys.stderr.write(f"bench/instructions: {step.name}: {e}\n")
-    for step in steps:
-        if step.name in found:
-            first = found.get("http/plaintext", found[step.name])
-            show(step, found[step.name], first, found.get(f"{step.name}, bare loop"))
+                continue
+            show(step, found[step.name], found.get("http/plaintext"),
+                 found.get(f"{step.name}, bare loop"))
     if a.json:
         a.json.write_text(json.dumps(found, indent=1) + "\n")
     return 1 if failed else 0
