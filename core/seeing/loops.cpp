@@ -32,37 +32,57 @@ void driver_name(const program& of, address driver, char* to, std::size_t room) 
 }  // namespace
 
 bool loops_view::load(const program& of) noexcept {
-  count_ = runtimes_ = queued_count_ = 0;
+  constexpr int most_tries = 4;
+  bool whole = false;
+  for (int i = 0; i < most_tries && !whole; ++i) whole = load_runtimes(of);
+  queued_count_ = 0;
   for (auto& q : queued_) q = {};
-  const auto& at = of.at();
-  address group = 0;
-  if (of.runtimes() == 0 || at.group_next.size == 0) return true;  // none was linked
-  if (!of.mem().get(of.runtimes(), group)) return false;
-  for (; group != 0 && runtimes_ < most_runtimes; ++runtimes_) {
-    struct {
-      address begin;
-      address end;
-    } workers{};
-    std::uint64_t id = 0;
-    if (!of.load(of.mem(), group, at.group_id, id) ||
-        !of.mem().get(group + at.group_workers.at, workers))
-      return false;
-    std::uint32_t number = 0;
-    for (address w = workers.begin; w < workers.end && count_ < most_loops; w += 8, ++number) {
-      address worker = 0;
-      if (!of.mem().get(w, worker)) break;
-      auto& to = loops_[count_];
-      to = {};
-      to.at = worker;
-      to.runtime = static_cast<std::uint32_t>(runtimes_);
-      to.number = number;
-      to.id = static_cast<std::uint16_t>(id);
-      load_loop(of, worker, to);
-      ++count_;
-    }
-    if (!of.load(of.mem(), group, at.group_next, group)) break;
-  }
   for (std::uint32_t i = 0; i < count_; ++i) load_queues(of, i);
+  return whole;
+}
+
+// A runtime may end meanwhile, and its memory may be something else. So a loop has to name the
+// runtime that it was found through, and the runtime must have the same number in the end.
+bool loops_view::load_runtimes(const program& of) noexcept {
+  count_ = runtimes_ = 0;
+  const auto& at = of.at();
+  address first = 0, again = 0;
+  if (of.runtimes() == 0 || at.group_next.size == 0) return true;  // none was linked
+  if (!of.mem().get(of.runtimes(), first)) return false;
+  for (address group = first; group != 0 && runtimes_ < most_runtimes; ++runtimes_) {
+    std::uint64_t serial = 0, later = 0;
+    if (!of.load(of.mem(), group, at.group_serial, serial) || !load_runtime(of, group) ||
+        !of.load(of.mem(), group, at.group_serial, later) || serial != later ||
+        !of.load(of.mem(), group, at.group_next, group))
+      return false;
+  }
+  return of.mem().get(of.runtimes(), again) && first == again;
+}
+
+bool loops_view::load_runtime(const program& of, address group) noexcept {
+  const auto& at = of.at();
+  struct {
+    address begin;
+    address end;
+  } workers{};
+  std::uint64_t id = 0;
+  if (!of.load(of.mem(), group, at.group_id, id) ||
+      !of.mem().get(group + at.group_workers.at, workers))
+    return false;
+  std::uint32_t number = 0;
+  for (address w = workers.begin; w < workers.end && count_ < most_loops; w += 8, ++number) {
+    address worker = 0, its_group = 0;
+    if (!of.mem().get(w, worker) || !of.load(of.mem(), worker, at.worker_group, its_group) ||
+        its_group != group)
+      return false;
+    auto& to = loops_[count_++];
+    to = {};
+    to.at = worker;
+    to.runtime = static_cast<std::uint32_t>(runtimes_);
+    to.number = number;
+    to.id = static_cast<std::uint16_t>(id);
+    load_loop(of, worker, to);
+  }
   return true;
 }
 

@@ -44,8 +44,9 @@ class loops_view {
   static constexpr std::size_t most_queued = 8192;
   static constexpr std::size_t most_runtimes = 64;
 
-  /// Reads all. False: the list of runtimes could not be read.
-  [[nodiscard]] bool load(const program& of) noexcept;
+  /// Reads all. False: the list of runtimes could not be read, or changed at each of four looks;
+  /// what was read last is there.
+  bool load(const program& of) noexcept;
 
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] const loop_view& operator[](std::size_t i) const noexcept { return loops_[i]; }
@@ -58,6 +59,8 @@ class loops_view {
   [[nodiscard]] const loop_view* at(address loop) const noexcept;
 
  private:
+  [[nodiscard]] bool load_runtimes(const program& of) noexcept;
+  [[nodiscard]] bool load_runtime(const program& of, address group) noexcept;
   void load_loop(const program& of, address worker, loop_view& to) noexcept;
   void load_queues(const program& of, std::uint32_t loop) noexcept;
   void load_cells(const program& of, std::uint32_t loop, queue_kind where, address cells,

@@ -33,6 +33,25 @@ std::size_t letter(std::string_view text) noexcept {
 
 }  // namespace
 
+void output::put(char c) noexcept {
+  if (used_ == sizeof buffer_) flush();
+  buffer_[used_++] = c;
+  // Bytes inside a letter of UTF-8 take no place.
+  if (c == '\n')
+    column_ = 0;
+  else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80)
+    ++column_;
+}
+
+void output::put(std::string_view text) noexcept {
+  for (const char c : text) put(c);
+}
+
+void output::column(std::size_t to) noexcept {
+  do put(' ');
+  while (column_ < to);
+}
+
 void output::number(std::uint64_t value) noexcept {
   char text[20];
   std::size_t n = 0;

@@ -15,18 +15,8 @@ class output {
   output(const output&) = delete;
   ~output() { flush(); }
 
-  void put(char c) noexcept {
-    if (used_ == sizeof buffer_) flush();
-    buffer_[used_++] = c;
-    // Bytes inside a letter of UTF-8 take no place.
-    if (c == '\n')
-      column_ = 0;
-    else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80)
-      ++column_;
-  }
-  void put(std::string_view text) noexcept {
-    for (const char c : text) put(c);
-  }
+  void put(char c) noexcept;
+  void put(std::string_view text) noexcept;
   void number(std::uint64_t value) noexcept;
   /// Text of the program's users: what is no plain letter is escaped (\n, \x1b), and what is longer
   /// than `most` letters is cut, with three dots.
@@ -34,10 +24,7 @@ class output {
   /// As a string of JSON, with its quotes.
   void json(std::string_view text) noexcept;
   /// Blanks up to column `to`, and one at least.
-  void column(std::size_t to) noexcept {
-    do put(' ');
-    while (column_ < to);
-  }
+  void column(std::size_t to) noexcept;
   void flush() noexcept;
   /// False: the descriptor has refused what was written.
   [[nodiscard]] bool good() const noexcept { return good_; }

@@ -44,6 +44,7 @@ constexpr wanted all_wanted[] = {
     {"group.id", &offsets::group_id, false},
     {"group.workers", &offsets::group_workers, false},
     {"group.next", &offsets::group_next, false},
+    {"worker.group", &offsets::worker_group, false},
     {"worker.driver", &offsets::driver, false},
     {"worker.ready_head", &offsets::ready_head, false},
     {"worker.ready_tail", &offsets::ready_tail, false},

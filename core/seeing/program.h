@@ -25,7 +25,7 @@ struct offsets {
   place extra_name, extra_message, extra_made, extra_strands;
   place frame_promise, continuation, promise_record, end;
   place chunk, chunk_next, chunk_number, chunk_records;
-  place group_serial, group_id, group_workers, group_next;
+  place group_serial, group_id, group_workers, group_next, worker_group;
   place driver, ready_head, ready_tail, ready_ring, ring_mask, ring_cells;
   place local_cells, local_room, local_head, local_tail, next_slot, pinned, movable;
   place sleep, beat, timers_size, thread_state, thread_number;

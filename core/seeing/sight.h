@@ -35,8 +35,9 @@ class sight {
   /// Finds the heddle number `which` of the process: a program may have several, in shared
   /// libraries. Of this process it is the one that this reader belongs to.
   [[nodiscard]] opening open(std::size_t which = 0) noexcept;
-  /// Reads the loops and their queues anew: before each walk over the tasks.
-  [[nodiscard]] bool look_at_loops() noexcept { return loops_.load(program_); }
+  /// Reads the loops and their queues anew: before each walk over the tasks. False: they changed at
+  /// each look, and what was read last is there.
+  bool look_at_loops() noexcept { return loops_.load(program_); }
 
   [[nodiscard]] task_reader& tasks() noexcept { return tasks_; }
   [[nodiscard]] const loops_view& loops() const noexcept { return loops_; }

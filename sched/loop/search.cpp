@@ -391,6 +391,7 @@ struct layout_of<worker> {
       {"group.workers", offsetof(loop_group, workers), sizeof(std::vector<worker*>)},
       {"group.next", offsetof(loop_group, next_living), pointer},
       {"worker", 0, sizeof(worker)},
+      {"worker.group", offsetof(worker, group_), pointer},
       {"worker.driver", offsetof(worker, driver_), pointer},
       {"worker.ready_head", offsetof(worker, ready_) + offsetof(queue, head_), 8},
       {"worker.ready_tail", offsetof(worker, ready_) + offsetof(queue, tail_), 8},

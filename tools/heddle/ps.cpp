@@ -49,7 +49,8 @@ int list_programs() {
     const auto s = std::make_unique<sight>(p);
     const auto how = s->open();
     if (how == seeing::opening::refused) ++refusals;
-    if (how != seeing::opening::good || !s->look_at_loops()) continue;
+    if (how != seeing::opening::good) continue;
+    (void)s->look_at_loops();
     if (!any) to.put("PID       COMMAND          LOOPS  TASKS  UP\n");
     any = true;
     to.number(static_cast<std::uint64_t>(p));
@@ -66,7 +67,7 @@ int list_programs() {
   to.flush();
   if (!any) std::fputs("heddle: no process that may be read has a heddle\n", stderr);
   if (refusals != 0)
-    std::fprintf(stderr, "heddle: %zu processes may not be read by this user\n", refusals);
+    std::fprintf(stderr, "heddle: of %zu processes this user may not look inside\n", refusals);
   return any ? good : nothing;
 }
 
@@ -129,7 +130,7 @@ int list_tasks(const options& o, pid_t process) {
   const auto s = std::make_unique<sight>(process);
   if (const auto how = s->open(); how != seeing::opening::good)
     return complain(process, how, s->missing());
-  if (!s->look_at_loops()) return complain(process, seeing::opening::gone, "");
+  (void)s->look_at_loops();
   output to(STDOUT_FILENO);
   listing l{o, to, *s};
   if (o.json) {

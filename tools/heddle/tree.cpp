@@ -20,7 +20,7 @@ int print_tree(const options& o, pid_t process) {
   const auto s = std::make_unique<sight>(process);
   if (const auto how = s->open(); how != seeing::opening::good)
     return complain(process, how, s->missing());
-  if (!s->look_at_loops()) return complain(process, seeing::opening::gone, "");
+  (void)s->look_at_loops();
   struct context {
     const options& o;
     sight& from;
