@@ -30,6 +30,8 @@ constexpr struct {
     {"queued", inside::queued},
     {"lives_again", inside::lives_again},
     {"dumps", inside::dumps},
+    {"runtimes", inside::runtimes},
+    {"two_runtimes", inside::two_runtimes},
 };
 
 }  // namespace

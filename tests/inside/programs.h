@@ -43,5 +43,7 @@ h::task<> odd_names(int n);
 h::task<> queued(int n);
 h::task<> lives_again(int n);
 h::task<> dumps(int n);
+h::task<> runtimes(int n);
+h::task<> two_runtimes(int n);
 
 }  // namespace inside

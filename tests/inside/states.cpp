@@ -133,6 +133,31 @@ h::task<> lives_again(int n) {
   }
 }
 
+namespace {
+
+h::task<> in_second() {
+  keep("second", for_ever());
+  co_await never().wait();
+}
+void begin_and_end_runtimes() {
+  for (;;) h::run(short_lived(), {.loops = 2});
+}
+void run_second() { h::run(in_second(), {.loops = 3}); }
+
+}  // namespace
+
+h::task<> runtimes(int) {
+  keep("waiter", for_ever());
+  auto job = h::to_thread(begin_and_end_runtimes);
+  co_await std::move(job);
+}
+
+h::task<> two_runtimes(int) {
+  keep("first", for_ever());
+  auto job = h::to_thread(run_second);
+  co_await std::move(job);
+}
+
 h::task<> dumps(int) {
   keep("waiter", for_ever());
   co_await h::sleep(10ms);

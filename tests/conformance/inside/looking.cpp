@@ -76,6 +76,7 @@ int open_file(const std::string& path) {
 
 }  // namespace
 
+std::string path_of_tool() { return HEDDLE_INSIDE_TOOL; }
 std::string copy_of_tool() { return copy_of(HEDDLE_INSIDE_TOOL); }
 
 watched::watched(const char* name, unsigned loops, int n, build how,

@@ -45,6 +45,7 @@ struct ran {
 };
 /// Runs the tool `heddle` with these arguments.
 ran tool(const std::vector<std::string>& arguments);
+[[nodiscard]] std::string path_of_tool();
 /// A copy of the tool that every user may run; the caller removes it.
 std::string copy_of_tool();
 /// Runs any program.
