@@ -27,7 +27,8 @@ class Board(support.Server):
 
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [support.settings.server, "--listen", f"127.0.0.1:{port}", "--data", directory, *options],
+            [support.settings.server, "--listen", f"127.0.0.1:{port}", "--data", directory,
+             "--grace", "60", *options],  # a busy machine needs more than the usual time to end in order
             stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=in_child,
             env=support.environment(HEDDLE_REACTOR=support.settings.reactor))
         self.watchdog = threading.Timer(support.PATIENCE, self.process.kill)
@@ -46,7 +47,8 @@ class Board(support.Server):
     def talk(self, room, who, after=None):
         """A WebSocket to a room, to be awaited."""
         query = f"who={who}" + ("" if after is None else f"&after={after}")
-        return websockets.connect(f"ws://127.0.0.1:{self.port}/rooms/{room}/talk?{query}", max_size=None)
+        return websockets.connect(f"ws://127.0.0.1:{self.port}/rooms/{room}/talk?{query}", max_size=None,
+                                  open_timeout=support.PATIENCE, ping_interval=None)
 
 
 class BoardTest(unittest.TestCase):

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The message board's page in headless Chromium: two guests in two windows."""
 import os
+import shutil
 import struct
+import tempfile
 import zlib
 
 import support
@@ -23,11 +25,21 @@ def picture(width, height):
 
 
 class PageTest(BoardTest):
+    @classmethod
+    def setUpClass(cls):
+        profile = tempfile.mkdtemp(prefix="heddle-board-")
+        cls.addClassCleanup(shutil.rmtree, profile, ignore_errors=True)
+        cls.browser = Browser(profile)
+        cls.addClassCleanup(cls.browser.close)
+        cls.ann = cls.browser.window()
+
     def setUp(self):
         super().setUp()
-        self.browser = Browser(self.dir + "/profile")
-        self.addCleanup(self.browser.close)
-        self.ann = self.browser.windows()[0]
+        self.addCleanup(self.browser.prefer, "light")
+        self.addCleanup(self.browser.close_other_windows, self.ann)
+        self.browser.open("about:blank")
+        self.browser.call("POST", "/se/log", {"type": "browser"})  # what other tests have left
+        self.browser.call("POST", "/window/rect", {"width": 1180, "height": 760})
 
     def go_in(self, board, room, name):
         """The present window goes into a room."""
@@ -61,7 +73,7 @@ class PageTest(BoardTest):
     def open_bob(self, board, room):
         self.browser.open_window()
         self.go_in(board, room, "Bob")
-        return self.browser.call("GET", "/window")
+        return self.browser.window()
 
 
 class Page(PageTest):
@@ -69,7 +81,6 @@ class Page(PageTest):
         services = Services()
         self.addCleanup(services.close)
         board = self.start("--upstream", "weather=" + services.url("fine"), "--upstream", "mill=" + services.url("slow"))
-        self.browser.call("POST", "/window/rect", {"width": 1180, "height": 760})
         self.go_in(board, "weaving", "Ann")
         bob = self.open_bob(board, "weaving")
         self.browser.wait("document.getElementById('guests').textContent === '2 guests'")

@@ -75,7 +75,7 @@ class Talking(BoardTest):
         async def ask():
             url = f"ws://127.0.0.1:{board.port}/rooms/{room}/talk?{who}"
             with self.assertRaises(websockets.InvalidStatusCode) as caught:
-                await websockets.connect(url, **more)
+                await websockets.connect(url, open_timeout=support.PATIENCE, **more)
             return caught.exception.status_code
         return self.run_async(ask())
 
@@ -311,7 +311,7 @@ class Uploading(BoardTest):
         return wire
 
     def test_a_stop_lets_uploads_finish_and_closes_the_rest_in_order(self):
-        board = self.start("--grace", "60")
+        board = self.start()
         half = self.begin_upload(board, 400_000)
         events = support.Wire(board.port)
         self.addCleanup(events.close)

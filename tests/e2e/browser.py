@@ -18,6 +18,10 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          "--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1180,1100",
          "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 
+# For one answer of the driver. A browser that starts on a busy machine takes its time; ctest's time-out is shorter
+# than the sum of all that may take so long.
+PATIENCE = 120
+
 
 class Browser:
     def __init__(self, profile):
@@ -35,8 +39,12 @@ class Browser:
         self.reader = threading.Thread(target=self.driver.stdout.read, daemon=True)
         self.reader.start()
         options = {"binary": "/usr/bin/chromium", "args": [*FLAGS, "--user-data-dir=" + profile]}
-        self.session = "/session/" + self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}})["sessionId"]
+        try:
+            self.session = "/session/" + self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
+                "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}})["sessionId"]
+        except BaseException:
+            self.close()  # no browser outlives a test that could not use it
+            raise
 
     def call(self, method, path, body=None):
         request = urllib.request.Request(self.base + self.session + path, method=method,
@@ -44,7 +52,7 @@ class Browser:
                                          headers={"Content-Type": "application/json"})
         no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with no_proxy.open(request, timeout=support.PATIENCE) as answer:
+            with no_proxy.open(request, timeout=PATIENCE + 10) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as e:
             raise AssertionError(f"{method} {path}: {e.read().decode()}") from None
@@ -66,8 +74,15 @@ class Browser:
         """Types into a field; into one for files, the path of a file. "\ue007" is the key Enter."""
         self.call("POST", self.element(element_id) + "/value", {"text": text})
 
-    def windows(self):
-        return self.call("GET", "/window/handles")
+    def window(self):
+        return self.call("GET", "/window")
+
+    def close_other_windows(self, kept):
+        for handle in self.call("GET", "/window/handles"):
+            if handle != kept:
+                self.use_window(handle)
+                self.call("DELETE", "/window")
+        self.use_window(kept)
 
     def open_window(self):
         """Another window of the same browser. What is called next goes to it."""
@@ -85,7 +100,7 @@ class Browser:
         """A PNG."""
         return base64.b64decode(self.call("GET", "/screenshot"))
 
-    def wait(self, condition, seconds=support.PATIENCE):
+    def wait(self, condition, seconds=PATIENCE):
         """Until a JavaScript expression is true."""
         self.call("POST", "/timeouts", {"script": seconds * 1000})
         self.call("POST", "/execute/async", {"args": [], "script": f"""
