@@ -109,8 +109,8 @@ struct kernel_side {
   std::uint8_t armed = 0;        // the polls under way, as bits of uring_reactor
   bool receiving = false;
   bool lasting_receive = false;  // one receive may bring many messages: protocol LAST
-  bool capped = false;   // the receive ends by itself after so many bytes: protocol CAP
-  bool retired = false;  // the slot is to be freed when operations reaches 0
+  bool capped = false;           // the receive ends by itself after so many bytes: protocol CAP
+  bool retired = false;          // the slot is to be freed when operations reaches 0
   io_source* next_starved = nullptr;
 
   // Where in the submission queue the last poll and the last receive stand, or stood.
