@@ -207,9 +207,9 @@ struct session_options {
   std::shared_ptr<const client_trace> trace = {};
   http::dns_options dns = {};
   /// Refuse answers that break the rules without harm: lines that end with LF alone, folded fields,
-  /// a repeated Content-Type, more than one space before the reason. By default they are taken, and
-  /// their connection is not kept. What frames a body must be right in any case: two lengths, or
-  /// chunks that are none, are protocol_error or payload_error.
+  /// a repeated Content-Type, more than one space before the reason. By default they are taken;
+  /// behind LF alone and folds the connection is not kept. What frames a body must be right in any
+  /// case: two lengths, or chunks that are none, are protocol_error or payload_error.
   bool strict = false;
 };
 
