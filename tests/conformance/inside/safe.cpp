@@ -104,16 +104,6 @@ TEST_P(IN_SAFE, IN_SAFE_05_AProgramDumpsItselfWhileItsLoopsAreHogged) {
   EQUAL(tool({"ps", w.number()}).status, 0);  // it has gone on
 }
 
-TEST_P(IN_SAFE, IN_SAFE_05_DumpWritesTheTextOfTheTool) {
-  const watched w("dumps", loops());
-  HOLDS(soon([&] { return w.errors().find(" tasks\n") != std::string::npos; }));
-  const auto seen = tool_until({"ps", w.number()},
-                               [](const ran& r) { return has_line(r.out, {"waiter", "event"}); });
-  const auto own = lines_with(w.errors(), {"waiter", "event"});
-  const auto from_outside = lines_with(seen.out, {"waiter", "event"});
-  EQUAL(own, from_outside);
-}
-
 TEST_P(IN_SAFE, IN_SAFE_06_NamesCannotBreakTheTable) {
   const watched w("odd_names", loops());
   const auto seen = tool_until({"ps", w.number()}, [](const ran& r) {
