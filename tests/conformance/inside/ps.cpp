@@ -81,11 +81,14 @@ TEST_P(IN_PS, IN_PS_04_RunningReadyAndNotStartedAreToldApart) {
 
 TEST_P(IN_PS, IN_PS_10_WithoutAProcessTheProgramsOfTheMachineAreListed) {
   const watched w("chat", loops());
-  const auto seen = tool_until(
-      {"ps"}, [&](const ran& r) { return has_line(r.out, {w.number() + " ", "inside_"}); });
+  const auto own_line = [&](const ran& r) {
+    for (auto& line : lines_with(r.out, {"inside_"}))
+      if (line.starts_with(w.number() + " ")) return line;
+    return std::string();
+  };
+  const auto seen = tool_until({"ps"}, [&](const ran& r) { return !own_line(r).empty(); });
   EQUAL(seen.status, 0);
-  const auto lines = lines_with(seen.out, {w.number() + " ", "inside_"});
-  HOLDS(!lines.empty() && lines[0].find(" " + std::to_string(loops()) + " ") != std::string::npos);
+  HOLDS(own_line(seen).find(" " + std::to_string(loops()) + " ") != std::string::npos);
 }
 
 }  // namespace

@@ -104,6 +104,18 @@ TEST_P(IN_SAFE, IN_SAFE_05_AProgramDumpsItselfWhileItsLoopsAreHogged) {
   EQUAL(tool({"ps", w.number()}).status, 0);  // it has gone on
 }
 
+TEST_P(IN_SAFE, IN_SAFE_05_DumpWritesTheTextOfTheTool) {
+  const watched w("dumps", loops());
+  const std::vector<std::string> parts{"waiter", "event"};
+  // It dumps again and again. Once the line stands there twice, the first one is written whole.
+  HOLDS(soon([&] { return lines_with(w.errors(), parts).size() >= 2; }));
+  const auto seen =
+      tool_until({"ps", w.number()}, [&](const ran& r) { return has_line(r.out, parts); });
+  const auto own = lines_with(w.errors(), parts);
+  const auto from_outside = lines_with(seen.out, parts);
+  HOLDS(!own.empty() && !from_outside.empty() && own[0] == from_outside[0]);
+}
+
 TEST_P(IN_SAFE, IN_SAFE_06_NamesCannotBreakTheTable) {
   const watched w("odd_names", loops());
   const auto seen = tool_until({"ps", w.number()}, [](const ran& r) {
