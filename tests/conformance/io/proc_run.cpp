@@ -59,7 +59,7 @@ TEST_P(IO_PROC_RUN, IO_PROC_06_ACancelledRunTerminatesAndReaps) {
     std::filesystem::remove(path);
     std::filesystem::remove(path + ".pid");
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(open_descriptors() <= before);
 }
 
 TEST_P(IO_PROC_RUN, IO_PROC_06_AProgramThatIgnoresTheRequestIsKilledAfterTheGrace) {
@@ -199,7 +199,7 @@ TEST_P(IO_PROC_RUN, IO_PROC_10_APipelineOfChildren) {
     EQUAL(codes.returncodes, (std::vector<int>{5, 6, 0}));
     EQUAL(codes.errors, "one\ntwo\n");
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(open_descriptors() <= before);
 }
 
 TEST_P(IO_PROC_RUN, IO_PROC_10_APipelineThatCannotStartOrIsCancelledLeavesNothing) {
@@ -235,7 +235,7 @@ TEST_P(IO_PROC_RUN, IO_PROC_10_APipelineThatCannotStartOrIsCancelledLeavesNothin
     const int last = co_await own[1].wait();
     EQUAL(last, 0);
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(open_descriptors() <= before);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ TEST_P(IO_PROC_TERMINAL, IO_PROC_11_AChildOnATerminalOfItsOwn) {
     const std::string mixed = co_await q.stdout.read();
     EQUAL(mixed, "mixed\n");
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(open_descriptors() <= before);
 }
 
 TEST_P(IO_PROC_TERMINAL, IO_PROC_11_TheSizeChangesAndTheChildIsTold) {
@@ -109,7 +109,7 @@ TEST_P(IO_PROC_TERMINAL, IO_PIPE_04_TheChildsEndIsTheEndOfTheTerminalAndNoError)
     HOLDS(!co_await error_of(swallow(r.terminal.reader)));
     HOLDS(is_broken(co_await error_of(drain(r.terminal.writer))));
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(open_descriptors() <= before);
 }
 
 TEST_P(IO_PROC_TERMINAL, IO_PIPE_04_ATerminalThatTheProgramOpensItself) {
@@ -138,7 +138,7 @@ TEST_P(IO_PROC_TERMINAL, IO_PIPE_04_ATerminalThatTheProgramOpensItself) {
     const std::string end = co_await t.reader.read();
     EQUAL(end, "");
   });
-  EQUAL(open_descriptors(), before);
+  HOLDS(open_descriptors() <= before);
 }
 
 }  // namespace
