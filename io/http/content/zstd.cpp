@@ -7,6 +7,7 @@
 
 #include <zstd.h>
 
+#include <algorithm>
 #include <array>
 #include <new>
 
@@ -30,7 +31,7 @@ class unzstd final : public decoder {
     ZSTD_outBuffer to{out, room, 0};
     while (to.pos < room) {
       if (!inside_ && in.empty()) break;
-      if (!inside_) made_in_frame_ = 0;
+      if (!inside_) made_in_frame_ = head_size_ = 0;
       inside_ = true;
       ZSTD_inBuffer from{in.data(), in.size(), 0};
       const std::size_t before = to.pos;
@@ -38,6 +39,8 @@ class unzstd final : public decoder {
       if (ZSTD_isError(left)) {
         throw payload_error(std::string("the zstd data is broken: ") + ZSTD_getErrorName(left));
       }
+      const auto part = in.substr(0, std::min(from.pos, head_.size() - head_size_));
+      head_size_ += part.copy(head_.data() + head_size_, part.size());
       in.remove_prefix(from.pos);
       made_in_frame_ += to.pos - before;
       if (left == 0) end_frame();
@@ -52,6 +55,11 @@ class unzstd final : public decoder {
  private:
   void end_frame() {
     inside_ = false;
+    // The library asks this itself, but not of a frame that comes in pieces and ends with an empty
+    // block.
+    const auto told = ZSTD_getFrameContentSize(head_.data(), head_size_);
+    if (told != ZSTD_CONTENTSIZE_UNKNOWN && told != made_in_frame_)
+      throw payload_error("the zstd data is broken: a frame has not the size that it tells");
     if (made_in_frame_ == 0 && ++empty_ > most_empty_frames) {
       throw payload_error("the zstd data has more than " + std::to_string(most_empty_frames) +
                           " empty frames");
@@ -61,6 +69,8 @@ class unzstd final : public decoder {
   ZSTD_DCtx* by_;
   bool inside_ = false;  // a frame has begun, and has not ended
   std::size_t made_in_frame_ = 0;
+  std::array<char, 18> head_{};  // of the frame: its header has at most 18 bytes
+  std::size_t head_size_ = 0;
   unsigned empty_ = 0;
 };
 

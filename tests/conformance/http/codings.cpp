@@ -126,6 +126,18 @@ TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_07_CodedDataThatEndsEarlyIsAnError) {
   });
 }
 
+TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_07_AFrameOfAnotherSizeThanItTellsIsAnErrorHoweverItIsCut) {
+  if (!http::coding_of("zstd")) return;
+  run([]() -> h::task<> {
+    // It tells of 248 bytes, and has one empty block.
+    const std::string frame("\x28\xb5\x2f\xfd\x21\x00\xf8\x01\x00\x00", 10);
+    for (std::size_t n = 1; n <= frame.size(); ++n) {
+      const std::string found = co_await undone(frame, "zstd", n);
+      HOLDS(has(found, "payload_error: the zstd data is broken"));
+    }
+  });
+}
+
 TEST_P(HTTP_CODINGS, HTTP_CLI_CMP_08_ABombGrowsOnlyAsItsReaderAsks) {
   run([]() -> h::task<> {
     const std::string zeros(8 << 20, '\0');
