@@ -193,7 +193,7 @@ int status_of_reader(const std::vector<std::string>& arguments) {
   if (process == 0) {
     ::dup2(::open("/dev/null", O_WRONLY), STDOUT_FILENO);
     ::setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  // its search for leaks traces the process
-    if (!sanitized) only_reads();  // what a sanitizer adds to a program does more
+    if (!sanitized) only_reads();                   // what a sanitizer adds to a program does more
     ::execv(argv[0], argv.data());
     ::_exit(98);
   }
