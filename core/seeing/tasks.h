@@ -2,8 +2,8 @@
 // Internal to core.
 // The tasks of a program, one after the other: the walk over its records and their frames.
 //
-// Problem   The program goes on while it is read. A frame may be gone, or be that of another call,
-//           by the time it is read, and a walk that follows it tells a chain that never was.
+// Problem   The program goes on while it is read. A frame may be gone by then, or be that of
+//           another call. A walk that follows such a frame tells a chain that never was.
 // Rejected  Stopping the program: it is to be seen without being disturbed. Trusting the
 //           generation: a task may have run and wait again in the same word.
 // Chosen    The record is copied, the frames are walked, and the record is read again: the same

@@ -78,9 +78,9 @@ class file_root {
   /// `path` is decoded and relative to the root. "/" before it is ignored. A directory stands for
   /// its index, or for a page of its entries, as files_options says. If the request's target lacks
   /// the slash behind a directory, the answer is 301 to the target with the slash, since the links
-  /// in the index are relative. Answers 200, 206 (a range), 301, 304, 404 (also for what lies
-  /// outside or may not be read), 405, 412, 416, and 503 if the process or the system has no
-  /// descriptor or memory for the file, or if the tree changes again and again.
+  /// in the index are relative. Answers 200, 206 (a range), 301, 304, 404, 405, 412, 416 or 503.
+  /// What lies outside or may not be read is 404. 503: the process or the system has no descriptor
+  /// or memory for the file, or the tree changes again and again.
   /// Throws  std::system_error for other failures of the disk
   /// Cost    blocks on the disk: call it in to_thread(), unless the files are sure to be cached
   file_answer answer(const request& r, std::string_view path) const;

@@ -23,10 +23,10 @@ struct files_options {
   bool listing = false;
   /// So many entries are on such a page, the first ones. The page says so if there are more.
   std::size_t listing_limit = 10'000;
-  /// True: if the client accepts br, zstd or gzip, and "x.js.br", "x.js.zst" or "x.js.gz" lies
-  /// beside "x.js", that file is sent, with the type of x.js, its Content-Encoding, and an ETag of
-  /// its own. Not looked for where the type is packed by itself, such as image/png. Where it would
-  /// be looked for, all answers say Vary: Accept-Encoding.
+  /// True: "x.js.br", "x.js.zst" or "x.js.gz" is sent for "x.js" if it lies beside it and the
+  /// client accepts that coding. It has the type of x.js, its Content-Encoding, and its own ETag.
+  /// Not looked for where the type is packed by itself, such as image/png. Where it would be looked
+  /// for, all answers say Vary: Accept-Encoding.
   /// Cost  a look-up for each coding that the client accepts
   bool precompressed = true;
 };

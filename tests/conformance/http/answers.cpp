@@ -209,7 +209,7 @@ struct slow_filter {
   void operator()(std::string_view piece, bool last, std::string& out) {
     for (int i = 0; !served && !gave_up && piece.size() > 1000; ++i) {
       if (i == 60'000) gave_up = true;
-      std::this_thread::sleep_for(1ms);
+      std::this_thread::sleep_for(1ms);  // on a thread without a loop, which has nothing to await
     }
     seen += piece;
     out += last ? "end" : std::string(1, piece.front());

@@ -3,6 +3,7 @@
 // that lie packed beside the plain ones.
 #include "../io/file_cases.h"
 #include "fields.h"
+#include "file_routes.h"
 
 #include <heddle/core/errors.h>
 #include <heddle/io/http/files.h>
@@ -26,17 +27,6 @@ namespace fs = std::filesystem;
 
 CASES(HTTP_SRV_FIL);
 REACTOR_CASES(HTTP_SRV_FIL_SENT);
-
-http::router serving(const std::string& directory) {
-  http::router r;
-  r.files("/f/", directory);
-  return r;
-}
-http::router serving(const std::string& directory, http::files_options how) {
-  http::router r;
-  r.files("/f/", directory, std::move(how));
-  return r;
-}
 
 /// Counts what comes until the end, and keeps the beginning.
 struct received {

@@ -2,6 +2,7 @@
 // HTTP-SRV-FIL-07: files that lie packed beside the plain ones.
 #include "../io/file_cases.h"
 #include "fields.h"
+#include "file_routes.h"
 
 #include <heddle/io/http/files_options.h>
 
@@ -11,17 +12,6 @@ using namespace conformance;
 namespace fs = std::filesystem;
 
 CASES(HTTP_SRV_FIL_PACKED);
-
-http::router serving(const std::string& directory) {
-  http::router r;
-  r.files("/f/", directory);
-  return r;
-}
-http::router serving(const std::string& directory, http::files_options how) {
-  http::router r;
-  r.files("/f/", directory, std::move(how));
-  return r;
-}
 
 struct packed_wish {
   const char* target;
