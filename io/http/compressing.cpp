@@ -4,12 +4,12 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/io/http/codings.h>
+#include <heddle/io/http/content/packable.h>
 #include <heddle/io/http/handler.h>
 #include <heddle/io/http/middlewares.h>
 #include <heddle/io/http/serving/rate_book.h>
 #include <heddle/sched/to_thread.h>
 
-#include <array>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -28,19 +28,6 @@ std::vector<coding> offers() {
   return all;
 }
 
-bool is_packable(std::string_view type) noexcept {
-  type = type.substr(0, type.find(';'));
-  while (type.ends_with(' ')) type.remove_suffix(1);
-  if (same_token(type, "text/event-stream")) return false;
-  if (type.size() > 5 && same_token(type.substr(0, 5), "text/")) return true;
-  constexpr std::array<std::string_view, 6> known = {
-      "application/json",          "application/javascript", "application/xml",
-      "application/manifest+json", "application/wasm",       "image/svg+xml"};
-  for (const auto k : known)
-    if (same_token(type, k)) return true;
-  return type.ends_with("+json") || type.ends_with("+xml");
-}
-
 std::string_view type_of(const response& r) noexcept {
   return r.headers.get("content-type").value_or(r.content_type.text());
 }
@@ -49,7 +36,7 @@ std::string_view type_of(const response& r) noexcept {
 bool may_pack(const response& r, const compress_options& o) {
   if (status_has_no_body(r.status) || r.status == 206 || r.stream.verbatim) return false;
   if (r.headers.contains("content-encoding") || r.headers.contains("content-range")) return false;
-  if (r.headers.has_token("cache-control", "no-transform") || !is_packable(type_of(r)))
+  if (r.headers.has_token("cache-control", "no-transform") || !detail::is_packable(type_of(r)))
     return false;
   return r.stream ? !r.stream.length || *r.stream.length >= o.least : r.body.size() >= o.least;
 }

@@ -6,9 +6,12 @@
 #include <heddle/io/http/content/directory_page.h>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -132,6 +135,16 @@ std::optional<file_answer> redirection(const request& r) {
   return a;
 }
 
+/// File systems on disks and in memory. A network's could ask its server for a file's size.
+bool is_local(int directory) noexcept {
+  struct statfs s{};
+  if (::fstatfs(directory, &s) != 0) return false;
+  constexpr std::array<std::uint32_t, 9> known = {
+      EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,       BTRFS_SUPER_MAGIC, TMPFS_MAGIC,         RAMFS_MAGIC,
+      F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, SQUASHFS_MAGIC,    EROFS_SUPER_MAGIC_V1};
+  return std::ranges::find(known, static_cast<std::uint32_t>(s.f_type)) != known.end();
+}
+
 }  // namespace
 
 file_handle::~file_handle() {
@@ -154,6 +167,19 @@ std::size_t file_answer::read(std::span<char> into) {
   }
 }
 
+bool file_answer::read_at_once(std::span<char> into) const noexcept {
+  if (into.size() != length) return false;
+  const iovec piece{into.data(), into.size()};
+  return ::preadv2(file.get(), &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT) ==
+         static_cast<ssize_t>(into.size());
+}
+
+/// How files are opened for one answer.
+struct file_root::look {
+  bool may_block = true;
+  bool unsure = false;  // something could not be opened without blocking: the answer is worthless
+};
+
 /// A file beside the one that was asked for.
 struct file_root::coded {
   coding how = coding::identity;
@@ -172,10 +198,28 @@ file_root::file_root(const std::string& directory, files_options options, resolv
     throw std::system_error(errno, std::generic_category(),
                             "cannot open the directory " + directory);
   }
+  is_local_ = is_local(root_.get());
   for (const auto& name : options_.index) check_index(name);
 }
 
 file_answer file_root::answer(const request& r, std::string_view path) const {
+  look how;
+  return answer(how, r, path);
+}
+
+std::optional<file_answer> file_root::answer_at_once(const request& r,
+                                                     std::string_view path) const {
+  if (how_ != resolver::automatic || !is_local_) return std::nullopt;
+  look how;
+  how.may_block = false;
+  try {
+    auto a = answer(how, r, path);
+    if (!how.unsure) return a;
+  } catch (const std::system_error&) {}  // answer() will say it where an error is waited for
+  return std::nullopt;
+}
+
+file_answer file_root::answer(look& how, const request& r, std::string_view path) const {
   if (r.method != method::get && r.method != method::head) {
     auto a = failure(405);
     a.head.headers.add("Allow", "GET, HEAD");
@@ -185,14 +229,14 @@ file_answer file_root::answer(const request& r, std::string_view path) const {
   if (path.find('\0') != std::string_view::npos) return failure(404);
   std::string name(path.empty() ? "." : path);
   struct stat info{};
-  auto file = open(name);
+  auto file = open(how, name);
   if (!file || ::fstat(file.get(), &info) != 0) return failure_of(errno, name);
-  if (S_ISDIR(info.st_mode)) return answer_directory(r, std::move(file), std::move(name));
+  if (S_ISDIR(info.st_mode)) return answer_directory(how, r, std::move(file), std::move(name));
   if (name.back() == '/' || !S_ISREG(info.st_mode)) return failure(404);
-  return answer_file(r, std::move(file), info, name);
+  return answer_file(how, r, std::move(file), info, name);
 }
 
-file_answer file_root::answer_directory(const request& r, file_handle directory,
+file_answer file_root::answer_directory(look& how, const request& r, file_handle directory,
                                         std::string name) const {
   if (auto elsewhere = redirection(r)) return std::move(*elsewhere);
   if (name.back() != '/') name += '/';
@@ -200,12 +244,15 @@ file_answer file_root::answer_directory(const request& r, file_handle directory,
     const std::string there = name + index;
     file_handle file;
     struct stat info{};
-    if (open_regular(there, file, info)) return answer_file(r, std::move(file), info, there);
+    if (open_regular(how, there, file, info))
+      return answer_file(how, r, std::move(file), info, there);
     const int error = errno;
     auto failed = failure_of(error, there);
     if (failed.head.status != 404) return failed;
   }
   if (!options_.listing) return failure(404);
+  how.unsure |= !how.may_block;
+  if (how.unsure) return {};
   return list(std::move(directory), name);
 }
 
@@ -217,7 +264,8 @@ file_answer file_root::list(file_handle directory, const std::string& name) cons
   std::erase_if(entries, [&](detail::directory_entry& e) {
     if (e.is != kind::unknown) return false;
     struct stat info{};
-    const auto file = open(name + e.name);
+    look how;
+    const auto file = open(how, name + e.name);
     if (!file || ::fstat(file.get(), &info) != 0) return true;
     e.is = S_ISDIR(info.st_mode) ? kind::directory : kind::file;
     return !S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode);
@@ -234,8 +282,9 @@ file_answer file_root::list(file_handle directory, const std::string& name) cons
 }
 
 /// True: `file` is that regular file. False: errno says why not.
-bool file_root::open_regular(const std::string& path, file_handle& file, struct stat& info) const {
-  file = open(path);
+bool file_root::open_regular(look& how, const std::string& path, file_handle& file,
+                             struct stat& info) const {
+  file = open(how, path);
   if (!file || ::fstat(file.get(), &info) != 0) return false;
   if (S_ISREG(info.st_mode)) return true;
   errno = ENOENT;
@@ -244,19 +293,20 @@ bool file_root::open_regular(const std::string& path, file_handle& file, struct 
 
 /// Finds the file beside `name` whose coding the client likes best. False: the client likes `name`
 /// itself best, or there is none.
-bool file_root::pick_coded(const request& r, const std::string& name, coded& found) const {
+bool file_root::pick_coded(look& how, const request& r, const std::string& name,
+                           coded& found) const {
   const std::string accepted = list_of(r.headers, "accept-encoding");
   if (accepted.empty()) return false;
   std::vector<coded> all;
   std::vector<coding> offers;
-  for (const auto& [how, suffix] : coded_names) {
-    const std::array<coding, 1> one = {how};
-    if (negotiate(accepted, one) != how) continue;
+  for (const auto& [which, suffix] : coded_names) {
+    const std::array<coding, 1> one = {which};
+    if (negotiate(accepted, one) != which) continue;
     coded beside;
-    beside.how = how;
-    if (!open_regular(name + std::string(suffix), beside.file, beside.info)) continue;
+    beside.how = which;
+    if (!open_regular(how, name + std::string(suffix), beside.file, beside.info)) continue;
     all.push_back(std::move(beside));
-    offers.push_back(how);
+    offers.push_back(which);
   }
   const auto best = negotiate(accepted, offers);
   const auto at = std::ranges::find_if(all, [&](const coded& c) { return c.how == best; });
@@ -265,8 +315,8 @@ bool file_root::pick_coded(const request& r, const std::string& name, coded& fou
   return true;
 }
 
-file_answer file_root::answer_file(const request& r, file_handle file, const struct stat& info,
-                                   const std::string& name) const {
+file_answer file_root::answer_file(look& how, const request& r, file_handle file,
+                                   const struct stat& info, const std::string& name) const {
   file_answer a;
   auto& h = a.head.headers;
   const auto type = media_type_of(name);
@@ -274,7 +324,7 @@ file_answer file_root::answer_file(const request& r, file_handle file, const str
   beside.info = info;
   if (options_.precompressed && may_be_packed(type.text())) {
     h.add("Vary", "Accept-Encoding");
-    if (pick_coded(r, name, beside)) file = std::move(beside.file);
+    if (pick_coded(how, r, name, beside)) file = std::move(beside.file);
   }
   const auto size = static_cast<std::uint64_t>(beside.info.st_size);
   resource_state now;
@@ -309,13 +359,26 @@ file_answer file_root::answer_file(const request& r, file_handle file, const str
   return a;
 }
 
-file_handle file_root::open(const std::string& path) const {
+file_handle file_root::open(look& how, const std::string& path) const {
+  if (!how.may_block) return open_cached(how, path);
   if (how_ == resolver::automatic) {
     auto file = open_beneath(path);
     // Old kernels do not have the call, and some sandboxes forbid every call that they do not list.
     if (file || (errno != ENOSYS && errno != EPERM && errno != E2BIG)) return file;
   }
   return open_walking(path);
+}
+
+/// Opens what the kernel finds without a disk and without leaving the root's file system. How far a
+/// path led before it failed is not trusted, but for "there is no such file".
+file_handle file_root::open_cached(look& how, const std::string& path) const {
+  open_how with{};
+  with.flags = open_flags;
+  with.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_CACHED;
+  file_handle file(
+      static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &with, sizeof with)));
+  if (!file && errno != ENOENT) how.unsure = true;
+  return file;
 }
 
 file_handle file_root::open_beneath(const std::string& path) const {

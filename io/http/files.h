@@ -10,7 +10,8 @@
 //             comparing the result: the tree can change in between.
 // Chosen      The kernel resolves the path beneath the root's descriptor, and refuses to leave it
 //             (openat2, RESOLVE_BENEATH). Where openat2 is missing or forbidden, the path is opened
-//             one component at a time, and no link is followed.
+//             one component at a time, and no link is followed. What the kernel has in memory is
+//             opened on the loop (RESOLVE_CACHED): another thread would cost more than the file.
 // Promised    No byte from outside the root is sent, races included.
 #pragma once
 
@@ -22,6 +23,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,6 +63,9 @@ struct file_answer {
   /// Reads the next piece and moves on. 0 at the end. Blocks on the disk. Throws std::system_error
   /// on a read error, and if the file has become shorter than the promised length.
   std::size_t read(std::span<char> into);
+  /// Reads all of it if the kernel has it in memory. False: it has not; `into` is worthless then,
+  /// and nothing has moved. Does not block.
+  [[nodiscard]] bool read_at_once(std::span<char> into) const noexcept;
 };
 
 /// The files below a directory, for GET and HEAD.
@@ -84,22 +89,32 @@ class file_root {
   /// Throws  std::system_error for other failures of the disk
   /// Cost    blocks on the disk: call it in to_thread(), unless the files are sure to be cached
   file_answer answer(const request& r, std::string_view path) const;
+  /// The same, if the kernel has all in memory that the answer needs. Nothing: it may have not, and
+  /// answer() says more. Pages of entries are always left to answer().
+  /// Throws  std::bad_alloc
+  /// Cost    some 2 us, and it does not block: not on a disk, nor on a network's file system
+  std::optional<file_answer> answer_at_once(const request& r, std::string_view path) const;
 
  private:
   struct coded;
-  file_answer answer_directory(const request& r, file_handle directory, std::string name) const;
-  file_answer answer_file(const request& r, file_handle file, const struct stat& info,
+  struct look;
+  file_answer answer(look& how, const request& r, std::string_view path) const;
+  file_answer answer_directory(look& how, const request& r, file_handle directory,
+                               std::string name) const;
+  file_answer answer_file(look& how, const request& r, file_handle file, const struct stat& info,
                           const std::string& name) const;
   file_answer list(file_handle directory, const std::string& name) const;
-  bool pick_coded(const request& r, const std::string& name, coded& found) const;
-  bool open_regular(const std::string& path, file_handle& file, struct stat& info) const;
-  file_handle open(const std::string& path) const;
+  bool pick_coded(look& how, const request& r, const std::string& name, coded& found) const;
+  bool open_regular(look& how, const std::string& path, file_handle& file, struct stat& info) const;
+  file_handle open(look& how, const std::string& path) const;
+  file_handle open_cached(look& how, const std::string& path) const;
   file_handle open_beneath(const std::string& path) const;
   file_handle open_walking(const std::string& path) const;
 
   file_handle root_;
   files_options options_;
   resolver how_;
+  bool is_local_ = false;  // the root's file system has no server that could keep us waiting
 };
 
 /// The answer of a handler: the file below `root` at `path`, as file_root::answer says, ranges and

@@ -20,9 +20,12 @@ namespace {
 using namespace heddle::http;
 namespace fs = std::filesystem;
 
-/// A tree with a root, and beside it a secret that must never be seen. Both ways of resolving are
+/// at_once: what the kernel has in memory is answered without blocking, the rest as automatic.
+enum class way { automatic, at_once, walk };
+
+/// A tree with a root, and beside it a secret that must never be seen. All ways of resolving are
 /// tried.
-class HttpFiles : public testing::TestWithParam<file_root::resolver> {
+class HttpFiles : public testing::TestWithParam<way> {
  protected:
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "heddle_files_XXXXXX").string();
@@ -36,16 +39,24 @@ class HttpFiles : public testing::TestWithParam<file_root::resolver> {
     write("root/sub/index.html", "<p>index");
     write("root/sub/deep/x.json", "{}");
     write("root/sp ace.css", "css");
-    root_.emplace((top_ / "root").string(), GetParam());
+    root_.emplace((top_ / "root").string(), resolver());
   }
   void TearDown() override { fs::remove_all(top_); }
 
+  static file_root::resolver resolver() {
+    return GetParam() == way::walk ? file_root::resolver::walk : file_root::resolver::automatic;
+  }
+  file_answer answer(const request& r, std::string_view path) {
+    if (GetParam() == way::at_once)
+      if (auto now = root_->answer_at_once(r, path)) return std::move(*now);
+    return root_->answer(r, path);
+  }
   void write(const std::string& name, std::string_view text) { std::ofstream(top_ / name) << text; }
 
   file_answer ask(std::string_view path, std::string_view field = {}, std::string_view value = {}) {
     request r;
     if (!field.empty()) r.headers.add(field, value);
-    return root_->answer(r, path);
+    return answer(r, path);
   }
   static std::string read_all(file_answer& a) {
     std::string text;
@@ -63,9 +74,11 @@ class HttpFiles : public testing::TestWithParam<file_root::resolver> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Resolver, HttpFiles,
-                         testing::Values(file_root::resolver::automatic, file_root::resolver::walk),
+                         testing::Values(way::automatic, way::at_once, way::walk),
                          [](const auto& i) {
-                           return i.param == file_root::resolver::walk ? "walk" : "automatic";
+                           return i.param == way::walk      ? "walk"
+                                  : i.param == way::at_once ? "at_once"
+                                                            : "automatic";
                          });
 
 TEST_P(HttpFiles, ReadsFilesBelowTheRoot) {
@@ -75,6 +88,20 @@ TEST_P(HttpFiles, ReadsFilesBelowTheRoot) {
   EXPECT_EQ(body("/sp ace.css"), "css");
   EXPECT_EQ(body("/empty"), "");
   EXPECT_EQ(body("/./a.txt"), "0123456789");
+}
+
+TEST_P(HttpFiles, ReadsAtOnceAllOrNothing) {
+  auto a = ask("/a.txt");
+  ASSERT_TRUE(a.file);
+  std::string text(10, ' ');
+  if (a.read_at_once(text)) {  // not every file system can say what is in memory
+    EXPECT_EQ(text, "0123456789");
+  }
+  a.length = 11;  // as if it had become shorter since
+  text.resize(11);
+  EXPECT_FALSE(a.read_at_once(text));
+  text.resize(3);
+  EXPECT_FALSE(a.read_at_once(text)) << "a part is not all";
 }
 
 TEST_P(HttpFiles, AnswersADirectoryWithItsIndexOrNotAtAll) {
@@ -122,7 +149,7 @@ TEST_P(HttpFiles, OpensOnlyRegularFilesAndDoesNotHangOnAPipe) {
 
 TEST_P(HttpFiles, FollowsLinksThatStayInsideOnlyWhereTheKernelGuardsThem) {
   fs::create_symlink("a.txt", top_ / "root/inside");
-  EXPECT_EQ(body("/inside"), GetParam() == file_root::resolver::automatic ? "0123456789" : "404");
+  EXPECT_EQ(body("/inside"), GetParam() != way::walk ? "0123456789" : "404");
 }
 
 TEST_P(HttpFiles, NamesTypeStateAndRanges) {
@@ -137,13 +164,13 @@ TEST_P(HttpFiles, NamesTypeStateAndRanges) {
 TEST_P(HttpFiles, AllowsOnlyGetAndHead) {
   request r;
   r.method = method::post;
-  const auto a = root_->answer(r, "/a.txt");
+  const auto a = answer(r, "/a.txt");
   EXPECT_EQ(a.head.status, 405);
   EXPECT_EQ(a.head.headers.get("allow"), "GET, HEAD");
   r.method = method::head;
-  EXPECT_EQ(root_->answer(r, "/a.txt").head.status, 200);
+  EXPECT_EQ(answer(r, "/a.txt").head.status, 200);
   r.headers.add("Range", "bytes=0-1");
-  EXPECT_EQ(root_->answer(r, "/a.txt").head.status, 200) << "ranges are for GET alone";
+  EXPECT_EQ(answer(r, "/a.txt").head.status, 200) << "ranges are for GET alone";
 }
 
 TEST_P(HttpFiles, SendsRanges) {
@@ -193,7 +220,7 @@ TEST_P(HttpFiles, SendsARangeOnlyOfTheStateItWasMeantFor) {
     request r;
     r.headers.add("Range", "bytes=0-1");
     r.headers.add("If-Range", condition);
-    return root_->answer(r, "/a.txt").head.status;
+    return answer(r, "/a.txt").head.status;
   };
   EXPECT_EQ(status(*first.head.headers.get("etag")), 206);
   EXPECT_EQ(status(*first.head.headers.get("last-modified")), 206);
@@ -278,7 +305,7 @@ TEST_P(HttpFiles, RedirectADirectoryToItsSlash) {
   const auto where = [&](std::string_view target, std::string_view path) {
     request r;
     r.target = target;
-    const auto a = root_->answer(r, path);
+    const auto a = answer(r, path);
     return std::to_string(a.head.status) + " " +
            std::string(a.head.headers.get("location").value_or(""));
   };

@@ -4,12 +4,16 @@
 #include <heddle/core/errors.h>
 #include <heddle/io/files/file_threads.h>
 #include <heddle/io/files/open_file.h>
+#include <heddle/io/http/content/packable.h>
 #include <heddle/io/http/files.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -28,46 +32,77 @@ namespace {
 // A file up to this size is read by the job that opened it, and goes with the head. A larger one is
 // sent as send_file() does.
 constexpr std::size_t most_small = 256 * 1024;
+// Where the kernel has the file in memory, and nothing could make it smaller: up to this size it is
+// cheaper to copy it behind the head than to make the calls that sending it from there takes.
+constexpr std::size_t most_copied = 16 * 1024;
 
-std::string read_small(file_answer& file) {
+void say_length(file_answer& a) {
+  a.head.headers.set("Content-Length", std::to_string(a.length));
+  a.file = file_handle();
+}
+
+void read_small(file_answer& a) {
   std::string text;
-  text.resize(static_cast<std::size_t>(std::min<std::uint64_t>(file.length, most_small)));
+  text.resize(static_cast<std::size_t>(a.length));
   std::size_t filled = 0;
-  while (filled < text.size()) filled += file.read(std::span(text).subspan(filled));
-  return text;
+  while (filled < text.size()) filled += a.read(std::span(text).subspan(filled));
+  a.head.body = std::move(text);
+  a.file = file_handle();
 }
 
 /// Opens the file that is asked for, and reads it if it is small. Blocks.
 file_answer open_and_read(const file_root& root, const request& r, std::string_view below) {
   auto a = root.answer(r, below);
   if (!a.file) return a;
+  if (r.method == method::head)
+    say_length(a);
+  else if (a.length <= most_small)
+    read_small(a);
+  return a;
+}
+
+/// The same without blocking, if the kernel has all of it in memory. A middleware may want to pack
+/// a text, so a small one is read. Other files stay where they are, and are sent from there.
+std::optional<file_answer> open_at_once(const file_root& root, const request& r,
+                                        std::string_view below) {
+  auto a = root.answer_at_once(r, below);
+  if (!a || !a->file) return a;
   if (r.method == method::head) {
-    a.head.headers.set("Content-Length", std::to_string(a.length));
-  } else if (a.length <= most_small) {
-    a.head.body = read_small(a);
-  } else {
-    return a;
+    say_length(*a);
+  } else if (a->length <= (is_packable(a->head.content_type.text()) ? heddle::detail::most_inline
+                                                                    : most_copied)) {
+    std::string text;
+    text.resize(static_cast<std::size_t>(a->length));
+    if (!a->read_at_once(text)) return std::nullopt;
+    a->head.body = std::move(text);
+    a->file = file_handle();
+  } else if (a->length <= most_small && is_packable(a->head.content_type.text())) {
+    return std::nullopt;
   }
-  a.file = file_handle();
   return a;
 }
 
 /// The file that was opened, as an answer.
+response answer_of(file_answer a, std::string name) {
+  response answer = std::move(a.head);
+  if (!a.file) return answer;
+  auto file = std::make_shared<heddle::detail::open_file>(heddle::detail::fd(a.file.release()),
+                                                          std::move(name), file_options());
+  answer.stream.length = a.length;
+  answer.stream.verbatim = true;
+  answer.stream.write = [file, offset = a.offset, length = a.length](body_writer& out) {
+    return file_sender::send(out, file, offset, length);
+  };
+  return answer;
+}
+
+task<response> answer_ready(file_answer a, std::string name) {
+  co_return answer_of(std::move(a), std::move(name));
+}
+
 task<response> answer_opened(task<file_answer> opening, std::string name) {
   file_answer a = co_await opening;
-  response answer = std::move(a.head);
-  if (a.file) {
-    const auto offset = a.offset;
-    const auto length = a.length;
-    auto file = std::make_shared<heddle::detail::open_file>(heddle::detail::fd(a.file.release()),
-                                                            std::move(name), file_options());
-    answer.stream.length = length;
-    answer.stream.verbatim = true;
-    answer.stream.write = [file, offset, length](body_writer& out) {
-      return file_sender::send(out, file, offset, length);
-    };
-  }
-  co_return answer;
+  co_return answer_of(std::move(a), std::move(name));
 }
 
 /// What the answer depends on, for the thread that opens the file.
@@ -79,14 +114,14 @@ request copy_of(const request& r) {
   return asked;
 }
 
-task<response> answer_file(std::shared_ptr<const file_root> root, request asked,
+task<response> answer_file(std::shared_ptr<const file_root> root, const request& r,
                            std::string below) {
   std::string name = below;  // for the text of errors
+  if (auto now = open_at_once(*root, r, below)) return answer_ready(std::move(*now), name);
   auto job = heddle::detail::on_file_thread(
-      [](const std::shared_ptr<const file_root>& files, const request& r, const std::string& path) {
-        return open_and_read(*files, r, path);
-      },
-      std::move(root), std::move(asked), std::move(below));
+      [](const std::shared_ptr<const file_root>& files, const request& asked,
+         const std::string& path) { return open_and_read(*files, asked, path); },
+      std::move(root), copy_of(r), std::move(below));
   return answer_opened(std::move(job), std::move(name));
 }
 
@@ -117,7 +152,7 @@ file_answer open_one(const request& r, const std::string& path) {
 handler file_handler(const std::string& directory, files_options options, std::size_t below) {
   auto root = std::make_shared<const file_root>(directory, std::move(options));
   return [root, below](request& r) {
-    return answer_file(root, copy_of(r), r.path.substr(std::min(below, r.path.size())));
+    return answer_file(root, r, r.path.substr(std::min(below, r.path.size())));
   };
 }
 
@@ -127,7 +162,7 @@ namespace heddle::http {
 
 task<response> file_response(const request& r, std::shared_ptr<const file_root> root,
                              std::string path) {
-  return detail::answer_file(std::move(root), detail::copy_of(r), std::move(path));
+  return detail::answer_file(std::move(root), r, std::move(path));
 }
 
 task<response> file_response(const request& r, std::string path) {
