@@ -38,6 +38,7 @@ http {{
 TLS = """listen 127.0.0.1:{port} ssl;
     ssl_certificate {folder}/certificate.pem;
     ssl_certificate_key {folder}/key.pem;
+    ssl_protocols TLSv1.3;
     ssl_session_tickets on;"""
 
 # By prefixes, which nginx finds by a tree: it would try regular expressions one after the other.
