@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <heddle/core/errors.h>
 #include <heddle/sched/fork_join.h>
+
+#include <string>
 
 namespace heddle::detail {
 
@@ -30,6 +33,10 @@ void throw_fork_of_empty_task() {
 }
 void throw_fork_of_awaited_task() {
   throw_usage("fork_join of a task that was awaited before: a task runs once");
+}
+void throw_no_room_for_results(std::size_t children, std::size_t places) {
+  throw bad_value("fork_join of " + std::to_string(children) + " tasks into a span of " +
+                  std::to_string(places) + " results");
 }
 
 }  // namespace heddle::detail

@@ -13,10 +13,14 @@
 #include <heddle/sched/loop/join_block.h>
 #include <heddle/sched/runtime/body.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <span>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -123,18 +127,19 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   std::tuple<std::coroutine_handle<task_promise<Ts>>...> frames_;  // owned
 };
 
-template <class T>
-class [[nodiscard]] fork_join_range : fork_join_base {
+/// Children of one type that lie side by side. `Storage` holds them, or refers to them. It tells
+/// data() and size(), and results() takes the results and makes of them what the await yields.
+template <class T, class Storage>
+class [[nodiscard]] fork_join_row : fork_join_base {
  public:
-  explicit fork_join_range(std::vector<task<T>>&& children) noexcept
-      : children_(std::move(children)) {}
+  explicit fork_join_row(Storage&& children) noexcept : children_(std::move(children)) {}
 
 #ifndef __clang__  // as above
-  auto operator co_await() && { return awaiter_reference<fork_join_range>(*this); }
-  auto operator co_await() & { return awaiter_reference<fork_join_range>(*this); }
+  auto operator co_await() && { return awaiter_reference<fork_join_row>(*this); }
+  auto operator co_await() & { return awaiter_reference<fork_join_row>(*this); }
 #endif
 
-  bool await_ready() const noexcept { return children_.empty(); }
+  bool await_ready() const noexcept { return children_.size() == 0; }
   template <heddle_promise P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
     // A task is its frame's address and nothing else.
@@ -143,31 +148,79 @@ class [[nodiscard]] fork_join_range : fork_join_base {
                              children_.size());
   }
   auto await_resume() {
-    if (!children_.empty() && !join_.sound()) [[unlikely]]
+    if (children_.size() != 0 && !join_.sound()) [[unlikely]]
       raise();
-    if constexpr (!std::is_void_v<T>) {
-      std::vector<T> results;
-      results.reserve(children_.size());
-      for (auto& child : children_) results.push_back(child.frame().promise().result.take_value());
-      return results;
-    }
+    return children_.results();
   }
 
  private:
   [[noreturn]] HEDDLE_COLD void raise() {
     join_errors errors;
-    for (auto& child : children_) {
-      auto& result = child.frame().promise().result;
+    for (std::size_t i = 0; i < children_.size(); ++i) {
+      auto& result = children_.data()[i].frame().promise().result;
       if (result.how() == outcome::error) errors.see(result.error());
     }
     errors.raise(join_);
   }
 
-  std::vector<task<T>> children_;
+  Storage children_;
+};
+
+/// No child has failed.
+template <class T>
+T result_of(task<T>& child) {
+  return child.frame().promise().result.take_value();
+}
+
+template <class T>
+struct forked_vector {
+  std::vector<task<T>> all;
+
+  [[nodiscard]] task<T>* data() noexcept { return all.data(); }
+  [[nodiscard]] std::size_t size() const noexcept { return all.size(); }
+  auto results() {
+    if constexpr (!std::is_void_v<T>) {
+      std::vector<T> values;
+      values.reserve(all.size());
+      for (auto& child : all) values.push_back(result_of(child));
+      return values;
+    }
+  }
+};
+
+template <class T, std::size_t N>
+struct forked_array {
+  std::array<task<T>, N> all;
+
+  [[nodiscard]] task<T>* data() noexcept { return all.data(); }
+  [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
+  auto results() { return in_order(std::make_index_sequence<N>()); }
+  template <std::size_t... I>
+  auto in_order(std::index_sequence<I...>) {
+    if constexpr (!std::is_void_v<T>) return std::array<T, N>{result_of(all[I])...};
+  }
+};
+
+/// Children that the caller keeps, and the places of their results.
+template <class T>
+struct forked_span {
+  std::span<task<T>> all;
+  strand_value<T>* into;
+
+  [[nodiscard]] task<T>* data() noexcept { return all.data(); }
+  [[nodiscard]] std::size_t size() const noexcept { return all.size(); }
+  void results() {
+    if constexpr (!std::is_void_v<T>) {
+      auto* to = into;
+      for (auto& child : all) *to++ = result_of(child);
+    }
+    for (auto& child : all) child = task<T>();
+  }
 };
 
 [[noreturn]] HEDDLE_COLD void throw_fork_of_empty_task();
 [[noreturn]] HEDDLE_COLD void throw_fork_of_awaited_task();
+[[noreturn]] HEDDLE_COLD void throw_no_room_for_results(std::size_t children, std::size_t places);
 
 /// One branch for all continuations, since this is asked at every fork.
 template <class... Ts>
@@ -204,10 +257,47 @@ template <class... Ts>
   return detail::fork_join_awaiter<Ts...>(std::move(children)...);
 }
 /// The same for any number of children of one type: yields a vector (nothing for void).
+/// Cost      an allocation for the vector of results, beside that of the tasks
 template <class T>
-[[nodiscard]] detail::fork_join_range<T> fork_join(std::vector<task<T>> children) {
+[[nodiscard]] auto fork_join(std::vector<task<T>> children) {
   for (auto& child : children) detail::check_fork_children(child);
-  return detail::fork_join_range<T>(std::move(children));
+  return detail::fork_join_row<T, detail::forked_vector<T>>(
+      detail::forked_vector<T>{std::move(children)});
+}
+/// The same for a fixed number of children: yields an array (nothing for void). It allocates
+/// nothing but the frames.
+///   std::array<h::task<int>, 2> halves = {sum(left), sum(right)};
+///   const auto [a, b] = co_await h::fork_join(std::move(halves));
+template <class T, std::size_t N>
+[[nodiscard]] auto fork_join(std::array<task<T>, N> children) {
+  for (auto& child : children) detail::check_fork_children(child);
+  return detail::fork_join_row<T, detail::forked_array<T, N>>(
+      detail::forked_array<T, N>{std::move(children)});
+}
+/// The same for children that the caller keeps, such as the first n of an array. Their results are
+/// moved to the first places of `results`, in order, and their frames are freed. It allocates
+/// nothing.
+///   std::array<h::task<int>, 8> some;
+///   std::array<int, 8> found;
+///   ...                                                      // n of them are set
+///   co_await h::fork_join(std::span(some).first(n), found);
+/// Both must live until the await has ended. After a failure `results` are as they were.
+/// Throws    bad_value for more children than results
+template <class T, std::size_t Extent>
+[[nodiscard]] auto fork_join(std::span<task<T>, Extent> children,
+                             std::span<std::type_identity_t<T>> results) {
+  for (auto& child : children) detail::check_fork_children(child);
+  if (results.size() < children.size()) [[unlikely]]
+    detail::throw_no_room_for_results(children.size(), results.size());
+  return detail::fork_join_row<T, detail::forked_span<T>>(
+      detail::forked_span<T>{children, results.data()});
+}
+/// The same for children without results.
+template <std::size_t Extent>
+[[nodiscard]] auto fork_join(std::span<task<>, Extent> children) {
+  for (auto& child : children) detail::check_fork_children(child);
+  return detail::fork_join_row<void, detail::forked_span<void>>(
+      detail::forked_span<void>{children, nullptr});
 }
 
 }  // namespace heddle

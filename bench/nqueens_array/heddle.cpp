@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <utility>
-#include <vector>
+#include <array>
+#include <cstddef>
+#include <span>
 
 #include "common/heddle.h"
 #include "nqueens_array/problem.h"
@@ -12,16 +13,17 @@ using bench::nqueens_array::board;
 template <int N>
 heddle::task<long> queens(board<N> placed, int row) {
   if (row == N) co_return 1;
-  std::vector<heddle::task<long>> children;
-  children.reserve(N);
+  std::array<heddle::task<long>, N> children;
+  std::size_t n = 0;
   for (int column = 0; column < N; ++column) {
     if (bench::nqueens_array::allows<N>(placed, row, column))
-      children.push_back(queens<N>(bench::nqueens_array::with<N>(placed, row, column), row + 1));
+      children[n++] = queens<N>(bench::nqueens_array::with<N>(placed, row, column), row + 1);
   }
-  if (children.empty()) co_return 0;
-  const std::vector<long> counts = co_await heddle::fork_join(std::move(children));
+  if (n == 0) co_return 0;
+  std::array<long, N> counts;
+  co_await heddle::fork_join(std::span(children).first(n), counts);
   long sum = 0;
-  for (const long c : counts) sum += c;
+  for (std::size_t i = 0; i < n; ++i) sum += counts[i];
   co_return sum;
 }
 

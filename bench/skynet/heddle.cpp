@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <array>
+#include <cstddef>
 #include <utility>
-#include <vector>
 
 #include "common/heddle.h"
 #include "skynet/problem.h"
@@ -12,10 +13,10 @@ using bench::skynet::fan_out;
 heddle::task<long> skynet(long first, long leaves) {
   if (leaves == 1) co_return first;
   const long part = leaves / fan_out;
-  std::vector<heddle::task<long>> children;
-  children.reserve(fan_out);
-  for (long i = 0; i < fan_out; ++i) children.push_back(skynet(first + i * part, part));
-  const std::vector<long> sums = co_await heddle::fork_join(std::move(children));
+  std::array<heddle::task<long>, fan_out> children;
+  for (long i = 0; i < fan_out; ++i)
+    children[static_cast<std::size_t>(i)] = skynet(first + i * part, part);
+  const std::array<long, fan_out> sums = co_await heddle::fork_join(std::move(children));
   long sum = 0;
   for (const long s : sums) sum += s;
   co_return sum;

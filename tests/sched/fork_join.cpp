@@ -14,9 +14,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <numeric>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -86,6 +89,67 @@ TEST_P(ForkJoin, ARangeMayHoldNothingOneOrAThousand) {
     }
     std::vector<h::task<>> nothing;
     co_await h::fork_join(std::move(nothing));
+  }());
+}
+
+TEST_P(ForkJoin, AnArrayYieldsAnArray) {
+  run([]() -> h::task<> {
+    std::array<h::task<int>, 3> three = {give(1), give_late(2), give(3)};
+    const std::array<int, 3> results = co_await h::fork_join(std::move(three));
+    EXPECT_EQ(results, (std::array<int, 3>{1, 2, 3}));
+    std::array<h::task<int>, 0> none;
+    const std::array<int, 0> nothing = co_await h::fork_join(std::move(none));
+    EXPECT_TRUE(nothing.empty());
+    std::array<h::task<std::unique_ptr<int>>, 1> owner;
+    owner[0] = []() -> h::task<std::unique_ptr<int>> { co_return std::make_unique<int>(4); }();
+    const auto owned = co_await h::fork_join(std::move(owner));
+    EXPECT_EQ(*owned[0], 4);
+    static_assert(
+        std::is_void_v<decltype(h::fork_join(std::array<h::task<>, 2>()).await_resume())>);
+  }());
+}
+
+TEST_P(ForkJoin, ASpanOfChildrenMovesItsResultsWhereTheCallerWantsThem) {
+  run([]() -> h::task<> {
+    std::array<h::task<int>, 4> some;
+    std::array<int, 4> results = {-1, -1, -1, -1};
+    for (std::size_t n : {0u, 1u, 3u}) {
+      for (std::size_t i = 0; i < n; ++i) some[i] = i == 1 ? give_late(int(i)) : give(int(i));
+      co_await h::fork_join(std::span(some).first(n), results);
+      for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(results[i], i < n ? int(i) : -1);
+      for (auto& child : some) EXPECT_FALSE(child.valid()) << "the frame is freed";
+    }
+    std::atomic<int> ran{0};
+    const auto count = [](std::atomic<int>& ran) -> h::task<> {
+      ++ran;
+      co_return;
+    };
+    std::array<h::task<>, 2> both = {count(ran), count(ran)};
+    co_await h::fork_join(std::span(both));
+    EXPECT_EQ(ran, 2);
+  }());
+}
+
+TEST_P(ForkJoin, AFailureLeavesTheSpanOfResultsAsItWas) {
+  run([]() -> h::task<> {
+    const auto fail = []() -> h::task<int> {
+      throw std::runtime_error("no");
+      co_return 0;
+    };
+    std::array<h::task<int>, 2> some = {give(7), fail()};
+    std::array<int, 2> results = {-1, -1};
+    std::string text;
+    auto both = h::fork_join(std::span(some), results);
+    try {
+      co_await both;
+    } catch (const std::runtime_error& e) { text = e.what(); }
+    EXPECT_EQ(text, "no");
+    EXPECT_EQ(results, (std::array<int, 2>{-1, -1}));
+    some[0] = give(1);
+    some[1] = give(2);
+    EXPECT_THROW((void)h::fork_join(std::span(some), std::span(results).first(1)), h::bad_value);
+    co_await h::fork_join(std::span(some), results);
+    EXPECT_EQ(results, (std::array<int, 2>{1, 2}));
   }());
 }
 
