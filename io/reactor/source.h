@@ -107,8 +107,10 @@ struct kernel_side {
   std::uint16_t operations = 0;  // in the kernel or on their way: the slot is kept until 0
   std::uint16_t polled = 0;      // the events that a lasting poll asks for
   std::uint8_t armed = 0;        // the polls under way, as bits of uring_reactor
-  bool receiving = false;
+  bool receiving = false;        // by a ring, or by the reader itself: protocol BULK
   bool lasting_receive = false;  // one receive may bring many messages: protocol LAST
+  bool bulk = false;             // much comes at once: protocol BULK
+  std::uint16_t pieces = 0;      // buffers that the present receive has filled
   bool capped = false;           // the receive ends by itself after so many bytes: protocol CAP
   bool retired = false;          // the slot is to be freed when operations reaches 0
   io_source* next_starved = nullptr;

@@ -440,6 +440,7 @@ void uring_reactor::receive_more(io_source& s) noexcept {
   auto& k = s.kernel;
   k.receiving = true;
   k.receiver = this;
+  k.pieces = 0;
   k.capped = k.lasting_receive && !caps_refused.load(relaxed) && !caps_forbidden.load(relaxed);
   begin(s, operation::receive, s.generation());
 }

@@ -99,6 +99,21 @@ inline constexpr std::size_t most_unread = 128 * 1024;
 ///   Costs      An entry for each 128 KiB. On Unix sockets an entry a message.
 ///   Rejected   Looking at the socket behind each receive: a system call a message.
 ///   Tested by  tests/io/last_bytes.cpp
+///
+/// Protocol BULK
+///   Problem    64 KiB that come at once fill 16 buffers. Each is a completion, and all but the
+///              first are copied once more. So a stream received half as fast as by recv().
+///   Chosen     A stream is in bulk when the buffers of its last receive were well filled. Then a
+///              receive takes one buffer, and nobody begins the next one while a task waits for
+///              it. That task takes the buffer, then calls recv() itself until the socket is
+///              empty, and only then begins a receive. A buffer that is not full ends the state.
+///   Danger     A receive of a ring and recv() at the same time: the later bytes could come first.
+///              So `receiving` is set during recv() too, under the source's lock, and recv() is
+///              called only when no receive is under way and no buffer is left.
+///   Costs      A system call for what the buffer could not hold. Between the completion and the
+///              reader's next look no receive is under way, so a reset is noticed by that look, by
+///              listen(), or by standing_error().
+///   Tested by  tests/io/bulk.cpp
 //
 // Locks, in this order:
 //   reap_    One thread at a time takes completions and acts on them, so the pieces of a stream

@@ -142,6 +142,7 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
       (k.last ? k.last->next : k.first) = chunk;
       k.last = chunk;
       k.bytes += chunk->size;
+      ++k.pieces;
       chunk = nullptr;
     }
     starves = c.result == -ENOBUFS;
@@ -172,8 +173,14 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
   if (starves) starve(s);
 }
 
+// True: the receive that has ended says that much comes at once. `last` bytes came in the end.
+static bool is_bulk(const kernel_side& k, int last) noexcept {
+  if (!k.capped) return last == static_cast<int>(uring_buffers::size);
+  return last > 0 && k.pieces <= 2 * most_unread / uring_buffers::size;
+}
+
 // A receive has ended; the source's read lock is held. The next one is begun, unless the stream is
-// at its end or its reader is behind: then the reader begins it.
+// at its end or its reader is behind, or waits for bytes in bulk: then the reader begins it.
 void uring_reactor::receive_ended(io_source& s, const completion& c) noexcept {
   auto& k = s.kernel;
   const bool refused = c.result == -EINVAL && k.capped;
@@ -181,6 +188,8 @@ void uring_reactor::receive_ended(io_source& s, const completion& c) noexcept {
   if (refused) refuse_caps();
   if (c.result == 0) k.end = 1;
   if (c.result < 0 && !refused && !lost) k.end = c.result;
+  k.bulk = is_bulk(k, c.result);
+  if (k.bulk && !s.readable.empty()) return;
   // The load of ending_ pairs with the store in the destructor.
   if (k.end == 0 && k.bytes < most_unread / 4 && s.home.load(relaxed) && !ending_.load(acquire))
     receive_more(s);

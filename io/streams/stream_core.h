@@ -329,6 +329,8 @@ class stream_core final : public source_owner, public frame_cached {
   stream_core* next = nullptr;
 
  private:
+  // Sent by one call before others have their turn; the rest goes later.
+  static constexpr std::size_t most_a_turn = 1024 * 1024;
   static constexpr std::uint8_t reading = 1;
   static constexpr std::uint8_t closing = 2;
   static constexpr std::uint8_t unseen = 4;  // tell_again(); only the reader touches it
@@ -370,12 +372,14 @@ class stream_core final : public source_owner, public frame_cached {
   void all_sent_at_once() noexcept;
   void send_pieces_at_once(std::span<const std::string_view> pieces, std::size_t total) noexcept;
   void keep_rest(std::span<const std::string_view> pieces, std::size_t rest) noexcept;
-  void send_all(std::string_view direct, bool in_turns = true) noexcept;
+  void send_all(std::string_view direct, std::size_t turn_left = most_a_turn) noexcept;
   [[nodiscard]] turn refused(int code, std::string_view& direct) noexcept;
   [[nodiscard]] turn next_output() noexcept;
   [[nodiscard]] turn send_piece(std::string_view& direct, std::size_t& turn_left) noexcept;
   [[nodiscard]] turn let_go(std::string_view& direct, bool continues) noexcept;
-  [[nodiscard]] turn give_to_transport() noexcept;
+  [[nodiscard]] turn give_to_transport(std::string_view& direct, std::size_t& turn_left) noexcept;
+  [[nodiscard]] turn send_in_bulk(std::string_view& direct, std::size_t& turn_left) noexcept;
+  [[nodiscard]] bool keep_direct(std::string_view& direct) noexcept;
   [[nodiscard]] bool take_pending_locked() noexcept;
   [[nodiscard]] bool must_seal_locked() const noexcept;
   [[nodiscard]] turn seal_some() noexcept;

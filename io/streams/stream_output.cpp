@@ -15,8 +15,7 @@ namespace heddle::detail {
 namespace {
 
 constexpr std::size_t kept_capacity = 256;
-constexpr std::size_t most_a_turn = 1024 * 1024;  // sent by one call before others have their turn
-constexpr std::size_t most_sealed = 64 * 1024;    // by one call of a filter
+constexpr std::size_t most_sealed = 64 * 1024;  // by one call of a filter
 
 /// The next `more` bytes can be appended without an exception. Room grows as a string's does, so
 /// that many small appends cost no more than their bytes.
@@ -40,17 +39,20 @@ void stream_core::pend_locked(std::size_t more) noexcept {
 void stream_core::write(std::string_view bytes) {
   if (bytes.empty()) return;
   drain_queue_.lock();
+  const bool gives = mover_->keeps_memory();
   const bool at_once = stage_ == stage::open && sender_ == sending::nobody && pending_ == 0 &&
-                       !filter_ && !mover_->keeps_memory();
+                       !filter_ && (!gives || bytes.size() >= transport::least_in_bulk);
   if (at_once) [[likely]]
     sender_ = sending::thread;
   else if (!queue_locked({&bytes, 1}, bytes.size()))
     return;
   drain_queue_.unlock();
-  if (at_once)
-    send_at_once(bytes);
-  else
+  if (!at_once)
     send_all({});
+  else if (gives)
+    send_all(bytes);
+  else
+    send_at_once(bytes);
 }
 
 // Called with the output lock held; the usual case has been ruled out. True: the caller has the
@@ -102,17 +104,16 @@ void stream_core::send_at_once(std::string_view bytes) noexcept {
 }
 
 // Sender's role. Sends `direct`, then inflight_, then what other threads queued meanwhile. Gives
-// the role back when nothing is left, or when the transport takes no more. `in_turns`: a loop also
-// gives it back after most_a_turn bytes, and goes on by a callback, so that its other tasks have a
-// turn.
-void stream_core::send_all(std::string_view direct, bool in_turns) noexcept {
-  std::size_t turn_left = in_turns ? most_a_turn : ~std::size_t{0};
+// the role back when nothing is left, or when the transport takes no more. After `turn_left` bytes
+// a loop also gives it back, and goes on by a callback, so that its other tasks have a turn; where
+// the transport sends from memory of the stream, the rest is given to the transport.
+void stream_core::send_all(std::string_view direct, std::size_t turn_left) noexcept {
   turn how = turn::go_on;
   while (how == turn::go_on) {
     if (direct.empty() && offset_ == inflight_.size())
       how = next_output();
     else if (mover_->keeps_memory())
-      how = give_to_transport();
+      how = give_to_transport(direct, turn_left);
     else
       how = send_piece(direct, turn_left);
   }
@@ -296,46 +297,7 @@ void stream_core::go_on(bool in_turns) noexcept {
   const bool now = sender_ == sending::nobody && pending_ != 0;
   if (now) sender_ = sending::thread;
   drain_queue_.unlock();
-  if (now) send_all({}, in_turns);
-}
-
-// Sender's role. Hands it to the transport until sent().
-stream_core::turn stream_core::give_to_transport() noexcept {
-  drain_queue_.lock();
-  const bool gives = stage_ < stage::broken;
-  if (gives) sender_ = sending::kernel;
-  drain_queue_.unlock();
-  if (gives && mover_->give(std::string_view(inflight_).substr(offset_))) return turn::over;
-  if (gives) {  // the runtime of the ring has ended: reactor_gone() has come, or will come
-    drain_queue_.lock();
-    sender_ = sending::thread;
-    drain_queue_.unlock();
-    fail(ECANCELED, "send", found_by::sender);
-  }
-  offset_ = inflight_.size();
-  return turn::go_on;
-}
-
-void stream_core::sent(int result) noexcept {
-  work_list todo;
-  drain_queue_.lock();
-  sender_ = sending::thread;
-  if (result > 0) {
-    mover_->passed().out.count(static_cast<std::size_t>(result));
-    pending_ -= std::min(pending_, static_cast<std::size_t>(result));
-    wake_drained_locked(todo);
-  }
-  const bool over = stage_ >= stage::broken;
-  drain_queue_.unlock();
-  todo.settle();
-  if (result >= 0) {
-    offset_ += static_cast<std::size_t>(result);
-  } else if (result != -EINTR && result != -EAGAIN) {
-    offset_ = inflight_.size();
-    fail(-result, "send", found_by::sender);
-  }
-  if (over) offset_ = inflight_.size();
-  send_all({});
+  if (now) send_all({}, in_turns ? most_a_turn : ~std::size_t{0});
 }
 
 // --- through a filter ---

@@ -10,8 +10,6 @@
 namespace heddle::detail {
 namespace {
 
-constexpr std::size_t most_a_turn = 1024 * 1024;  // sent by one write before the rest is queued
-
 std::size_t size_of(std::span<const std::string_view> pieces) noexcept {
   std::size_t all = 0;
   for (const auto piece : pieces) all += piece.size();

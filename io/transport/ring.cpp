@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <new>
 
 namespace heddle::detail {
 namespace {
@@ -33,16 +34,18 @@ reactor* ring_transport::mover_locked() const noexcept {
 void ring_transport::receive_more_locked() noexcept {
   auto& k = source_->kernel;
   if (k.receiving || k.end != 0 || k.bytes >= limit_) return;
-  k.lasting_receive = tcp_;
+  k.lasting_receive = tcp_ && !k.bulk;
   if (auto* r = mover_locked()) r->receive_more(*source_);
 }
 
-// Takes the oldest buffer that the kernel has filled. Begins to receive if no receive is under way.
+// Takes the oldest buffer that the kernel has filled. Begins to receive if no receive is under way;
+// in bulk that is left to the look that finds no buffer.
 received ring_transport::receive(input_buffer& into) {
   if (is_drained_ && source_->edges() == drained_at_) return {got::nothing, 0};
   lent_chunk* chunk = nullptr;
   int end = 0;
   bool more = false;
+  bool in_bulk = false;
   source_->readable.lock();
   auto& k = source_->kernel;
   if (source_->generation() == name_.generation) {
@@ -54,10 +57,14 @@ received ring_transport::receive(input_buffer& into) {
     } else {
       end = k.end;
     }
-    more = k.first != nullptr;
+    in_bulk = k.bulk && !k.receiving && k.end == 0 && !k.first;
+    more = k.first != nullptr || in_bulk;
     drained_at_ = source_->edges();
-    is_drained_ = k.first == nullptr && k.end == 0;
-    receive_more_locked();
+    is_drained_ = !more && k.end == 0;
+    if (!in_bulk)
+      receive_more_locked();
+    else if (!chunk)
+      k.receiving = true;  // by this thread
   }
   source_->readable.unlock();
   if (chunk) {
@@ -71,8 +78,47 @@ received ring_transport::receive(input_buffer& into) {
     passed().in.count(n);
     return {got::data, 0, more};
   }
+  if (in_bulk) return receive_in_bulk(into);
   if (end == 0) return {got::nothing, 0};
   return end > 0 ? received{got::end, 0} : received{got::broken, -end};
+}
+
+// Protocol BULK: one call of recv(). If it fills its room, the next look calls again. If not, a
+// receive waits for what comes. It also finds the end, if recv() did.
+received ring_transport::receive_in_bulk(input_buffer& into) {
+  ssize_t n = -1;
+  int code = ENOMEM;
+  std::size_t room = 0;
+  try {
+    into.make_room();
+    room = into.room();
+  } catch (const std::bad_alloc&) {}
+  if (room != 0) {
+    do n = ::recv(descriptor(), into.tail(), room, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    code = n < 0 ? errno : 0;
+    if (n > 0) {
+      into.added(static_cast<std::size_t>(n));
+      passed().in.count(static_cast<std::size_t>(n));
+    } else if (into.empty()) {
+      into.clear();
+    }
+  }
+  const bool more = n > 0 && static_cast<std::size_t>(n) == room;
+  const bool broken = n < 0 && room != 0 && code != EAGAIN && code != EWOULDBLOCK;
+  source_->readable.lock();
+  if (source_->generation() == name_.generation) {
+    auto& k = source_->kernel;
+    k.receiving = false;
+    if (broken) k.end = -code;
+    drained_at_ = source_->edges();
+    is_drained_ = !more && !broken && room != 0;
+    if (!more && room != 0) receive_more_locked();
+  }
+  source_->readable.unlock();
+  if (room == 0) throw std::bad_alloc();
+  if (broken) return {got::broken, code};
+  return {n > 0 ? got::data : got::nothing, 0, more};
 }
 
 // There was no memory to take the bytes over. They go back in front: the next receive() finds them.
@@ -89,6 +135,17 @@ void ring_transport::put_back(lent_chunk& chunk) noexcept {
   source_->readable.unlock();
   is_drained_ = false;
   if (!alive) chunk.lender->give_back(chunk);
+}
+
+ssize_t ring_transport::send(std::string_view piece) noexcept {
+  for (;;) {
+    const auto n = ::send(descriptor(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) {
+      passed().out.count(static_cast<std::size_t>(n));
+      return n;
+    }
+    if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+  }
 }
 
 bool ring_transport::give(std::string_view piece) noexcept {

@@ -15,6 +15,7 @@ class ring_transport final : public descriptor_transport {
       : descriptor_transport(true), limit_(limit), tcp_(tcp) {}
 
   received receive(input_buffer& into) override;
+  ssize_t send(std::string_view piece) noexcept override;
   [[nodiscard]] bool give(std::string_view piece) noexcept override;
   ssize_t send_file(int file, std::uint64_t at, std::size_t most) noexcept override;
   [[nodiscard]] bool sends_files() const noexcept override { return true; }
@@ -28,6 +29,7 @@ class ring_transport final : public descriptor_transport {
   void before_close(int socket) noexcept override;
   [[nodiscard]] reactor* mover_locked() const noexcept;
   void receive_more_locked() noexcept;
+  [[nodiscard]] received receive_in_bulk(input_buffer& into);
   void put_back(lent_chunk& chunk) noexcept;
 
   const std::size_t limit_;

@@ -76,7 +76,11 @@ class transport : public frame_cached {
 
   // --- sender's role ---
 
-  /// True: it sends by give(), from memory of the stream. False: by send(). Constant.
+  /// From so many bytes on a piece is offered to send() first, also where keeps_memory(). A system
+  /// call costs as much as copying 4 KiB.
+  static constexpr std::size_t least_in_bulk = 8 * 1024;
+  /// True: it sends by give(), from memory of the stream, and what is large by send(), whose
+  /// -EAGAIN is not followed by writable(). False: by send(). Constant.
   [[nodiscard]] bool keeps_memory() const noexcept { return keeps_memory_; }
   /// Sends some of `piece`, which is not empty. Returns how many bytes were taken, or a negative
   /// errno. After -EAGAIN the owner is told by writable() when there is room.
