@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The sending half of a stream_core whose transport sends from memory of the stream, as a ring does.
+// The sending half of a stream_core whose transport sends from memory of the stream, as rings do.
 //
 // Problem  What a ring sends must stay in memory until the kernel has taken it. So each message is
 //          copied, and a batch of large ones is more than the caches hold.
