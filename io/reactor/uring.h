@@ -106,7 +106,8 @@ inline constexpr std::size_t most_unread = 128 * 1024;
 ///   Chosen     A stream is in bulk when the buffers of its last receive were well filled. Then a
 ///              receive takes one buffer, and nobody begins the next one while a task waits for
 ///              it. That task takes the buffer, then calls recv() itself until the socket is
-///              empty, and only then begins a receive. A buffer that is not full ends the state.
+///              empty, and only then begins a receive. A buffer that is not full ends the state,
+///              and so does a recv() that finds nothing.
 ///   Danger     A receive of a ring and recv() at the same time: the later bytes could come first.
 ///              So `receiving` is set during recv() too, under the source's lock, and recv() is
 ///              called only when no receive is under way and no buffer is left.

@@ -23,7 +23,7 @@ void stream_core::write_pieces(std::span<const std::string_view> pieces) {
   if (total == 0) return;
   drain_queue_.lock();
   const bool at_once = stage_ == stage::open && sender_ == sending::nobody && pending_ == 0 &&
-                       !filter_ && !mover_->keeps_memory();
+                       !filter_ && (!mover_->keeps_memory() || total >= transport::least_in_bulk);
   if (at_once)
     sender_ = sending::thread;
   else if (!queue_locked(pieces, total))

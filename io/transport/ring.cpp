@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/io/transport/ring.h>
 
+#include <heddle/io/transport/readiness.h>
 #include <heddle/io/transport/socket.h>
 
 #include <sys/socket.h>
@@ -38,8 +39,8 @@ void ring_transport::receive_more_locked() noexcept {
   if (auto* r = mover_locked()) r->receive_more(*source_);
 }
 
-// Takes the oldest buffer that the kernel has filled. Begins to receive if no receive is under way;
-// in bulk that is left to the look that finds no buffer.
+// Takes the oldest buffer that the kernel has filled. If no receive is under way it begins one, or
+// in bulk receives itself what stands behind that buffer.
 received ring_transport::receive(input_buffer& into) {
   if (is_drained_ && source_->edges() == drained_at_) return {got::nothing, 0};
   lent_chunk* chunk = nullptr;
@@ -61,10 +62,10 @@ received ring_transport::receive(input_buffer& into) {
     more = k.first != nullptr || in_bulk;
     drained_at_ = source_->edges();
     is_drained_ = !more && k.end == 0;
-    if (!in_bulk)
-      receive_more_locked();
-    else if (!chunk)
+    if (in_bulk)
       k.receiving = true;  // by this thread
+    else
+      receive_more_locked();
   }
   source_->readable.unlock();
   if (chunk) {
@@ -72,19 +73,25 @@ received ring_transport::receive(input_buffer& into) {
     try {
       into.adopt(*chunk);
     } catch (...) {
-      put_back(*chunk);
+      put_back(*chunk, in_bulk);
       throw;
     }
     passed().in.count(n);
+    if (in_bulk) more = receive_in_bulk(into).more;
     return {got::data, 0, more};
   }
-  if (in_bulk) return receive_in_bulk(into);
+  if (in_bulk) {
+    const received r = receive_in_bulk(into);
+    if (r.what == got::nothing && r.more) throw std::bad_alloc();
+    return r;
+  }
   if (end == 0) return {got::nothing, 0};
   return end > 0 ? received{got::end, 0} : received{got::broken, -end};
 }
 
 // Protocol BULK: one call of recv(). If it fills its room, the next look calls again. If not, a
-// receive waits for what comes. It also finds the end, if recv() did.
+// receive waits for what comes. It also finds the end, if recv() did. Nothing, and more: there was
+// no memory.
 received ring_transport::receive_in_bulk(input_buffer& into) {
   ssize_t n = -1;
   int code = ENOMEM;
@@ -104,29 +111,31 @@ received ring_transport::receive_in_bulk(input_buffer& into) {
       into.clear();
     }
   }
-  const bool more = n > 0 && static_cast<std::size_t>(n) == room;
+  const bool more = room == 0 || (n > 0 && static_cast<std::size_t>(n) == room);
   const bool broken = n < 0 && room != 0 && code != EAGAIN && code != EWOULDBLOCK;
   source_->readable.lock();
   if (source_->generation() == name_.generation) {
     auto& k = source_->kernel;
     k.receiving = false;
+    k.bulk = room == 0 || n > 0;  // messages of just one buffer are better left to the ring
     if (broken) k.end = -code;
     drained_at_ = source_->edges();
-    is_drained_ = !more && !broken && room != 0;
-    if (!more && room != 0) receive_more_locked();
+    is_drained_ = !more && !broken;
+    if (!more) receive_more_locked();
   }
   source_->readable.unlock();
-  if (room == 0) throw std::bad_alloc();
   if (broken) return {got::broken, code};
   return {n > 0 ? got::data : got::nothing, 0, more};
 }
 
 // There was no memory to take the bytes over. They go back in front: the next receive() finds them.
-void ring_transport::put_back(lent_chunk& chunk) noexcept {
+// `claimed`: this thread was to receive behind them.
+void ring_transport::put_back(lent_chunk& chunk, bool claimed) noexcept {
   source_->readable.lock();
   const bool alive = source_->generation() == name_.generation;
   if (alive) {
     auto& k = source_->kernel;
+    if (claimed) k.receiving = false;
     chunk.next = k.first;
     k.first = &chunk;
     if (!k.last) k.last = &chunk;
@@ -137,15 +146,32 @@ void ring_transport::put_back(lent_chunk& chunk) noexcept {
   if (!alive) chunk.lender->give_back(chunk);
 }
 
-ssize_t ring_transport::send(std::string_view piece) noexcept {
+// One system call, which answers as write() does. Nobody is told of room.
+template <class Call>
+ssize_t ring_transport::send_by_call(Call call) noexcept {
   for (;;) {
-    const auto n = ::send(descriptor(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = call();
     if (n >= 0) {
       passed().out.count(static_cast<std::size_t>(n));
       return n;
     }
     if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
   }
+}
+
+ssize_t ring_transport::send_pieces(std::span<const std::string_view> pieces) noexcept {
+  iovec parts[most_pieces];
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = io_vector_of(pieces, parts);
+  return send_by_call(
+      [&] { return ::sendmsg(descriptor(), &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
+}
+
+ssize_t ring_transport::send(std::string_view piece) noexcept {
+  return send_by_call([&] {
+    return ::send(descriptor(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  });
 }
 
 bool ring_transport::give(std::string_view piece) noexcept {

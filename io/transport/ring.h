@@ -16,6 +16,7 @@ class ring_transport final : public descriptor_transport {
 
   received receive(input_buffer& into) override;
   ssize_t send(std::string_view piece) noexcept override;
+  ssize_t send_pieces(std::span<const std::string_view> pieces) noexcept override;
   [[nodiscard]] bool give(std::string_view piece) noexcept override;
   ssize_t send_file(int file, std::uint64_t at, std::size_t most) noexcept override;
   [[nodiscard]] bool sends_files() const noexcept override { return true; }
@@ -30,7 +31,9 @@ class ring_transport final : public descriptor_transport {
   [[nodiscard]] reactor* mover_locked() const noexcept;
   void receive_more_locked() noexcept;
   [[nodiscard]] received receive_in_bulk(input_buffer& into);
-  void put_back(lent_chunk& chunk) noexcept;
+  void put_back(lent_chunk& chunk, bool claimed) noexcept;
+  template <class Call>
+  ssize_t send_by_call(Call call) noexcept;
 
   const std::size_t limit_;
   const bool tcp_;
