@@ -99,6 +99,9 @@ struct source_name {
 // A loop that queues an owed operation holds queue_ alone. It also reads polled, capped, data and
 // size: they were written before the operation was owed.
 struct kernel_side {
+  static constexpr std::uint8_t bulk_looks =
+      4;  // that may find nothing until a stream is not in bulk
+
   lent_chunk* first = nullptr;  // received, and not yet taken by the stream; oldest first
   lent_chunk* last = nullptr;
   std::size_t bytes = 0;
@@ -109,7 +112,8 @@ struct kernel_side {
   std::uint8_t armed = 0;        // the polls under way, as bits of uring_reactor
   bool receiving = false;        // by a ring, or by the reader itself: protocol BULK
   bool lasting_receive = false;  // one receive may bring many messages: protocol LAST
-  bool bulk = false;             // much comes at once: protocol BULK
+  std::uint8_t bulk = 0;         // not 0: much comes at once: protocol BULK
+  bool reader_comes = false;     // a task was woken, and has not looked yet
   std::uint16_t pieces = 0;      // buffers that the present receive has filled
   bool capped = false;           // the receive ends by itself after so many bytes: protocol CAP
   bool retired = false;          // the slot is to be freed when operations reaches 0

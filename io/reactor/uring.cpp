@@ -441,7 +441,8 @@ void uring_reactor::receive_more(io_source& s) noexcept {
   k.receiving = true;
   k.receiver = this;
   k.pieces = 0;
-  k.capped = k.lasting_receive && !caps_refused.load(relaxed) && !caps_forbidden.load(relaxed);
+  k.capped = k.lasting_receive && k.bulk == 0 && !caps_refused.load(relaxed) &&
+             !caps_forbidden.load(relaxed);
   begin(s, operation::receive, s.generation());
 }
 

@@ -105,9 +105,9 @@ inline constexpr std::size_t most_unread = 128 * 1024;
 ///              first are copied once more. So a stream received half as fast as by recv().
 ///   Chosen     A stream is in bulk when the buffers of its last receive were well filled. Then a
 ///              receive takes one buffer, and nobody begins the next one while a task waits for
-///              it. That task takes the buffer, then calls recv() itself until the socket is
-///              empty, and only then begins a receive. A buffer that is not full ends the state,
-///              and so does a recv() that finds nothing.
+///              it, or is on its way. That task takes the buffer, then calls recv() itself until
+///              the socket is empty, and only then begins a receive. Some calls that find nothing
+///              end the state: many peers send a head before what is large.
 ///   Danger     A receive of a ring and recv() at the same time: the later bytes could come first.
 ///              So `receiving` is set during recv() too, under the source's lock, and recv() is
 ///              called only when no receive is under way and no buffer is left.

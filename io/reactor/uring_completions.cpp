@@ -156,6 +156,7 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
     operations_.fetch_sub(1, release);
   }
   if (alive && (c.result > 0 || k.end != 0)) woken = s.count_edge();
+  k.reader_comes |= woken != nullptr;
   if (alive && k.end != 0) told = s.owner;
   if (told) told->hold();
   const int end = k.end;
@@ -173,10 +174,11 @@ void uring_reactor::received(io_source& s, std::uint32_t generation, const compl
   if (starves) starve(s);
 }
 
-// True: the receive that has ended says that much comes at once. `last` bytes came in the end.
-static bool is_bulk(const kernel_side& k, int last) noexcept {
-  if (!k.capped) return last == static_cast<int>(uring_buffers::size);
-  return last > 0 && k.pieces <= 2 * most_unread / uring_buffers::size;
+// Protocol BULK: whether much comes at once, by the receive that has ended with `last` bytes.
+static std::uint8_t bulk_by(const kernel_side& k, int last) noexcept {
+  if (!k.capped) return last == static_cast<int>(uring_buffers::size) ? 1 : 0;
+  return last > 0 && k.pieces <= 2 * most_unread / uring_buffers::size ? kernel_side::bulk_looks
+                                                                       : 0;
 }
 
 // A receive has ended; the source's read lock is held. The next one is begun, unless the stream is
@@ -188,8 +190,11 @@ void uring_reactor::receive_ended(io_source& s, const completion& c) noexcept {
   if (refused) refuse_caps();
   if (c.result == 0) k.end = 1;
   if (c.result < 0 && !refused && !lost) k.end = c.result;
-  k.bulk = is_bulk(k, c.result);
-  if (k.bulk && !s.readable.empty()) return;
+  if (k.bulk == 0) k.bulk = bulk_by(k, c.result);
+  if (k.bulk != 0) {
+    if (k.reader_comes || !s.readable.empty()) return;
+    --k.bulk;  // no task is there to look
+  }
   // The load of ending_ pairs with the store in the destructor.
   if (k.end == 0 && k.bytes < most_unread / 4 && s.home.load(relaxed) && !ending_.load(acquire))
     receive_more(s);

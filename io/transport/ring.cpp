@@ -35,7 +35,7 @@ reactor* ring_transport::mover_locked() const noexcept {
 void ring_transport::receive_more_locked() noexcept {
   auto& k = source_->kernel;
   if (k.receiving || k.end != 0 || k.bytes >= limit_) return;
-  k.lasting_receive = tcp_ && !k.bulk;
+  k.lasting_receive = tcp_;
   if (auto* r = mover_locked()) r->receive_more(*source_);
 }
 
@@ -50,6 +50,7 @@ received ring_transport::receive(input_buffer& into) {
   source_->readable.lock();
   auto& k = source_->kernel;
   if (source_->generation() == name_.generation) {
+    k.reader_comes = false;
     chunk = k.first;
     if (chunk) {
       k.first = chunk->next;
@@ -58,7 +59,7 @@ received ring_transport::receive(input_buffer& into) {
     } else {
       end = k.end;
     }
-    in_bulk = k.bulk && !k.receiving && k.end == 0 && !k.first;
+    in_bulk = k.bulk != 0 && !k.receiving && k.end == 0 && !k.first;
     more = k.first != nullptr || in_bulk;
     drained_at_ = source_->edges();
     is_drained_ = !more && k.end == 0;
@@ -117,7 +118,7 @@ received ring_transport::receive_in_bulk(input_buffer& into) {
   if (source_->generation() == name_.generation) {
     auto& k = source_->kernel;
     k.receiving = false;
-    k.bulk = room == 0 || n > 0;  // messages of just one buffer are better left to the ring
+    if (room != 0) k.bulk = n > 0 ? kernel_side::bulk_looks : k.bulk - 1;
     if (broken) k.end = -code;
     drained_at_ = source_->edges();
     is_drained_ = !more && !broken;
