@@ -7,11 +7,14 @@
 // it, and an error that nobody retrieved is dropped.
 #pragma once
 
+#include <heddle/core/base/atomic.h>
 #include <heddle/core/base/owned.h>
 #include <heddle/core/base/runtime_number.h>
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/context_slot.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <source_location>
@@ -22,9 +25,68 @@ class eventual;
 class task_record;
 struct promise_base;
 
-/// What can run tasks: a loop.
-class executor {
+class executor;
+
+/// What a record keeps of its loop: where the loop stands, and the time of the task's last step.
+//
+// Problem   People ask since when a task waits. A look at the clock for each step costs more than
+//           the step, and a record has no room for a time.
+// Chosen    A loop looks at its clock now and then anyhow. It makes a word ready of its own address
+//           and of that time, and a step stores the word where it stored the address. An address
+//           has 48 bits, and loops stand at multiples of 4096. So 28 bits are left.
+// Promised  The time has a step of 2^27 ns, 0.134 s, and comes round after 417 days. It is so old
+//           as the loop's last look at its clock (worker::housekeep): some 60 steps at most.
+// Cost      One load a step, and two instructions where a task is scheduled.
+class home_word {
  public:
+  static constexpr unsigned stamp_bits = 28;
+  static constexpr unsigned unit_shift = 27;  // of nanoseconds
+  static constexpr std::size_t alignment = 4096;
+
+  home_word() noexcept = default;
+  home_word(const executor* loop, std::uint64_t stamp) noexcept
+      : bits_(reinterpret_cast<std::uintptr_t>(loop) << address_shift | (stamp & stamp_mask)) {}
+  home_word(const executor* loop, time_point now) noexcept : home_word(loop, stamp_of(now)) {}
+  static home_word from(std::uint64_t bits) noexcept {
+    home_word w;
+    w.bits_ = bits;
+    return w;
+  }
+
+  [[nodiscard]] executor* loop() const noexcept {
+    return reinterpret_cast<executor*>(address_in(bits_));
+  }
+  [[nodiscard]] std::uint64_t stamp() const noexcept { return bits_ & stamp_mask; }
+  /// The same step of another loop.
+  [[nodiscard]] home_word at(const executor* other) const noexcept { return {other, bits_}; }
+  [[nodiscard]] std::uint64_t bits() const noexcept { return bits_; }
+
+  static std::uint64_t stamp_of(time_point t) noexcept {
+    return static_cast<std::uint64_t>(t.time_since_epoch().count()) >> unit_shift;
+  }
+  /// For readers too: the address of the loop, from the bits.
+  static constexpr std::uint64_t address_in(std::uint64_t bits) noexcept {
+    return (bits >> address_shift) & ~std::uint64_t{alignment - 1};
+  }
+  static constexpr std::uint64_t stamp_mask = (std::uint64_t{1} << stamp_bits) - 1;
+
+ private:
+  static constexpr unsigned address_shift = 16;
+  static_assert(std::size_t{1} << (stamp_bits - address_shift) == alignment);
+
+  std::uint64_t bits_ = 0;
+};
+
+/// What can run tasks: a loop.
+class alignas(home_word::alignment) executor {
+ public:
+  executor() noexcept { tells_time(time_point()); }
+  executor(const executor&) = delete;
+  executor& operator=(const executor&) = delete;
+
+  /// For the records of tasks that make a step here now. From any thread; what another thread gets
+  /// is so old as this loop sleeps.
+  [[nodiscard]] home_word as_home() const noexcept { return home_word::from(home_.load(relaxed)); }
   /// Makes `t`, which is active and the caller's to schedule, run again. From any thread; takes no
   /// lock that a caller may hold. The task may run on another thread before this returns.
   virtual void schedule(task_record& t) noexcept = 0;
@@ -33,6 +95,12 @@ class executor {
 
  protected:
   ~executor() = default;
+  /// The loop has looked at its clock. Only its own thread.
+  void tells_time(time_point now) noexcept { home_.store(home_word(this, now).bits(), relaxed); }
+
+ private:
+  // No point of overtaking in a simulation: what others read of it decides nothing.
+  plain_atomic<std::uint64_t> home_{0};
 };
 
 /// What a scheduler needs to post a callback. It is made before, while an exception can still tell

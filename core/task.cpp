@@ -12,8 +12,8 @@ namespace heddle::detail {
 
 void promise_base::promote() {
   promise_base* root = this;  // becomes the strand's first frame: the one with an end
-  while (!root->end) root = &of(root->continuation);
-  auto* own = strand_records::make(*root, root->enclosing(), root->end);
+  while (root->end.is_call()) root = &of(root->continuation);
+  auto* own = strand_records::make(*root, root->enclosing(), &root->end.own());
   own->at_home(this_thread().loop);
   const auto bits = reinterpret_cast<std::uintptr_t>(own);
   for (promise_base* p = this; p != root; p = &of(p->continuation)) p->record = bits;
@@ -45,7 +45,7 @@ struct layout_of<promise_base> {
       {"frame.promise", 2 * pointer, sizeof(promise_base)},
       {"promise.continuation", offsetof(promise_base, continuation), pointer},
       {"promise.record", offsetof(promise_base, record), 8},
-      {"promise.end", offsetof(promise_base, end), pointer},
+      {"promise.call_or_end", offsetof(promise_base, end), pointer},
   };
 };
 

@@ -9,6 +9,7 @@
 //   }
 #pragma once
 
+#include <heddle/core/base/config.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/task_record.h>
@@ -38,6 +39,35 @@ struct frame_end {
   void (*failed)(promise_base& frame) noexcept;
 };
 
+/// How a frame ends. A plain call goes on in the frame that awaits it. Then the place of that
+/// co_await stands here, for readers; null: not known. Any other frame has a frame_end, whose
+/// address is tagged.
+class call_or_end {
+ public:
+  [[nodiscard]] bool is_call() const noexcept { return (bits_ & end_tag) == 0; }
+  void called_at(std::source_location where) noexcept {
+    if constexpr (notes_places) bits_ = std::bit_cast<std::uintptr_t>(where);
+  }
+  void ends_by(const frame_end& e) noexcept {
+    bits_ = reinterpret_cast<std::uintptr_t>(&e) + end_tag;
+  }
+  /// Only of what is no call.
+  [[nodiscard]] frame_end& own() const noexcept {
+    return *reinterpret_cast<frame_end*>(bits_ - end_tag);
+  }
+  /// Of a call: where it is awaited; line 0: not known.
+  [[nodiscard]] std::source_location place() const noexcept {
+    return std::bit_cast<std::source_location>(bits_);
+  }
+  /// 0: it was not awaited, or it is a call whose place is not known.
+  [[nodiscard]] std::uintptr_t bits() const noexcept { return bits_; }
+  friend bool operator==(call_or_end, call_or_end) noexcept = default;
+
+ private:
+  static constexpr std::uintptr_t end_tag = 1;
+  std::uintptr_t bits_ = 0;
+};
+
 /// The part of every promise that does not depend on the result. 24 bytes.
 //
 // A frame finds its task through `record`, a pointer. In a strand without a record of its own it is
@@ -50,7 +80,7 @@ struct frame_end {
 struct promise_base {
   std::coroutine_handle<> continuation;  // the frame that awaits this one; none for roots
   std::uintptr_t record = 0;
-  frame_end* end = nullptr;  // nullptr: a plain call
+  call_or_end end;
 
   static constexpr std::uintptr_t strand_tag = 1;
   static constexpr std::uintptr_t unawaited_tag = 2;
@@ -65,23 +95,29 @@ struct promise_base {
     template <class P>
     static std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) noexcept {
       promise_base& p = h.promise();
-      if (!p.end) [[likely]]
+      if (p.end.is_call()) [[likely]]
         return p.continuation;
-      return p.end->ended(p);
+      return p.end.own().ended(p);
     }
     static void await_resume() noexcept {}
   };
   static final_awaiter final_suspend() noexcept { return {}; }
 
   void tell_failure() noexcept {
-    if (end && end->failed) end->failed(*this);
+    if (!end.is_call() && end.own().failed) end.own().failed(*this);
   }
   /// The task that this frame belongs to.
   [[nodiscard]] task_record& enclosing() const noexcept {
     return *reinterpret_cast<task_record*>(record & ~strand_tag);
   }
   /// The record to suspend under. A strand without one takes one now. `self`: the frame that
-  /// suspends.
+  /// suspends, in the co_await at `where`.
+  [[nodiscard]] task_record& suspending(std::coroutine_handle<> self, std::source_location where) {
+    task_record& r = suspending(self);
+    r.waits_at(where);
+    return r;
+  }
+  /// The same for an awaiter that only asks for the record, and then goes on.
   [[nodiscard]] task_record& suspending(std::coroutine_handle<> self) {
     if (record & strand_tag) [[unlikely]]
       promote();
@@ -298,8 +334,10 @@ class [[nodiscard("a task does nothing until it is awaited or given to create_ta
 
     static bool await_ready() noexcept { return false; }
     template <detail::heddle_promise P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> caller) noexcept {
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> caller,
+                                          std::source_location where = HEDDLE_HERE) noexcept {
       auto& p = child.promise();
+      p.end.called_at(where);
       p.continuation = caller;
       p.record = static_cast<detail::promise_base&>(caller.promise()).record;
       return child;

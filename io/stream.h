@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,9 +74,10 @@ class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, privat
 
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    if (stands_back()) return stand_back(h, where, [this](task_record& t) { task = &t; });
+    return suspend(h.promise().suspending(h, where));
   }
   bool await_resume();
 
@@ -98,9 +100,10 @@ class [[nodiscard("co_await it")]] drain_wait final : public queue_waiter, priva
 
   [[nodiscard]] bool await_ready();
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    if (stands_back()) return stand_back(h, where, [this](task_record& t) { task = &t; });
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume();
 
@@ -119,8 +122,9 @@ class [[nodiscard("co_await it")]] closed_wait final : public queue_waiter {
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume();
 

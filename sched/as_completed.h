@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -72,9 +73,9 @@ class next_wait : private queue_waiter, private timer_node, private ready_await 
  public:
   bool await_ready();
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
-    return begin(h.promise().suspending(h));
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    if (stands_back()) return stand_back(h, where, [this](task_record& t) { task = &t; });
+    return begin(h.promise().suspending(h, where));
   }
 
  protected:

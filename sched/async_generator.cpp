@@ -18,8 +18,9 @@ class close_await {
   explicit close_await(generator_base& g) noexcept : generator_(&g) {}
   static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> closer) noexcept {
-    generator_->enter_to_close(closer.promise(), closer);
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> closer,
+                                        std::source_location where = HEDDLE_HERE) noexcept {
+    generator_->enter_to_close(closer.promise(), closer, where);
     return generator_->handle();
   }
   void await_resume() { generator_->check_closed(); }

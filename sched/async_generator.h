@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -64,20 +65,22 @@ enum class generator_phase : std::uint8_t { fresh, suspended, running, closing, 
 class generator_base : public listed_generator {
  public:
   /// Claims the generator for `caller`, before it is resumed for a value. False: it has ended.
-  /// Throws usage_error if a task is in it already.
-  [[nodiscard]] bool enter(promise_base& caller, std::coroutine_handle<> at) {
+  /// Throws usage_error if a task is in it already. `where`: the place of the co_await.
+  [[nodiscard]] bool enter(promise_base& caller, std::coroutine_handle<> at,
+                           std::source_location where) {
     auto was = generator_phase::suspended;
     // pairs with hand_back()
     if (!phase_.compare_exchange_strong(was, generator_phase::running, acq_rel, acquire))
         [[unlikely]]
       if (!enter_slow(was, caller)) return false;
-    called_by(caller, at);
+    called_by(caller, at, where);
     return true;
   }
   /// The same for a closer, which has claimed the generator already.
-  void enter_to_close(promise_base& caller, std::coroutine_handle<> at) noexcept {
+  void enter_to_close(promise_base& caller, std::coroutine_handle<> at,
+                      std::source_location where) noexcept {
     exits_ = true;
-    called_by(caller, at);
+    called_by(caller, at, where);
   }
   /// Claims the generator for a closer. False: there is nothing to close; a fresh one has ended by
   /// this call. Throws usage_error if a task or another closer is in it.
@@ -135,7 +138,9 @@ class generator_base : public listed_generator {
   ~generator_base() = default;
 
  private:
-  void called_by(promise_base& caller, std::coroutine_handle<> at) noexcept {
+  void called_by(promise_base& caller, std::coroutine_handle<> at,
+                 std::source_location where) noexcept {
+    end.called_at(where);
     continuation = at;
     record = caller.record;
   }
@@ -221,8 +226,9 @@ class generator_next {
 
   static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> caller) {
-    entered_ = generator_->enter(caller.promise(), caller);
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> caller,
+                                        std::source_location where = HEDDLE_HERE) {
+    entered_ = generator_->enter(caller.promise(), caller, where);
     return entered_ ? generator_->handle() : std::coroutine_handle<>(caller);
   }
   std::remove_reference_t<T>* await_resume() {

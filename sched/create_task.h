@@ -15,6 +15,7 @@
 
 #include <concepts>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -68,13 +69,13 @@ class handle_awaiter : public join_wait, private ready_await {
 
   bool await_ready() noexcept { return ready() && go_on(); }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
     if (!kept_.valid()) {  // the handle may be assigned to during the wait
       record().ref();
       kept_ = task_handle<T>(&record());
     }
-    if (stands_back()) return stand_back(h, [this](task_record& t) { ended_meanwhile(t); });
-    task_record& t = h.promise().suspending(h);
+    if (stands_back()) return stand_back(h, where, [this](task_record& t) { ended_meanwhile(t); });
+    task_record& t = h.promise().suspending(h, where);
     check_joinable(t, *target());
     const auto how = run_awaited(t, record());
     if (how == awaited_now::elsewhere) return join_wait::suspend(t);

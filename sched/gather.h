@@ -10,6 +10,7 @@
 
 #include <exception>
 #include <optional>
+#include <source_location>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -209,8 +210,8 @@ class gather_wait : public join_wait {
   const char* name() const noexcept override { return "gather"; }
   bool await_ready() const noexcept { return ready(); }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
 
  protected:

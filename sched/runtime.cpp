@@ -124,7 +124,7 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o, bool
     detail::discard_unlaunched(t);
     throw;
   }
-  t.at_home(s.workers.front());
+  t.at_home(detail::home_word(s.workers.front(), clock::now()));
   t.belongs_to(s.id);
   if (s.simulated) (void)s.simulated->number_of(t);
   if (somebody_waits) {
@@ -135,7 +135,7 @@ void runtime::launch_foreign(detail::task_record& t, const task_options& o, bool
   s.foreign_created.fetch_add(1, detail::acq_rel);
   auto* target = static_cast<detail::worker*>(o.loop);
   t.pin();
-  t.at_home(target);
+  t.at_home(t.home_bits().at(target));
   target->deliver(detail::work(t));
 }
 

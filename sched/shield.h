@@ -10,6 +10,7 @@
 #include <heddle/sched/gather.h>
 
 #include <concepts>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -77,9 +78,9 @@ class shield_wait : public join_wait, protected ready_await {
   const char* name() const noexcept override { return "shield"; }
   bool await_ready() noexcept { return ready() && go_on(); }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h, [this](task_record& t) { ended_meanwhile(t); });
-    return begin(h.promise().suspending(h));
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    if (stands_back()) return stand_back(h, where, [this](task_record& t) { ended_meanwhile(t); });
+    return begin(h.promise().suspending(h, where));
   }
 
  protected:

@@ -11,6 +11,7 @@
 #include <heddle/sched/loop.h>
 
 #include <concepts>
+#include <source_location>
 #include <type_traits>
 
 namespace heddle {
@@ -24,8 +25,8 @@ class yield_awaiter : public wait_base {
  public:
   static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  void await_suspend(std::coroutine_handle<P> h) {
-    task_ = &h.promise().suspending(h);
+  void await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    task_ = &h.promise().suspending(h, where);
     suspend();
   }
   void await_resume() {
@@ -49,8 +50,8 @@ class sleep_awaiter : public wait_base, public timer_node {
 
   static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume() {
     if (refused_ || task_->state().take_cancel()) throw_cancelled(*task_);

@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <exception>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -204,8 +205,8 @@ class exit_group final : private queue_waiter {
   explicit exit_group(task_group& g) noexcept : queue_waiter(group_access::queue(g)), group_(&g) {}
   bool await_ready() noexcept { return group_access::empty(*group_); }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
-    return group_access::wait_in(*group_, *this, h.promise().suspending(h));
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    return group_access::wait_in(*group_, *this, h.promise().suspending(h, where));
   }
   bool await_resume() noexcept { return !cancelled_at_resume(*this); }
 

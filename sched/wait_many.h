@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -106,9 +107,9 @@ class many_wait final : private queue_waiter, private timer_node, private ready_
 
   bool await_ready() noexcept;
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
-    if (stands_back()) return stand_back(h, [this](task_record& t) { task = &t; });
-    return begin(h.promise().suspending(h));
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    if (stands_back()) return stand_back(h, where, [this](task_record& t) { task = &t; });
+    return begin(h.promise().suspending(h, where));
   }
   void await_resume();
 

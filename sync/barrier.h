@@ -7,6 +7,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <source_location>
 
 namespace heddle {
 
@@ -87,10 +88,10 @@ class [[nodiscard("co_await it: by itself it does nothing")]] barrier::waiting f
 
   static bool await_ready() noexcept { return false; }
   template <detail::heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
     check_fresh();
     broken_ = false;  // it may have come to a broken barrier before, without waiting
-    return barrier_.arrive(*this, h.promise().suspending(h));
+    return barrier_.arrive(*this, h.promise().suspending(h, where));
   }
   std::size_t await_resume() {
     if (given && detail::leavers::runs_on(*this)) barrier_.run_on(*this);

@@ -8,6 +8,7 @@
 #include <array>
 #include <exception>
 #include <limits>
+#include <source_location>
 #include <string>
 
 namespace heddle {
@@ -22,8 +23,8 @@ class condition::waiting final : public queue_waiter {
 
   static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   /// True: notified. False: cancelled, and `error` holds the exception. It does not throw here: the
   /// task takes the mutex again first.

@@ -24,6 +24,20 @@
 #define HEDDLE_TSAN 0
 #endif
 
+// Whether the library notes where a task waits and who made it, for those who look into a program
+// (core/seeing). A build without it has the same layout, and either may be linked to the other.
+#ifndef HEDDLE_SEEING
+#define HEDDLE_SEEING 1
+#endif
+
+// The default argument by which an await_suspend learns the place of its co_await. The compiler
+// lays the place down as a constant: a wait stores its address.
+#if HEDDLE_SEEING
+#define HEDDLE_HERE std::source_location::current()
+#else
+#define HEDDLE_HERE std::source_location()
+#endif
+
 #define HEDDLE_NOINLINE [[gnu::noinline]]
 #define HEDDLE_INLINE [[gnu::always_inline]] inline
 #define HEDDLE_COLD [[gnu::noinline, gnu::cold]]
@@ -42,6 +56,9 @@ namespace heddle::detail {
 /// (core/seeing/layout.h). Each specialisation stands in one .cpp.
 template <class T>
 struct layout_of;
+
+/// HEDDLE_SEEING, for code.
+inline constexpr bool notes_places = HEDDLE_SEEING != 0;
 
 /// Current x86 processors fetch two adjacent lines together. So what different threads write stands
 /// two lines apart.

@@ -8,6 +8,7 @@
 #include <heddle/core/record/wait.h>
 
 #include <coroutine>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -30,11 +31,11 @@ class future_awaiter final : private join_wait, private ready_await {
     return false;
   }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
     if (!keeps_) state().ref();  // the handle may be assigned to while the task waits
     keeps_ = true;
-    if (stands_back()) return stand_back(h, [this](task_record& t) { ended_meanwhile(t); });
-    return suspend(h.promise().suspending(h));
+    if (stands_back()) return stand_back(h, where, [this](task_record& t) { ended_meanwhile(t); });
+    return suspend(h.promise().suspending(h, where));
   }
   auto await_resume() -> std::conditional_t<Moves, T, typename future_traits<T>::reference> {
     auto& f = state();

@@ -11,6 +11,7 @@
 
 #include <coroutine>
 #include <new>
+#include <source_location>
 
 namespace heddle::detail {
 
@@ -22,8 +23,8 @@ HEDDLE_NOINLINE bool budget_spent() noexcept;
 HEDDLE_NOINLINE bool fetching_budget_spent() noexcept;
 
 /// Base of the awaiters whose operation may be ready. await_ready says `return go_on();`, and
-/// await_suspend begins with `if (stands_back()) return stand_back(h, note);`, where `note(task)`
-/// makes the resumption look for a cancellation.
+/// await_suspend begins with `if (stands_back()) return stand_back(h, where, note);`, where
+/// `note(task)` makes the resumption look for a cancellation.
 ///
 /// Problem   The operation has succeeded, and then a cancellation is thrown in place of its result:
 ///           a permit or an item would be lost.
@@ -42,10 +43,10 @@ class ready_await {
   /// The answer of await_suspend. False: a strand found no memory for a record of its own, so it
   /// goes on without standing back.
   template <heddle_promise P, class Note>
-  bool stand_back(std::coroutine_handle<P> h, Note note) noexcept {
+  bool stand_back(std::coroutine_handle<P> h, std::source_location where, Note note) noexcept {
     task_record* t;
     try {
-      t = &h.promise().suspending(h);
+      t = &h.promise().suspending(h, where);
     } catch (const std::bad_alloc&) { return false; }
     note(*t);
     give_way(*t);  // it may run elsewhere from here on

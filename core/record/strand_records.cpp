@@ -67,7 +67,7 @@ task_record* strand_records::make(promise_base& first, task_record& under, void*
       std::bit_cast<std::source_location>((under.depth() + 1) * task_record::depth_unit));
   r->joiners_.store(reinterpret_cast<std::uintptr_t>(join), relaxed);
   r->belongs_to(task.runtime());
-  r->home_.store(task.home(), relaxed);
+  r->at_home(task.home_bits());
   if (task.is_pinned()) r->pin();
   task.ref();
   auto* part =

@@ -54,8 +54,7 @@ struct record_slab {
     return list;
   }
 
-  static task_record* allocate() {
-    auto& own = this_thread().records;
+  static task_record* allocate(magazine<record_links>& own) {
     if (auto* r = own.pop()) [[likely]]
       return static_cast<task_record*>(r);
     return refill();
@@ -84,13 +83,18 @@ void record_slab::spill() noexcept {
 
 task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uint32_t refs,
                                std::source_location made) {
-  auto* r = record_slab::allocate();
+  auto& self = this_thread();
+  auto* r = record_slab::allocate(self.records);
   r->resume_ = 0;
   r->wait_.store(nullptr, relaxed);
-  r->home_.store(nullptr, relaxed);
+  r->home_.store(0, relaxed);
   const auto place = std::bit_cast<std::uintptr_t>(made);
   r->extra_.store(place ? place | place_tag : 0, relaxed);
-  r->next_ = nullptr;
+  if constexpr (notes_places) {
+    const uninterrupted noting;  // what is noted decides nothing, so no seed has to
+    const task_record* by = self.current;
+    ::new (static_cast<void*>(r->storage_)) creation(by ? by->as_creator() : creation{});
+  }
   r->reset(what, ops, refs);
   return r;
 }
@@ -244,12 +248,21 @@ struct layout_of<task_record> {
       {"record", 0, sizeof(task_record)},
       {"record.resume", offsetof(task_record, resume_), 8},
       {"record.wait", offsetof(task_record, wait_), pointer},
-      {"record.home", offsetof(task_record, home_), pointer},
+      {"record.home_word", offsetof(task_record, home_), 8},
       {"record.extra", offsetof(task_record, extra_), 8},
       {"record.strand_root",
        offsetof(task_record, storage_) + offsetof(task_record::strand_part, root), pointer},
       {"record.strand_next",
        offsetof(task_record, storage_) + offsetof(task_record::strand_part, next), pointer},
+#if HEDDLE_SEEING
+      {"record.waits_at", offsetof(eventual, next_), pointer},
+      {"record.creator", offsetof(task_record, storage_) + offsetof(task_record::creation, creator),
+       8},
+      {"record.creator_life",
+       offsetof(task_record, storage_) + offsetof(task_record::creation, generation), 4},
+      {"record.made_at", offsetof(task_record, storage_) + offsetof(task_record::creation, stamp),
+       4},
+#endif
       {"extra.name", offsetof(task_extra, name), sizeof(std::string)},
       {"extra.message", offsetof(task_extra, message), sizeof(std::string)},
       {"extra.made", offsetof(task_extra, made), pointer},

@@ -28,6 +28,8 @@ class wait_base {
   virtual void leave() noexcept {}
   /// Forwarding waits: what a cancellation goes to.
   virtual eventual* target() noexcept { return nullptr; }
+  /// Forwarding waits: where the task awaits, as task_record::place_bits() had it when it began.
+  [[nodiscard]] virtual std::uintptr_t place_bits() const noexcept { return 0; }
   /// Called by the loop in place of the resumption if task_record::looks_first() was called. The
   /// task is active and current. True: the loop resumes it. False: it waits again, and perhaps runs
   /// elsewhere by now; neither the task nor its frame may be touched.
@@ -72,10 +74,13 @@ struct task_extra : frame_cached {
 //   resume_   the task while it is active and runs; else whoever must schedule or run it. In a free
 //             record nobody
 //   wait_     written by the task before it suspends; read by the canceller that claimed the wait
+//   next_     besides its use as a link: the place where the task waits, from suspending() until
+//             whoever woke the task links it. A canceller that forwards puts the place back
 //   home_     written by the loop that runs the task; relaxed reads from outside
 //   extra_    anyone, atomically; it changes once, from a place to a block
-//   storage_  the task until it is done, then everybody who saw it done. A strand: strand_part,
-//             whose links the lock of the task's strand list guards
+//   storage_  the task until it is done, then everybody who saw it done. Until its body ends it
+//             holds `creation`. A strand: strand_part, whose links the lock of the task's strand
+//             list guards
 class alignas(32) task_record final : public eventual {
  public:
   static constexpr std::size_t inline_result = 24;
@@ -106,8 +111,15 @@ class alignas(32) task_record final : public eventual {
   }
   void waits_in(wait_base* w) noexcept { wait_.store(w, relaxed); }
   [[nodiscard]] wait_base* wait() const noexcept { return wait_.load(relaxed); }
-  [[nodiscard]] executor* home() const noexcept { return home_.load(relaxed); }
-  void at_home(executor* e) noexcept { home_.store(e, relaxed); }
+  [[nodiscard]] executor* home() const noexcept {
+    return home_word::from(home_.load(relaxed)).loop();
+  }
+  [[nodiscard]] home_word home_bits() const noexcept {
+    return home_word::from(home_.load(relaxed));
+  }
+  /// It makes a step on that loop, or is to make its first one there.
+  void at_home(home_word h) noexcept { home_.store(h.bits(), relaxed); }
+  void at_home(const executor* e) noexcept { at_home(e->as_home()); }
   [[nodiscard]] bool is_pinned() const noexcept { return (flags_.load(relaxed) & pinned) != 0; }
   void pin() noexcept { flags_.fetch_or(pinned, relaxed); }
   /// A foreign thread made it and may block until it ends: run, submit.
@@ -131,6 +143,21 @@ class alignas(32) task_record final : public eventual {
   /// It closes something on behalf of the runtime: shutdown waits for it, but does not cancel it.
   void spare() noexcept { flags_.fetch_or(spared, relaxed); }
   [[nodiscard]] bool is_spared() const noexcept { return (flags_.load(relaxed) & spared) != 0; }
+
+  /// The place of the co_await in which it suspends. It stands in the queue link, which nobody
+  /// needs meanwhile.
+  void waits_at(std::source_location where) noexcept {
+    if constexpr (notes_places) put_place_bits(std::bit_cast<std::uintptr_t>(where) + at_tag);
+  }
+  /// The same as bits: no bits of another link, and no null link, are the bits of a place.
+  [[nodiscard]] std::uintptr_t place_bits() const noexcept { return link(); }
+  void put_place_bits(std::uintptr_t bits) noexcept { set_link(bits); }
+  static constexpr std::uintptr_t at_tag = 2;
+  /// Of a task that waits; line 0: not known. Only where the task cannot run meanwhile.
+  [[nodiscard]] std::source_location place() const noexcept {
+    const auto bits = (link() & at_tag) != 0 ? link() - at_tag : 0;
+    return std::bit_cast<std::source_location>(bits);
+  }
 
   /// The queue link, for whoever must schedule it.
   [[nodiscard]] task_record* next() const noexcept { return static_cast<task_record*>(next_); }
@@ -181,11 +208,23 @@ class alignas(32) task_record final : public eventual {
   template <class>
   friend struct layout_of;
 
+  /// In storage_, while there is no result: the task that made this one, for readers.
+  struct creation {
+    std::uintptr_t creator;    // the record, tagged; 0: none, or a foreign thread
+    std::uint32_t generation;  // of the creator
+    std::uint32_t stamp;       // when, as home_word has it
+    static constexpr std::uintptr_t creator_tag = 1;
+  };
   struct strand_part {  // in storage_: a strand needs no place for a result
     task_record* root;
     task_record* prev;
     task_record* next;
   };
+  static_assert(sizeof(creation) <= inline_result);
+  [[nodiscard]] creation as_creator() const noexcept {
+    return {reinterpret_cast<std::uintptr_t>(this) + creation::creator_tag,
+            word::generation(word_.peek()), static_cast<std::uint32_t>(home_.load(relaxed))};
+  }
   strand_part& strand() noexcept { return *std::launder(reinterpret_cast<strand_part*>(storage_)); }
   /// 0 for a task; for a strand one more than for the record that it was forked under. A strand
   /// keeps it where a task keeps the place of its creation.
@@ -204,7 +243,7 @@ class alignas(32) task_record final : public eventual {
 
   std::uintptr_t resume_ = 0;
   atomic<wait_base*> wait_{nullptr};
-  atomic<executor*> home_{nullptr};
+  atomic<std::uint64_t> home_{0};  // home_word
   // --- 64 bytes: what follows is cold ---
   // The extra block. Until there is one: tagged, the place where the task was created, a pointer to
   // what the compiler laid down for that call. So the place of every task is known, and no task
@@ -215,6 +254,7 @@ class alignas(32) task_record final : public eventual {
 
 static_assert(sizeof(task_record) == 96);
 static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t));
+static_assert(alignof(task_record) > task_record::at_tag);
 
 /// Where results are kept: in the record if they are small and move without throwing, else in a
 /// block of their own.

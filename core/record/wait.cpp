@@ -33,6 +33,11 @@ void wait_list::destroyed_too_early() const noexcept {
 bool join_wait::suspend(task_record& t) noexcept {
   task_ = &t;
   t.waits_in(this);
+  if constexpr (notes_places) {
+    const std::uint64_t place = t.place_bits();
+    place_low_ = static_cast<std::uint32_t>(place);
+    place_high_ = static_cast<std::uint16_t>(place >> 32);
+  }
   bool forward = false;
   work_list todo;
   // Under the target's joiner lock: the word first, then the link. A cancellation that is due goes

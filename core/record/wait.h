@@ -32,6 +32,8 @@
 #include <heddle/core/record/work_list.h>
 #include <heddle/core/task.h>
 
+#include <cstdint>
+
 namespace heddle::detail {
 
 /// A leaf wait in a wait_list. Part of an awaiter, in the waiting frame; the class that derives
@@ -167,6 +169,9 @@ class join_wait : public wait_base, public join_node {
 
   void leave() noexcept override { (void)target_->remove_joiner(*this); }
   eventual* target() noexcept override { return target_; }
+  [[nodiscard]] std::uintptr_t place_bits() const noexcept override {
+    return std::uintptr_t{place_high_} << 32 | place_low_;
+  }
   const char* name() const noexcept override { return "await"; }
 
   [[nodiscard]] bool ready() const noexcept { return target_->done(); }
@@ -196,9 +201,16 @@ class join_wait : public wait_base, public join_node {
   friend struct layout_of;
   static void fired(join_node& node, eventual& target, work_list& todo) noexcept;
 
+  // Where it waits. A cancellation that is forwarded takes the record's link, in which that stands.
+  // An address of 48 bits, in what the node leaves free: the wait stays as large as it was.
+  // Set by suspend().
+  std::uint16_t place_high_;
+  std::uint32_t place_low_;
   eventual* const target_;
   task_record* task_ = nullptr;
 };
+
+static_assert(sizeof(join_wait) == 7 * sizeof(void*));
 
 /// The end of every leaf wait. True: give back what was waited for, if it was given, and throw the
 /// cancellation.

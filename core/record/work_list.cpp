@@ -48,6 +48,13 @@ void work_list::forward(eventual& e) noexcept {
     else
       taken = cancel(*static_cast<task_record&>(e).wait()->target());
     if (!taken) e.word_.set_must();
+    if constexpr (notes_places) {
+      // This list took the link of the record. Nobody else touches the record while it is frozen.
+      if (!gathers) {
+        auto& t = static_cast<task_record&>(e);
+        t.put_place_bits(t.wait()->place_bits());
+      }
+    }
     switch (e.word_.thaw()) {
       case on_thaw::again: continue;
       case on_thaw::waits_on: break;

@@ -102,10 +102,21 @@ void put_json_task(output& to, const task_view& task, sight& from, bool first) n
   put_number(to, "cancel_requests", word::requests(task.word));
   to.put(", ");
   put_number(to, "depth", task.depth);
+  to.put(", \"since_ms\": ");
+  if (task.since_known)
+    to.number(task.since / 1'000'000);
+  else
+    to.put("null");
   to.put(", \"frames\": [");
   for (std::size_t i = 0; i < task.runs; ++i) {
     to.put(i == 0 ? "{" : ", {");
-    put_text(to, "function", from.names().function(task.frames[i].resume));
+    put_text(to, "function", from.names().function(task.frames[i]));
+    if (const auto* p = from.names().place(task.frames[i])) {
+      to.put(", ");
+      put_text(to, "file", p->file);
+      to.put(", ");
+      put_number(to, "line", p->line);
+    }
     to.put(", ");
     put_number(to, "count", task.frames[i].count);
     to.put('}');
@@ -122,6 +133,8 @@ void put_json_task(output& to, const task_view& task, sight& from, bool first) n
     put_text(to, "function", task.made_function);
     to.put('}');
   }
+  to.put(", ");
+  put_id_or_null(to, "made_by", task.by_number, task.by_generation);
   to.put('}');
 }
 

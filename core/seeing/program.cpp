@@ -23,7 +23,11 @@ constexpr wanted all_wanted[] = {
     {"record", &offsets::record},
     {"record.resume", &offsets::resume},
     {"record.wait", &offsets::wait},
-    {"record.home", &offsets::home},
+    {"record.home_word", &offsets::home},
+    {"record.waits_at", &offsets::waits_at, false},
+    {"record.creator", &offsets::creator, false},
+    {"record.creator_life", &offsets::creator_life, false},
+    {"record.made_at", &offsets::made_at, false},
     {"record.extra", &offsets::extra},
     {"record.strand_root", &offsets::strand_root},
     {"record.strand_next", &offsets::strand_next},
@@ -35,7 +39,7 @@ constexpr wanted all_wanted[] = {
     {"frame.promise", &offsets::frame_promise},
     {"promise.continuation", &offsets::continuation},
     {"promise.record", &offsets::promise_record},
-    {"promise.end", &offsets::end},
+    {"promise.call_or_end", &offsets::end},
     {"record_chunk", &offsets::chunk},
     {"record_chunk.next", &offsets::chunk_next},
     {"record_chunk.number", &offsets::chunk_number},
@@ -84,7 +88,8 @@ bool are_sound(const offsets& at) noexcept {
     return p.size <= bytes && p.at <= bytes - p.size;
   };
   for (const place p : {at.word, at.joiners, at.refs, at.runtime, at.kind, at.flags, at.resume,
-                        at.wait, at.home, at.extra, at.strand_root, at.strand_next, at.queue_link})
+                        at.wait, at.home, at.extra, at.strand_root, at.strand_next, at.queue_link,
+                        at.waits_at, at.creator, at.creator_life, at.made_at})
     if (!inside(p, at.record.size)) return false;
   for (const place p : {at.continuation, at.promise_record, at.end})
     if (!inside(p, at.frame_promise.size)) return false;

@@ -22,6 +22,7 @@ struct place {
 struct offsets {
   place word, joiners, refs, runtime, kind, flags;
   place record, resume, wait, home, extra, strand_root, strand_next, queue_link;
+  place waits_at, creator, creator_life, made_at;
   place extra_name, extra_message, extra_made, extra_strands;
   place frame_promise, continuation, promise_record, end;
   place chunk, chunk_next, chunk_number, chunk_records;

@@ -10,8 +10,10 @@ namespace {
 
 constexpr std::size_t name_column = 10;
 constexpr std::size_t doing_column = 26;
-constexpr std::size_t place_column = 62;
-constexpr std::size_t made_column = 90;
+constexpr std::size_t since_column = 62;
+constexpr std::size_t place_column = 74;
+constexpr std::size_t line_column = 94;
+constexpr std::size_t made_column = 110;
 
 void put_ordinal(short_writer& to, std::uint64_t n) noexcept {
   to.number(n);
@@ -139,30 +141,45 @@ bool is_of_library(const char* function) noexcept {
   return std::strncmp(function, "heddle::", 8) == 0;
 }
 
+const frame_run* frame_of(const task_view& task, symbols& names, bool all) noexcept {
+  for (std::size_t i = 0; i < task.runs && !all; ++i)
+    if (!is_of_library(names.function(task.frames[i]))) return &task.frames[i];
+  return task.runs != 0 ? &task.frames[0] : nullptr;
+}
+
 const char* place_of(const task_view& task, symbols& names, bool all) noexcept {
-  if (task.runs == 0) return "";
-  for (std::size_t i = 0; i < task.runs && !all; ++i) {
-    const char* name = names.function(task.frames[i].resume);
-    if (!is_of_library(name)) return name;
+  const auto* f = frame_of(task, names, all);
+  return f ? names.frame(*f) : "";
+}
+
+void put_made(short_writer& to, const task_view& task) noexcept {
+  if (task.made_line != 0) {
+    const char* slash = std::strrchr(task.made_file, '/');
+    to.put(slash ? slash + 1 : task.made_file);
+    to.put(':');
+    to.number(task.made_line);
+  } else if (task.by_number == 0) {
+    to.put('-');
   }
-  return names.function(task.frames[0].resume);
+  if (task.by_number == 0) return;
+  to.put(task.made_line != 0 ? " by " : "by ");
+  put_id(to, task.by_number, task.by_generation);
 }
 
 void put_chain(output& to, const task_view& task, symbols& names, bool all) noexcept {
   bool first = true;
   for (std::size_t i = 0; i < task.runs; ++i) {
-    const char* name = names.function(task.frames[i].resume);
-    if (!all && is_of_library(name)) continue;
+    if (!all && is_of_library(names.function(task.frames[i]))) continue;
     if (!first) to.put(" < ");
     first = false;
     if (task.more_runs && i + 1 == task.runs) to.put("... < ");
-    to.escaped(name, 120);
+    to.escaped(names.frame(task.frames[i]), 200);
     if (task.frames[i].count > 1) {
       to.put(" x ");
       to.number(task.frames[i].count);
     }
   }
-  if (first && task.runs != 0) to.escaped(names.function(task.frames[0].resume), 120);
+  if (first && task.runs != 0) to.escaped(names.frame(task.frames[0]), 200);
 }
 
 void put_table_head(output& to) noexcept {
@@ -171,6 +188,8 @@ void put_table_head(output& to) noexcept {
   to.put("NAME");
   to.column(doing_column);
   to.put("WAITS IN");
+  to.column(since_column);
+  to.put("SINCE");
   to.column(place_column);
   to.put("AT");
   to.column(made_column);
@@ -193,18 +212,26 @@ void put_task(output& to, const task_view& task, sight& from, bool all) noexcept
   short_writer what(text);
   put_doing(what, task, from.loops());
   to.escaped(what.text(), 200);
+  to.column(since_column);
+  short_writer age(text);
+  if (task.since_known) put_age(age, task.since);
+  to.put(task.since_known ? age.text() : "-");
   to.column(place_column);
-  const char* place = place_of(task, from.names(), all);
-  to.escaped(*place != 0 ? place : "-", 120);
-  to.column(made_column);
-  if (task.made_line != 0) {
-    const char* slash = std::strrchr(task.made_file, '/');
-    to.escaped(slash ? slash + 1 : task.made_file, 60);
-    to.put(':');
-    to.number(task.made_line);
+  if (const auto* f = frame_of(task, from.names(), all)) {
+    to.escaped(from.names().function(*f), 120);
+    if (const auto* p = from.names().place(*f)) {
+      to.column(line_column);
+      to.escaped(p->short_file(), 60);
+      to.put(':');
+      to.number(p->line);
+    }
   } else {
     to.put('-');
   }
+  to.column(made_column);
+  short_writer made(text);
+  put_made(made, task);
+  to.escaped(made.text(), 120);
   to.put('\n');
 }
 

@@ -16,12 +16,16 @@ void put_doing(short_writer& to, const task_view& task, const loops_view& loops)
 void put_cancellation(short_writer& to, const task_view& task) noexcept;
 /// "#132.4".
 void put_id(short_writer& to, std::uint64_t number, std::uint32_t generation) noexcept;
-/// The innermost function that is not the library's; the innermost of all if there is none, or if
-/// `all`. Empty: no frame is known.
+/// The innermost frame whose function is not the library's; the innermost of all if there is none,
+/// or if `all`. nullptr: no frame is known.
+[[nodiscard]] const frame_run* frame_of(const task_view& task, symbols& names, bool all) noexcept;
+/// The same as text, "chat::copy_line chat.cpp:21"; empty: no frame is known.
 [[nodiscard]] const char* place_of(const task_view& task, symbols& names, bool all) noexcept;
 /// True: a function of this library.
 [[nodiscard]] bool is_of_library(const char* function) noexcept;
-/// The frames from the innermost to the root: "copy_line < forward x 3".
+/// "chat.cpp:58 by #63.1"; "-": not known.
+void put_made(short_writer& to, const task_view& task) noexcept;
+/// The frames from the innermost to the root: "copy_line chat.cpp:21 < forward chat.cpp:25 x 3".
 void put_chain(output& to, const task_view& task, symbols& names, bool all) noexcept;
 
 /// The table of `ps`: its head, and a line for a task. `all`: with the functions of the library.

@@ -56,4 +56,12 @@ void put_time(short_writer& to, std::uint64_t nanoseconds) noexcept {
   }
 }
 
+void put_age(short_writer& to, std::uint64_t nanoseconds) noexcept {
+  constexpr std::uint64_t days = 24;
+  if (nanoseconds > days * 86400 * 1'000'000'000)
+    to.put(">24 d");
+  else
+    put_time(to, nanoseconds);
+}
+
 }  // namespace heddle::detail::seeing

@@ -32,5 +32,7 @@ class short_writer {
 
 /// A length of time for people: "0.3 s", "12 s", "3 min", "3 h 12 min", "24 d".
 void put_time(short_writer& to, std::uint64_t nanoseconds) noexcept;
+/// The same for the age of a wait, of which no more is told than is kept: "0.3 s", ">24 d".
+void put_age(short_writer& to, std::uint64_t nanoseconds) noexcept;
 
 }  // namespace heddle::detail::seeing

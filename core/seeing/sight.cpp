@@ -32,6 +32,7 @@ opening sight::from_errno(int code) const noexcept {
 }
 
 opening sight::open_at(address layout) noexcept {
+  names_.reads(*from_);
   switch (program_.open(*from_, code_, layout)) {
     case refusal::none: return opening::good;
     case refusal::other_version: return opening::other_version;

@@ -90,6 +90,23 @@ const char* symbols::function(address at) noexcept {
   return r.name;
 }
 
+const char* symbols::function(const frame_run& f) noexcept {
+  if (const auto* p = place(f); p && p->function[0] != 0) return p->function;
+  return function(f.resume);
+}
+
+const char* symbols::frame(const frame_run& f) noexcept {
+  short_writer to(frame_);
+  to.put(function(f));
+  if (const auto* p = place(f)) {
+    to.put(' ');
+    to.put(p->short_file());
+    to.put(':');
+    to.number(p->line);
+  }
+  return frame_;
+}
+
 symbols::mapped_file* symbols::file_of(const code_range& r) noexcept {
   const char* name = code_->name(r);
   for (std::size_t i = 0; i < file_count_; ++i)

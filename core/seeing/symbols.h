@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to core.
-// The names of functions by their addresses: from the symbol tables of the files that a process
+// The names of functions, and where in them a frame waits. The place of a co_await has both. The
+// name of a frame whose place is not known comes from the symbol tables of the files that a process
 // has mapped. A stripped file has none; then the file's name and the place in it are told, which
 // addr2line and gdb find again in an unstripped copy.
 //
@@ -8,7 +9,9 @@
 #pragma once
 
 #include <heddle/core/seeing/modules.h>
+#include <heddle/core/seeing/places.h>
 #include <heddle/core/seeing/short_writer.h>
+#include <heddle/core/seeing/task_view.h>
 
 #include <sys/types.h>
 
@@ -27,6 +30,16 @@ class symbols {
   /// The function that `at` stands in: "chat::copy_line", or "chatd+0x12340". The text
   /// stands until the next call.
   [[nodiscard]] const char* function(address at) noexcept;
+  /// The function of a frame. The text stands until the next call.
+  [[nodiscard]] const char* function(const frame_run& f) noexcept;
+  /// Where the frame waits; nullptr: not known. It stands until the next call.
+  [[nodiscard]] const place_view* place(const frame_run& f) noexcept {
+    return places_.find(f.place);
+  }
+  /// "chat::copy_line chat.cpp:21", or the function alone. The text stands until the next call.
+  [[nodiscard]] const char* frame(const frame_run& f) noexcept;
+  /// Places are read from there.
+  void reads(memory& from) noexcept { places_.over(from); }
 
  private:
   static constexpr std::size_t most_files = 32;
@@ -59,6 +72,8 @@ class symbols {
   std::size_t file_count_ = 0;
   mapped_file files_[most_files];
   remembered names_[cached];
+  places places_;
+  char frame_[512] = "";
 };
 
 }  // namespace heddle::detail::seeing

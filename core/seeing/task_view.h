@@ -11,9 +11,11 @@
 
 namespace heddle::detail::seeing {
 
-/// Frames of one function, one inside the other: a recursion is told in one line.
+/// Frames of one function that wait at one place, one inside the other: a recursion is told in one
+/// line.
 struct frame_run {
   address resume = 0;  // the function that resumes the frame
+  address place = 0;   // of the co_await in which the frame waits (places.h); 0: not known
   std::uint64_t count = 0;
 };
 
@@ -36,12 +38,18 @@ struct task_view {
   bool is_pinned = false;
   doing what = doing::moving;
   address home = 0;
+  std::uint64_t since = 0;  // ns since its last step began, to 0.13 s; see home_word
+  bool since_known = false;
 
   char name[128] = "";
   char message[96] = "";  // of the latest cancellation
   char made_file[256] = "";
   char made_function[256] = "";
   std::uint32_t made_line = 0;
+  std::uint64_t by_number = 0;  // of the task or strand that made it; 0: none, or not known
+  std::uint32_t by_generation = 0;
+  address by = 0;
+  std::uint64_t made_ago = 0;  // ns; 0: not known
 
   address wait = 0;        // the object that it waits in
   char waits_in[96] = "";  // "queue.put 4/4"

@@ -2,6 +2,7 @@
 #include <heddle/core/seeing/tasks.h>
 
 #include <heddle/core/record/eventual.h>
+#include <heddle/core/scheduler.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +13,9 @@ namespace {
 constexpr std::uint64_t tags = 3;
 constexpr std::uint64_t unstarted_tag = 1;
 constexpr std::uint64_t place_tag = 1;
+constexpr std::uint64_t at_tag = 2;  // of a record's link: it is the place of a wait
+constexpr std::uint64_t end_tag = 1;
+constexpr std::uint64_t creator_tag = 1;
 constexpr std::uint8_t pinned_flag = 2;
 constexpr std::uint64_t most_frames = std::uint64_t{1} << 20;
 constexpr std::uint32_t most_strands = 100000;
@@ -94,7 +98,7 @@ bool task_reader::unchanged(address record, const unsigned char* copy) noexcept 
   if (!program_->mem().read(record, again, at.record.size)) return false;
   const auto same = [&](place p) { return field(copy, p) == field(again, p); };
   return same(at.word) && same(at.resume) && same(at.wait) && same(at.kind) && same(at.runtime) &&
-         same(at.home);
+         same(at.home) && same(at.queue_link);
 }
 
 task_reader::result task_reader::look(address record, const unsigned char* copy,
@@ -108,9 +112,10 @@ task_reader::result task_reader::look(address record, const unsigned char* copy,
   to.runtime = static_cast<std::uint16_t>(field(copy, at.runtime));
   to.is_strand = is_strand(field(copy, at.kind));
   to.is_pinned = (field(copy, at.flags) & pinned_flag) != 0;
-  to.home = field(copy, at.home);
+  to.home = home_word::address_in(field(copy, at.home));
   to.name[0] = to.message[0] = to.made_file[0] = to.made_function[0] = to.waits_in[0] = 0;
   to.made_line = 0;
+  to.by_number = to.by = to.made_ago = 0;
   to.wait = 0;
   to.target = 0;
   to.target_number = 0;
@@ -122,25 +127,30 @@ task_reader::result task_reader::look(address record, const unsigned char* copy,
   to.below = 0;
   if (to.is_strand) read_join(field(copy, at.joiners), to);
   read_extra(copy, to);
+  read_times(copy, to);
+  if (!to.is_strand) read_creator(copy, to);
 
   const auto resume = field(copy, at.resume);
   const auto state = word::state(to.word);
   if (state == task_state::done) return result::gone;
   if (state == task_state::active) {
     to.what = (resume & unstarted_tag) != 0 ? doing::not_started : doing::active;
-    if (to.what == doing::not_started && !walk(record, resume & ~tags, to)) return result::torn;
+    if (to.what == doing::not_started && !walk(record, resume & ~tags, 0, to)) return result::torn;
     return result::good;
   }
   to.what = doing::waits;
-  if (!walk(record, resume & ~tags, to)) return result::torn;
+  const auto link = field(copy, at.waits_at);
+  const address where = (link & tags) == at_tag ? link - at_tag : 0;
+  if (!walk(record, resume & ~tags, where, to)) return result::torn;
   to.wait = field(copy, at.wait);
   if (!waits_.describe(cache_, to.wait, to)) return result::torn;
   read_target(to);
   return result::good;
 }
 
-// From the innermost frame to the root: the one with an end.
-bool task_reader::walk(address record, address frame, task_view& to) noexcept {
+// From the innermost frame to the root: the one with an end. Each other frame has the place where
+// the next one awaits it. `where`: where the innermost one waits.
+bool task_reader::walk(std::uint64_t owner, address frame, address where, task_view& to) noexcept {
   const auto& at = program_->at();
   const std::uint32_t promise = at.frame_promise.at;
   const std::uint32_t bytes = promise + at.frame_promise.size;
@@ -152,17 +162,19 @@ bool task_reader::walk(address record, address frame, task_view& to) noexcept {
     const auto part = [&](place p) { return number_in(head + promise + p.at, p.size); };
     const address resume = number_in(head, 8);
     // A strand without a record of its own has the tag: such a frame is not the task's.
-    if (!program_->code().is_code(resume) || part(at.promise_record) != record) return false;
+    if (!program_->code().is_code(resume) || part(at.promise_record) != owner) return false;
     ++to.depth;
-    if (to.runs != 0 && to.frames[to.runs - 1].resume == resume) {
+    if (to.runs != 0 && to.frames[to.runs - 1].resume == resume &&
+        to.frames[to.runs - 1].place == where) {
       ++to.frames[to.runs - 1].count;
     } else if (to.runs < task_view::most_runs) {
-      to.frames[to.runs++] = {resume, 1};
+      to.frames[to.runs++] = {resume, where, 1};
     } else {
       to.more_runs = true;
-      to.frames[to.runs - 1] = {resume, 1};
+      to.frames[to.runs - 1] = {resume, where, 1};
     }
-    if (part(at.end) != 0) return true;
+    where = part(at.end);
+    if ((where & end_tag) != 0) return true;
     frame = part(at.continuation);
     if (frame == tortoise) return false;  // a circle (Brent's way to find it)
     if (to.depth == pause) {
@@ -226,6 +238,46 @@ void task_reader::read_strands(address extra, task_view& to) noexcept {
   }
 }
 
+bool task_reader::look_at_running(address frame, std::uint64_t owner, task_view& to) noexcept {
+  cache_.over(program_->mem());
+  const auto runs = to.runs;
+  const auto depth = to.depth;
+  to.runs = 0;
+  to.depth = 0;
+  to.more_runs = false;
+  if (walk(owner, frame, 0, to)) return true;
+  to.runs = runs;
+  to.depth = depth;
+  return false;
+}
+
+std::uint64_t task_reader::ago(std::uint64_t stamp) const noexcept {
+  const auto units =
+      (home_word::stamp_of(time_point(duration(static_cast<std::int64_t>(now_)))) - stamp) &
+      home_word::stamp_mask;
+  // A stamp of the future is one of just now: the reader took its time before.
+  return units > home_word::stamp_mask / 2 ? 0 : units << home_word::unit_shift;
+}
+
+void task_reader::read_times(const unsigned char* copy, task_view& to) noexcept {
+  const auto home = field(copy, program_->at().home);
+  to.since_known = now_ != 0 && home != 0;
+  to.since = to.since_known ? ago(home & home_word::stamp_mask) : 0;
+}
+
+// What is noted of the creator stands where the result will. The tag, and a record at that address,
+// tell it from the first bytes of a result that is stored just now.
+void task_reader::read_creator(const unsigned char* copy, task_view& to) noexcept {
+  const auto& at = program_->at();
+  const auto by = field(copy, at.creator);
+  if ((by & creator_tag) == 0) return;
+  to.by_number = number_of(by - creator_tag);
+  if (to.by_number == 0) return;
+  to.by = by - creator_tag;
+  to.by_generation = static_cast<std::uint32_t>(field(copy, at.creator_life));
+  if (now_ != 0) to.made_ago = ago(field(copy, at.made_at) & home_word::stamp_mask);
+}
+
 // Of a strand the joiners are the join that it reports to, which knows the frame that forked it.
 void task_reader::read_join(address join, task_view& to) noexcept {
   const auto& at = program_->at();
@@ -267,6 +319,7 @@ void task_reader::load_chunks(address newest) noexcept {
 }
 
 std::uint64_t task_reader::number_of(address record) noexcept {
+  if (record == last_record_) return last_number_;  // records keep their numbers
   const auto& at = program_->at();
   const std::uint64_t size = at.record.size;
   address newest = 0;
@@ -282,7 +335,8 @@ std::uint64_t task_reader::number_of(address record) noexcept {
   std::uint64_t number = 0;
   if (!program_->load(program_->mem(), chunk, at.chunk_number, number)) return 0;
   const std::uint64_t records = (at.chunk.size - at.chunk_records.at) / size;
-  return number * records + (inside - at.chunk_records.at) / size + 1;
+  last_record_ = record;
+  return last_number_ = number * records + (inside - at.chunk_records.at) / size + 1;
 }
 
 }  // namespace heddle::detail::seeing

@@ -23,7 +23,8 @@ namespace heddle::detail::seeing {
 class task_reader {
  public:
   /// `of` may be opened later. `now`: as for wait_reader.
-  task_reader(const program& of, std::uint64_t now) noexcept : program_(&of), waits_(of, now) {}
+  task_reader(const program& of, std::uint64_t now) noexcept
+      : program_(&of), waits_(of, now), now_(now) {}
   task_reader(const task_reader&) = delete;
 
   /// Called for each task and strand that has not ended. False: enough.
@@ -33,6 +34,10 @@ class task_reader {
   /// The task whose record stands at `record`, if a chunk holds it. False: none does, or nothing
   /// lives there.
   [[nodiscard]] bool look_at(address record, task_view& to) noexcept;
+
+  /// The chain of a task that runs, from the frame that its thread is in (running.h), whose promise
+  /// has `owner` as its record. False: the frames do not hold; `to` is as it was.
+  [[nodiscard]] bool look_at_running(address frame, std::uint64_t owner, task_view& to) noexcept;
 
   /// The eventuals that the task waits for, besides its target: see wait_reader::each_member().
   void each_member(const task_view& of, void (*see)(void*, address), void* context) noexcept {
@@ -55,7 +60,8 @@ class task_reader {
   [[nodiscard]] bool settle(address record, unsigned char* copy, std::uint64_t number,
                             task_view& to) noexcept;
   [[nodiscard]] result look(address record, const unsigned char* copy, task_view& to) noexcept;
-  [[nodiscard]] bool walk(address record, address frame, task_view& to) noexcept;
+  [[nodiscard]] bool walk(std::uint64_t owner, address frame, address where,
+                          task_view& to) noexcept;
   [[nodiscard]] bool unchanged(address record, const unsigned char* copy) noexcept;
   void read_extra(const unsigned char* copy, task_view& to) noexcept;
   template <std::size_t N>
@@ -63,6 +69,9 @@ class task_reader {
   void read_place(address place, task_view& to) noexcept;
   void read_strands(address extra, task_view& to) noexcept;
   void read_join(address join, task_view& to) noexcept;
+  void read_times(const unsigned char* copy, task_view& to) noexcept;
+  void read_creator(const unsigned char* copy, task_view& to) noexcept;
+  [[nodiscard]] std::uint64_t ago(std::uint64_t stamp) const noexcept;
   void read_target(task_view& to) noexcept;
   [[nodiscard]] std::uint64_t field(const unsigned char* copy, place p) const noexcept {
     return number_in(copy + p.at, p.size);  // it is inside: program::open() has seen to that
@@ -71,9 +80,12 @@ class task_reader {
   const program* program_;
   cached_memory cache_;
   wait_reader waits_;
+  std::uint64_t now_;
   // Where chunks stand, in the order of their addresses: for number_of().
   std::size_t chunk_count_ = 0;
   address newest_chunk_ = 0;
+  address last_record_ = 0;  // of which number_of() was asked last
+  std::uint64_t last_number_ = 0;
   address chunks_[most_chunks];
 
   std::uint64_t repeated_ = 0;

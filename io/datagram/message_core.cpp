@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <source_location>
 #include <utility>
 
 namespace heddle::detail {
@@ -132,8 +133,9 @@ class message_core::pause_wait final : public queue_waiter {
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume() {
     if (cancelled_at_resume(*this)) throw_cancelled(*task);

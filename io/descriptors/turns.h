@@ -14,6 +14,7 @@
 
 #include <heddle/core/record/wait.h>
 
+#include <source_location>
 #include <string>
 #include <utility>
 
@@ -51,8 +52,9 @@ class turn final : public queue_waiter {
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume() {
     if (given) holds_ = true;

@@ -9,6 +9,7 @@
 #include <heddle/core/record/task_record.h>
 
 #include <coroutine>
+#include <source_location>
 
 namespace heddle::detail {
 
@@ -16,8 +17,9 @@ class file_turn : private ready_await {
  public:
   [[nodiscard]] bool await_ready() noexcept { return go_on_fetching(); }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return stand_back(h, [this](task_record& t) { task_ = &t; });
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return stand_back(h, where, [this](task_record& t) { task_ = &t; });
   }
   /// Throws the cancellation of the task.
   void await_resume() const {

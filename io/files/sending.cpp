@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <source_location>
 #include <span>
 #include <string>
 #include <system_error>
@@ -26,8 +27,9 @@ class file_wait final : public queue_waiter {
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return (core_.*how_)(*this, h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return (core_.*how_)(*this, h.promise().suspending(h, where));
   }
   void await_resume() {
     if (cancelled_at_resume(*this)) throw_cancelled(*task);

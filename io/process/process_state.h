@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <source_location>
 
 #include <sys/types.h>
 
@@ -129,8 +130,9 @@ class exit_wait final : public queue_waiter {
 
   [[nodiscard]] bool await_ready() const noexcept { return state_.exited(); }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume() {
     if (cancelled_at_resume(*this)) throw_cancelled(*task);

@@ -34,6 +34,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 
 namespace heddle::detail {
 
@@ -241,8 +242,9 @@ class readable_wait final : public queue_waiter {
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume() {
     if (cancelled_at_resume(*this)) throw_cancelled(*task);
@@ -268,8 +270,9 @@ class writable_wait final : public queue_waiter {
 
   [[nodiscard]] static bool await_ready() noexcept { return false; }
   template <heddle_promise P>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
-    return suspend(h.promise().suspending(h));
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h,
+                                   std::source_location where = HEDDLE_HERE) {
+    return suspend(h.promise().suspending(h, where));
   }
   void await_resume() {
     if (cancelled_at_resume(*this)) throw_cancelled(*task);

@@ -52,13 +52,13 @@ HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where
   for (std::int64_t i = others; i > 0; --i) {
     promise_base& child = promise_in(frames[i]);
     child.record = record;
-    child.end = j;
+    child.end.ends_by(*j);
     f.strands.put(others - i, &child);
   }
   f.strands.put_down(others);
   promise_base& first = promise_in(frames[0]);
   first.record = record;
-  first.end = j;
+  first.end.ends_by(*j);
   if (f.budget == 1 || f.strands.wants_publishing() || f.hungry->load(relaxed) != 0) [[unlikely]]
     return go_on(f, *j, first);
   --f.budget;
@@ -68,7 +68,7 @@ HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where
 HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* where,
                                                     promise_base& waiting, void* const* frames,
                                                     std::size_t children) {
-  if (promise_in(frames[0]).end)
+  if (promise_in(frames[0]).end.bits() != 0)
     throw_usage("co_await of a fork_join that was awaited before: its children run once");
   if ((waiting.enclosing().state().peek() & (word::must | word::troubled)) != 0 &&
       join_block::take_what_is_due(waiting)) {
@@ -76,7 +76,7 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
     static constinit frame_end not_run{nullptr, nullptr};
     for (std::size_t i = 0; i < children; ++i) {
       auto& child = promise_in(frames[i]);
-      child.end = &not_run;
+      child.end.ends_by(not_run);
       child.record = 0;  // no unawaited_tag
     }
     throw_cancelled(waiting.enclosing());
@@ -93,7 +93,7 @@ std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiti
                                           void* const* frames, std::size_t children) {
   fork_state& f = forks_here();
   const auto due = waiting.enclosing().state().peek() & (word::must | word::troubled);
-  const auto begun = reinterpret_cast<std::uintptr_t>(promise_in(frames[0]).end);
+  const auto begun = promise_in(frames[0]).end.bits();
   if ((due | begun) != 0 || !f.strands.has_room(static_cast<std::int64_t>(children))) [[unlikely]]
     return start_with_care(f, where, waiting, frames, children);
   if (children == 2) [[likely]]  // by far the most forks: the compiler needs no loop
@@ -107,7 +107,7 @@ std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
     return child_ended_otherwise(child);
   if (++j.inline_done == j.count) return j.resume_parent();
   promise_base* next = nullptr;
-  if (forks_here().strands.pop_private(next) && next->end == &j && j.sound()) [[likely]]
+  if (forks_here().strands.pop_private(next) && next->end == child.end && j.sound()) [[likely]]
     return next->handle();
   return j.next_or_parent(next ? next : forks_here().strands.pop());
 }
@@ -129,7 +129,7 @@ std::coroutine_handle<> join_block::next_or_parent(promise_base* next) noexcept 
   fork_state& f = forks_here();
   for (; next; next = f.strands.pop()) {
     // The strand of another join: the child had suspended, and came to its end on another loop.
-    if (next->end != this) {
+    if (&of(*next) != this) {
       f.strands.push(next);
       if (f.strands.wants_publishing()) f.strands.publish(false);
       break;
@@ -181,7 +181,7 @@ namespace {
 /// The join of a strand without a record, found from any of its frames.
 join_block& join_above(promise_base& p) noexcept {
   promise_base* frame = &p;
-  while (!frame->end) frame = &promise_base::of(frame->continuation);
+  while (frame->end.is_call()) frame = &promise_base::of(frame->continuation);
   return join_block::of(*frame);
 }
 bool has_record(const promise_base& p) noexcept {

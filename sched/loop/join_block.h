@@ -71,7 +71,7 @@ struct join_block : frame_end {
     return static_cast<bool>(child.continuation);
   }
   static join_block& of(promise_base& child) noexcept {
-    return *static_cast<join_block*>(child.end);
+    return static_cast<join_block&>(child.end.own());
   }
 
   /// One counted child has ended, or was skipped. Returns what to resume: the parent after the last

@@ -139,6 +139,7 @@ void worker::park(bool searched) {
     const unsigned events = poll(limit);
     const auto parked_at = std::exchange(t, now());
     woke_at_.store(t.time_since_epoch().count(), relaxed);
+    tells_time(t);
     if (watches) s.watchers.fetch_sub(1, seq_cst);
     // pairs with wake()
     const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;

@@ -13,7 +13,7 @@ namespace {
 void destroy_unstarted(task_record& t) noexcept {
   const drops_unstarted silently;
   promise_base& p = promise_base::of(std::coroutine_handle<>::from_address(t.frame()));
-  static_cast<root_end*>(p.end)->destroy(p);
+  static_cast<root_end&>(p.end.own()).destroy(p);
 }
 
 /// What a record waits in that is on its way home: the loop that comes to it drops it, in place of

@@ -95,7 +95,9 @@ void worker::main() {
   self.runtime = group_->serial;
   thread_number_.store(::gettid(), relaxed);
   thread_state_.store(&self, relaxed);
-  woke_at_.store(now().time_since_epoch().count(), relaxed);
+  const auto begun = now();
+  woke_at_.store(begun.time_since_epoch().count(), relaxed);
+  tells_time(begun);
   if (auto* s = group_->simulated)
     take_turns([s] { s->point(); });
   else
@@ -177,6 +179,7 @@ void worker::housekeep(bool idle) {
   local_size_.store(local_.size(), relaxed);
   const bool got = drain_inboxes();
   const auto t = now();
+  tells_time(t);
   // asyncio's order: first what came from outside, then the timers that are due.
   if ((idle && !got) || t - last_poll_ >= poll_every || (single_loop_ && timers_.first() <= t))
     (void)poll(duration::zero());

@@ -4,8 +4,11 @@
 // plain ones.
 #pragma once
 
+#include <heddle/core/base/config.h>
+
 #include <concepts>
 #include <coroutine>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -49,8 +52,11 @@ class awaiter_reference {
   explicit awaiter_reference(A& of) noexcept : of_(of) {}
   bool await_ready() { return of_.await_ready(); }
   template <class P>
-  auto await_suspend(std::coroutine_handle<P> h) {
-    return of_.await_suspend(h);
+  auto await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+    if constexpr (requires { of_.await_suspend(h, where); })
+      return of_.await_suspend(h, where);
+    else
+      return of_.await_suspend(h);
   }
   decltype(auto) await_resume() { return of_.await_resume(); }
 

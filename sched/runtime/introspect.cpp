@@ -2,6 +2,11 @@
 #include <heddle/sched/runtime/introspect.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/places.h>
+#include <heddle/core/task.h>
+
+#include <coroutine>
+#include <source_location>
 
 namespace heddle::detail {
 
@@ -48,13 +53,41 @@ std::string wait_of(world& w, task_record& t) {
   }
 }
 
+namespace {
+
+/// " at FILE:LINE", of the innermost frame whose function is not the library's; of the innermost of
+/// all if there is none. Nothing runs meanwhile, so the frames may be walked.
+std::string place_of(task_record& t) {
+  const auto state = word::state(t.state().load());
+  if (state == task_state::active || state == task_state::done) return {};
+  std::source_location where = t.place(), first = where;
+  auto frame = std::coroutine_handle<>::from_address(t.frame());
+  while (where.line() != 0) {
+    char name[256];
+    seeing::short_writer to(name);
+    seeing::put_plain_function(to, where.function_name());
+    if (!to.text().starts_with("heddle::")) break;
+    const promise_base& p = promise_base::of(frame);
+    if (!p.end.is_call()) {
+      where = first;
+      break;
+    }
+    where = p.end.place();
+    frame = p.continuation;
+  }
+  if (where.line() == 0) return {};
+  return " at " + std::string(where.file_name()) + ":" + std::to_string(where.line());
+}
+
+}  // namespace
+
 std::string who_waits_for_what(world& w, bool (*knows)(const world& w, const task_record& t)) {
   std::vector<std::pair<std::uint64_t, std::string>> lines;
   task_record::scan([&](task_record& r) {
     if (r.done() || (r.what() != kind::task && r.what() != kind::strand)) return;
     task_record& root = r.root();
     if (!knows(w, root)) return;
-    std::string line = number_and_name(w, root) + " " + wait_of(w, r);
+    std::string line = number_and_name(w, root) + " " + wait_of(w, r) + place_of(r);
     if (r.what() == kind::strand)
       line = "a strand of " + line;
     else

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -57,8 +58,8 @@ class offload_job : public frame_cached {
     const char* name() const noexcept override { return "to_thread"; }
     bool await_ready() const noexcept { return false; }
     template <heddle_promise P>
-    bool await_suspend(std::coroutine_handle<P> h) {
-      return suspend(h.promise().suspending(h));
+    bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
+      return suspend(h.promise().suspending(h, where));
     }
     /// Throws the cancellation of the waiting task.
     void await_resume() {

@@ -82,7 +82,7 @@ void launch_as(const thread_state& creator, task_record& t, const task_options& 
     (void)w->number_of(t);
   if (target) {
     t.pin();
-    t.at_home(target);
+    t.at_home(here->as_home().at(target));  // the target's own time may be old: it may sleep
     if (target != here) {
       target->deliver(work(t));
       return;
@@ -120,7 +120,7 @@ void launch_closing(task_record& t, bool eager) noexcept {
 
 void launch_closing_from_outside(runtime_state& s, task_record& t) {
   t.spare();
-  t.at_home(s.workers.front());
+  t.at_home(home_word(s.workers.front(), clock::now()));
   t.belongs_to(s.id);
   if (s.simulated) (void)s.simulated->number_of(t);
   s.inject(t);

@@ -126,7 +126,7 @@ task_record& make_root(task<T>&& child, std::source_location made = {}) {
   auto frame = child.release();
   promise_base& p = frame.promise();
   p.record = reinterpret_cast<std::uintptr_t>(t);
-  p.end = const_cast<root_end*>(&root<T>::end);
+  p.end.ends_by(root<T>::end);
   t->starts_at(frame.address());
   return *t;
 }

@@ -11,6 +11,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -150,12 +151,14 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
     return !queue_.looks_full() && this->go_on() && put_now();
   }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
     if (this->stands_back()) [[unlikely]] {
-      if (this->stand_back(h, [this](task_record& t) { this->looks_later(t); })) return true;
+      if (this->stand_back(h, where, [this](task_record& t) { this->looks_later(t); })) return true;
       if (put_now()) return false;
     }
-    return put_or_wait(h.promise().suspending(h));
+    task_record& t = h.promise().suspending(h, where);
+    this->waits_here(t);
+    return put_or_wait(t);
   }
   void await_resume() {
     if (this->how_ != how::done) [[unlikely]]
@@ -205,12 +208,14 @@ class [[nodiscard("co_await it: by itself it does nothing")]] basic_queue<T, Buf
     return !queue_.looks_empty() && this->go_on() && get_now();
   }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
     if (this->stands_back()) [[unlikely]] {
-      if (this->stand_back(h, [this](task_record& t) { this->looks_later(t); })) return true;
+      if (this->stand_back(h, where, [this](task_record& t) { this->looks_later(t); })) return true;
       if (get_now()) return false;
     }
-    return get_or_wait(h.promise().suspending(h));
+    task_record& t = h.promise().suspending(h, where);
+    this->waits_here(t);
+    return get_or_wait(t);
   }
   T await_resume() {
     if (this->how_ != how::done) [[unlikely]]

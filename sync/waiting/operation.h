@@ -10,6 +10,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <source_location>
 
 namespace heddle::detail {
 
@@ -63,13 +64,13 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
     return what_.try_now() && go_on();
   }
   template <heddle_promise P>
-  bool await_suspend(std::coroutine_handle<P> h) {
+  bool await_suspend(std::coroutine_handle<P> h, std::source_location where = HEDDLE_HERE) {
     if (stands_back())
-      return stand_back(h, [this](task_record& t) {
+      return stand_back(h, where, [this](task_record& t) {
         task = &t;
         given = true;  // await_ready took it: a cancellation at the resume has to give it back
       });
-    return what_.wait_in(*this, h.promise().suspending(h));
+    return what_.wait_in(*this, h.promise().suspending(h, where));
   }
   auto await_resume() {
     const bool cancelled = cancelled_at_resume(*this);

@@ -28,6 +28,7 @@ bool queue_core::all_done() const noexcept {
 bool queue_core::turn::wait_among(wait_queue& others, std::uint64_t& tickets,
                                   task_record& t) noexcept {
   waiter* place = nullptr;
+  if constexpr (notes_places) t.put_place_bits(place_);
   if (!has_waited()) {
     ticket_ = ++tickets;
     t.looks_first();

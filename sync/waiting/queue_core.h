@@ -151,9 +151,15 @@ class queue_core {
     }
     /// The task stands back before the queue is touched. The loop makes it look at its next turn.
     void looks_later(task_record& t) noexcept {
+      waits_here(t);
       task = &t;
       t.waits_in(this);
       t.looks_first();
+    }
+    /// The task has told its record where it waits. A look may come by another loop, whose inbox
+    /// takes that place of the record, so the turn keeps it for the wait after the look.
+    void waits_here(const task_record& t) noexcept {
+      if constexpr (notes_places) place_ = t.place_bits();
     }
     void was_shut_down() noexcept { how_ = has_waited() ? how::turned_off : how::shut_down; }
     /// Keeps the exception that is being handled.
@@ -168,6 +174,7 @@ class queue_core {
 
    private:
     friend class queue_core;
+    std::uintptr_t place_;  // set by waits_here()
     union {
       std::uint64_t ticket_ = 0;  // 0: it has not waited; lower tickets waited first
       std::exception_ptr error_;  // after fail(); rethrow() destroys it

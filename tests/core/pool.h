@@ -68,7 +68,7 @@ class pool final : public executor {
     auto frame = body.release();
     promise_base& p = frame.promise();
     p.record = reinterpret_cast<std::uintptr_t>(t);
-    p.end = const_cast<frame_end*>(&end);
+    p.end.ends_by(end);
     t->resumes_at(frame.address());
     t->at_home(this);
     schedule(*t);

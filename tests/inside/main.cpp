@@ -32,6 +32,13 @@ constexpr struct {
     {"dumps", inside::dumps},
     {"runtimes", inside::runtimes},
     {"two_runtimes", inside::two_runtimes},
+    {"makers", inside::makers},
+    {"busy", inside::busy},
+    {"execs", inside::execs},
+    {"forks", inside::forks},
+    {"shapes_O0", inside::shapes_O0::run},
+    {"shapes_O2", inside::shapes_O2::run},
+    {"shapes_O3", inside::shapes_O3::run},
 };
 
 }  // namespace

@@ -45,5 +45,20 @@ h::task<> lives_again(int n);
 h::task<> dumps(int n);
 h::task<> runtimes(int n);
 h::task<> two_runtimes(int n);
+h::task<> makers(int n);
+h::task<> busy(int n);
+h::task<> execs(int n);
+h::task<> forks(int n);
+
+// shapes.cpp, by what the compiler does with it.
+namespace shapes_O0 {
+h::task<> run(int n);
+}
+namespace shapes_O2 {
+h::task<> run(int n);
+}
+namespace shapes_O3 {
+h::task<> run(int n);
+}
 
 }  // namespace inside

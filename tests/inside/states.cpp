@@ -10,6 +10,9 @@
 #include <heddle/sync/mutex.h>
 #include <heddle/sync/semaphore.h>
 
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -156,6 +159,100 @@ h::task<> two_runtimes(int) {
   keep("first", for_ever());
   auto job = h::to_thread(run_second);
   co_await std::move(job);
+}
+
+namespace {
+
+// One task at a time keeps what it makes: the others wait.
+h::task<> maker() {
+  keep("left over", for_ever());
+  co_return;
+}
+h::task<> lasting_maker(h::event& begin, h::event& made) {
+  co_await begin.wait();
+  keep("detached", for_ever());
+  made.set();
+  co_await never().wait();
+}
+/// A task that awaits the one that made it.
+h::task<> awaits_maker(h::task_handle<> maker) { co_await maker; }
+h::task<> awaited_maker(h::event& begin, h::event& made) {
+  co_await begin.wait();
+  keep("awaits its maker", awaits_maker(kept().back()));
+  made.set();
+  co_await never().wait();
+}
+
+}  // namespace
+
+h::task<> makers(int) {
+  static auto* const events = new h::event[4];
+  keep("awaited maker", awaited_maker(events[0], events[1]));
+  events[0].set();
+  co_await events[1].wait();
+  keep("lasting maker", lasting_maker(events[2], events[3]));
+  events[2].set();
+  co_await events[3].wait();
+  {
+    auto ends = h::create_task(maker());
+    co_await ends;
+  }
+  co_await never().wait();
+}
+
+namespace {
+
+volatile bool goes_on = true;
+[[gnu::noinline]] void works(bool blocks) {
+  // As a function that needs these registers: it keeps what its caller has in them on the stack.
+#if defined(__x86_64__)
+  asm volatile("" ::: "rbx", "r12", "r13", "r14", "r15");
+#endif
+  while (goes_on)
+    if (blocks) ::pause();
+}
+[[gnu::noinline]] h::task<int> inner_work(bool blocks) {
+  works(blocks);
+  co_return 1;
+}
+h::task<> outer_work(bool blocks) {
+  for (;;) (void)co_await inner_work(blocks);
+}
+
+}  // namespace
+
+/// A task whose step never ends: it computes (n = 0), or blocks in the kernel.
+h::task<> busy(int n) {
+  keep("worker", outer_work(n != 0));
+  co_await never().wait();
+}
+
+/// Becomes the same program anew, again and again: `n` times.
+h::task<> execs(int n) {
+  keep("waiter", for_ever());
+  if (n == 0) co_await never().wait();
+  co_await h::sleep(3ms);
+  ::signal(SIGPIPE, SIG_IGN);  // the reader of our output has gone after the first line
+  const std::string left = std::to_string(n - 1);
+  const char* words[] = {"inside_programs", "execs", "2", left.c_str(), nullptr};
+  ::execv("/proc/self/exe", const_cast<char**>(words));
+}
+
+/// Makes children that have its tasks and none of its threads: one that stays, and others that end.
+h::task<> forks(int) {
+  keep("waiter", for_ever());
+  const auto stays = ::fork();
+  if (stays == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) ::pause();
+  }
+  for (;;) {
+    if (const pid_t child = ::fork(); child == 0)
+      ::_exit(0);
+    else
+      ::waitpid(child, nullptr, 0);
+    co_await h::sleep(1ms);
+  }
 }
 
 h::task<> dumps(int) {

@@ -14,15 +14,18 @@ bool holds(const std::string& text, const std::string& part) {
 }
 
 /// "chat.cpp:21" means each file of that name, whatever its folder.
-bool was_made_at(const task_view& task, const std::string& place) {
-  if (task.made_line == 0) return false;
-  const std::string made = std::string(task.made_file) + ":" + std::to_string(task.made_line);
-  return made == place || made.ends_with("/" + place);
+bool is_place(const char* file, std::uint32_t line, const std::string& text) {
+  if (line == 0) return false;
+  const std::string place = std::string(file) + ":" + std::to_string(line);
+  return place == text || place.ends_with("/" + text);
 }
 
-bool has_function(const task_view& task, symbols& names, const std::string& part) {
-  for (std::size_t i = 0; i < task.runs; ++i)
-    if (holds(names.function(task.frames[i].resume), part)) return true;
+bool waits_at(const task_view& task, symbols& names, const std::string& text) {
+  for (std::size_t i = 0; i < task.runs; ++i) {
+    if (holds(names.function(task.frames[i]), text)) return true;
+    const auto* p = names.place(task.frames[i]);
+    if (p && is_place(p->file, p->line, text)) return true;
+  }
   return false;
 }
 
@@ -44,8 +47,10 @@ bool is_chosen(const options& o, const task_view& task, sight& from) {
     put_doing(does, task, from.loops());
     if (!holds(text, o.waiting)) return false;
   }
-  if (!o.at.empty() && !was_made_at(task, o.at) && !has_function(task, from.names(), o.at))
+  if (!o.at.empty() && !is_place(task.made_file, task.made_line, o.at) &&
+      !waits_at(task, from.names(), o.at))
     return false;
+  if (o.older != 0 && (!task.since_known || task.since < o.older)) return false;
   return o.loop.empty() || is_on_loop(task, from.loops(), o.loop);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <unordered_set>
 
 namespace tool {
 
@@ -17,12 +18,13 @@ constexpr std::size_t most_indent = 240;  // bytes; what is deeper stands no fur
 std::string chain_of(const task_view& task, symbols& names, bool all) {
   std::string chain;
   for (std::size_t i = 0; i < task.runs; ++i) {
-    const char* name = names.function(task.frames[i].resume);
     // Of a chain that is the library's alone, the outermost call tells most.
-    if (!all && is_of_library(name) && (i + 1 < task.runs || !chain.empty())) continue;
+    if (!all && is_of_library(names.function(task.frames[i])) &&
+        (i + 1 < task.runs || !chain.empty()))
+      continue;
     if (!chain.empty()) chain += " < ";
     if (task.more_runs && i + 1 == task.runs) chain += "... < ";
-    chain += name;
+    chain += names.frame(task.frames[i]);
     if (task.frames[i].count > 1) chain += " x " + std::to_string(task.frames[i].count);
   }
   return chain;
@@ -43,6 +45,12 @@ void forest::add(const task_view& task, sight& from, bool all_frames) {
   n.chain = chain_of(task, from.names(), all_frames);
   n.is_strand = task.is_strand;
   n.record = task.at;
+  if (task.by_number != 0) {
+    n.by = task.by;
+    short_writer by(text);
+    put_id(by, task.by_number, task.by_generation);
+    n.by_id = text;
+  }
   if (task.target != 0) n.awaited.push_back(task.target);
   from.tasks().each_member(
       task,
@@ -72,7 +80,34 @@ void forest::link() {
       above.push_back(i);
     }
   }
+  link_makers(place);
   marks_.assign(nodes_.size(), mark::unseen);
+}
+
+// A task may await the one that made it. Under its maker it would close a circle that is none.
+void forest::link_makers(const std::unordered_map<std::uint64_t, std::size_t>& place) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    auto& n = nodes_[i];
+    if (!n.above.empty() || n.by_id.empty()) continue;
+    const auto at = place.find(n.by);
+    n.maker_lives = at != place.end() && nodes_[at->second].id == n.by_id;
+    if (!n.maker_lives || is_above(i, at->second)) continue;
+    nodes_[at->second].below.push_back(i);
+    n.above.push_back(at->second);
+  }
+}
+
+/// True: `lower` is below `upper`, or too much is above `lower` to tell.
+bool forest::is_above(std::size_t upper, std::size_t lower) const {
+  constexpr std::size_t most = 4096;
+  std::vector<std::size_t> all{lower};
+  std::unordered_set<std::size_t> seen{lower};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i] == upper || all.size() > most) return true;
+    for (const auto other : nodes_[all[i]].above)
+      if (seen.insert(other).second) all.push_back(other);
+  }
+  return false;
 }
 
 void forest::put_line(output& to, const node& n, std::size_t under) const {
@@ -86,6 +121,11 @@ void forest::put_line(output& to, const node& n, std::size_t under) const {
   if (!n.chain.empty()) {
     to.put("  ");
     to.escaped(n.chain, 2000);
+  }
+  if (n.above.empty() && !n.by_id.empty()) {
+    to.put("  made by ");
+    to.put(n.by_id);
+    if (!n.maker_lives) to.put(" (ended)");
   }
   std::size_t told = 0;
   for (const auto other : n.above) {

@@ -50,17 +50,20 @@ void groups::add(const task_view& task, sight& from) {
   key.add(std::uint64_t{task.is_strand});
   for (std::size_t i = 0; i < task.runs; ++i) {
     key.add(task.frames[i].resume);
+    key.add(task.frames[i].place);
     key.add(task.frames[i].count);
   }
   key.add(std::string_view(task.made_file));
   key.add(std::uint64_t{task.made_line});
   auto& g = all_[key.value()];
+  if (task.since_known) g.longest = std::max(g.longest, task.since);
   if (g.count++ != 0) return;
   g.does = kind;
   for (std::size_t i = 0; i < task.runs; ++i) {
-    const char* name = from.names().function(task.frames[i].resume);
-    if (is_of_library(name) && (i + 1 < task.runs || !g.chain.empty())) continue;
-    g.chain += (g.chain.empty() ? "" : " < ") + std::string(name);
+    if (is_of_library(from.names().function(task.frames[i])) &&
+        (i + 1 < task.runs || !g.chain.empty()))
+      continue;
+    g.chain += (g.chain.empty() ? "" : " < ") + std::string(from.names().frame(task.frames[i]));
   }
   if (task.made_line != 0) {
     const char* slash = std::strrchr(task.made_file, '/');
@@ -79,8 +82,8 @@ void groups::put(output& to) const {
     return a->count != b->count ? a->count > b->count : a->one < b->one;
   });
   to.put(
-      "TASKS     ONE OF THEM     WAITS IN                            AT                          "
-      "MADE\n");
+      "TASKS     ONE OF THEM     WAITS IN                            LONGEST     AT"
+      "                                  MADE\n");
   for (const group* g : sorted) {
     to.number(g->count);
     to.column(10);
@@ -88,8 +91,13 @@ void groups::put(output& to) const {
     to.column(26);
     to.escaped(g->does, 60);
     to.column(62);
+    char text[32];
+    short_writer age(text);
+    put_age(age, g->longest);
+    to.put(age.text());
+    to.column(74);
     to.escaped(g->chain.empty() ? "-" : g->chain, 200);
-    to.column(90);
+    to.column(110);
     to.escaped(g->made.empty() ? "-" : g->made, 80);
     to.put('\n');
   }

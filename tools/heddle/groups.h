@@ -21,6 +21,7 @@ class groups {
  private:
   struct group {
     std::uint64_t count = 0;
+    std::uint64_t longest = 0;  // ns since the last step of the task whose is oldest
     std::string does;
     std::string chain;
     std::string made;

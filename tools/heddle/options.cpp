@@ -3,6 +3,8 @@
 
 #include "processes.h"
 
+#include <heddle/core/checked.h>
+
 #include <cstdio>
 #include <string_view>
 
@@ -23,10 +25,13 @@ options of ps
   --all-frames    also functions of the library, and the whole chain of awaits of each task
   --all           each task a line; else more than 1,000 are put together by what they have in common
   --json          the same as JSON
+  --stacks        also where running tasks are: stops the thread of each for less than a millisecond
   --name TEXT     only tasks whose name holds TEXT
   --waiting TEXT  only tasks that wait in TEXT ("mutex"), or do it ("running", "ready")
-  --at TEXT       only tasks that were made at FILE:LINE, or that have a function TEXT in their chain
+  --at TEXT       only tasks that wait or were made at FILE:LINE, or with TEXT in the name of a
+                  function of their chain
   --loop N        only tasks that run, or last ran, on loop N
+  --older TIME    only tasks whose last step is so long ago: 500ms, 5s, 3min, 2h, 1d
 
 other options
   --help
@@ -42,6 +47,24 @@ int wrong(const std::string& what) {
   return usage;
 }
 
+/// "5s" in nanoseconds. False: it is no time.
+bool read_time(const std::string& text, std::uint64_t& to) {
+  constexpr struct {
+    std::string_view name;
+    double nanoseconds;
+  } units[] = {{"ms", 1e6}, {"s", 1e9}, {"", 1e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
+  const auto end = text.find_first_not_of("0123456789.");
+  const std::string unit = end == std::string::npos ? "" : text.substr(end);
+  double number = 0;
+  if (!heddle::detail::parse_number(text.substr(0, end), number, 1e6)) return false;
+  for (const auto& u : units)
+    if (u.name == unit) {
+      to = static_cast<std::uint64_t>(number * u.nanoseconds);
+      return true;
+    }
+  return false;
+}
+
 }  // namespace
 
 int parse(int argc, char** argv, options& to) {
@@ -53,10 +76,12 @@ int parse(int argc, char** argv, options& to) {
       {"--all-frames", nullptr, &options::all_frames},
       {"--all", nullptr, &options::all},
       {"--json", nullptr, &options::json},
+      {"--stacks", nullptr, &options::stacks},
       {"--name", &options::name, nullptr},
       {"--waiting", &options::waiting, nullptr},
       {"--at", &options::at, nullptr},
       {"--loop", &options::loop, nullptr},
+      {"--older", &options::older_text, nullptr},
   };
   for (int i = 1; i < argc; ++i) {
     const std::string given = argv[i];
@@ -91,6 +116,8 @@ int parse(int argc, char** argv, options& to) {
       return wrong("one process at a time");
     }
   }
+  if (!to.older_text.empty() && !read_time(to.older_text, to.older))
+    return wrong("--older wants a time, such as 5s or 3min");
   if (to.command.empty()) return wrong("which command? ps or pstree");
   return -1;
 }

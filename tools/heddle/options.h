@@ -2,6 +2,7 @@
 // Internal to the tool `heddle`: its command line.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace tool {
@@ -12,11 +13,14 @@ struct options {
   bool all_frames = false;
   bool all = false;  // each task a line, however many there are
   bool json = false;
+  bool stacks = false;  // running threads are stopped for a moment, to see where they are
   // Only the tasks that fit; empty: all.
   std::string name;
   std::string waiting;
   std::string at;
   std::string loop;
+  std::string older_text;
+  std::uint64_t older = 0;  // ns; only tasks whose last step is so long ago
 };
 
 /// Returns -1, or the status to exit with: help was printed, or the usage is wrong.

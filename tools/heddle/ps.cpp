@@ -4,6 +4,7 @@
 #include "chosen.h"
 #include "groups.h"
 #include "processes.h"
+#include "stacks.h"
 
 #include <heddle/core/seeing/json.h>
 #include <heddle/core/seeing/report.h>
@@ -101,6 +102,7 @@ struct listing {
   std::uint64_t shown = 0;
   std::vector<task_view> first = {};
   groups all = {};
+  task_view room = {};
 };
 
 void put_one(listing& l, const task_view& t) {
@@ -111,8 +113,21 @@ void put_one(listing& l, const task_view& t) {
   l.to.put('\n');
 }
 
-bool see(void* context, const task_view& t) {
+/// The task with the chain of the coroutine that its thread is in; as it is, if that is not known.
+const task_view& with_running_chain(listing& l, const task_view& t, task_view& room) {
+  const auto* loop = l.from.loops().runs(t.at);
+  if (!loop || loop->thread == 0 || t.what == seeing::doing::waits) return t;
+  const looked_at_thread thread(l.from.process(), loop->thread, l.o.stacks);
+  std::uint64_t owner = 0;
+  if (!thread.known()) return t;
+  const auto frame = seeing::running_frame(l.from.what(), thread.stack(), t.at, owner);
+  room = t;
+  return frame != 0 && l.from.tasks().look_at_running(frame, owner, room) ? room : t;
+}
+
+bool see(void* context, const task_view& seen) {
   auto& l = *static_cast<listing*>(context);
+  const task_view& t = with_running_chain(l, seen, l.room);
   if (!is_chosen(l.o, t, l.from)) return true;
   ++l.shown;
   if (l.o.json) {

@@ -60,7 +60,8 @@ TEST_P(IN_PS_OPTIONS, IN_PS_08_OnlyWhatWasAskedForIsShown) {
   const auto by_function = tool({"ps", "--at", "copy_line", w.number()});
   EQUAL(lines_with(by_function.out, {"#"}).size(), 2u);
   const auto line = lines_with(all.out, {"deliver"})[0];
-  const auto place = line.substr(line.rfind(' ') + 1);  // "programs.h:30"
+  const auto begin = line.rfind("programs.h:");
+  const auto place = line.substr(begin, line.find(' ', begin) - begin);  // "programs.h:30"
   const auto by_place = tool({"ps", "--at", place, w.number()});
   HOLDS(lines_with(by_place.out, {"#"}).size() >= 3);
   std::size_t on_loops = 0;

@@ -16,9 +16,13 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -29,14 +33,40 @@ namespace seeing = h::detail::seeing;
 
 LOOKING_CASES(IN_SAFE);
 
+/// "innermost:50<churns:55".
 std::string chain_of(const seeing::task_view& t, seeing::symbols& names) {
   std::string chain;
   for (std::size_t i = 0; i < t.runs; ++i) {
     const char* name = names.function(t.frames[i].resume);
     const char* last = std::strrchr(name, ':');
     chain += (chain.empty() ? "" : "<") + std::string(last ? last + 1 : name);
+    const auto* p = names.place(t.frames[i]);
+    chain += ":" + std::to_string(p ? p->line : 0);
   }
   return chain;
+}
+/// The line of the outermost frame of a chain.
+int last_line_of(const std::string& chain) { return std::stoi(chain.substr(chain.rfind(':') + 1)); }
+
+/// The chains that a task of the program "churn" can have: three, whose outermost frame waits in
+/// three lines one after the other.
+void check_churning_chains(const std::map<std::string, int>& seen) {
+  std::set<std::string> shapes;
+  std::set<int> first_lines;
+  for (const auto& [chain, count] : seen) {
+    SCOPED_TRACE(chain);
+    std::string functions;
+    for (const char c : chain)
+      if (c != ':' && (c < '0' || c > '9')) functions += c;
+    const std::map<std::string, int> known{
+        {"innermost<between<churns", 0}, {"innermost<churns", 1}, {"churns", 2}};
+    const auto which = known.find(functions);
+    HOLDS(which != known.end());
+    if (which == known.end()) continue;
+    HOLDS(shapes.insert(functions).second);  // each with one set of lines
+    first_lines.insert(last_line_of(chain) - which->second);
+  }
+  EQUAL(first_lines.size(), 1u);
 }
 
 TEST_P(IN_SAFE, IN_SAFE_01_OfChurningTasksNoChainIsToldThatCannotBe) {
@@ -58,13 +88,12 @@ TEST_P(IN_SAFE, IN_SAFE_01_OfChurningTasksNoChainIsToldThatCannotBe) {
         &c);
   };
   HOLDS(soon([&] { return look() && !c.chains.empty(); }));  // it has only just begun
-  const int looks = sanitized ? 50 : 500;
+  // A look at each of 100 tasks. By night it is 10^6 tasks in all, at each number of loops.
+  const char* more = std::getenv("HEDDLE_INSIDE_LOOKS");
+  const int looks = more ? std::atoi(more) / 100 : sanitized ? 50 : 1000;
   for (int i = 0; i < looks; ++i) HOLDS(look());
   HOLDS(!c.chains.empty());
-  for (const auto& [chain, count] : c.chains) {
-    SCOPED_TRACE(chain);
-    HOLDS(chain == "churns" || chain == "innermost<churns" || chain == "innermost<between<churns");
-  }
+  check_churning_chains(c.chains);
 }
 
 TEST_P(IN_SAFE, IN_SAFE_03_WhoMayNotReadIsToldWhyAndWhatHelps) {
@@ -104,6 +133,14 @@ TEST_P(IN_SAFE, IN_SAFE_05_AProgramDumpsItselfWhileItsLoopsAreHogged) {
   EQUAL(tool({"ps", w.number()}).status, 0);  // it has gone on
 }
 
+/// A line of the table without its column SINCE, which differs from look to look.
+std::string without_age(const std::string& line) {
+  constexpr std::size_t since_column = 62, place_column = 74;
+  EQUAL(line[since_column - 1], ' ');
+  EQUAL(line[place_column - 1], ' ');
+  return line.substr(0, since_column) + line.substr(place_column);
+}
+
 TEST_P(IN_SAFE, IN_SAFE_05_DumpWritesTheTextOfTheTool) {
   const watched w("dumps", loops());
   const std::vector<std::string> parts{"waiter", "event"};
@@ -113,7 +150,8 @@ TEST_P(IN_SAFE, IN_SAFE_05_DumpWritesTheTextOfTheTool) {
       tool_until({"ps", w.number()}, [&](const ran& r) { return has_line(r.out, parts); });
   const auto own = lines_with(w.errors(), parts);
   const auto from_outside = lines_with(seen.out, parts);
-  HOLDS(!own.empty() && !from_outside.empty() && own[0] == from_outside[0]);
+  HOLDS(!own.empty() && !from_outside.empty());
+  EQUAL(without_age(own[0]), without_age(from_outside[0]));
 }
 
 TEST_P(IN_SAFE, IN_SAFE_06_NamesCannotBreakTheTable) {
@@ -152,6 +190,40 @@ TEST_P(IN_SAFE, IN_SAFE_08_RuntimesThatComeAndGoDisturbNoReader) {
     EQUAL(seen.status, 0);
     HOLDS(seen.out.find("process " + w.number()) == 0);
   }
+}
+
+TEST_P(IN_SAFE, IN_SAFE_08_AProgramThatBecomesAnotherIsReadOrToldAsGone) {
+  const watched w("execs", 2, 1000000);
+  bool was_read = false;
+  for (int i = 0; i < 40 || !was_read; ++i) {
+    const auto seen = tool({"ps", w.number()});
+    HOLDS(seen.status == 0 || seen.status == 1 || seen.status == 4);
+    if (seen.status == 4) HOLDS(!seen.err.empty());
+    was_read = was_read || has_line(seen.out, {"waiter", "event", "states.cpp:"});
+  }
+}
+
+/// The first child of any thread of the process; 0: none yet.
+pid_t child_of(const watched& w) {
+  pid_t child = 0;
+  std::error_code none;
+  for (const auto& thread :
+       std::filesystem::directory_iterator("/proc/" + w.number() + "/task", none)) {
+    std::ifstream in(thread.path() / "children");
+    if (child == 0) in >> child;
+  }
+  return child;
+}
+
+TEST_P(IN_SAFE, IN_SAFE_08_AForkedChildAndItsParentAreRead) {
+  const watched w("forks", loops());
+  // The oldest child stays. It has the tasks of its parent, and no loop to run them.
+  pid_t child = 0;
+  HOLDS(soon([&] { return (child = child_of(w)) != 0; }));
+  const auto copied = tool({"ps", std::to_string(child)});
+  EQUAL(copied.status, 0);
+  HOLDS(has_line(copied.out, {"waiter"}));
+  for (int i = 0; i < 10; ++i) EQUAL(tool({"ps", w.number()}).status, 0);
 }
 
 TEST_P(IN_SAFE, IN_SAFE_09_TwoRuntimesOfOneProcessAreSeen) {

@@ -3,6 +3,7 @@
 #include "looking.h"
 
 #include <sstream>
+#include <string_view>
 
 namespace {
 
@@ -16,20 +17,41 @@ std::size_t count_of(const std::string& text, const std::string& part) {
   return n;
 }
 
+/// How many steps to the right a line begins.
+std::size_t depth_of(std::string_view line) {
+  for (std::size_t depth = 0;; ++depth) {
+    bool deeper = false;
+    for (const std::string_view step : {"├─ ", "└─ ", "│  ", "   "}) {
+      if (deeper || !line.starts_with(step)) continue;
+      line.remove_prefix(step.size());
+      deeper = true;
+    }
+    if (!deeper) return depth;
+  }
+}
+
 /// The lines that stand below the line with `part`, one step deeper or more.
 std::vector<std::string> lines_below(const std::string& text, const std::string& part) {
   std::vector<std::string> found;
   std::istringstream in(text);
   bool inside = false;
+  std::size_t depth = 0;
   for (std::string line; std::getline(in, line);) {
-    const bool is_top = !line.starts_with("├") && !line.starts_with("└") &&
-                        !line.starts_with("│") && !line.starts_with(" ");
-    if (is_top)
-      inside = line.find(part) != std::string::npos;
-    else if (inside)
+    inside = inside && depth_of(line) > depth;
+    if (inside) {
       found.push_back(line);
+    } else if (line.find(part) != std::string::npos) {
+      inside = true;
+      depth = depth_of(line);
+    }
   }
   return found;
+}
+
+/// A task that waits in inner(), called by middle().
+bool is_in_inner(const std::string& line) {
+  return line.find("inside::inner chains.cpp:") != std::string::npos &&
+         line.find(" < inside::middle chains.cpp:") != std::string::npos;
 }
 
 bool is_whole_tree(const ran& r) {
@@ -37,7 +59,8 @@ bool is_whole_tree(const ran& r) {
          has_line(r.out, {"grouper", "task_group 2 left"}) &&
          has_line(r.out, {"first", "await #"}) && has_line(r.out, {"second", "await #"}) &&
          has_line(r.out, {"third", "shield"}) && has_line(r.out, {"shared", "event"}) &&
-         count_of(r.out, "inner < inside::middle") == 5;
+         lines_with(r.out, {"inside::inner chains.cpp:", " < inside::middle chains.cpp:"}).size() ==
+             5;
 }
 
 TEST_P(IN_TREE, IN_TREE_01_EachTaskStandsOnceUnderTheOneThatAwaitsIt) {
@@ -46,8 +69,7 @@ TEST_P(IN_TREE, IN_TREE_01_EachTaskStandsOnceUnderTheOneThatAwaitsIt) {
   EQUAL(seen.status, 0);
   EQUAL(lines_below(seen.out, "gatherer").size(), 2u);
   EQUAL(lines_below(seen.out, "grouper").size(), 2u);
-  for (const auto& line : lines_below(seen.out, "grouper"))
-    HOLDS(line.find("inner < inside::middle") != std::string::npos);
+  for (const auto& line : lines_below(seen.out, "grouper")) HOLDS(is_in_inner(line));
 }
 
 TEST_P(IN_TREE, IN_TREE_03_ATaskAwaitedByThreeStandsOnceAndNamesTheOthers) {
@@ -74,7 +96,8 @@ TEST_P(IN_TREE, IN_TREE_05_StrandsStandUnderTheirTask) {
   });
   const auto strands = lines_below(seen.out, "forker");
   EQUAL(strands.size(), 8u);
-  for (const auto& line : strands) HOLDS(line.find("leaf < inside::fork") != std::string::npos);
+  for (const auto& line : strands)
+    HOLDS(has_line(line, {"inside::leaf chains.cpp:", " < inside::fork chains.cpp:"}));
   HOLDS(has_line(seen.out, {"forker", "waits for 8 strands"}));
 }
 
@@ -82,20 +105,22 @@ TEST_P(IN_TREE, IN_TREE_06_AGeneratorStandsInTheChainOfTheTaskThatCalledNext) {
   const watched w("generators", loops());
   const auto seen = tool_until({"pstree", w.number()},
                                [](const ran& r) { return has_line(r.out, {"consumer", "event"}); });
-  HOLDS(has_line(seen.out, {"consumer", "numbers < ", "ask < ", "consume"}));
+  HOLDS(has_line(seen.out, {"consumer", "numbers chains.cpp:", " < inside::ask chains.cpp:",
+                            " < inside::consume chains.cpp:"}));
 }
 
 TEST_P(IN_TREE, IN_TREE_07_AChainOfOptimisedCallsIsWhole) {
   const watched w("chat", loops());  // its programs are optimised in every build
-  const auto seen = tool_until({"pstree", w.number()},
-                               [](const ran& r) { return count_of(r.out, "copy_line < ") == 2; });
+  const auto seen = tool_until({"pstree", w.number()}, [](const ran& r) {
+    return count_of(r.out, "copy_line chains") == 2;
+  });
   EQUAL(count_of(seen.out, "forward"), 2u);
 }
 
 TEST_P(IN_TREE, IN_TREE_08_ADeepRecursionIsFolded) {
   const watched w("deep", loops(), 100000);
   const auto seen = tool_until({"pstree", w.number()}, [](const ran& r) {
-    return has_line(r.out, {"deep", "event", "recurse x 100000"});
+    return has_line(r.out, {"deep", "event", "recurse chains.cpp:", " x 99999"});
   });
   EQUAL(seen.status, 0);
 }
