@@ -66,6 +66,9 @@ target_compile_features(heddle PUBLIC cxx_std_20)
 # g++ transfers control between coroutines by a tail call only with this, and a loop of awaits that never
 # suspends overflows the stack without it; at -O2 it is on anyway.
 target_compile_options(heddle PUBLIC "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-foptimize-sibling-calls>")
+if(NOT HEDDLE_SEEING)
+  target_compile_definitions(heddle PUBLIC HEDDLE_SEEING=0)
+endif()
 target_include_directories(heddle PUBLIC
   "$<BUILD_INTERFACE:${HEDDLE_PUBLIC_VIEW}>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
 target_link_libraries(heddle PRIVATE ${HEDDLE_LINKED_LIBRARIES})
