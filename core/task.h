@@ -48,8 +48,12 @@ class call_or_end {
   void called_at(std::source_location where) noexcept {
     if constexpr (notes_places) bits_ = std::bit_cast<std::uintptr_t>(where);
   }
-  void ends_by(const frame_end& e) noexcept {
-    bits_ = reinterpret_cast<std::uintptr_t>(&e) + end_tag;
+  void ends_by(const frame_end& e) noexcept { *this = by(&e); }
+  /// For what is to be constructed there.
+  [[nodiscard]] static call_or_end by(const frame_end* e) noexcept {
+    call_or_end made;
+    made.bits_ = reinterpret_cast<std::uintptr_t>(e) + end_tag;
+    return made;
   }
   /// Only of what is no call.
   [[nodiscard]] frame_end& own() const noexcept {

@@ -86,7 +86,7 @@ class [[nodiscard]] fork_join_awaiter : fork_join_base {
   template <std::size_t... I>
   std::coroutine_handle<> start(promise_base& parent, std::index_sequence<I...>) {
     void* const frames[] = {std::get<I>(frames_).address()...};
-    return join_block::start(&join_, parent, frames, sizeof...(I));
+    return join_block::start(call_or_end::by(&join_), parent, frames, sizeof...(I));
   }
   template <std::size_t... I>
   std::tuple<strand_value<Ts>...> values(std::index_sequence<I...>) {
@@ -144,8 +144,8 @@ class [[nodiscard]] fork_join_row : fork_join_base {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
     // A task is its frame's address and nothing else.
     static_assert(std::is_standard_layout_v<task<T>> && sizeof(task<T>) == sizeof(void*));
-    return join_block::start(&join_, h.promise(), reinterpret_cast<void* const*>(children_.data()),
-                             children_.size());
+    return join_block::start(call_or_end::by(&join_), h.promise(),
+                             reinterpret_cast<void* const*>(children_.data()), children_.size());
   }
   auto await_resume() {
     if (children_.size() != 0 && !join_.sound()) [[unlikely]]

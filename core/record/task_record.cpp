@@ -88,12 +88,13 @@ task_record* task_record::make(enum kind what, const eventual_ops& ops, std::uin
   r->resume_ = 0;
   r->wait_.store(nullptr, relaxed);
   r->home_.store(0, relaxed);
-  const auto place = std::bit_cast<std::uintptr_t>(made);
-  r->extra_.store(place ? place | place_tag : 0, relaxed);
+  r->extra_.store(std::bit_cast<std::uintptr_t>(made) | place_tag, relaxed);
   if constexpr (notes_places) {
     const uninterrupted noting;  // what is noted decides nothing, so no seed has to
-    const task_record* by = self.current;
-    ::new (static_cast<void*>(r->storage_)) creation(by ? by->as_creator() : creation{});
+    if (const task_record* by = self.current) [[likely]]
+      ::new (static_cast<void*>(r->storage_)) creation(by->as_creator());
+    else
+      ::new (static_cast<void*>(r->storage_)) creation{};
   }
   r->reset(what, ops, refs);
   return r;

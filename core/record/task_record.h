@@ -246,8 +246,8 @@ class alignas(32) task_record final : public eventual {
   atomic<std::uint64_t> home_{0};  // home_word
   // --- 64 bytes: what follows is cold ---
   // The extra block. Until there is one: tagged, the place where the task was created, a pointer to
-  // what the compiler laid down for that call. So the place of every task is known, and no task
-  // pays for it.
+  // what the compiler laid down for that call, or null. So the place of every task is known, and no
+  // task pays for it.
   atomic<std::uintptr_t> extra_{0};
   alignas(8) std::byte storage_[inline_result];
 };

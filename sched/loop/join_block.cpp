@@ -22,8 +22,8 @@ HEDDLE_INLINE promise_base& promise_in(void* frame) noexcept {
 }
 
 /// The rare ends of a fork: other loops want work, or the turn of forks is over.
-HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
-                                              promise_base& first) noexcept {
+HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, promise_base& first) noexcept {
+  join_block& j = join_block::of(first);
   const bool hungry = f.hungry->load(relaxed) != 0;
   const bool over = --f.budget == 0;
   if (over) {
@@ -42,30 +42,37 @@ HEDDLE_NOINLINE std::coroutine_handle<> go_on(fork_state& f, join_block& j,
 }
 
 // It makes only tail calls, so it saves no registers.
-HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, join_block* where,
+HEDDLE_INLINE std::coroutine_handle<> start_now(fork_state& f, call_or_end where,
                                                 promise_base& waiting, void* const* frames,
                                                 std::size_t children) {
-  auto* j = ::new (where) join_block(narrow<std::int32_t>(children), waiting);
+  ::new (static_cast<void*>(&where.own())) join_block(narrow<std::int32_t>(children), waiting);
   const auto record = waiting.record | promise_base::strand_tag;
   const auto others = static_cast<std::int64_t>(children) - 1;
   // Pushed from the last to the second: the owner pops the second first, a thief takes the last.
   for (std::int64_t i = others; i > 0; --i) {
     promise_base& child = promise_in(frames[i]);
     child.record = record;
-    child.end.ends_by(*j);
+    child.end = where;
     f.strands.put(others - i, &child);
   }
   f.strands.put_down(others);
   promise_base& first = promise_in(frames[0]);
   first.record = record;
-  first.end.ends_by(*j);
+  first.end = where;
   if (f.budget == 1 || f.strands.wants_publishing() || f.hungry->load(relaxed) != 0) [[unlikely]]
-    return go_on(f, *j, first);
+    return go_on(f, first);
   --f.budget;
   return first.handle();
 }
 
-HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* where,
+/// Not inlined: its loop needs registers that a fork of two would have to save too.
+HEDDLE_NOINLINE std::coroutine_handle<> start_many(fork_state& f, call_or_end where,
+                                                   promise_base& waiting, void* const* frames,
+                                                   std::size_t children) {
+  return start_now(f, where, waiting, frames, children);
+}
+
+HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, call_or_end where,
                                                     promise_base& waiting, void* const* frames,
                                                     std::size_t children) {
   if (promise_in(frames[0]).end.bits() != 0)
@@ -89,7 +96,7 @@ HEDDLE_COLD std::coroutine_handle<> start_with_care(fork_state& f, join_block* w
 
 }  // namespace
 
-std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiting,
+std::coroutine_handle<> join_block::start(call_or_end where, promise_base& waiting,
                                           void* const* frames, std::size_t children) {
   fork_state& f = forks_here();
   const auto due = waiting.enclosing().state().peek() & (word::must | word::troubled);
@@ -98,16 +105,17 @@ std::coroutine_handle<> join_block::start(join_block* where, promise_base& waiti
     return start_with_care(f, where, waiting, frames, children);
   if (children == 2) [[likely]]  // by far the most forks: the compiler needs no loop
     return start_now(f, where, waiting, frames, 2);
-  return start_now(f, where, waiting, frames, children);
+  return start_many(f, where, waiting, frames, children);
 }
 
 std::coroutine_handle<> join_block::child_ended(promise_base& child) noexcept {
-  join_block& j = of(child);
+  const call_or_end own = child.end;  // read once: that it does not change the compiler cannot know
+  auto& j = static_cast<join_block&>(own.own());
   if ((child.record & promise_base::strand_tag) == 0 || is_counted(child)) [[unlikely]]
     return child_ended_otherwise(child);
   if (++j.inline_done == j.count) return j.resume_parent();
   promise_base* next = nullptr;
-  if (forks_here().strands.pop_private(next) && next->end == child.end && j.sound()) [[likely]]
+  if (forks_here().strands.pop_private(next) && next->end == own && j.sound()) [[likely]]
     return next->handle();
   return j.next_or_parent(next ? next : forks_here().strands.pop());
 }

@@ -94,12 +94,13 @@ struct join_block : frame_end {
 
   /// Forks. Makes a block at `where`, and turns the tasks with these frames (at least one) into
   /// children of `waiting`. All but the first go to the deque of the calling loop. Returns what
-  /// runs next: the first child, or the loop if the turn of forks is over.
+  /// runs next: the first child, or the loop if the turn of forks is over. `where` has the tag of
+  /// an end, which the caller adds to an address that it computes anyhow.
   ///
   /// Never inlined into the coroutine, since it reads a thread-local. Throws cancelled_error if a
   /// cancellation is due or a join above `waiting` has failed, and usage_error if the children were
   /// forked before; then nothing has changed.
-  HEDDLE_NOINLINE static std::coroutine_handle<> start(join_block* where, promise_base& waiting,
+  HEDDLE_NOINLINE static std::coroutine_handle<> start(call_or_end where, promise_base& waiting,
                                                        void* const* frames, std::size_t children);
 
   std::coroutine_handle<> resume_parent() noexcept;
