@@ -169,6 +169,7 @@ class eventual {
   static constexpr std::uint8_t spared = 16;
   static constexpr std::uint8_t has_extra = 32;  // tasks and strands: there is one to delete
   static constexpr std::uint8_t foreign = 64;
+  static constexpr std::uint8_t traced = 128;  // tasks and strands: their steps are recorded
 
   task_word word_;
   atomic<std::uintptr_t> joiners_{0};

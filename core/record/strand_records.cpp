@@ -69,6 +69,8 @@ task_record* strand_records::make(promise_base& first, task_record& under, void*
   r->belongs_to(task.runtime());
   r->at_home(task.home_bits());
   if (task.is_pinned()) r->pin();
+  if (task.is_traced()) [[unlikely]]
+    r->trace();
   task.ref();
   auto* part =
       ::new (static_cast<void*>(r->storage_)) task_record::strand_part{&task, nullptr, nullptr};

@@ -140,6 +140,19 @@ class alignas(32) task_record final : public eventual {
     return (flags_.load(acquire) & (in_round | foreign)) != 0;
   }
 
+  /// Its steps, wake-ups and end are recorded (sched/loop/loop_trace.h), and so are the tasks that
+  /// it creates. It stays so until it ends.
+  void trace() noexcept { flags_.fetch_or(traced, relaxed); }
+  [[nodiscard]] bool is_traced() const noexcept { return (flags_.load(relaxed) & traced) != 0; }
+  static constexpr std::uint8_t pinned_mark = pinned;
+  static constexpr std::uint8_t traced_mark = traced;
+  /// All marks at once, for a loop that asks for several of them by one test.
+  [[nodiscard]] std::uint8_t marks() const noexcept { return flags_.load(relaxed); }
+  /// A loop has to tell of its end: end_is_counted() or is_traced().
+  [[nodiscard]] bool end_is_told() const noexcept {
+    return (flags_.load(acquire) & (in_round | foreign | traced)) != 0;
+  }
+
   /// It closes something on behalf of the runtime: shutdown waits for it, but does not cancel it.
   void spare() noexcept { flags_.fetch_or(spared, relaxed); }
   [[nodiscard]] bool is_spared() const noexcept { return (flags_.load(relaxed) & spared) != 0; }

@@ -169,6 +169,7 @@ refusal program::read_roots() noexcept {
     const auto is = [&](const char* name) { return std::strcmp(copy.name.chars, name) == 0; };
     if (is("record_chunks")) record_chunks_ = as_address(copy.at);
     if (is("runtimes")) runtimes_ = as_address(copy.at);
+    if (is("tracing")) tracing_ = as_address(copy.at);
     if (is("type_with_one_base")) types[0] = as_address(copy.at);
     if (is("type_with_bases")) types[1] = as_address(copy.at);
   }

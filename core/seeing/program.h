@@ -59,6 +59,8 @@ class program {
   [[nodiscard]] const offsets& at() const noexcept { return at_; }
   [[nodiscard]] address record_chunks() const noexcept { return record_chunks_; }
   [[nodiscard]] address runtimes() const noexcept { return runtimes_; }
+  /// The trace_root of the program (trace_layout.h); 0: nothing of it records.
+  [[nodiscard]] address tracing() const noexcept { return tracing_; }
   /// How the program's C++ library marks the types of classes with one base, and with more.
   [[nodiscard]] address one_base() const noexcept { return one_base_; }
   [[nodiscard]] address bases() const noexcept { return bases_; }
@@ -87,6 +89,7 @@ class program {
   offsets at_;
   address record_chunks_ = 0;
   address runtimes_ = 0;
+  address tracing_ = 0;
   address one_base_ = 0;
   address bases_ = 0;
   std::size_t kind_count_ = 0;

@@ -135,11 +135,12 @@ void worker::park(bool searched) {
             static_cast<std::uint64_t>(t.time_since_epoch().count() - woke_at_.load(relaxed)),
         relaxed);
     woke_at_.store(0, relaxed);
-    bump(parked_);
+    count_parked();
     const unsigned events = poll(limit);
     const auto parked_at = std::exchange(t, now());
     woke_at_.store(t.time_since_epoch().count(), relaxed);
     tells_time(t);
+    record_sleep(t - parked_at, t, events);
     if (watches) s.watchers.fetch_sub(1, seq_cst);
     // pairs with wake()
     const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
@@ -158,7 +159,7 @@ void worker::park(bool searched) {
           s.workers[other]->wake_to_watch();
       if (watches && !was_woken) watch_others(t, ~0u);  // all loops: it has nothing else to do
     }
-    timers_.expire(t);
+    expire_timers(t);
     return;
   }
   // pairs with wake(): what was notified just now is found by the next step
@@ -168,12 +169,18 @@ void worker::park(bool searched) {
 
 // ------------------------------------------------------------------- search
 
+void worker::count_stolen(const worker& victim, std::uint64_t count) noexcept {
+  bump(stolen_, count);
+  probes::stole(index(), victim.index(), count);
+  trace_.note(trace_event::stole, seeing::count_and_time(victim.index(), count));
+}
+
 bool worker::steal_from(worker& victim, promise_base*& strand) {
   deque<promise_base*>::thief thief(victim.forks_.strands);
   auto got = thief.steal(strand);
   if (got == steal_result::lost) got = thief.steal(strand);
   if (got == steal_result::got) {
-    bump(stolen_);
+    count_stolen(victim, 1);
     seen_more_ = thief.size();
     return true;
   }
@@ -183,14 +190,14 @@ bool worker::steal_from(worker& victim, promise_base*& strand) {
   auto half = defer_steal(victim) ? steal_result::empty : victim.ready_.steal_half(ready_, first);
   if (half == steal_result::lost) half = victim.ready_.steal_half(ready_, first);
   if (half == steal_result::got) {
-    bump(stolen_, std::uint64_t{1 + ready_.size() - before});
+    count_stolen(victim, 1 + ready_.size() - before);
     seen_more_ = (ready_.size() + victim.ready_.size()) / tasks_for_one;
     push_back(*first);
     return true;
   }
   seen_more_ = 0;
   if (task_record* t = victim.movable_.pop()) {
-    bump(stolen_);
+    count_stolen(victim, 1);
     push_back(*t);
     return true;
   }
@@ -205,7 +212,7 @@ bool worker::steal_what_is_private(promise_base*& strand) noexcept {
     deque<promise_base*>::thief thief(w->forks_.strands);
     if (w == this || !thief.looks_private() || !thief.expose()) continue;
     if (thief.steal(strand) == steal_result::got) {
-      bump(stolen_);
+      count_stolen(*w, 1);
       seen_more_ = thief.size();
       return true;
     }
@@ -308,6 +315,7 @@ void worker::wake() noexcept {
   if (sleep_.load(seq_cst) == expected &&
       sleep_.compare_exchange_strong(expected, sleep_state::notified, seq_cst, relaxed)) {
     noted(happening::woke);
+    ring_note(trace_event::woke_loop, index());
     driver_->wake();
   }
 }
@@ -360,10 +368,12 @@ bool worker::rescue_if_hogged(unsigned i, time_point t) {
   known.hogged = t - known.since >= watch_every;
   if (!known.hogged) return false;
   bump(rescues_);
+  probes::rescued(index(), i);
+  trace_.note(trace_event::rescued, i);
   quiet_since_ = t;
   // pairs with the owner's store and exchange in schedule() and run_next()
   if (task_record* stuck = other.next_slot_.exchange(nullptr, acq_rel)) {
-    bump(stolen_);
+    count_stolen(other, 1);
     push_back(*stuck);
   }
   other.timers_.expire(t);

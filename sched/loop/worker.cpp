@@ -98,10 +98,13 @@ void worker::main() {
   const auto begun = now();
   woke_at_.store(begun.time_since_epoch().count(), relaxed);
   tells_time(begun);
-  if (auto* s = group_->simulated)
+  if (auto* s = group_->simulated) {
     take_turns([s] { s->point(); });
-  else
+  } else {
+    trace_.begin(group_->serial, index());
     take_turns([] {});
+    trace_.end();
+  }
   thread_state_.store(nullptr, relaxed);
   thread_number_.store(0, relaxed);
   self.loop = nullptr;
@@ -183,7 +186,9 @@ void worker::housekeep(bool idle) {
   // asyncio's order: first what came from outside, then the timers that are due.
   if ((idle && !got) || t - last_poll_ >= poll_every || (single_loop_ && timers_.first() <= t))
     (void)poll(duration::zero());
-  timers_.expire(t);
+  expire_timers(t);
+  if (trace_.has_to_look()) [[unlikely]]
+    look_at_recording(t);
   if (forks_paused) {
     // All that is ready now gets one pass before the forks go on. One task for each turn of forks
     // is not enough: 64 ready tasks then waited for 64 turns, 3 ms.
@@ -204,6 +209,7 @@ void worker::run_work(work item) {
 
 void worker::run_task(task_record& t) {
   bump(beat_);
+  probes::step(index(), &t);
   auto& self = self_of_thread;
   self.current = &t;
   self.step_started = 0;
@@ -232,7 +238,7 @@ void worker::run_task(task_record& t) {
 //           waits for `child` the cancellation goes to `child`; else its resume throws.
 awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
   auto& self = this_thread();
-  if (inside_await_ || self.current != &waiting || watched_.load(relaxed) || forks_.turn_over ||
+  if (inside_await_ || self.current != &waiting || is_watched() || forks_.turn_over ||
       !forks_.strands.looks_empty() || steps_left_ == 1 ||
       (waiting.state().peek() & (word::must | word::interrupted)) != 0)
     return awaited_now::elsewhere;
@@ -268,60 +274,49 @@ void worker::run_first_step(task_record& t) {
     if (t.state().peek() & word::must) [[unlikely]]  // cancelled by the group that it was made in
       end_unstarted(t);
     else
-      std::coroutine_handle<>::from_address(t.frame()).resume();
+      run_recorded(t);
   }
   inside_await_ = inside;
   self.current = creator;
 }
 
 void worker::resume(task_record& t) {
-  if (watched_.load(relaxed)) [[unlikely]]
-    return resume_watched(t);
+  if (attends(t)) [[unlikely]]
+    return resume_attended(t);
   std::coroutine_handle<>::from_address(t.frame()).resume();
-}
-
-void worker::resume_watched(task_record& t) {
-  auto& root = t.root();
-  root.ref();
-  const counted_ptr<task_record> kept(&root);  // for the report
-  const auto began = now();
-  std::coroutine_handle<>::from_address(t.frame()).resume();
-  const auto took = now() - began;
-  if (took > group_->slow_after) group_->step_was_slow(root, took);
-}
-
-void worker::run_watched(callback& c) {
-  c.ref();
-  const callback_handle kept(&c);  // for the report
-  const auto began = now();
-  c.run();
-  const auto took = now() - began;
-  if (took > group_->slow_after) group_->callback_was_slow(c, took);
 }
 
 void worker::run_strand(promise_base& strand) {
   bump(beat_);
+  probes::step(index(), &strand.enclosing());
   auto& self = self_of_thread;
   self.step_started = 0;
   if (this_world()) [[unlikely]]
     group_->simulated->note("runs a strand of", &strand.enclosing().root());
   const bool timed = std::exchange(time_turn_, false);
   const auto began = timed ? now() : time_point{};
+  std::uintptr_t recorded = 0;
+  if (attends(strand.enclosing())) [[unlikely]]
+    recorded = trace_.step_begins(strand.enclosing(), strand.handle().address(),
+                                  trace_event::strand_begins, last_poll_);
   join_block::start_counted(strand).resume();
+  if (recorded != 0) [[unlikely]]
+    trace_.step_ends(recorded);
   self.current = nullptr;
   if (timed && forks_.turn_over) forks_.adapt(now() - began);
 }
 
 void worker::run_callback(callback& c) {
   bump(beat_);
+  probes::step(index(), nullptr);
   self_of_thread.step_started = 0;
   if (this_world()) [[unlikely]]
     group_->simulated->note("runs a callback", nullptr);
   context_slot own(std::move(c.context));
   context_scope inside(&own);  // the exception handler below runs in it too
   try {
-    if (watched_.load(relaxed)) [[unlikely]]
-      run_watched(c);
+    if (attention_.load(relaxed) != 0) [[unlikely]]
+      run_attended(c);
     else
       c.run();
   } catch (...) { group_->callback_threw(c, std::current_exception()); }
@@ -332,7 +327,12 @@ unsigned worker::poll(duration limit) {
   last_poll_ = now();
   bump(polls_);
   const unsigned events = driver_->poll(limit);
-  if (events) bump(io_events_, std::uint64_t{events});
+  probes::polled(index(), events);
+  if (events) {
+    bump(io_events_, std::uint64_t{events});
+    // After a sleep park() tells of them.
+    if (limit == duration::zero()) trace_.note(trace_event::polled, events);
+  }
   return events;
 }
 
@@ -354,6 +354,7 @@ bool worker::drain_inboxes() {
   for (unsigned i = 0; i < injection_batch; ++i) {
     task_record* t = group_->injection.pop();
     if (!t) break;
+    trace_.note(trace_event::came, trace_name(*t));
     push_back(*t);
     any = true;
   }
@@ -365,12 +366,18 @@ void worker::schedule(task_record& t) noexcept {
   auto& self = self_of_thread;
   worker* here = worker_of(self);
   if (here && here->group_ == group_) [[likely]] {
-    if (t.is_pinned()) {
-      if (here == this)
-        push_local(work(t));
-      else
-        send_pinned(t);
-      return;
+    // One test for both marks of the task, and for a loop that records every step.
+    if (((t.marks() | here->attention_.load(relaxed)) & (task_record::pinned_mark | attended)) !=
+        0) {
+      if (here->attends(t)) [[unlikely]]
+        here->trace_.woken(t);
+      if (t.is_pinned()) {
+        if (here == this)
+          push_local(work(t));
+        else
+          send_pinned(t);
+        return;
+      }
     }
     if (here->single_loop_) {
       here->push_local(work(t));
@@ -394,6 +401,7 @@ void worker::schedule(task_record& t) noexcept {
     return;
   }
   loop_group::guest inside(*group_);
+  if (t.is_traced()) ring_note(trace_event::woken, trace_name(t));
   if (t.is_pinned())
     send_pinned(t);
   else
@@ -446,10 +454,12 @@ void worker::drop_leftovers() noexcept {
 }
 
 void worker::ended(task_record& t) noexcept {
-  bump_release(this_worker()->finished_);  // pairs with finished()
-  if (!t.end_is_counted()) [[likely]]
+  worker& here = *this_worker();
+  bump_release(here.finished_);  // pairs with finished()
+  if (!t.end_is_told()) [[likely]]
     return;
-  group_->awaited_end(t);
+  if (t.is_traced()) here.trace_.task_ended(t);
+  if (t.end_is_counted()) group_->awaited_end(t);
 }
 
 loop_stats worker::stats() const noexcept {

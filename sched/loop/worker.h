@@ -33,6 +33,8 @@
 #include <heddle/sched/loop/fork_state.h>
 #include <heddle/sched/loop/group.h>
 #include <heddle/sched/loop/inbox.h>
+#include <heddle/sched/loop/loop_trace.h>
+#include <heddle/sched/loop/probes.h>
 #include <heddle/sched/loop/run_queue.h>
 #include <heddle/sched/loop/shared_queue.h>
 #include <heddle/sched/loop/timers.h>
@@ -51,7 +53,7 @@ namespace heddle::detail {
 //   timers_     any thread, under the lock of the timers             timers.h
 //   driver_     the owner polls; any thread wakes; rescuers rescue   driver.h
 //   sleep_      the owner; wakers turn parked into notified          LOOK-TWICE, idle.h
-//   watched_    any thread, atomically
+//   attention_  any thread, atomically
 //   counters    (from beat_ to woke_at_) the owner writes, any thread reads
 //   all else    the owner
 class worker final : public loop {
@@ -86,8 +88,15 @@ class worker final : public loop {
   /// Runs the first step of the eager task `t` now, on the stack of its creator, under its own
   /// identity and context. The creator goes on when `t` suspends. Owner only.
   void run_first_step(task_record& t);
-  /// Counts a task that was made on this loop. Owner only.
-  void count_created() noexcept { bump(created_); }
+  /// Counts `t`, which was made on this loop by the running code, and records its birth if it is
+  /// one to record. Before another thread can reach it. Owner only.
+  void count_created(task_record& t) noexcept {
+    const auto n = created_.load(relaxed) + 1;
+    created_.store(n, relaxed);
+    probes::created(index(), &t);
+    if (trace_.may_sample(n)) [[unlikely]]
+      born(t);
+  }
   /// The runtime ends: from now on this loop takes no new tasks and callbacks. Owner only, like
   /// is_sealed().
   void seal() noexcept { sealed_ = true; }
@@ -99,8 +108,10 @@ class worker final : public loop {
   /// this loop for hogged meanwhile. Owner only.
   void stands_still(bool yes) noexcept;
   /// Debug mode: every step is timed, and a slow one is reported. From any thread.
-  void watch(bool on) noexcept { watched_.store(on, relaxed); }
-  [[nodiscard]] bool is_watched() const noexcept { return watched_.load(relaxed); }
+  void watch(bool on) noexcept { attend(attend_slow, on); }
+  [[nodiscard]] bool is_watched() const noexcept {
+    return (attention_.load(relaxed) & attend_slow) != 0;
+  }
   /// Destroys the callbacks that never got their turn. After the loop has ended.
   void drop_leftovers() noexcept;
   /// If this loop sleeps, wakes it, and it looks for work everywhere. From any thread.
@@ -164,11 +175,28 @@ class worker final : public loop {
   void run_work(work item);
   void run_task(task_record& t);
   void run_strand(promise_base& strand);
+  void attend(std::uint8_t what, bool on) noexcept;
+  /// The step of `t`, or each step, is not just resumed: it is watched or recorded.
+  [[nodiscard]] bool attends(const task_record& t) const noexcept {
+    return ((t.marks() | attention_.load(relaxed)) & attended) != 0;
+  }
+  HEDDLE_COLD void born(task_record& t) noexcept;
+  HEDDLE_COLD void look_at_recording(time_point t) noexcept;
+  void count_parked() noexcept {
+    bump(parked_);
+    probes::parked(index());
+  }
+  void record_sleep(duration took, time_point t, unsigned events) noexcept;
+  void expire_timers(time_point t) noexcept;
   void run_callback(callback& c);
   void resume(task_record& t);
+  HEDDLE_COLD void resume_attended(task_record& t);
   HEDDLE_COLD void resume_watched(task_record& t);
+  HEDDLE_COLD void run_attended(callback& c);
+  void run_recorded(task_record& t);
   HEDDLE_COLD void run_watched(callback& c);
   [[nodiscard]] bool drain_inboxes();
+  void count_stolen(const worker& victim, std::uint64_t count) noexcept;
   [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
   [[nodiscard]] bool steal_what_is_private(promise_base*& strand) noexcept;
   [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
@@ -197,7 +225,12 @@ class worker final : public loop {
   shared_queue movable_;
   inbox pinned_;
   atomic<sleep_state> sleep_{sleep_state::awake};
-  atomic<bool> watched_{false};
+  // What makes every step special. `attended` is set if one of the others is: it is the mark of a
+  // recorded task too, so one test serves both.
+  static constexpr std::uint8_t attend_slow = 1;       // debug mode: a slow step is reported
+  static constexpr std::uint8_t attend_recording = 2;  // every step is recorded
+  static constexpr std::uint8_t attended = task_record::traced_mark;
+  atomic<std::uint8_t> attention_{0};
 
   // The owner's.
   local_queue<std::uintptr_t> local_;
@@ -234,6 +267,7 @@ class worker final : public loop {
   atomic<std::uint64_t> stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0}, rescues_{0},
       created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
   atomic<std::int64_t> woke_at_{0};  // in ns; 0 while the loop is parked
+  loop_trace trace_;                 // the owner's
 
   // For readers from outside, and written as the loop begins: what its thread does just now, and
   // the number that the system gave the thread. Null and 0 once the loop has ended.

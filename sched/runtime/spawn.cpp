@@ -77,7 +77,7 @@ void launch_as(const thread_state& creator, task_record& t, const task_options& 
   }
   t.at_home(here);
   t.belongs_to(here->group().id);
-  here->count_created();
+  here->count_created(t);
   if (world* w = this_world()) [[unlikely]]
     (void)w->number_of(t);
   if (target) {
@@ -112,7 +112,7 @@ void launch_closing(task_record& t, bool eager) noexcept {
   t.spare();
   t.at_home(here);
   t.belongs_to(here->group().id);
-  here->count_created();
+  here->count_created(t);
   if (eager) return here->run_first_step(t);
   here->push_back(t);
   here->look_for_sleepers();
@@ -137,7 +137,7 @@ void launch(task_record& t) {
     return launch_without_options(t);
   t.at_home(here);
   t.belongs_to(here->group().id);
-  here->count_created();
+  here->count_created(t);
   here->push_back(t);
   here->look_for_sleepers();
 }

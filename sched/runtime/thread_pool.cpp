@@ -6,7 +6,9 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
+#include <heddle/sched/loop/probes.h>
 #include <heddle/sched/loop/thread_signals.h>
+#include <heddle/sched/loop/trace_ring.h>
 #include <heddle/sched/simulation/simulation.h>
 
 #include <oneapi/tbb/task_arena.h>
@@ -147,6 +149,7 @@ void thread_pool::submit_simulated(offload_job& j) {
 
 void thread_pool::submit(offload_job& j) {
   if (simulated_) return submit_simulated(j);
+  ring_note(trace_event::job_queued, reinterpret_cast<std::uintptr_t>(&j));
   auto& p = *parts_;
   for (;;) {
     {
@@ -250,7 +253,13 @@ bool thread_pool::parts::start_thread(const std::shared_ptr<parts>& self, bool f
 // While a job runs its thread knows for which pool.
 task_record* thread_pool::parts::execute(offload_job& j) const noexcept {
   const auto* outside = std::exchange(this_thread().pool, this);
-  task_record* waits = j.execute();
+  const auto name = reinterpret_cast<std::uintptr_t>(&j);
+  if (auto* ring = this_world() ? nullptr : make_ring_of_this_thread(ring_owner::pool))
+    ring->note(trace_event::job_begins, name);
+  probes::job_begins(&j);
+  task_record* waits = j.execute();  // after this the job may be gone
+  probes::job_ends(reinterpret_cast<const void*>(name));
+  ring_note(trace_event::job_ends, name);
   this_thread().pool = outside;
   return waits;
 }
