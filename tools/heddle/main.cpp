@@ -3,6 +3,7 @@
 #include "options.h"
 #include "processes.h"
 #include "ps.h"
+#include "trace.h"
 #include "tree.h"
 
 #include <cstdio>
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
   if (const int status = tool::parse(argc, argv, o); status >= 0) return status;
   if (o.command == "ps") return tool::ps(o);
   if (o.command == "pstree") return tool::pstree(o);
+  if (o.command == "trace") return tool::trace(o);
   std::fprintf(stderr, "heddle: there is no command %s\nheddle --help tells more.\n",
                o.command.c_str());
   return tool::usage;

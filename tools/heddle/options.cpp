@@ -20,6 +20,7 @@ commands
   ps       the tasks: what each waits in, where, and where it was made. Without PROCESS: the
            programs of this machine that have a heddle
   pstree   the same tasks, each under the one that awaits it
+  trace    what the loops did in the last seconds, as a file for a viewer of timelines
 
 options of ps
   --all-frames    also functions of the library, and the whole chain of awaits of each task
@@ -32,6 +33,14 @@ options of ps
                   function of their chain
   --loop N        only tasks that run, or last ran, on loop N
   --older TIME    only tasks whose last step is so long ago: 500ms, 5s, 3min, 2h, 1d
+
+options of trace
+  --last TIME     so much of what was recorded: 10s (default), 500ms, 2m, 1h
+  --all           every step instead, from now on: for 2s, or --for TIME. It writes one word into the
+                  process, which has an end in it; no other command writes anything
+  -o FILE         where to; .json and .html choose the form
+  --json          for chrome://tracing; else Perfetto's protobuf, for ui.perfetto.dev
+  --html          one page with its own viewer, which needs no network
 
 other options
   --help
@@ -82,6 +91,10 @@ int parse(int argc, char** argv, options& to) {
       {"--at", &options::at, nullptr},
       {"--loop", &options::loop, nullptr},
       {"--older", &options::older_text, nullptr},
+      {"--html", nullptr, &options::html},
+      {"--last", &options::last, nullptr},
+      {"--for", &options::duration, nullptr},
+      {"-o", &options::output, nullptr},
   };
   for (int i = 1; i < argc; ++i) {
     const std::string given = argv[i];
@@ -118,7 +131,7 @@ int parse(int argc, char** argv, options& to) {
   }
   if (!to.older_text.empty() && !read_time(to.older_text, to.older))
     return wrong("--older wants a time, such as 5s or 3min");
-  if (to.command.empty()) return wrong("which command? ps or pstree");
+  if (to.command.empty()) return wrong("which command? ps, pstree or trace");
   return -1;
 }
 

@@ -14,6 +14,7 @@ struct options {
   bool all = false;  // each task a line, however many there are
   bool json = false;
   bool stacks = false;  // running threads are stopped for a moment, to see where they are
+  bool html = false;  // trace
   // Only the tasks that fit; empty: all.
   std::string name;
   std::string waiting;
@@ -21,6 +22,10 @@ struct options {
   std::string loop;
   std::string older_text;
   std::uint64_t older = 0;  // ns; only tasks whose last step is so long ago
+  // trace
+  std::string last;
+  std::string duration;
+  std::string output;
 };
 
 /// Returns -1, or the status to exit with: help was printed, or the usage is wrong.
