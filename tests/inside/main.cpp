@@ -39,6 +39,11 @@ constexpr struct {
     {"shapes_O0", inside::shapes_O0::run},
     {"shapes_O2", inside::shapes_O2::run},
     {"shapes_O3", inside::shapes_O3::run},
+    {"traced", inside::traced},
+    {"turns_taken", inside::turns_taken},
+    {"requests", inside::requests},
+    {"spins", inside::spins},
+    {"storm", inside::storm},
 };
 
 }  // namespace

@@ -60,5 +60,10 @@ h::task<> run(int n);
 namespace shapes_O3 {
 h::task<> run(int n);
 }
+h::task<> traced(int n);
+h::task<> turns_taken(int n);
+h::task<> requests(int n);
+h::task<> spins(int n);
+h::task<> storm(int n);
 
 }  // namespace inside
