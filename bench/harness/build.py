@@ -58,7 +58,7 @@ class Build:
         """Reads what an earlier configure() has found."""
         found = self.folder / "bench" / "peers.txt"
         if not found.exists():
-            raise BuildError(f"nothing is built in {self.folder}")
+            raise BuildError(f"{self.folder} is not configured for bench/: run once without --as-built")
         for line in found.read_text().splitlines():
             name, version, package = line.split("\t")
             self.peers[name] = Peer(version, package)
@@ -74,6 +74,13 @@ class Build:
         """Path of a program, or None if it was not built."""
         path = self.folder / "bench" / "programs" / name
         return path if path.exists() else None
+
+    def needed_program(self, name):
+        """Path of a program without which nothing can be measured."""
+        path = self.program(name)
+        if path is None:
+            raise BuildError(f"{self.folder} has no program {name}: run once without --as-built")
+        return path
 
     def is_foreign(self, peer):
         return peer in self._foreign

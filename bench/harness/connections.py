@@ -20,7 +20,7 @@ def programs(idle):
 @contextlib.contextmanager
 def held(build, idle, server, count, processor):
     """So many connections are open meanwhile, and idle."""
-    command = [str(build.program(idle.load)), idle.kind, "--port", str(server.port), "--path",
+    command = [str(build.needed_program(idle.load)), idle.kind, "--port", str(server.port), "--path",
                idle.path, "--connections", str(count), "--bytes", str(idle.bytes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True,

@@ -51,7 +51,7 @@ def measure(items, effort, build, progress):
         row = Row(item.name, item.program, "operations")
         rows.append(row)
         try:
-            found = lines_of(build.program("counts"), "--problem", item.program, "--effort",
+            found = lines_of(build.needed_program("counts"), "--problem", item.program, "--effort",
                              effort.name, "--loops", ",".join(map(str, LOOPS)))
         except RuntimeError as e:
             row.failed["heddle"] = str(e)

@@ -36,9 +36,9 @@ def measure(items, effort, build, progress):
         rows.append(row)
         try:
             progress.now(f"model: {item.program} on this machine")
-            one_loop, measured = _measured(build.program("model_real"), item.program, effort)
+            one_loop, measured = _measured(build.needed_program("model_real"), item.program, effort)
             progress.now(f"model: {item.program} on virtual loops")
-            found = lines_of(build.program("model"), "--problem", item.program, "--effort",
+            found = lines_of(build.needed_program("model"), "--problem", item.program, "--effort",
                              effort.name, "--loops", ",".join(map(str, LOOPS)),
                              "--operation-ns", str(one_loop))
         except RuntimeError as e:

@@ -87,7 +87,7 @@ def running(served, build, row):
         if served.tls:
             make_certificate(folder)
         port = free_port()
-        command = [str(build.program(served.reference)), served.problem, "--port", str(port),
+        command = [str(build.needed_program(served.reference)), served.problem, "--port", str(port),
                    "--answer", str(served.answer)]
         if served.tls:
             command += options_of(served, folder)
@@ -115,7 +115,7 @@ def measure_one(served, effort, build, progress):
     row = Row(served.name, served.title, "ratio", higher_is_better=True, aim=served.aim)
     _, processor = two_processors()
     with running(served, build, row) as (reference, servers):
-        load = Load(build.program(served.load), served, processor)
+        load = Load(build.needed_program(served.load), served, processor)
         samplers = {peer: load.sampler_of(server) for peer, server in servers.items()}
         return steady.measure(row, load.sampler_of(reference), samplers, effort, build, progress)
 
