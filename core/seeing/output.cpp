@@ -109,6 +109,11 @@ void output::json(std::string_view text) noexcept {
 }
 
 void output::flush() noexcept {
+  if (taker_) {
+    if (good_ && used_ != 0) good_ = taker_(context_, {buffer_, used_});
+    used_ = 0;
+    return;
+  }
   const char* at = buffer_;
   while (good_ && used_ != 0) {
     const auto n = ::write(to_, at, used_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Internal to core.
-// Text on its way to a descriptor. Nothing is allocated, and no lock of stdio is taken.
+// Text on its way to a descriptor, or to a function. Nothing is allocated, and no lock of stdio is
+// taken.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,11 @@ namespace heddle::detail::seeing {
 
 class output {
  public:
+  /// Takes the text in pieces. False: no more is wanted.
+  using taker = bool (*)(void* context, std::string_view text) noexcept;
+
   explicit output(int to) noexcept : to_(to) {}
+  output(taker to, void* context) noexcept : to_(-1), taker_(to), context_(context) {}
   output(const output&) = delete;
   ~output() { flush(); }
 
@@ -26,11 +31,13 @@ class output {
   /// Blanks up to column `to`, and one at least.
   void column(std::size_t to) noexcept;
   void flush() noexcept;
-  /// False: the descriptor has refused what was written.
+  /// False: the descriptor, or the function, has refused what was written.
   [[nodiscard]] bool good() const noexcept { return good_; }
 
  private:
   int to_;
+  taker taker_ = nullptr;
+  void* context_ = nullptr;
   bool good_ = true;
   std::size_t used_ = 0;
   std::size_t column_ = 0;
