@@ -19,6 +19,8 @@
 
 namespace heddle {
 
+struct metrics;
+
 namespace detail {
 class runtime_state;
 
@@ -270,6 +272,10 @@ class runtime {
   [[nodiscard]] class loop& loop(unsigned i) const;
   /// What each loop has done and has to do. Costs some loads for each loop. From any thread.
   [[nodiscard]] runtime_stats stats() const;
+  /// Figures for whoever watches the program: of the loops, the tasks, and the threads of
+  /// to_thread, with histograms. Include <heddle/sched/metrics.h>. Costs a few us for each loop.
+  /// From any thread. Throws std::bad_alloc.
+  [[nodiscard]] struct metrics metrics() const;
   /// "epoll" or "io_uring".
   [[nodiscard]] std::string reactor() const;
   /// Why the reactor is epoll although io_uring was tried first: a sentence for people, or empty.

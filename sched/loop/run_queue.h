@@ -135,6 +135,9 @@ class run_queue {
     const auto h = head_.load(acquire);
     return tail_.load(acquire) - h == 1 ? h : no_sole_entry;
   }
+  /// Owner only. How many items were put so far, and how many of these were taken.
+  [[nodiscard]] std::uint64_t put_so_far() const noexcept { return tail_.load(relaxed); }
+  [[nodiscard]] std::uint64_t taken_so_far() const noexcept { return head_.load(relaxed); }
   /// Owner only. True: thieves have taken items since the owner last took one.
   [[nodiscard]] bool robbed() const noexcept { return head_.load(relaxed) != head_seen_; }
   /// From any thread. For the second look of LOOK-TWICE: in the total order of seq_cst operations.
@@ -221,6 +224,9 @@ class local_queue {
   [[nodiscard]] std::size_t size() const noexcept {
     return static_cast<std::size_t>(tail_ - head_);
   }
+  /// How many items were put so far, and how many of these were taken.
+  [[nodiscard]] std::uint64_t put_so_far() const noexcept { return tail_; }
+  [[nodiscard]] std::uint64_t taken_so_far() const noexcept { return head_; }
 
  private:
   template <class>

@@ -130,11 +130,7 @@ void worker::park(bool searched) {
     const auto first = timers_.first();
     if (first != time_point::max())
       limit = std::min(limit, first <= t ? duration::zero() : first - t);
-    busy_ns_.store(
-        busy_ns_.load(relaxed) +
-            static_cast<std::uint64_t>(t.time_since_epoch().count() - woke_at_.load(relaxed)),
-        relaxed);
-    woke_at_.store(0, relaxed);
+    measure_parking(t);
     count_parked();
     const unsigned events = poll(limit);
     const auto parked_at = std::exchange(t, now());
@@ -160,6 +156,8 @@ void worker::park(bool searched) {
       if (watches && !was_woken) watch_others(t, ~0u);  // all loops: it has nothing else to do
     }
     expire_timers(t);
+    if (--looks_left_ == 0) [[unlikely]]
+      measure_awakening(t);
     return;
   }
   // pairs with wake(): what was notified just now is found by the next step

@@ -4,8 +4,15 @@
 #include <heddle/core/base/assert.h>
 #include <heddle/core/checked.h>
 #include <heddle/core/record/work_list.h>
+#include <heddle/sched/loop/histogram_cells.h>
 
 namespace heddle::detail {
+namespace {
+
+/// One timer of so many is measured. The count of timers that fire is kept anyhow.
+constexpr std::uint64_t lag_every = 64;
+
+}  // namespace
 
 void timers::make_room() {
   if (heap_.size() == heap_.capacity()) heap_.reserve(heap_.empty() ? 16 : 2 * heap_.size());
@@ -43,6 +50,10 @@ unsigned timers::expire(time_point now) noexcept {
       break;
     }
     timer_node& node = *heap_[0].node;
+    const auto nth = fired_.load(relaxed) + 1;
+    fired_.store(nth, relaxed);
+    if (nth % lag_every == 0) [[unlikely]]
+      note_lag(limit - heap_[0].deadline);
     remove(0);
     node.place = timer_node::not_armed;
     publish();
@@ -52,6 +63,10 @@ unsigned timers::expire(time_point now) noexcept {
     ++fired;
   }
   return fired;
+}
+
+void timers::note_lag(std::int64_t lag) noexcept {
+  if (lag_) lag_->add(duration(lag));
 }
 
 void timers::publish() noexcept {

@@ -24,6 +24,7 @@
 
 namespace heddle::detail {
 
+class histogram_cells;
 class timers;
 
 /// One timer. A part of a waiting frame, a scope or a callback.
@@ -76,6 +77,10 @@ class timers {
     return time_point(duration(first_.load(seq_cst)));
   }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(relaxed); }
+  /// How many timers have fired. From any thread.
+  [[nodiscard]] std::uint64_t fired() const noexcept { return fired_.load(relaxed); }
+  /// From now on one timer in 64 tells `lag` how late it fires. Before the first one is armed.
+  void measure_into(histogram_cells& lag) noexcept { lag_ = &lag; }
 
  private:
   template <class>
@@ -95,12 +100,15 @@ class timers {
   void sift_down(std::uint32_t at, entry e) noexcept;
   void remove(std::uint32_t at) noexcept;
   void publish() noexcept;
+  HEDDLE_COLD void note_lag(std::int64_t lag) noexcept;
 
   spin_lock lock_;
   std::uint64_t next_sequence_ = 0;
   std::vector<entry> heap_;
   atomic<std::int64_t> first_{duration::max().count()};
   atomic<std::size_t> size_{0};
+  atomic<std::uint64_t> fired_{0};  // written under the lock
+  histogram_cells* lag_ = nullptr;  // written under the lock; nullptr: nothing is measured
 };
 
 }  // namespace heddle::detail

@@ -28,6 +28,7 @@ bool goes_on(task_record& t) noexcept {
   if (!t.is_unstarted()) return t.wait()->look_again();
   if ((t.state().peek() & word::must) == 0) [[likely]]
     return true;
+  worker_of(self_of_thread)->count_end(outcome::cancelled);
   end_unstarted(t);
   return false;
 }
@@ -40,7 +41,11 @@ worker::worker(runtime& facade, loop_group& group, unsigned index, owned<driver>
       group_(&group),
       random_(seed),
       driver_(std::move(d)),
-      movable_(group.simulated) {}
+      movable_(group.simulated) {
+  if (group.simulated) return;  // its time is virtual
+  measures_.reset(new loop_measures());
+  timers_.measure_into(measures_->lag);
+}
 
 worker::~worker() = default;
 
@@ -124,7 +129,7 @@ void worker::take_turns(Overtaken overtaken) {
     // now, so no other loop is woken for that.
     if (!single_loop_ && !searching_ && group_->idle.parked() != 0)
       searching_ = group_->idle.try_search();
-    housekeep(true);
+    look(true);
     if (searching_) stand_down();
     overtaken();
     if (run_next()) continue;
@@ -140,11 +145,9 @@ void worker::take_turns(Overtaken overtaken) {
 
 // This order is the policy; nothing else decides it.
 bool worker::run_next() {
-  if (--steps_left_ == 0 || forks_.turn_over) {
-    steps_left_ = fair_every;
-    housekeep(false);  // so the inboxes, timers and I/O never starve
-    if (searching_) stand_down();
-  }
+  if (--steps_left_ == 0 || forks_.turn_over) [[unlikely]]
+    return run_next_behind_pause();  // so the inboxes, timers and I/O never starve
+
   const bool queues_first = queue_turn_ != 0;  // so a storm of forks never starves the queues
   if (queues_first) --queue_turn_;
 
@@ -172,6 +175,20 @@ bool worker::run_next() {
   }
   if (promise_base* s = forks_.strands.pop()) return run_strand(*s), true;
   return false;
+}
+
+bool worker::run_next_behind_pause() {
+  const bool is_look = steps_behind_ == 0 || forks_.turn_over;
+  const bool is_sampled = steps_left_ == 0 && steps_behind_ == 0;
+  // One more, since run_next() counts the step that comes now.
+  steps_left_ = (is_look ? fair_every : steps_behind_) + 1;
+  steps_behind_ = 0;
+  if (is_look) {
+    look(false);
+    if (searching_) stand_down();
+  }
+  if (probe_.is_on) follow_probe(now());
+  return is_sampled && measures_ ? run_next_measured() : run_next();
 }
 
 void worker::housekeep(bool idle) {
@@ -239,7 +256,7 @@ void worker::run_task(task_record& t) {
 awaited_now worker::run_awaited(task_record& waiting, task_record& child) noexcept {
   auto& self = this_thread();
   if (inside_await_ || self.current != &waiting || is_watched() || forks_.turn_over ||
-      !forks_.strands.looks_empty() || steps_left_ == 1 ||
+      !forks_.strands.looks_empty() || (steps_left_ == 1 && next_pause_is_look()) ||
       (waiting.state().peek() & (word::must | word::interrupted)) != 0)
     return awaited_now::elsewhere;
   const bool taken = single_loop_ ? local_.take_if_only(work(child).bits())
@@ -271,10 +288,12 @@ void worker::run_first_step(task_record& t) {
   const bool inside = std::exchange(inside_await_, true);  // what `t` awaits runs after its creator
   {
     context_scope its_own(nullptr);
-    if (t.state().peek() & word::must) [[unlikely]]  // cancelled by the group that it was made in
+    if (t.state().peek() & word::must) [[unlikely]] {  // cancelled by the group it was made in
+      count_end(outcome::cancelled);
       end_unstarted(t);
-    else
+    } else {
       run_recorded(t);
+    }
   }
   inside_await_ = inside;
   self.current = creator;
@@ -460,28 +479,6 @@ void worker::ended(task_record& t) noexcept {
     return;
   if (t.is_traced()) here.trace_.task_ended(t);
   if (t.end_is_counted()) group_->awaited_end(t);
-}
-
-loop_stats worker::stats() const noexcept {
-  loop_stats s;
-  s.id = index();
-  s.run = beat_.load(relaxed);
-  s.stolen = stolen_.load(relaxed);
-  s.parked = parked_.load(relaxed);
-  s.woken = woken_.load(relaxed);
-  s.polls = polls_.load(relaxed);
-  s.io_events = io_events_.load(relaxed);
-  s.rescues = rescues_.load(relaxed);
-  s.created = created();
-  s.finished = finished();
-  s.busy_ns = busy_ns_.load(relaxed);
-  if (const auto since = woke_at_.load(relaxed))
-    s.busy_ns += static_cast<std::uint64_t>(now().time_since_epoch().count() - since);
-  s.queue = ready_.size() + local_size_.load(relaxed) + (next_slot_.load(relaxed) ? 1 : 0);
-  s.forks = forks_.strands.size();
-  s.inbox = movable_.size() + (pinned_.looks_empty() ? 0 : 1);
-  s.timers = timers_.size();
-  return s;
 }
 
 }  // namespace heddle::detail

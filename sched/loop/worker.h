@@ -14,6 +14,7 @@
 //   join_block                  protocol FORK: which child follows a fork, or the end of a child
 //   worker::take_turns          a loop's round: a step, else a look, else a search, else sleep
 //   worker::run_next            in which order the loop serves its own queues
+//   worker::run_next_behind_pause  how many steps come between two looks
 //   worker::housekeep           when inboxes, reactor and timers come between two steps
 //   worker::drain_inboxes       how much is taken out of the inboxes at once
 //   timers::expire              which timer is next: the earliest, of equal ones that armed first
@@ -32,17 +33,24 @@
 #include <heddle/sched/loop/driver.h>
 #include <heddle/sched/loop/fork_state.h>
 #include <heddle/sched/loop/group.h>
+#include <heddle/sched/loop/histogram_cells.h>
 #include <heddle/sched/loop/inbox.h>
 #include <heddle/sched/loop/loop_trace.h>
 #include <heddle/sched/loop/probes.h>
 #include <heddle/sched/loop/run_queue.h>
 #include <heddle/sched/loop/shared_queue.h>
 #include <heddle/sched/loop/timers.h>
+#include <heddle/sched/metrics.h>
 
 #include <thread>
 #include <vector>
 
 namespace heddle::detail {
+
+/// What a loop measures of itself. Its thread writes; for lags, whoever expires its timers.
+struct loop_measures {
+  histogram_cells step, latency, lag;
+};
 
 // Who may touch what. The "owner" is the thread of this loop.
 //   ready_      the owner pushes and pops; thieves take half         RUN-QUEUE, run_queue.h
@@ -55,6 +63,8 @@ namespace heddle::detail {
 //   sleep_      the owner; wakers turn parked into notified          LOOK-TWICE, idle.h
 //   attention_  any thread, atomically
 //   counters    (from beat_ to woke_at_) the owner writes, any thread reads
+//   told_busy_  readers, by compare-exchange
+//   measures_   the owner writes, any thread reads                   measuring.cpp
 //   all else    the owner
 class worker final : public loop {
  public:
@@ -78,7 +88,7 @@ class worker final : public loop {
       push_ready(t);
   }
   /// Before its next step the loop looks at its inboxes, timers and I/O. Owner only.
-  void look_round() noexcept { steps_left_ = 1; }
+  void look_round() noexcept { steps_left_ = 1, steps_behind_ = 0; }
   /// After a push to this loop's run queue: wakes a sleeping loop to steal, if one sleeps and none
   /// searches. Owner only.
   void look_for_sleepers() noexcept;
@@ -97,6 +107,8 @@ class worker final : public loop {
     if (trace_.may_sample(n)) [[unlikely]]
       born(t);
   }
+  /// Counts how a task has ended on this loop, if not with a value. Owner only.
+  void count_end(outcome how) noexcept { bump(how == outcome::cancelled ? cancelled_ : failed_); }
   /// The runtime ends: from now on this loop takes no new tasks and callbacks. Owner only, like
   /// is_sealed().
   void seal() noexcept { sealed_ = true; }
@@ -127,6 +139,9 @@ class worker final : public loop {
   [[nodiscard]] driver& own_driver() noexcept { return *driver_; }
   [[nodiscard]] loop_group& group() const noexcept { return *group_; }
   [[nodiscard]] loop_stats stats() const noexcept;
+  /// From any thread. Throws std::bad_alloc.
+  [[nodiscard]] loop_metrics measured() const;
+  void add_ends_to(task_metrics& sum) const noexcept;
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
   /// How many tasks have ended here. A reader that reads this first then sees the creation of these
   /// tasks, and the creations by these tasks, in created().
@@ -166,11 +181,30 @@ class worker final : public loop {
   // The policy, each function on one screen. worker.cpp: what runs next. search.cpp: what a loop
   // does when nothing is there to run.
   [[nodiscard]] bool run_next();
+  [[nodiscard]] HEDDLE_NOINLINE bool run_next_behind_pause();
   void housekeep(bool idle);
   enum class search_result { found, nothing, refused };
   [[nodiscard]] search_result search();
   [[nodiscard]] bool search_uncounted();
   void park(bool searched);
+  // What is measured: measuring.cpp.
+  struct put_counts {
+    std::uint64_t local = 0, ready = 0;
+  };
+  [[nodiscard]] put_counts put_so_far() const noexcept;
+  [[nodiscard]] bool run_next_measured();
+  void look(bool idle) {
+    if (--looks_left_ == 0) [[unlikely]]
+      return look_measured(idle);
+    housekeep(idle);
+  }
+  HEDDLE_COLD void look_measured(bool idle);
+  void measure_parking(time_point t) noexcept;
+  HEDDLE_COLD void measure_awakening(time_point woken) noexcept;
+  void start_probe(const put_counts& before, time_point began) noexcept;
+  void follow_probe(time_point t) noexcept;
+  void pause_at_probe(std::uint64_t ahead) noexcept;
+  HEDDLE_COLD bool next_pause_is_look() noexcept;
   // Mechanism.
   void run_work(work item);
   void run_task(task_record& t);
@@ -197,6 +231,7 @@ class worker final : public loop {
   HEDDLE_COLD void run_watched(callback& c);
   [[nodiscard]] bool drain_inboxes();
   void count_stolen(const worker& victim, std::uint64_t count) noexcept;
+  [[nodiscard]] std::uint64_t busy_ns_told() const noexcept;
   [[nodiscard]] bool steal_from(worker& victim, promise_base*& strand);
   [[nodiscard]] bool steal_what_is_private(promise_base*& strand) noexcept;
   [[nodiscard]] bool anything_for_us(bool elsewhere) noexcept;
@@ -235,7 +270,9 @@ class worker final : public loop {
   // The owner's.
   local_queue<std::uintptr_t> local_;
   linked_work short_;             // items that local_ and ready_ had no memory for, until they have
-  std::uint64_t steps_left_ = 1;  // before the next look at inboxes, timers and I/O
+  std::uint64_t steps_left_ = 1;  // before the next pause, which is a look, or for the probe
+  std::uint64_t steps_behind_ = 0;  // between that pause and the look; 0: it is the look
+  std::uint64_t looks_left_ = 1;    // before the next one that is measured
   unsigned next_slot_streak_ = 0;
   bool searching_ = false;
   bool sealed_ = false;
@@ -245,6 +282,16 @@ class worker final : public loop {
   bool time_turn_ = false;      // the next strand begins a turn of forks, which is timed
   std::size_t queue_turn_ = 0;  // so many steps from the queues come before the next strand
   unsigned spin_ = 0;           // rounds that the next search may spin
+  /// An item of a queue whose way to its turn is measured (measuring.cpp).
+  struct probe {
+    bool is_on = false;
+    bool in_local = false;     // else in ready_
+    std::uint64_t place = 0;   // as the queue counts its items
+    std::uint64_t counts = 0;  // so many wake-ups it stands for
+    time_point began{};
+  };
+  probe probe_{};
+  owned<loop_measures> measures_;  // nullptr in a simulation
   time_point last_poll_{};
   time_point last_watch_{};
   time_point quiet_since_{};     // when it last saw work come, or another loop move or hogged
@@ -265,9 +312,10 @@ class worker final : public loop {
 
   alignas(far_apart) atomic<std::uint64_t> beat_{0};  // so many steps this loop has run
   atomic<std::uint64_t> stolen_{0}, parked_{0}, woken_{0}, polls_{0}, io_events_{0}, rescues_{0},
-      created_{0}, finished_{0}, busy_ns_{0}, local_size_{0};
-  atomic<std::int64_t> woke_at_{0};  // in ns; 0 while the loop is parked
-  loop_trace trace_;                 // the owner's
+      created_{0}, finished_{0}, cancelled_{0}, failed_{0}, busy_ns_{0}, local_size_{0};
+  atomic<std::int64_t> woke_at_{0};             // in ns; 0 while the loop is parked
+  mutable atomic<std::uint64_t> told_busy_{0};  // the most that stats() has told of busy_ns_
+  loop_trace trace_;                            // the owner's
 
   // For readers from outside, and written as the loop begins: what its thread does just now, and
   // the number that the system gave the thread. Null and 0 once the loop has ended.

@@ -3,6 +3,7 @@
 // A job given to a thread: what to_thread and to_arena share.
 #pragma once
 
+#include <heddle/core/base/time_types.h>
 #include <heddle/core/memory/frame_cache.h>
 #include <heddle/core/record/wait.h>
 
@@ -39,6 +40,7 @@ class offload_job : public frame_cached {
   offload_job* next = nullptr;  // in the pool's queue
   context_map_ref context;      // a copy of the caller's, in which it runs
   bool in_arena = false;        // the pool thread enters the oneTBB arena for it
+  time_point queued_at{};       // if its wait is measured; written and read under the pool's lock
   /// True: it had not begun and never will.
   bool cancel() noexcept {
     auto expected = state::queued;

@@ -136,6 +136,14 @@ bool with_loops_of(const task_record& t, void (*f)(loop_group&, void*), void* ar
   return with_found([&] { return living(t.runtime()); }, f, argument);
 }
 
+std::vector<runtime_number> living_runtimes() {
+  std::vector<runtime_number> all;
+  const uninterrupted guard;
+  std::lock_guard hold(registry_lock);
+  for (const auto& [id, g] : registry()) all.push_back(g->serial);
+  return all;
+}
+
 void skip_runtime_numbers(std::uint32_t n) noexcept {
   std::lock_guard hold(registry_lock);
   while (n-- != 0) (void)next_number();

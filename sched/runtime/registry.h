@@ -16,6 +16,7 @@
 #include <heddle/sched/loop/group.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace heddle::detail {
 
@@ -30,6 +31,10 @@ void unregister_runtime(loop_group& g) noexcept;
 bool with_loops(runtime_number number, void (*f)(loop_group&, void*), void* argument) noexcept;
 /// The same for the runtime of a task, which may have ended.
 bool with_loops_of(const task_record& t, void (*f)(loop_group&, void*), void* argument) noexcept;
+
+/// The numbers of all runtimes that live now, in no order that means anything. Throws
+/// std::bad_alloc.
+[[nodiscard]] std::vector<runtime_number> living_runtimes();
 
 /// As if `n` more runtimes had been made and had ended: for tests of numbers that come round.
 void skip_runtime_numbers(std::uint32_t n) noexcept;

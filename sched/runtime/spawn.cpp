@@ -6,7 +6,9 @@
 
 namespace heddle::detail {
 
-outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept {
+namespace {
+
+outcome what_it_is(task_record& t, const std::exception_ptr& error) noexcept {
   if (is_cancellation(error)) {
     try {
       std::rethrow_exception(error);
@@ -24,6 +26,14 @@ outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept
     this_runtime()->fatal.came(error);
   } catch (...) {}
   return outcome::error;
+}
+
+}  // namespace
+
+outcome classify_error(task_record& t, const std::exception_ptr& error) noexcept {
+  const outcome how = what_it_is(t, error);
+  static_cast<worker*>(static_cast<loop*>(t.home()))->count_end(how);
+  return how;
 }
 
 void finish_root(task_record& t, outcome how, void (*destroy_result)(void*) noexcept) noexcept {

@@ -6,6 +6,7 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/core/scheduler.h>
+#include <heddle/sched/loop/histogram_cells.h>
 #include <heddle/sched/loop/probes.h>
 #include <heddle/sched/loop/thread_signals.h>
 #include <heddle/sched/loop/trace_ring.h>
@@ -34,6 +35,7 @@ constexpr duration look_for = std::chrono::microseconds(20);  // at most, before
 constexpr duration soon = std::chrono::microseconds(50);  // a sleep so short was hardly worth it
 constexpr unsigned most_credit = 8;
 constexpr unsigned short_sleeps_for_credit = 8;
+constexpr std::uint64_t measured_every = 64;  // jobs: one of them tells how long it waited
 
 [[noreturn]] void throw_closed() {
   detail::throw_usage("a job for a pool of threads that was shut down");
@@ -98,6 +100,9 @@ struct thread_pool::parts {
       nullptr;  // the one that slept last comes first: it is warm, and the others may end
   unsigned looking = 0;
   unsigned alive = 0;          // threads, those about to be made included
+  std::uint64_t given = 0;     // jobs, so far
+  std::uint64_t taken = 0;     // of these, by threads, or stranded
+  histogram_cells waited;      // of one job in measured_every
   atomic<bool> queued{false};  // first is not null: for who looks without the lock
   atomic<bool> closed{false};  // written under both locks
 
@@ -160,6 +165,8 @@ void thread_pool::submit(offload_job& j) {
         (p.first ? p.last->next : p.first) = &j;
         p.last = &j;
         p.queued.store(true, relaxed);
+        if (p.given++ % measured_every == 0) [[unlikely]]
+          j.queued_at = clock::now();
         const help h = p.help_wanted();
         hold.unlock();
         return parts::send(parts_, h);
@@ -215,6 +222,7 @@ thread_pool::help thread_pool::parts::without_a_thread(offload_job*& stranded) n
   if (sleepers) return help_wanted();
   if (alive != 0) return {};
   stranded = std::exchange(first, nullptr);
+  taken = given;
   queued.store(false, relaxed);
   return {};
 }
@@ -340,6 +348,9 @@ thread_pool::parts::next thread_pool::parts::take(const std::shared_ptr<parts>& 
       j = p.first;
       p.first = j->next;
       p.queued.store(p.first != nullptr, relaxed);
+      ++p.taken;
+      if (j->queued_at != time_point()) [[unlikely]]
+        p.waited.add(clock::now() - j->queued_at);
       p.look_no_more(s);
       const help h = p.help_wanted();
       hold.unlock();
@@ -475,6 +486,17 @@ bool thread_pool::shutdown(time_point limit) noexcept {
 void thread_pool::shutdown_beside(time_point limit, std::function<void(bool)> done) {
   if (simulated_) return done(shutdown(limit));
   std::thread([p = parts_, limit, f = std::move(done)] { f(p->shutdown(limit)); }).detach();
+}
+
+pool_metrics thread_pool::measured() const {
+  pool_metrics m;
+  m.most_threads = parts_->most;
+  parts_->waited.add_to(m.wait);
+  const std::lock_guard hold(parts_->queue_lock);
+  m.threads = parts_->alive;
+  m.jobs = parts_->given;
+  m.queued = parts_->given - parts_->taken;
+  return m;
 }
 
 unsigned thread_pool::threads() const noexcept {

@@ -6,6 +6,7 @@
 
 #include <heddle/core/base/functional.h>
 #include <heddle/core/clock.h>
+#include <heddle/sched/metrics.h>
 #include <heddle/sched/runtime/offload.h>
 
 #include <cstddef>
@@ -57,6 +58,8 @@ class thread_pool {
   /// The same by a thread of its own, which then calls `done`.
   void shutdown_beside(time_point limit, std::function<void(bool)> done);
   [[nodiscard]] unsigned threads() const noexcept;
+  /// From any thread. Throws std::bad_alloc.
+  [[nodiscard]] pool_metrics measured() const;
   /// The calling thread runs a job of this pool, so that its shutdown would wait for itself.
   [[nodiscard]] bool is_in_own_job() const noexcept;
 
