@@ -29,6 +29,7 @@ namespace heddle::http {
 
 class body_reader;
 class part_reader;
+struct server_stats;
 struct part_limits;
 
 namespace detail {
@@ -256,6 +257,10 @@ struct request {
 
   /// server::stop() has begun, so whoever spreads the load is to send no more (health.h).
   [[nodiscard]] bool server_is_stopping() const noexcept;
+  /// The figures of the server that this request came to, as server::stats() tells them: for
+  /// handlers under run_app(), which have no server at hand. Include
+  /// <heddle/io/http/server_stats.h>.
+  [[nodiscard]] struct server_stats server_stats() const;
 
   /// The address of the client, without its port. Empty over a Unix socket. If the connection is
   /// from one of server_options::trusted_proxies, the client is the last address that

@@ -102,6 +102,12 @@ bool request::server_is_stopping() const noexcept {
   return s != nullptr && s->gate != nullptr && s->gate->server_stops();
 }
 
+struct server_stats request::server_stats() const {
+  const auto* const s = scope.get();
+  if (s == nullptr || s->gate == nullptr) return {};
+  return s->gate->stats();
+}
+
 std::vector<std::pair<std::string, std::string>> request::cookies() const {
   std::vector<std::pair<std::string, std::string>> all;
   for (const auto field : headers) {

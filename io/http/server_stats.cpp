@@ -44,4 +44,22 @@ latency_histogram& latency_histogram::operator-=(const latency_histogram& earlie
   return *this;
 }
 
+latency_histogram& latency_histogram::operator+=(const latency_histogram& other) noexcept {
+  for (std::size_t i = 0; i < size; ++i) counts[i] += other.counts[i];
+  return *this;
+}
+
+server_stats& server_stats::operator+=(const server_stats& other) noexcept {
+  requests += other.requests;
+  refused += other.refused;
+  connections += other.connections;
+  working += other.working;
+  latency += other.latency;
+  shed += other.shed;
+  waiting += other.waiting;
+  aborted += other.aborted;
+  for (std::size_t i = 0; i < by_class.size(); ++i) by_class[i] += other.by_class[i];
+  return *this;
+}
+
 }  // namespace heddle::http

@@ -25,6 +25,8 @@ struct latency_histogram {
   [[nodiscard]] std::uint64_t percentile(double share) const noexcept;
   /// Leaves what was counted since `earlier`.
   latency_histogram& operator-=(const latency_histogram& earlier) noexcept;
+  /// Adds what the other one has counted.
+  latency_histogram& operator+=(const latency_histogram& other) noexcept;
 };
 
 struct server_stats {
@@ -41,6 +43,12 @@ struct server_stats {
   // Answers that were dropped, as a whole or from some byte on: their client was gone, or took
   // nothing for write_timeout.
   std::uint64_t aborted = 0;
+  // `requests` by the hundreds of the answer's status: 1xx comes first. A streamed answer counts by
+  // the status that its handler gave it.
+  std::array<std::uint64_t, 5> by_class{};
+
+  /// Adds the figures of another server.
+  server_stats& operator+=(const server_stats& other) noexcept;
 };
 
 }  // namespace heddle::http

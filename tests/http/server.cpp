@@ -2,12 +2,14 @@
 // What http::server answers: pipelining, bodies, methods, errors, time-outs.
 #include "http/site.h"
 
+#include <heddle/io/http/run_app.h>
 #include <heddle/io/http/session.h>
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +31,49 @@ TEST_P(HttpServer, AnswersAndKeepsTheConnectionUntilItIsAskedToClose) {
     EXPECT_EQ(s.server.stats().requests, 3u);
   });
   EXPECT_TRUE(reports.empty()) << reports.front();
+}
+
+/// Asks on a connection of its own. Yields the body of the answer.
+h::task<std::string> ask_alone(std::uint16_t port, std::string path) {
+  h::connection c = co_await h::open_connection("127.0.0.1", port);
+  c.writer.write(get(path, and_close));
+  std::string all;
+  for (;;) {
+    const bool more = co_await c.reader.fill();
+    if (!more) break;
+    all += c.reader.buffered();
+    c.reader.consume(c.reader.buffered().size());
+  }
+  co_return all.substr(std::min(all.size(), all.find("\r\n\r\n") + 4));
+}
+
+TEST_P(HttpServer, HandlersReachTheFiguresOfTheirServer) {
+  run([]() -> h::task<> {
+    http::router r;
+    r.get("/count", [](http::request& q) {
+      const auto s = q.server_stats();
+      return std::to_string(s.requests) + " " + std::to_string(s.by_class[1]) + " " +
+             std::to_string(s.by_class[3]);
+    });
+    http::run_options o;
+    o.listen = {http::listen("127.0.0.1", 0)};
+    std::uint16_t port = 0;
+    h::event started;
+    o.on_started = [&](http::server& s) {
+      port = s.port();
+      started.set();
+    };
+    auto running = h::create_task(http::run_app(r, o));
+    co_await started.wait();
+    EXPECT_EQ(co_await ask_alone(port, "/count"), "0 0 0");
+    (void)co_await ask_alone(port, "/nowhere");
+    EXPECT_EQ(co_await ask_alone(port, "/count"), "2 1 1");
+    running.cancel();
+    try {
+      co_await running;
+    } catch (const h::cancelled_error&) {}
+    EXPECT_EQ(http::request().server_stats().requests, 0u);
+  });
 }
 
 TEST_P(HttpServer, AnswersAPipelinedReadWithOneSend) {

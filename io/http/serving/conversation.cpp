@@ -157,7 +157,7 @@ inline bool conversation::has_read(bool more) {
 
 /// Before the answers are sent, so that a client which has its answer finds it counted.
 inline void conversation::count_answers() noexcept {
-  if (uncounted_ != 0) e_.counted.count(std::exchange(uncounted_, 0U), 0);
+  if (!uncounted_.empty()) e_.counted.count(std::exchange(uncounted_, answer_tally()));
 }
 
 void conversation::flush() {
@@ -249,7 +249,7 @@ connection conversation::take_over() {
   watched_.leave();
   ending_ = ending::gone;
   permit_.unlock();
-  ++uncounted_;
+  uncounted_.add(101);
   count_answers();
   if (e_.has_log) note(101, 0, true);
   return std::move(c_);
@@ -285,7 +285,6 @@ next conversation::handled(const std::exception_ptr& failure) {
 /// There is an answer.
 next conversation::conclude() {
   ++answered_;
-  ++uncounted_;
   if (!x_->parser.done()) [[unlikely]]
     settle_body();
   if (left_ != 0 && --left_ == 0) [[unlikely]]
@@ -294,10 +293,12 @@ next conversation::conclude() {
     e_.prepare(*x_);
   if (!keeps_alive(x_->answer, to_)) ending_ = ending::close;
   if (x_->answer.stream) {
+    uncounted_.add(x_->answer.status);
     count_answers();  // the body's writer sends them
     return next::body;
   }
   engine::write_answer(*x_, to_);
+  uncounted_.add(x_->answer.status);
   if (e_.has_log) [[unlikely]]
     note(x_->answer.status, to_.head ? 0 : x_->answer.body.size(), true);
   return next_request();

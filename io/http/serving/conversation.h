@@ -131,6 +131,7 @@ class conversation final : private seat, private body_gate {
   void keep_body(std::size_t bytes) override;
   [[nodiscard]] bool has_route(const request& like, std::string_view target) const override;
   [[nodiscard]] bool server_stops() const noexcept override { return e_.is_stopping(); }
+  [[nodiscard]] server_stats stats() const override { return e_.stats(); }
   [[nodiscard]] task<> read_more();
   void has_waited();
   [[nodiscard]] bool fail_body(const std::exception_ptr& failure, bool begun, std::size_t earlier);
@@ -154,7 +155,7 @@ class conversation final : private seat, private body_gate {
   std::size_t discarded_ = 0;  // bytes of a body that nobody has read
   std::size_t left_;           // so many requests may be answered on this connection
   unsigned answered_ = 0;      // requests, since the last read
-  unsigned uncounted_ = 0;     // of these, not counted yet
+  answer_tally uncounted_;     // of these, not counted yet
   unsigned empty_bytes_ = 0;   // of empty lines before the next request
   std::size_t held_ = 0;       // what the engine counts for this connection
   time_point now_;             // when the last answers were sent

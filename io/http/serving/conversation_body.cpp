@@ -29,7 +29,7 @@ constexpr std::size_t most_discarded = 256 * 1024;
 next conversation::refuse(int status, std::string_view reason) {
   auto& x = *x_;
   const auto* const to = status == 503 ? nullptr : e_.routes.refuser_of_all();
-  e_.counted.count(to == nullptr ? 1 : 0, 1);
+  e_.counted.count_refused();
   to_ = {};
   to_.server = e_.options.server_name;  // perhaps no request has come before
   to_.keep_alive = false;
@@ -43,6 +43,7 @@ next conversation::refuse(int status, std::string_view reason) {
     x.answer = std::move(answer);
     if (e_.app.prepares) e_.prepare(x);
     engine::write_answer(x, to_);
+    uncounted_.add(x.answer.status);
     ending_ = ending::close;
     if (e_.has_log && !message.target.empty()) note(x.answer.status, x.answer.body.size(), true);
     x.answer.clear();

@@ -33,7 +33,7 @@ next conversation::shed() {
   const app_scope* const app = x.scope.target ? x.scope.app() : nullptr;
   x.answer = refusal(app, r, 503, "max_requests is reached");
   e_.add_retry_after(x.answer);
-  e_.counted.count(0, 1);
+  e_.counted.count_refused();
   e_.counted.count_shed();
   if (e_.watching.is_stopping()) to_.keep_alive = false;
   return conclude();

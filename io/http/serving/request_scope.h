@@ -8,6 +8,7 @@
 #include <heddle/io/http/body_reader.h>
 #include <heddle/io/http/forwarded.h>
 #include <heddle/io/http/message.h>
+#include <heddle/io/http/server_stats.h>
 #include <heddle/io/http/serving/route_tree.h>
 #include <heddle/io/stream.h>
 
@@ -38,6 +39,7 @@ class body_gate {
   [[nodiscard]] virtual bool has_route(const request& like, std::string_view target) const = 0;
   /// stop() has begun.
   [[nodiscard]] virtual bool server_stops() const noexcept = 0;
+  [[nodiscard]] virtual server_stats stats() const = 0;
 
  protected:
   ~body_gate() = default;

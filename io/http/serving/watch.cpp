@@ -269,7 +269,10 @@ duration::rep watch::refuse(watched& c, duration::rep now) noexcept {
     to.keep_alive = false;
     to.server = options_.server_name;
     write_response(out, response::error(408), to);
-    counted_.count(1, 1);
+    answer_tally timed_out;
+    timed_out.add(408);
+    counted_.count(timed_out);
+    counted_.count_refused();
     c.writer_.write(out);
     heddle::detail::end_output(c.writer_);
   } catch (const std::exception&) {  // no memory: the client sees the connection end
