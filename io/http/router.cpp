@@ -173,6 +173,14 @@ router& router::nest(std::string prefix, router below) {
   return *this;
 }
 
+router& router::mount(router other) {
+  auto& plan = open();
+  check_started(*other.plan_);
+  if (other.plan_ == plan_) heddle::detail::throw_usage("a router cannot stand in itself");
+  plan.below.push_back({"", std::move(other.plan_)});
+  return *this;
+}
+
 router& router::domain(std::string host, router other) {
   auto& plan = open();
   check_started(*other.plan_);

@@ -135,6 +135,9 @@ class router {
   /// itself (its route "/" ) and "/admin/x", and not "/adminx". Its middlewares stand within those
   /// of this one. What it has not (a state, an answer to an error) is looked for here.
   router& nest(std::string prefix, router below);
+  /// The other router's routes as if they stood here, with their own middlewares, state and answers
+  /// to errors within those of this one. What no route takes stays this router's.
+  router& mount(router other);
   /// The other router for requests to this host; "*.b.com" is every host below b.com.
   router& domain(std::string host, router other);
 

@@ -96,6 +96,10 @@ class server {
     root().nest(std::move(prefix), std::move(below));
     return *this;
   }
+  server& mount(http::router other) {
+    root().mount(std::move(other));
+    return *this;
+  }
   server& use(middleware m) {
     root().use(std::move(m));
     return *this;

@@ -21,7 +21,7 @@ struct place {
   std::vector<middleware> around;
   const app_scope* parent = nullptr;
   const handler* fallback = nullptr;
-  bool is_domain = false;
+  bool is_mounted = false;  // what no route takes is left to the router around it
 };
 
 class maker {
@@ -136,16 +136,18 @@ void maker::walk(router_plan& plan, route_table& table, place at) {
   app_.contexts.insert(app_.contexts.end(), plan.contexts.begin(), plan.contexts.end());
   app_.background.insert(app_.background.end(), plan.background.begin(), plan.background.end());
   for (const auto& one : plan.routes) add_route(*one, table, at, scope);
-  add_miss(table, at, scope);
+  if (!at.is_mounted) add_miss(table, at, scope);
   for (const auto& [where, what] : plan.below) {
     place below = at;
     below.prefix += where;
     below.parent = scope;
+    below.is_mounted = where.empty();
     walk(*what, table, std::move(below));
   }
   for (const auto& [host, what] : plan.domains) {
     place below = at;
     below.parent = scope;
+    below.is_mounted = false;
     walk(*what, table.domain(host), std::move(below));
   }
 }

@@ -14,6 +14,7 @@
 #include <heddle/io/http/serving/admission.h>
 #include <heddle/io/http/serving/application.h>
 #include <heddle/io/http/serving/counters.h>
+#include <heddle/io/http/serving/known_servers.h>
 #include <heddle/io/http/serving/request_scope.h>
 #include <heddle/io/http/serving/routes.h>
 #include <heddle/io/http/serving/seat.h>
@@ -131,6 +132,8 @@ class engine : public std::enable_shared_from_this<engine> {
   atomic<bool> stop_began_{false};
   atomic<std::size_t> held_{0};
   atomic<std::size_t> peak_{0};  // of held_, since memory was given back to the system
+  // The last member, so that it goes first: it reads what the others have counted.
+  known_server known_{[](const void* e) { return static_cast<const engine*>(e)->stats(); }, this};
 };
 
 }  // namespace heddle::http::detail
