@@ -48,6 +48,8 @@ usage: heddle-serve [options]
   /sleep?ms=100    answers after a sleep          /spin?ms=100  hogs its loop meanwhile
   /hash?n=100000   computes on a thread           /primes?n=100000  computes in the oneTBB arena
   /fork?n=25       computes on all loops          /files/       static files
+  /inspector       its tasks and who waits for whom, for clients of this machine
+  /metrics         its figures as Prometheus reads them, and /tasks.json, /graph, /tree, /stalls
 
 Ctrl-C or SIGTERM stops it: no new requests, those at work are finished; a second one, at once.
 )";
@@ -227,6 +229,7 @@ void add_routes(http::server& server, serve::stats_report& report, const std::st
   server.get("/fork", fork_over_the_loops);
   server.get("/spin", spin_here);
   server.files("/files/", files);
+  server.mount(http::inspector());
 }
 
 /// Ends the process at the second order to stop, whatever still runs.

@@ -5,6 +5,8 @@
 //     input. Plain; https, or 0 without a certificate; one of plain TCP behind a PROXY header
 //   http_peer call REACTOR BASE CA PROXY        a client. It asks a server that has the same
 //     routes, and prints what was wrong, or "fine". "-": no CA, no proxy
+//   http_peer inspected REACTOR                 a server with an inspector, and a deadlock to be
+//     found by it. It prints its port and ends with its input
 #include "http_peer.h"
 
 #include <heddle/heddle.h>
@@ -167,10 +169,13 @@ int main(int count, char** words) {
     h::run(serve(count > 4 ? words[3] : "", count > 4 ? words[4] : ""));
   } else if (what == "call" && count > 5) {
     h::run(peer::call_and_tell(words[3], words[4], words[5]));
+  } else if (what == "inspected") {
+    h::run(peer::be_inspected(), {.loops = 2});
   } else {
     std::fprintf(stderr,
                  "usage: http_peer serve REACTOR [CERTIFICATE KEY]\n"
-                 "       http_peer call REACTOR BASE CA PROXY\n");
+                 "       http_peer call REACTOR BASE CA PROXY\n"
+                 "       http_peer inspected REACTOR\n");
     return 2;
   }
 }

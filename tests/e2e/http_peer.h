@@ -47,5 +47,8 @@ inline std::string prose() {
 
 /// The client's half: asks, and prints what was wrong.
 heddle::task<> call_and_tell(std::string base, std::string ca, std::string proxy);
+/// A server with the inspector, and tasks worth looking at: two wait for each other. Prints its
+/// port, and ends with its input.
+heddle::task<> be_inspected();
 
 }  // namespace peer

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import subprocess
 import threading
 
 import support
@@ -133,6 +134,59 @@ class Page(support.ServedTest):
             self.assertFalse(self.browser.script(f"return document.getElementById('{name}').disabled"))
         self.assertGreater(self.number(self.check_figures(), "total-stolen"), 0)
         self.screenshot("buttons")
+        self.check_console()
+
+    def test_tasks_and_stalls_stand_on_the_page(self):
+        self.browser.wait("document.getElementById('inside').contentDocument?.body?.dataset.refreshes >= 2")
+        inside = "document.getElementById('inside').contentDocument"
+        self.assertGreater(self.browser.script(f"return {inside}.querySelectorAll('#tree li').length"), 0)
+        self.assertGreater(self.browser.script(f"return {inside}.querySelectorAll('#groups tr').length"), 0)
+        self.assertFalse(self.browser.script(f"return {inside}.body.classList.contains('deadlock')"))
+        self.assertTrue(self.browser.script(f"return {inside}.body.classList.contains('embedded')"))
+        self.check_console()
+
+    def inspected(self):
+        """A program with a deadlock; its port."""
+        peer = subprocess.Popen([support.settings.client, "inspected", support.settings.reactor], text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=support.environment(),
+                                preexec_fn=support.die_with_parent)
+
+        def end():
+            peer.stdin.close()
+            peer.stdout.close()
+            self.assertEqual(peer.wait(), 0)
+        self.addCleanup(end)
+        return int(peer.stdout.readline())
+
+    def test_the_inspector_shows_a_deadlock(self):
+        self.addCleanup(self.browser.prefer, "light")
+        self.browser.open(f"http://127.0.0.1:{self.inspected()}/inspector")
+        self.browser.wait("document.body.classList.contains('deadlock') && document.body.dataset.refreshes >= 3")
+        script = self.browser.script
+        band = script("return document.getElementById('deadlock').innerText")
+        self.assertRegex(band, r"^DEADLOCK of 2 tasks: ")
+        self.assertIn("lobby>games #", band)
+        self.assertIn("games>lobby #", band)
+        self.assertEqual(script("return getComputedStyle(document.getElementById('deadlock')).display"), "block")
+        # The circle is drawn: two boxes and two edges of its own.
+        self.assertEqual(script("return document.querySelectorAll('#drawing g.bad').length"), 2)
+        self.assertEqual(script("return document.querySelectorAll('#drawing path.edge.bad').length"), 2)
+        self.assertEqual(script("return document.querySelectorAll('#tree li.bad').length"), 2)
+        # What does the same is one group.
+        counts = script("return [...document.querySelectorAll('#groups td.n')].map(e => Number(e.textContent))")
+        self.assertGreaterEqual(max(counts), 40)
+        self.assertEqual(script("return document.querySelectorAll('#loops article').length"), 2)
+        self.assertGreater(script("return document.querySelector('#loops .spark path:last-child').getAttribute('d').length"), 5)
+        # A name is text, whatever stands in it.
+        self.assertIn("<img src=x", script("return document.getElementById('tree').innerText"))
+        self.assertEqual(script("return document.querySelectorAll('img').length"), 0)
+        self.browser.type("filter", "gatherer")
+        self.browser.wait("document.querySelectorAll('#tree li').length < 5")
+        self.assertIn("gatherer", script("return document.getElementById('tree').innerText"))
+        self.assertLessEqual(*script("return [document.documentElement.scrollWidth, window.innerWidth]"))
+        self.screenshot("inspector")
+        self.browser.prefer("dark")
+        self.screenshot("inspector-dark")
         self.check_console()
 
     def test_the_page_fits_a_narrow_screen(self):
