@@ -7,6 +7,7 @@
 
 #include <array>
 #include <mutex>
+#include <typeinfo>
 
 namespace heddle::detail {
 
@@ -61,6 +62,9 @@ namespace heddle::detail {
 
 template <>
 struct layout_of<sleep_awaiter> {
+  static constexpr seeing::root_row types[] = {
+      {"=sleep", &typeid(sleep_awaiter)},
+  };
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail13sleep_awaiterE",
        .name = "sleep",
@@ -72,6 +76,8 @@ struct layout_of<sleep_awaiter> {
 namespace {
 HEDDLE_ROW("heddle_kinds")
 constexpr auto kind_rows = std::to_array(layout_of<sleep_awaiter>::kinds);
+HEDDLE_ROW("heddle_roots")
+constexpr auto type_rows = std::to_array(layout_of<sleep_awaiter>::types);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -4,6 +4,7 @@
 #include <heddle/core/seeing/layout.h>
 
 #include <array>
+#include <typeinfo>
 
 namespace heddle {
 
@@ -37,6 +38,9 @@ namespace heddle::detail {
 
 template <>
 struct layout_of<event> {
+  static constexpr seeing::root_row types[] = {
+      {"=event", &typeid(operation<event::waiting>)},
+  };
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail9operationINS_5event*", .name = "event"},
   };
@@ -44,6 +48,7 @@ struct layout_of<event> {
 
 namespace {
 HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<event>::kinds);
+HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<event>::types);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <typeinfo>
 
 namespace heddle {
 
@@ -61,6 +62,9 @@ namespace heddle::detail {
 template <>
 struct layout_of<latch> {
   using waiting = operation<latch::waiting>;
+  static constexpr seeing::root_row types[] = {
+      {"=latch", &typeid(operation<latch::waiting>)},
+  };
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail9operationINS_5latch*",
        .name = "latch",
@@ -71,6 +75,7 @@ struct layout_of<latch> {
 
 namespace {
 HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<latch>::kinds);
+HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<latch>::types);
 }  // namespace
 
 }  // namespace heddle::detail

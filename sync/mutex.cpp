@@ -6,6 +6,7 @@
 #include <heddle/core/seeing/layout.h>
 
 #include <array>
+#include <typeinfo>
 
 namespace heddle {
 
@@ -79,6 +80,10 @@ namespace heddle::detail {
 
 template <>
 struct layout_of<mutex> {
+  static constexpr seeing::root_row types[] = {
+      {"=mutex", &typeid(operation<mutex::locking>)},
+      {"=mutex", &typeid(operation<mutex::scoped_locking>)},
+  };
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail9operationINS_5mutex*", .name = "mutex"},
   };
@@ -86,6 +91,7 @@ struct layout_of<mutex> {
 
 namespace {
 HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<mutex>::kinds);
+HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<mutex>::types);
 }  // namespace
 
 }  // namespace heddle::detail

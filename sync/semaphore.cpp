@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <typeinfo>
 
 namespace heddle {
 
@@ -107,6 +108,10 @@ namespace heddle::detail {
 template <>
 struct layout_of<semaphore> {
   using waiting = operation<semaphore::acquiring>;
+  static constexpr seeing::root_row types[] = {
+      {"=semaphore", &typeid(operation<semaphore::acquiring>)},
+      {"=semaphore", &typeid(operation<semaphore::scoped_acquiring>)},
+  };
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail9operationINS_9semaphore*",
        .name = "semaphore",
@@ -118,6 +123,7 @@ struct layout_of<semaphore> {
 
 namespace {
 HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<semaphore>::kinds);
+HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<semaphore>::types);
 }  // namespace
 
 }  // namespace heddle::detail

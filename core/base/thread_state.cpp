@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/base/thread_state.h>
 
+#include <heddle/core/seeing/layout.h>
+
 #include <pthread.h>
+
+#include <array>
+#include <cstddef>
 
 namespace heddle::detail {
 namespace {
@@ -64,5 +69,27 @@ bool flush_caches_at_thread_exit() noexcept {
   pthread_key_t key;
   return key_of_caches(key) && ::pthread_setspecific(key, &self_of_thread) == 0;
 }
+
+}  // namespace heddle::detail
+
+// The class has a base with members, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<frame_depot> {
+  static constexpr seeing::field_row rows[] = {
+      {"frame_depot", 0, sizeof(frame_depot)},
+      {"frame_depot.chunks", offsetof(frame_depot, chunks_), sizeof(void*)},
+      {"thread_state.frames", offsetof(thread_state, frames), sizeof(frame_cache)},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<frame_depot>::rows);
+HEDDLE_ROW("heddle_roots")
+constexpr seeing::root_row depot_root{"frame_depot", &frames_of_the_process};
+}  // namespace
 
 }  // namespace heddle::detail

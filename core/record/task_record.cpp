@@ -267,6 +267,7 @@ struct layout_of<task_record> {
       {"extra.name", offsetof(task_extra, name), sizeof(std::string)},
       {"extra.message", offsetof(task_extra, message), sizeof(std::string)},
       {"extra.made", offsetof(task_extra, made), pointer},
+      {"extra.innermost", offsetof(task_extra, innermost), pointer},
       {"extra.strands", offsetof(task_extra, strands) + offsetof(strand_list, head), pointer},
       {"record_chunk", 0, sizeof(record_slab::chunk)},
       {"record_chunk.next", offsetof(record_slab::chunk, next), pointer},

@@ -81,6 +81,8 @@ struct layout_of<join_wait> {
 
 namespace {
 
+// Behind it a leaf wait has what it waits in.
+HEDDLE_ROW("heddle_fields") constexpr seeing::field_row waiter_row{"waiter", 0, sizeof(waiter)};
 HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<join_wait>::kinds);
 
 // A class with one base, and one with more: from these a reader learns how the program's C++
@@ -89,6 +91,7 @@ HEDDLE_ROW("heddle_roots")
 constexpr seeing::root_row type_roots[] = {
     {"type_with_one_base", &typeid(queue_waiter)},
     {"type_with_bases", &typeid(join_wait)},
+    {"=await", &typeid(join_wait)},
 };
 
 }  // namespace

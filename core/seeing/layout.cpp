@@ -44,6 +44,18 @@ asm(R"(
   .popsection
 )");
 
+// The tables are constants, and a core has no constants: the kernel leaves out what a file has. So
+// each table gets an empty piece that may be written. The linker then puts the whole table beside
+// the variables, and a core can be read without the program's file.
+asm(R"(
+  .pushsection heddle_fields, "aw", %progbits
+  .popsection
+  .pushsection heddle_roots, "aw", %progbits
+  .popsection
+  .pushsection heddle_kinds, "aw", %progbits
+  .popsection
+)");
+
 namespace heddle::detail::seeing {
 const layout_head& own_layout() noexcept { return heddle_layout; }
 }  // namespace heddle::detail::seeing

@@ -45,7 +45,9 @@ struct field_row {
 };
 static_assert(sizeof(field_row) == 32);
 
-/// An object that leads to others: "record_chunks".
+/// An object that leads to others: "record_chunks". A row "=mutex" leads to the type_info of a wait
+/// that people call so. It is needed only for a core without the program's file, in which the
+/// names of classes are missing.
 struct root_row {
   short_text<24> name;
   const void* at;

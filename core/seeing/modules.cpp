@@ -107,10 +107,10 @@ void modules::line(char* text) noexcept {
   ranges_[range_count_++] = {begin, end, offset, inode, name};
 }
 
-void modules::add_code(address begin, address end, const char* name) noexcept {
+void modules::add_code(address begin, address end, const char* name, address offset) noexcept {
   if (range_count_ < most_ranges) {
     const auto kept = keep_name(name);
-    ranges_[range_count_++] = {begin, end, 0, 0, kept};
+    ranges_[range_count_++] = {begin, end, offset, 0, kept};
   }
 }
 

@@ -31,8 +31,12 @@ class modules {
 
   /// Reads the maps of `of` (0: of this process). False: errno tells why not.
   [[nodiscard]] bool load(pid_t of) noexcept;
-  /// For tests: one range of code more.
-  void add_code(address begin, address end, const char* name) noexcept;
+  /// One range of code more, which begins at `offset` of its file; or the head of a file more. For
+  /// tests, and for what has no /proc.
+  void add_code(address begin, address end, const char* name, address offset = 0) noexcept;
+  void add_head(address head) noexcept {
+    if (head_count_ < most_heads) heads_[head_count_++] = head;
+  }
 
   [[nodiscard]] const code_range* code_at(address at) const noexcept;
   [[nodiscard]] bool is_code(address at) const noexcept { return code_at(at) != nullptr; }

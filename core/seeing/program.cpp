@@ -75,6 +75,13 @@ constexpr wanted all_wanted[] = {
     {"timer_node.place", &offsets::node_place, false},
     {"thread_state.current", &offsets::current, false},
     {"join_block.parent", &offsets::join_parent, false},
+    {"extra.innermost", &offsets::innermost, false},
+    {"waiter", &offsets::waiter, false},
+    {"queue_turn", &offsets::turn, false},
+    {"frame_depot", &offsets::depot, false},
+    {"frame_depot.chunks", &offsets::depot_chunks, false},
+    {"thread_state.frames", &offsets::thread_frames, false},
+    {"worker", &offsets::worker, false},
 };
 constexpr std::size_t wanted_count = sizeof all_wanted / sizeof all_wanted[0];
 
@@ -161,6 +168,7 @@ refusal program::read_roots() noexcept {
   const address end = as_address(head_.roots_end);
   std::size_t rows = 0;
   address types[2] = {};
+  type_count_ = 0;
   for (address row = as_address(head_.roots); row < end && rows < most_rows;
        row += head_.root_bytes, ++rows) {
     root_row copy = {"", nullptr};
@@ -170,8 +178,13 @@ refusal program::read_roots() noexcept {
     if (is("record_chunks")) record_chunks_ = as_address(copy.at);
     if (is("runtimes")) runtimes_ = as_address(copy.at);
     if (is("tracing")) tracing_ = as_address(copy.at);
+    if (is("frame_depot")) frame_depot_ = as_address(copy.at);
     if (is("type_with_one_base")) types[0] = as_address(copy.at);
     if (is("type_with_bases")) types[1] = as_address(copy.at);
+    if (copy.name.chars[0] == '=' && type_count_ < most_types) {
+      types_[type_count_] = as_address(copy.at);
+      std::memcpy(type_names_[type_count_++], copy.name.chars + 1, sizeof copy.name.chars - 1);
+    }
   }
   // The first word of a type_info names its class.
   if (types[0] != 0) (void)memory_->get(types[0], one_base_);
@@ -179,6 +192,12 @@ refusal program::read_roots() noexcept {
   if (record_chunks_ != 0) return refusal::none;
   missing_ = "record_chunks";
   return refusal::incomplete;
+}
+
+const char* program::name_of_type(address type) const noexcept {
+  for (std::size_t i = 0; i < type_count_; ++i)
+    if (types_[i] == type) return type_names_[i];
+  return nullptr;
 }
 
 refusal program::read_kinds() noexcept {

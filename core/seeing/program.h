@@ -32,6 +32,8 @@ struct offsets {
   place sleep, beat, timers_size, thread_state, thread_number;
   place heap, entry, entry_deadline, entry_node, node_timers, node_place;
   place current, join_parent;
+  // For the search for leaks.
+  place innermost, waiter, turn, depot, depot_chunks, thread_frames, worker;
 };
 
 /// What a reader has room for. A layout with more is refused.
@@ -50,6 +52,7 @@ enum class refusal : std::uint8_t {
 class program {
  public:
   static constexpr std::size_t most_kinds = 64;
+  static constexpr std::size_t most_types = 48;
 
   /// Reads the layout whose head is at `layout`. `from` and `code` outlive this.
   [[nodiscard]] refusal open(memory& from, const modules& code, address layout) noexcept;
@@ -61,9 +64,14 @@ class program {
   [[nodiscard]] address runtimes() const noexcept { return runtimes_; }
   /// The trace_root of the program (trace_layout.h); 0: nothing of it records.
   [[nodiscard]] address tracing() const noexcept { return tracing_; }
+  /// Where frames come from; 0: not told.
+  [[nodiscard]] address frame_depot() const noexcept { return frame_depot_; }
   /// How the program's C++ library marks the types of classes with one base, and with more.
   [[nodiscard]] address one_base() const noexcept { return one_base_; }
   [[nodiscard]] address bases() const noexcept { return bases_; }
+  /// What the program calls the waits of the class whose type_info stands at `type`; nullptr: it
+  /// says nothing. Of few classes; for where the names of classes cannot be read.
+  [[nodiscard]] const char* name_of_type(address type) const noexcept;
   [[nodiscard]] const kind_row* kinds() const noexcept { return kinds_; }
   [[nodiscard]] std::size_t kind_count() const noexcept { return kind_count_; }
   [[nodiscard]] const char* missing() const noexcept { return missing_; }
@@ -90,9 +98,13 @@ class program {
   address record_chunks_ = 0;
   address runtimes_ = 0;
   address tracing_ = 0;
+  address frame_depot_ = 0;
   address one_base_ = 0;
   address bases_ = 0;
   std::size_t kind_count_ = 0;
+  std::size_t type_count_ = 0;
+  address types_[most_types] = {};
+  char type_names_[most_types][24];
   const char* missing_ = "";
   alignas(kind_row) unsigned char kind_bytes_[most_kinds * sizeof(kind_row)];
   const kind_row* kinds_ = nullptr;

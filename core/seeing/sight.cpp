@@ -21,11 +21,21 @@ std::uint64_t clock_now() noexcept {
 
 sight::sight(pid_t of, memory* from) noexcept
     : is_own_(of == 0),
+      origin_(nullptr),
       process_(of == 0 ? ::getpid() : of),
       memory_(process_),
       from_(from ? from : &memory_),
       tasks_(program_, clock_now()),
       names_(code_, of) {}
+
+sight::sight(origin& where) noexcept
+    : is_own_(false),
+      origin_(&where),
+      process_(where.process()),
+      memory_(process_),
+      from_(&where.contents()),
+      tasks_(program_, 0),
+      names_(code_, process_, &where) {}
 
 opening sight::from_errno(int code) const noexcept {
   return code == ESRCH || code == ENOENT ? opening::gone : opening::refused;
@@ -42,9 +52,14 @@ opening sight::open_at(address layout) noexcept {
 }
 
 opening sight::open(std::size_t which) noexcept {
-  if (!code_.load(process_)) return from_errno(errno);
+  if (origin_) {
+    if (!origin_->list(code_)) return opening::no_heddle;
+  } else if (!code_.load(process_)) {
+    return from_errno(errno);
+  }
   if (is_own_) return open_at(reinterpret_cast<address>(&own_layout()));
-  if (code_.head_count() == 0) return opening::gone;  // it has ended, and nobody has reaped it yet
+  if (code_.head_count() == 0 && !origin_)
+    return opening::gone;  // it has ended, and nobody has reaped it yet
   for (std::size_t i = 0, found = 0; i < code_.head_count(); ++i) {
     unsigned char first;
     if (!from_->get(code_.heads()[i], first)) {

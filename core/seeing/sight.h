@@ -6,6 +6,7 @@
 
 #include <heddle/core/seeing/loops.h>
 #include <heddle/core/seeing/modules.h>
+#include <heddle/core/seeing/origin.h>
 #include <heddle/core/seeing/program.h>
 #include <heddle/core/seeing/symbols.h>
 #include <heddle/core/seeing/tasks.h>
@@ -30,6 +31,9 @@ class sight {
  public:
   /// Of process `of`; 0: of this one. `from`: its memory is read there, and not in the process.
   explicit sight(pid_t of, memory* from = nullptr) noexcept;
+  /// Of a program that is no process: a core, or what a debugger has before it. What a clock would
+  /// tell (how long a sleep has left) is not told.
+  explicit sight(origin& where) noexcept;
   sight(const sight&) = delete;
 
   /// Finds the heddle number `which` of the process: a program may have several, in shared
@@ -52,6 +56,7 @@ class sight {
   [[nodiscard]] opening open_at(address layout) noexcept;
 
   const bool is_own_;
+  origin* const origin_;
   const pid_t process_;
   process_memory memory_;
   memory* const from_;

@@ -119,7 +119,7 @@ symbols::mapped_file* symbols::file_of(const code_range& r) noexcept {
 }
 
 void symbols::map(mapped_file& f, const code_range& r) noexcept {
-  const int file = open_as_seen_by(of_, f.name, r.inode);
+  const int file = origin_ ? origin_->open_file(f.name) : open_as_seen_by(of_, f.name, r.inode);
   if (file < 0) return;
   struct stat about{};
   if (::fstat(file, &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 0) {

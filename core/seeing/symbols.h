@@ -10,6 +10,7 @@
 
 #include <heddle/core/seeing/modules.h>
 #include <heddle/core/seeing/places.h>
+#include <heddle/core/seeing/origin.h>
 #include <heddle/core/seeing/short_writer.h>
 #include <heddle/core/seeing/task_view.h>
 
@@ -22,8 +23,9 @@ namespace heddle::detail::seeing {
 
 class symbols {
  public:
-  /// Of process `of`; 0: of this one. `code` outlives this.
-  symbols(const modules& code, pid_t of) noexcept : code_(&code), of_(of) {}
+  /// Of process `of`; 0: of this one. `code` outlives this. `where`: files are opened there.
+  symbols(const modules& code, pid_t of, origin* where = nullptr) noexcept
+      : code_(&code), of_(of), origin_(where) {}
   symbols(const symbols&) = delete;
   ~symbols();
 
@@ -69,6 +71,7 @@ class symbols {
 
   const modules* code_;
   pid_t of_;
+  origin* origin_;
   std::size_t file_count_ = 0;
   mapped_file files_[most_files];
   remembered names_[cached];

@@ -223,7 +223,8 @@ void task_reader::read_place(address place, task_view& to) noexcept {
     std::uint32_t column;
   } p{};
   if (place == 0 || place % 8 != 0 || !cache_.get(place, p) || p.line == 0) return;
-  if (!cache_.text(p.file, to.made_file, sizeof to.made_file)) return;
+  // A core without the program's file has the lines, and not the texts.
+  if (!cache_.text(p.file, to.made_file, sizeof to.made_file)) std::strcpy(to.made_file, "?");
   (void)cache_.text(p.function, to.made_function, sizeof to.made_function);
   to.made_line = p.line;
 }

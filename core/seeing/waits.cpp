@@ -82,10 +82,25 @@ const wait_reader::known* wait_reader::look_up(memory& from, address table) noex
       address name;
     } info{};
     char name[256];
-    if (type % 8 != 0 || !from.get(type, info) || !from.text(info.name, name, sizeof name)) break;
-    const char* text = name[0] == '*' ? name + 1 : name;
-    if (i == 0) plain_name(text, k.plain, sizeof k.plain);
-    if (const auto* row = row_for(text)) {
+    if (type % 8 != 0 || !from.get(type, info)) break;
+    const bool has_bases =
+        info.marks != 0 && (info.marks == program_->one_base() || info.marks == program_->bases());
+    const kind_row* row = nullptr;
+    if (from.text(info.name, name, sizeof name)) {
+      const char* text = name[0] == '*' ? name + 1 : name;
+      if (i == 0) plain_name(text, k.plain, sizeof k.plain);
+      row = row_for(text);
+    } else if (!has_bases) {
+      break;
+    } else {
+      // A core without its program's file has no constants, and so no names of classes.
+      const char* called = program_->name_of_type(type);
+      for (std::size_t n = 0; called && n < program_->kind_count() && !row; ++n)
+        if (std::strcmp(program_->kinds()[n].name.chars, called) == 0) row = &program_->kinds()[n];
+      if (i == 0 || (called && !row))
+        short_writer(k.plain, sizeof k.plain).put(called ? called : "a wait without a name");
+    }
+    if (row) {
       if (!k.kind) k.kind = row;
       if (!k.target && row->target != kind_row::none) k.target = row;
       if (!k.members && row->members.kind != member_list::none) k.members = row;
