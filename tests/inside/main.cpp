@@ -44,6 +44,9 @@ constexpr struct {
     {"requests", inside::requests},
     {"spins", inside::spins},
     {"storm", inside::storm},
+    {"variables", inside::variables},
+    {"computing", inside::computing},
+    {"two_heddles", inside::two_heddles},
 };
 
 }  // namespace

@@ -65,5 +65,8 @@ h::task<> turns_taken(int n);
 h::task<> requests(int n);
 h::task<> spins(int n);
 h::task<> storm(int n);
+h::task<> variables(int n);
+h::task<> computing(int n);
+h::task<> two_heddles(int n);
 
 }  // namespace inside

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// heddle: shows what the tasks of a running program do. See `heddle --help`.
+// heddle: shows what the tasks of a program do, running or dead. See `heddle --help`.
+#include "backtrace.h"
+#include "gdb.h"
+#include "loop_list.h"
 #include "options.h"
 #include "processes.h"
 #include "ps.h"
@@ -14,6 +17,9 @@ int main(int argc, char** argv) {
   if (o.command == "ps") return tool::ps(o);
   if (o.command == "pstree") return tool::pstree(o);
   if (o.command == "trace") return tool::trace(o);
+  if (o.command == "loops") return tool::loops(o);
+  if (o.command == "bt") return tool::backtrace(o);
+  if (o.command == "gdb") return tool::gdb(o);
   std::fprintf(stderr, "heddle: there is no command %s\nheddle --help tells more.\n",
                o.command.c_str());
   return tool::usage;

@@ -14,13 +14,17 @@ namespace {
 constexpr char help[] = R"(usage: heddle COMMAND [OPTION...] [PROCESS]
 
 Shows what the tasks of a running program do, from outside: nothing of the program runs or stops,
-and it may be stripped, busy or stuck. PROCESS is a number or the name of a program.
+and it may be stripped, busy or stuck. PROCESS is a number, the name of a program, or the core of
+a process that has ended: a file, or "-" for one that comes through a pipe; packed by zstd or not.
 
 commands
   ps       the tasks: what each waits in, where, and where it was made. Without PROCESS: the
            programs of this machine that have a heddle
   pstree   the same tasks, each under the one that awaits it
   trace    what the loops did in the last seconds, as a file for a viewer of timelines
+  loops    the loops: what each does just now, and how much is left for it to do
+  bt       PROCESS TASK: the frames of one task, by its id or its name, from the innermost on
+  gdb      starts gdb on PROCESS with the commands "heddle tasks", "heddle bt" and others
 
 options of ps
   --all-frames    also functions of the library, and the whole chain of awaits of each task
@@ -42,14 +46,21 @@ options of trace
   --json          for chrome://tracing; else Perfetto's protobuf, for ui.perfetto.dev
   --html          one page with its own viewer, which needs no network
 
+options for cores
+  --exe FILE      the program's file, where it is not at its old place; "none": go without it
+
 other options
+  --memory IN,OUT, --thread N, --words HEX,...   for debuggers; gdb/heddle.py is one that uses them
   --help
 
 exit status
   0  it was shown           1  there is nothing to show      2  pstree: tasks wait in a circle
-  3  not permitted          4  the process has ended         5  built with another version
+  3  not permitted          4  the process has ended         5  built with another version, or the
+                                                                file or the core does not fit
   64 wrong usage
 )";
+
+bool looks_at_one_task(const std::string& command) { return command == "bt"; }
 
 int wrong(const std::string& what) {
   std::fprintf(stderr, "heddle: %s\nheddle --help tells more.\n", what.c_str());
@@ -95,6 +106,10 @@ int parse(int argc, char** argv, options& to) {
       {"--last", &options::last, nullptr},
       {"--for", &options::duration, nullptr},
       {"-o", &options::output, nullptr},
+      {"--exe", &options::exe, nullptr},
+      {"--memory", &options::memory, nullptr},
+      {"--thread", &options::thread, nullptr},
+      {"--words", &options::words, nullptr},
   };
   for (int i = 1; i < argc; ++i) {
     const std::string given = argv[i];
@@ -102,7 +117,7 @@ int parse(int argc, char** argv, options& to) {
       std::fputs(help, stdout);
       return good;
     }
-    if (given.starts_with("-")) {
+    if (given.starts_with("-") && given != "-") {
       const auto equals = given.find('=');
       const std::string name = given.substr(0, equals);
       bool found = false;
@@ -123,15 +138,17 @@ int parse(int argc, char** argv, options& to) {
       if (!found) return wrong("there is no option " + name);
     } else if (to.command.empty()) {
       to.command = given;
-    } else if (to.target.empty()) {
+    } else if (to.target.empty() && to.memory.empty()) {
       to.target = given;
+    } else if (to.task.empty() && looks_at_one_task(to.command)) {
+      to.task = given;
     } else {
       return wrong("one process at a time");
     }
   }
   if (!to.older_text.empty() && !read_time(to.older_text, to.older))
     return wrong("--older wants a time, such as 5s or 3min");
-  if (to.command.empty()) return wrong("which command? ps, pstree or trace");
+  if (to.command.empty()) return wrong("which command?");
   return -1;
 }
 

@@ -9,7 +9,8 @@ namespace tool {
 
 struct options {
   std::string command;
-  std::string target;  // a process, by number or name; empty: all of this machine
+  std::string target;  // a process, by number or name, or a core; empty: all of this machine
+  std::string task;    // of commands that look at one task: its id or its name
   bool all_frames = false;
   bool all = false;  // each task a line, however many there are
   bool json = false;
@@ -26,6 +27,12 @@ struct options {
   std::string last;
   std::string duration;
   std::string output;
+  // Where else to read.
+  std::string exe;     // the program's file, for a core; "none": without it
+  std::string memory;  // "IN,OUT": descriptors on which a debugger answers
+  // A thread that stands still: what its registers and the top of its stack have.
+  std::string thread;
+  std::string words;
 };
 
 /// Returns -1, or the status to exit with: help was printed, or the usage is wrong.

@@ -5,6 +5,7 @@
 #include "groups.h"
 #include "processes.h"
 #include "stacks.h"
+#include "target.h"
 
 #include <heddle/core/seeing/json.h>
 #include <heddle/core/seeing/report.h>
@@ -72,20 +73,24 @@ int list_programs() {
   return any ? good : nothing;
 }
 
-void put_head(output& to, sight& s) {
-  to.put("process ");
-  to.number(static_cast<std::uint64_t>(s.process()));
+void put_head(output& to, const target& t, const sight& s) {
+  to.put(t.title());
   to.put("  ");
-  to.escaped(command_of(s.process()), 15);
+  to.escaped(t.command(), 15);
+  if (t.which() != 0) {
+    to.put(", heddle ");
+    to.number(t.which() + 1);
+    to.put(" of it");
+  }
   to.put("  ");
   to.number(s.loops().size());
   to.put(s.loops().size() == 1 ? " loop" : " loops");
-  if (s.loops().size() != 0) {
+  if (s.loops().size() != 0 && s.loops()[0].driver[0] != 0) {
     to.put(" (");
     to.put(s.loops()[0].driver);
     to.put(")");
   }
-  if (const double age = age_of(s.process()); age > 0) {
+  if (const double age = t.age(); age > 0) {
     to.put("  up ");
     put_age(to, age);
   }
@@ -141,20 +146,17 @@ bool see(void* context, const task_view& seen) {
   return l.to.good();
 }
 
-int list_tasks(const options& o, pid_t process) {
-  const auto s = std::make_unique<sight>(process);
-  if (const auto how = s->open(); how != seeing::opening::good)
-    return complain(process, how, s->missing());
-  (void)s->look_at_loops();
+int list_tasks(const options& o, target& t) {
+  sight& s = t.see();
   output to(STDOUT_FILENO);
-  listing l{o, to, *s};
+  listing l{o, to, s};
   if (o.json) {
-    seeing::put_json_head(to, *s, command_of(process));
+    seeing::put_json_head(to, s, t.command());
   } else {
-    put_head(to, *s);
+    put_head(to, t, s);
     if (o.all) seeing::put_table_head(to);
   }
-  const bool whole = s->tasks().each(&see, &l);
+  const bool whole = s.tasks().each(&see, &l);
   if (o.json) {
     seeing::put_json_end(to);
   } else if (!o.all && l.shown > listing::most_single) {
@@ -163,26 +165,19 @@ int list_tasks(const options& o, pid_t process) {
     to.put(" tasks; --all tells each\n");
   } else if (!o.all && l.shown != 0) {
     seeing::put_table_head(to);
-    for (const auto& t : l.first) put_one(l, t);
+    for (const auto& one : l.first) put_one(l, one);
   }
   to.flush();
-  if (!whole) return complain(process, seeing::opening::gone, "");
+  if (!whole)
+    if (const int r = t.broke_off(); r != good) return r;
   return l.shown != 0 ? good : nothing;
 }
 
 }  // namespace
 
 int ps(const options& o) {
-  if (o.target.empty()) return list_programs();
-  const auto processes = processes_named(o.target);
-  if (processes.empty()) {
-    std::fprintf(stderr, "heddle: no program is called %s\n", o.target.c_str());
-    return gone;
-  }
-  int result = nothing;
-  for (const pid_t p : processes)
-    if (const int r = list_tasks(o, p); r == good || result == nothing) result = r;
-  return result;
+  if (o.target.empty() && o.memory.empty()) return list_programs();
+  return for_each_target(o, &list_tasks);
 }
 
 }  // namespace tool
