@@ -47,6 +47,11 @@ constexpr struct {
     {"variables", inside::variables},
     {"computing", inside::computing},
     {"two_heddles", inside::two_heddles},
+    {"leaks", inside::leaks},
+    {"islands", inside::islands},
+    {"no_leaks", inside::no_leaks},
+    {"grows", inside::grows},
+    {"kept_tasks", inside::kept_tasks},
 };
 
 }  // namespace

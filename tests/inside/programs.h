@@ -68,5 +68,10 @@ h::task<> storm(int n);
 h::task<> variables(int n);
 h::task<> computing(int n);
 h::task<> two_heddles(int n);
+h::task<> leaks(int n);
+h::task<> islands(int n);
+h::task<> no_leaks(int n);
+h::task<> grows(int n);
+h::task<> kept_tasks(int n);
 
 }  // namespace inside

@@ -2,6 +2,7 @@
 // heddle: shows what the tasks of a program do, running or dead. See `heddle --help`.
 #include "backtrace.h"
 #include "gdb.h"
+#include "leaks.h"
 #include "loop_list.h"
 #include "options.h"
 #include "processes.h"
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   if (o.command == "trace") return tool::trace(o);
   if (o.command == "loops") return tool::loops(o);
   if (o.command == "bt") return tool::backtrace(o);
+  if (o.command == "leaks") return tool::leaks(o);
   if (o.command == "gdb") return tool::gdb(o);
   std::fprintf(stderr, "heddle: there is no command %s\nheddle --help tells more.\n",
                o.command.c_str());

@@ -24,6 +24,8 @@ commands
   trace    what the loops did in the last seconds, as a file for a viewer of timelines
   loops    the loops: what each does just now, and how much is left for it to do
   bt       PROCESS TASK: the frames of one task, by its id or its name, from the innermost on
+  leaks    tasks that nobody can wake any more, and tasks that have ended and are kept. With
+           --watch 5s: where tasks become more
   gdb      starts gdb on PROCESS with the commands "heddle tasks", "heddle bt" and others
 
 options of ps
@@ -45,6 +47,9 @@ options of trace
   -o FILE         where to; .json and .html choose the form
   --json          for chrome://tracing; else Perfetto's protobuf, for ui.perfetto.dev
   --html          one page with its own viewer, which needs no network
+
+options of leaks
+  --watch TIME    looks again after "5s" or "500ms", and tells only where tasks became more
 
 options for cores
   --exe FILE      the program's file, where it is not at its old place; "none": go without it
@@ -110,6 +115,7 @@ int parse(int argc, char** argv, options& to) {
       {"--memory", &options::memory, nullptr},
       {"--thread", &options::thread, nullptr},
       {"--words", &options::words, nullptr},
+      {"--watch", &options::watch, nullptr},
   };
   for (int i = 1; i < argc; ++i) {
     const std::string given = argv[i];

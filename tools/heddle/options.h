@@ -33,6 +33,7 @@ struct options {
   // A thread that stands still: what its registers and the top of its stack have.
   std::string thread;
   std::string words;
+  std::string watch;  // leaks: look again after so long
 };
 
 /// Returns -1, or the status to exit with: help was printed, or the usage is wrong.
