@@ -169,7 +169,9 @@ struct layout_of<completion_queue> {
        .figures = {{offsetof(next_wait, from_), offsetof(completion_queue, left_), 8}},
        .members = {seeing::member_list::array, offsetof(next_wait, from_),
                    offsetof(completion_queue, nodes_), offsetof(completion_queue, count_),
-                   sizeof(completion_queue::node), offsetof(completion_queue::node, member)}},
+                   sizeof(completion_queue::node), offsetof(completion_queue::node, member)},
+       .ended_by = seeing::kind_row::tasks,
+       .one_is_enough = 1},
   };
 };
 

@@ -140,7 +140,8 @@ struct layout_of<gather_state> {
                    {offsetof(gather_wait, state_), offsetof(gather_state, count_), 8}},
        .members = {seeing::member_list::array, offsetof(gather_wait, state_),
                    offsetof(gather_state, nodes_), offsetof(gather_state, count_),
-                   sizeof(gather_state::node), offsetof(gather_state::node, child)}},
+                   sizeof(gather_state::node), offsetof(gather_state::node, child)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

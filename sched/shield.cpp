@@ -78,7 +78,8 @@ struct layout_of<shield_state> {
       {.type = "N6heddle6detail11shield_waitE",
        .name = "shield",
        .members = {seeing::member_list::one, offsetof(shield_wait, state_),
-                   offsetof(shield_state, inner_)}},
+                   offsetof(shield_state, inner_)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

@@ -297,7 +297,8 @@ struct layout_of<task_group> {
        // Of a child the link of the ring stands behind the joiner's node.
        .members = {seeing::member_list::ring, offsetof(exit_group, group_),
                    offsetof(task_group, running_), 0, 0,
-                   offsetof(task_group::child, record) - sizeof(join_node)}},
+                   offsetof(task_group::child, record) - sizeof(join_node)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/timeout.h>
 
+#include <heddle/core/seeing/layout.h>
 #include <heddle/sched/loop/worker.h>
 
+#include <array>
 #include <mutex>
 
 namespace heddle {
@@ -172,3 +174,21 @@ void timeout_scope::fired(detail::timer_node& node, work_list& todo) noexcept {
 }
 
 }  // namespace heddle
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<timeout_scope> {
+  static constexpr seeing::field_row rows[] = {
+      // The two bases of a scope stand one behind the other.
+      {"scope.link", sizeof(timer_node), sizeof(scope_link)},
+      {"scope_link.outer", offsetof(scope_link, outer), sizeof(void*)},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_fields")
+constexpr auto field_rows = std::to_array(layout_of<timeout_scope>::rows);
+}  // namespace
+
+}  // namespace heddle::detail

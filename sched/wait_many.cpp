@@ -142,7 +142,9 @@ struct layout_of<many_wait> {
        .name = "wait",
        .text = " %0 left",
        .figures = {{seeing::figure::here, offsetof(many_wait, left_), 8}},
-       .members = {seeing::member_list::vector, offsetof(many_wait, members_), 0}},
+       .members = {seeing::member_list::vector, offsetof(many_wait, members_), 0},
+       .ended_by = seeing::kind_row::tasks,
+       .one_is_enough = 1},
   };
 };
 

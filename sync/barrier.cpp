@@ -168,7 +168,9 @@ struct layout_of<barrier> {
        .name = "barrier",
        .text = " %0 of %1",
        .figures = {{offsetof(barrier::waiting, barrier_), offsetof(barrier, here_), 8},
-                   {offsetof(barrier::waiting, barrier_), offsetof(barrier, parties_), 8}}},
+                   {offsetof(barrier::waiting, barrier_), offsetof(barrier, parties_), 8}},
+       .object = {offsetof(barrier::waiting, barrier_), sizeof(barrier)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

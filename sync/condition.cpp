@@ -110,12 +110,19 @@ void condition::check_locked(const char* what) const {
 
 }  // namespace heddle
 
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace heddle::detail {
 
 template <>
 struct layout_of<condition> {
   static constexpr seeing::kind_row kinds[] = {
-      {.type = "N6heddle9condition7waitingE", .name = "condition"},
+      // The queue stands in the condition.
+      {.type = "N6heddle9condition7waitingE",
+       .name = "condition",
+       .object = {offsetof(queue_waiter, queue), sizeof(wait_queue)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

@@ -34,15 +34,22 @@ void event::set() noexcept {
 
 }  // namespace heddle
 
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace heddle::detail {
 
 template <>
 struct layout_of<event> {
+  using waiting = operation<event::waiting>;
   static constexpr seeing::root_row types[] = {
       {"=event", &typeid(operation<event::waiting>)},
   };
   static constexpr seeing::kind_row kinds[] = {
-      {.type = "N6heddle6detail9operationINS_5event*", .name = "event"},
+      {.type = "N6heddle6detail9operationINS_5event*",
+       .name = "event",
+       .object = {offsetof(waiting, what_), sizeof(event)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

@@ -69,7 +69,9 @@ struct layout_of<latch> {
       {.type = "N6heddle6detail9operationINS_5latch*",
        .name = "latch",
        .text = " %0 left",
-       .figures = {{offsetof(waiting, what_), offsetof(latch, left_), 8}}},
+       .figures = {{offsetof(waiting, what_), offsetof(latch, left_), 8}},
+       .object = {offsetof(waiting, what_), sizeof(latch)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

@@ -31,6 +31,7 @@ class mutex {
     mutex* m;
 
     [[nodiscard]] bool try_now() noexcept { return m->try_lock(); }
+    [[nodiscard]] detail::at_once take_at_once() noexcept { return m->take_at_once(); }
     [[nodiscard]] bool wait_in(detail::waiter& w, detail::task_record& t) noexcept {
       return m->wait_in(w, t);
     }
@@ -58,35 +59,30 @@ class mutex {
   /// Locks, and yields a guard.
   auto scoped_lock() noexcept { return detail::operation<scoped_locking>(scoped_locking{{this}}); }
   /// Takes the lock if it is free. Never waits.
-  [[nodiscard]] bool try_lock() noexcept {
-    // Does not look first. A load cannot start before an earlier locked operation is through, and
-    // cost the uncontended pair 8 ns of 28.
-    auto was = free;
-    // pairs with unlock()
-    if (state_.compare_exchange_strong(was, held, detail::acquire, detail::relaxed)) return true;
-    return was == busy && try_lock_slow();
-  }
+  [[nodiscard]] HEDDLE_NOINLINE bool try_lock() noexcept;
   /// Hands the lock over to the task that waits longest, if any. Throws usage_error if the mutex is
   /// not locked.
   void unlock() {
     // pairs with unlock_queue()
-    const auto was = state_.exchange(held | busy, detail::acquire);
-    if (was == held) [[likely]]
+    const auto was = state_.exchange(busy, detail::acquire);
+    if ((was & marks) == 0) [[likely]]
       unlock_queue(free);
     else
       unlock_slow(was);
   }
   /// Some task holds it. Right at the moment of the call only.
-  [[nodiscard]] bool locked() const noexcept { return (state_.load(detail::relaxed) & held) != 0; }
+  [[nodiscard]] bool locked() const noexcept { return (state_.load(detail::relaxed) & free) == 0; }
 
  private:
   // One word is both the mutex and the lock of its queue. So a wait costs one locked operation
   // here and one on the task's own word. So does a hand-over.
   //
-  //   free               no task holds the mutex or waits. free -> held is one compare-exchange
-  //   held               a task holds it. A hand-over leaves it held, so no newcomer overtakes
-  //   held | contended   tasks wait. Without a waiter, `contended` only makes one unlock() slower
-  //   ... | busy         a call has the queue locked
+  //   free               no task holds the mutex or waits. free -> OWNER is one compare-exchange
+  //   OWNER              a task holds it: owner_bits() (core/record/owner.h), which are 0 if it was
+  //                      locked outside of tasks. A hand-over leaves it held, so no newcomer
+  //                      overtakes
+  //   OWNER | contended  tasks wait. Without a waiter, `contended` only makes one unlock() slower
+  //   ... | busy         a call has the queue locked. Inside an unlock() the owner is gone already
   //
   // The call that sets `busy` learns in the same step which bits stood there. Its unlock_queue()
   // stores the bits that stand there next. That store is its last touch of the mutex. Meanwhile no
@@ -95,23 +91,30 @@ class mutex {
   //
   // unlock() sets `busy` before it knows whether a task waits. If none does, the exchange and the
   // store are the whole unlock. If one does, the queue is locked already.
-  static constexpr std::uint32_t free = 0;
-  static constexpr std::uint32_t held = 1;
-  static constexpr std::uint32_t contended = 2;
-  static constexpr std::uint32_t busy = 4;
+  //
+  // `free` is a bit, and not the absence of one: so the word of a mutex that is just held is the
+  // owner itself, and neither lock() nor unlock() has to put a bit in or take it out.
+  static constexpr std::uint64_t free = 1;
+  static constexpr std::uint64_t contended = 2;
+  static constexpr std::uint64_t busy = 4;
+  static constexpr std::uint64_t marks = free | contended | busy;
 
+  /// try_lock(), and the count of the budget in the same call. See at_once.
+  [[nodiscard]] HEDDLE_NOINLINE detail::at_once take_at_once() noexcept;
   bool wait_in(detail::waiter& w, detail::task_record& t) noexcept;
   void leave(detail::waiter& w) noexcept;
-  HEDDLE_NOINLINE void unlock_slow(std::uint32_t was);
-  HEDDLE_COLD bool try_lock_slow() noexcept;
+  HEDDLE_NOINLINE void unlock_slow(std::uint64_t was);
+  HEDDLE_NOINLINE detail::at_once take_at_once_slow(std::uint64_t owner,
+                                                    std::uint64_t was) noexcept;
+  HEDDLE_COLD bool take_slow(std::uint64_t owner) noexcept;
   /// Sets `busy`, and returns the bits that stood there. `guess`: the bits that most likely do.
-  std::uint32_t lock_queue(std::uint32_t guess) noexcept;
-  void unlock_queue(std::uint32_t next) noexcept {
-    // pairs with try_lock(), unlock(), lock_queue() and the destructor
+  std::uint64_t lock_queue(std::uint64_t guess) noexcept;
+  void unlock_queue(std::uint64_t next) noexcept {
+    // pairs with try_lock(), take_at_once(), unlock(), lock_queue() and the destructor
     state_.store(next, detail::release);
   }
 
-  detail::atomic<std::uint32_t> state_{free};
+  detail::atomic<std::uint64_t> state_{free};
   detail::wait_list waiters_;
 };
 

@@ -117,7 +117,9 @@ struct layout_of<semaphore> {
        .name = "semaphore",
        .text = " %0h{ of %1h} free",
        .figures = {{offsetof(waiting, what_), offsetof(semaphore, state_), 8},
-                   {offsetof(waiting, what_), offsetof(semaphore, bound_), 8}}},
+                   {offsetof(waiting, what_), offsetof(semaphore, bound_), 8}},
+       .object = {offsetof(waiting, what_), sizeof(semaphore)},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

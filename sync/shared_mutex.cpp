@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sync/shared_mutex.h>
 
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/errors.h>
+#include <heddle/core/record/owner.h>
 #include <heddle/core/seeing/layout.h>
 
 #include <array>
@@ -15,17 +17,19 @@ using namespace detail;
 // The lock is granted to the first waiter in the queue, and then to those behind it that can hold
 // the lock beside it. A newcomer takes the lock at once only when no task waits.
 
-void shared_mutex::take(bool shared) noexcept {
+void shared_mutex::take(bool shared, std::uint64_t owner) noexcept {
   if (shared)
     ++readers_;
   else
-    written_ = true;
+    writer_ = owner;
 }
 
-bool shared_mutex::try_lock() noexcept {
+// Not inlined, since it reads a thread-local: a coroutine may call it.
+HEDDLE_NOINLINE bool shared_mutex::try_lock() noexcept {
+  const auto owner = owner_bits(self_of_thread.current);
   waiters_.lock();
   const bool got = waiters_.empty() && free_for(false);
-  if (got) take(false);
+  if (got) take(false, owner);
   waiters_.unlock();
   return got;
 }
@@ -33,7 +37,7 @@ bool shared_mutex::try_lock() noexcept {
 bool shared_mutex::try_lock_shared() noexcept {
   waiters_.lock();
   const bool got = waiters_.empty() && free_for(true);
-  if (got) take(true);
+  if (got) take(true, 0);
   waiters_.unlock();
   return got;
 }
@@ -43,7 +47,7 @@ bool shared_mutex::wait_in(waiter& w, task_record& t, bool shared) noexcept {
   waiters_.lock();
   bool waits = false;
   if (waiters_.empty() && free_for(shared))
-    take(shared);
+    take(shared, owner_bits(&t));
   else
     waits = waiters_.suspend(w, t);
   waiters_.unlock();
@@ -56,7 +60,7 @@ void shared_mutex::grant(work_list& todo) noexcept {
     waiters_.unlink(*w);
     // A canceller may be faster. Then the canceller schedules the task, and nothing is granted.
     if (w->task->state().claim() != on_wake::schedule) continue;
-    take(w->wish);
+    take(w->wish, owner_bits(w->task));
     w->given = true;
     todo.schedule(*w->task);
   }
@@ -65,11 +69,11 @@ void shared_mutex::grant(work_list& todo) noexcept {
 void shared_mutex::unlock() {
   work_list todo;
   waiters_.lock();
-  if (!written_) {
+  if (writer_ == no_writer) {
     waiters_.unlock();
     throw_usage("unlock of a shared_mutex that no writer holds");
   }
-  written_ = false;
+  writer_ = no_writer;
   grant(todo);
   waiters_.unlock();
   todo.settle();  // after the unlock: the mutex may live in the frame of the task that gets it
@@ -99,16 +103,31 @@ void shared_mutex::leave(waiter& w) noexcept {
 
 }  // namespace heddle
 
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace heddle::detail {
 
 template <>
 struct layout_of<shared_mutex> {
+  using shared = operation<shared_mutex::locking<true>>;
+  using alone = operation<shared_mutex::locking<false>>;
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail9operationINS_12shared_mutex7lockingILb1E*",
-       .name = "shared_mutex (shared)"},
+       .name = "shared_mutex (shared)",
+       .object = {offsetof(shared, what_), sizeof(shared_mutex)},
+       .owner = {offsetof(shared_mutex, writer_), 8},
+       .ended_by = seeing::kind_row::tasks},
       {.type = "N6heddle6detail9operationINS_12shared_mutex21scoped_locking_s*",
-       .name = "shared_mutex (shared)"},
-      {.type = "N6heddle6detail9operationINS_12shared_mutex*", .name = "shared_mutex"},
+       .name = "shared_mutex (shared)",
+       .object = {offsetof(shared, what_), sizeof(shared_mutex)},
+       .owner = {offsetof(shared_mutex, writer_), 8},
+       .ended_by = seeing::kind_row::tasks},
+      {.type = "N6heddle6detail9operationINS_12shared_mutex*",
+       .name = "shared_mutex",
+       .object = {offsetof(alone, what_), sizeof(shared_mutex)},
+       .owner = {offsetof(shared_mutex, writer_), 8},
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

@@ -5,6 +5,7 @@
 #include <heddle/sync/waiting/scoped.h>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace heddle {
 
@@ -83,15 +84,17 @@ class shared_mutex {
   bool wait_in(detail::waiter& w, detail::task_record& t, bool shared) noexcept;
   void leave(detail::waiter& w) noexcept;
   [[nodiscard]] bool free_for(bool shared) const noexcept {
-    return shared ? !written_ : !written_ && readers_ == 0;
+    return writer_ == no_writer && (shared || readers_ == 0);
   }
-  // The lock is held in these two, and in free_for().
-  void take(bool shared) noexcept;
+  // The lock is held in these two, and in free_for(). `owner`: owner_bits() of a writer.
+  void take(bool shared, std::uint64_t owner) noexcept;
   void grant(detail::work_list& todo) noexcept;
 
   detail::wait_queue waiters_;  // its lock guards all members
   std::size_t readers_ = 0;
-  bool written_ = false;
+  // The task that writes (core/record/owner.h).
+  static constexpr std::uint64_t no_writer = 1;
+  std::uint64_t writer_ = no_writer;
 };
 
 }  // namespace heddle

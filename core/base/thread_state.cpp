@@ -77,19 +77,29 @@ bool flush_caches_at_thread_exit() noexcept {
 
 namespace heddle::detail {
 
+/// Where frames stand, and how large the block of each is.
 template <>
 struct layout_of<frame_depot> {
+  using chunk = frame_depot::chunk;
   static constexpr seeing::field_row rows[] = {
       {"frame_depot", 0, sizeof(frame_depot)},
       {"frame_depot.chunks", offsetof(frame_depot, chunks_), sizeof(void*)},
       {"thread_state.frames", offsetof(thread_state, frames), sizeof(frame_cache)},
+      {"frame_chunk.next", offsetof(chunk, next), sizeof(chunk*)},
+      {"frame_chunk.block_bytes", offsetof(chunk, block_bytes), 4},
+      {"frame_chunk.blocks", offsetof(chunk, blocks), 4},
   };
+  static constexpr const void* chunks_of(const frame_depot& d) noexcept { return &d.chunks_; }
 };
 
 namespace {
-HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<frame_depot>::rows);
+HEDDLE_ROW("heddle_fields")
+constexpr auto field_rows = std::to_array(layout_of<frame_depot>::rows);
 HEDDLE_ROW("heddle_roots")
-constexpr seeing::root_row depot_root{"frame_depot", &frames_of_the_process};
+constexpr seeing::root_row root_rows[] = {
+    {"frame_depot", &frames_of_the_process},
+    {"frame_chunks", layout_of<frame_depot>::chunks_of(frames_of_the_process)},
+};
 }  // namespace
 
 }  // namespace heddle::detail

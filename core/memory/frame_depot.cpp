@@ -9,7 +9,7 @@ frame_depot::~frame_depot() {
   if (arrange_) return;
   while (chunks_) {
     chunk* c = std::exchange(chunks_, chunks_->next);
-    ::operator delete(c, std::align_val_t(c->alignment));
+    ::operator delete(c, std::align_val_t(alignment_of(c->block_bytes)));
   }
 }
 
@@ -20,7 +20,8 @@ raw_links::block* frame_depot::carve(std::size_t index, std::uint32_t batch) {
   const std::size_t alignment = alignment_of(size);
   auto* raw = static_cast<std::byte*>(
       ::operator new(alignment + size * batch, std::align_val_t(alignment)));
-  auto* head = ::new (static_cast<void*>(raw)) chunk{nullptr, alignment};
+  auto* head =
+      ::new (static_cast<void*>(raw)) chunk{nullptr, static_cast<std::uint32_t>(size), batch};
   chunks_lock_.lock_for_all_worlds();
   head->next = chunks_;
   chunks_ = head;

@@ -71,7 +71,8 @@ class frame_depot {
 
   struct chunk {
     chunk* next;
-    std::size_t alignment;
+    std::uint32_t block_bytes;  // of each block; the alignment follows from it
+    std::uint32_t blocks;
   };
   magazine_depot<raw_links> depots_[classes];
   spin_lock chunks_lock_;

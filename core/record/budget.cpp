@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/record/budget.h>
 
-#include <heddle/core/base/thread_state.h>
 #include <heddle/core/clock.h>
+#include <heddle/core/record/counted_await.h>
 #include <heddle/core/simulated/world.h>
 
 namespace heddle::detail {
 namespace {
 constexpr std::int64_t step_limit_ns = 1'000'000;
-constexpr std::uint32_t awaits_a_look = 64;
+}  // namespace
 
-/// The look at the clock. `fetches`: the loop may be the only one.
-HEDDLE_COLD bool step_took_long(thread_state& own, bool fetches) noexcept {
+bool step_took_long(thread_state& own, bool fetches) noexcept {
   if (world* w = this_world()) {
     own.ready_awaits = awaits_a_look - 1;  // every ready await comes here
     return own.loop && w->stands_back() && (own.forced_yields || fetches);
@@ -26,12 +25,8 @@ HEDDLE_COLD bool step_took_long(thread_state& own, bool fetches) noexcept {
   own.step_started = 0;
   return true;
 }
-}  // namespace
 
-bool budget_spent() noexcept {
-  return ++self_of_thread.ready_awaits % awaits_a_look == 0 &&
-         step_took_long(self_of_thread, false);
-}
+bool budget_spent() noexcept { return counts_as_spent(self_of_thread); }
 
 bool fetching_budget_spent() noexcept {
   return ++self_of_thread.ready_awaits % awaits_a_look == 0 && step_took_long(self_of_thread, true);

@@ -10,6 +10,7 @@
 #include <heddle/core/task.h>
 
 #include <coroutine>
+#include <cstdint>
 #include <new>
 #include <source_location>
 
@@ -21,6 +22,13 @@ HEDDLE_NOINLINE bool budget_spent() noexcept;
 /// The same for what fetches from the kernel, but with one loop too: the kernel brings more as fast
 /// as a task takes it, so a task that only reads would never end its step.
 HEDDLE_NOINLINE bool fetching_budget_spent() noexcept;
+
+/// How a try ended that also counted in the budget: one call for a fast path in place of two.
+enum class at_once : std::uint8_t {
+  no,              // not ready: nothing was counted
+  yes,             // ready
+  but_stands_back  // ready, and the budget is spent
+};
 
 /// Base of the awaiters whose operation may be ready. await_ready says `return go_on();`, and
 /// await_suspend begins with `if (stands_back()) return stand_back(h, where, note);`, where
@@ -38,6 +46,13 @@ class ready_await {
 
   /// The operation has succeeded. The answer of await_ready.
   [[nodiscard]] bool go_on() noexcept { return !(stands_back_ = budget_spent()); }
+  /// The same for an operation that has counted itself.
+  [[nodiscard]] bool go_on_after(at_once how) noexcept {
+    if (how == at_once::yes) [[likely]]
+      return true;
+    stands_back_ = how == at_once::but_stands_back;
+    return false;
+  }
   [[nodiscard]] bool go_on_fetching() noexcept { return !(stands_back_ = fetching_budget_spent()); }
   [[nodiscard]] bool stands_back() const noexcept { return stands_back_; }
   /// The answer of await_suspend. False: a strand found no memory for a record of its own, so it

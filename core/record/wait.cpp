@@ -75,7 +75,8 @@ struct layout_of<join_wait> {
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail9join_waitE",
        .name = "await",
-       .target = offsetof(join_wait, target_)},
+       .target = offsetof(join_wait, target_),
+       .ended_by = seeing::kind_row::tasks},
   };
 };
 

@@ -97,7 +97,21 @@ struct kind_row {
   std::uint16_t label = none;   // a pointer to a C string, which is the name instead
   figure figures[3]{};
   member_list members{};
-  std::uint16_t unused[11]{};
+  // What a row of an older program has not told is 0.
+  struct primitive {
+    std::uint16_t at = 0;     // in the wait: a pointer to what is waited in; 0: not told
+    std::uint16_t bytes = 0;  // the size of that
+  } object{};
+  struct lock_word {
+    std::uint16_t at = 0;    // in `object`: which task holds it (core/record/owner.h); bit 0: none
+    std::uint16_t size = 0;  // 0: it is no lock
+  } owner{};
+  // What can end the wait.
+  static constexpr std::uint16_t tasks = 1;  // tasks and threads alone: no timer and no descriptor
+  std::uint16_t ended_by = 0;
+  // Of `members` one that ends is enough.
+  std::uint16_t one_is_enough = 0;
+  std::uint16_t unused[5]{};
 };
 static_assert(sizeof(kind_row) == 192);
 

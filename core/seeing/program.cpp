@@ -36,6 +36,7 @@ constexpr wanted all_wanted[] = {
     {"extra.message", &offsets::extra_message},
     {"extra.made", &offsets::extra_made},
     {"extra.strands", &offsets::extra_strands},
+    {"extra.innermost", &offsets::innermost, false},
     {"frame.promise", &offsets::frame_promise},
     {"promise.continuation", &offsets::continuation},
     {"promise.record", &offsets::promise_record},
@@ -49,6 +50,7 @@ constexpr wanted all_wanted[] = {
     {"group.workers", &offsets::group_workers, false},
     {"group.next", &offsets::group_next, false},
     {"worker.group", &offsets::worker_group, false},
+    {"group.reactor_note", &offsets::reactor_note, false},
     {"worker.driver", &offsets::driver, false},
     {"worker.ready_head", &offsets::ready_head, false},
     {"worker.ready_tail", &offsets::ready_tail, false},
@@ -64,6 +66,7 @@ constexpr wanted all_wanted[] = {
     {"worker.movable_count", &offsets::movable, false},
     {"worker.sleep", &offsets::sleep, false},
     {"worker.beat", &offsets::beat, false},
+    {"worker.timers", &offsets::worker_timers, false},
     {"worker.timers_size", &offsets::timers_size, false},
     {"worker.thread_state", &offsets::thread_state, false},
     {"worker.thread_number", &offsets::thread_number, false},
@@ -82,6 +85,11 @@ constexpr wanted all_wanted[] = {
     {"frame_depot.chunks", &offsets::depot_chunks, false},
     {"thread_state.frames", &offsets::thread_frames, false},
     {"worker", &offsets::worker, false},
+    {"frame_chunk.next", &offsets::frame_chunk_next, false},
+    {"frame_chunk.block_bytes", &offsets::frame_block_bytes, false},
+    {"frame_chunk.blocks", &offsets::frame_blocks, false},
+    {"scope.link", &offsets::scope_link, false},
+    {"scope_link.outer", &offsets::scope_outer, false},
 };
 constexpr std::size_t wanted_count = sizeof all_wanted / sizeof all_wanted[0];
 
@@ -179,6 +187,7 @@ refusal program::read_roots() noexcept {
     if (is("runtimes")) runtimes_ = as_address(copy.at);
     if (is("tracing")) tracing_ = as_address(copy.at);
     if (is("frame_depot")) frame_depot_ = as_address(copy.at);
+    if (is("frame_chunks")) frame_chunks_ = as_address(copy.at);
     if (is("type_with_one_base")) types[0] = as_address(copy.at);
     if (is("type_with_bases")) types[1] = as_address(copy.at);
     if (copy.name.chars[0] == '=' && type_count_ < most_types) {

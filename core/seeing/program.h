@@ -26,14 +26,16 @@ struct offsets {
   place extra_name, extra_message, extra_made, extra_strands;
   place frame_promise, continuation, promise_record, end;
   place chunk, chunk_next, chunk_number, chunk_records;
-  place group_serial, group_id, group_workers, group_next, worker_group;
+  place group_serial, group_id, group_workers, group_next, worker_group, reactor_note;
   place driver, ready_head, ready_tail, ready_ring, ring_mask, ring_cells;
   place local_cells, local_room, local_head, local_tail, next_slot, pinned, movable;
-  place sleep, beat, timers_size, thread_state, thread_number;
+  place sleep, beat, worker_timers, timers_size, thread_state, thread_number;
   place heap, entry, entry_deadline, entry_node, node_timers, node_place;
   place current, join_parent;
   // For the search for leaks.
   place innermost, waiter, turn, depot, depot_chunks, thread_frames, worker;
+  place scope_link, scope_outer;
+  place frame_chunk_next, frame_block_bytes, frame_blocks;
 };
 
 /// What a reader has room for. A layout with more is refused.
@@ -61,6 +63,8 @@ class program {
   [[nodiscard]] const modules& code() const noexcept { return *code_; }
   [[nodiscard]] const offsets& at() const noexcept { return at_; }
   [[nodiscard]] address record_chunks() const noexcept { return record_chunks_; }
+  /// 0: not told.
+  [[nodiscard]] address frame_chunks() const noexcept { return frame_chunks_; }
   [[nodiscard]] address runtimes() const noexcept { return runtimes_; }
   /// The trace_root of the program (trace_layout.h); 0: nothing of it records.
   [[nodiscard]] address tracing() const noexcept { return tracing_; }
@@ -99,6 +103,7 @@ class program {
   address runtimes_ = 0;
   address tracing_ = 0;
   address frame_depot_ = 0;
+  address frame_chunks_ = 0;
   address one_base_ = 0;
   address bases_ = 0;
   std::size_t kind_count_ = 0;

@@ -54,6 +54,19 @@ void put_target(short_writer& to, const task_view& task) noexcept {
   }
 }
 
+// Of a lock: which task holds it.
+void put_owner(short_writer& to, const task_view& task) noexcept {
+  if (!task.is_locked) return;
+  if (task.owner_number == 0) return to.put(", held outside of tasks");
+  if (task.owner == task.at && !task.owner_ended) return to.put(", held by itself");
+  to.put(task.owner_ended ? ", left locked by " : ", held by ");
+  if (task.owner_name[0] != 0)
+    to.put(task.owner_name);
+  else
+    put_id(to, task.owner_number, task.owner_generation);
+  if (task.owner_ended) to.put(", which has ended");
+}
+
 void put_active(short_writer& to, const task_view& task, const loops_view& loops) noexcept {
   if (const auto* l = loops.runs(task.at)) {
     to.put("running on ");
@@ -101,6 +114,7 @@ void put_doing(short_writer& to, const task_view& task, const loops_view& loops)
     case doing::waits:
       to.put(task.waits_in);
       put_target(to, task);
+      put_owner(to, task);
       break;
     case doing::active: put_active(to, task, loops); break;
     case doing::not_started: put_unstarted(to, task, loops); break;

@@ -58,6 +58,22 @@ struct task_view {
   std::uint64_t target_number = 0;  // of a task; 0: not known
   std::uint32_t target_generation = 0;
 
+  // What it waits in, if that is a primitive.
+  address object = 0;  // 0: not known
+  std::uint32_t object_bytes = 0;
+  bool ended_by_tasks = false;  // no timer, descriptor or job ends the wait by itself
+  bool one_is_enough = false;   // of several that it waits for
+  bool is_locked = false;       // the object is a lock, and is held, if shared by a writer
+  // The task that holds the lock; number 0: no task, or not known.
+  address owner = 0;
+  std::uint64_t owner_number = 0;
+  std::uint32_t owner_generation = 0;
+  bool owner_ended = false;
+  bool owner_has_strands = false;  // it stands for those of them that have no record
+  char owner_name[64] = "";
+  // The earliest time-out around it, in nanoseconds from now; 0: none.
+  std::uint64_t gives_up_in = 0;
+
   address task = 0;           // strands: the record of the task that they are part of
   address below = 0;          // strands: the record that they were forked under; 0: not known
   std::uint32_t strands = 0;  // tasks: strands below that have a record

@@ -119,6 +119,12 @@ task_reader::result task_reader::look(address record, const unsigned char* copy,
   to.wait = 0;
   to.target = 0;
   to.target_number = 0;
+  to.object = to.owner = 0;
+  to.object_bytes = to.owner_generation = 0;
+  to.owner_number = to.gives_up_in = 0;
+  to.ended_by_tasks = to.one_is_enough = to.is_locked = to.owner_ended = false;
+  to.owner_has_strands = false;
+  to.owner_name[0] = 0;
   to.strands = 0;
   to.runs = 0;
   to.depth = 0;
@@ -145,6 +151,7 @@ task_reader::result task_reader::look(address record, const unsigned char* copy,
   to.wait = field(copy, at.wait);
   if (!waits_.describe(cache_, to.wait, to)) return result::torn;
   read_target(to);
+  read_owner(to);
   return result::good;
 }
 
@@ -212,6 +219,7 @@ void task_reader::read_extra(const unsigned char* copy, task_view& to) noexcept 
   std::uint64_t made = 0;
   if (!to.is_strand && program_->load(cache_, bits, at.extra_made, made)) read_place(made, to);
   if (!to.is_strand) read_strands(bits, to);
+  read_scopes(bits, to);
 }
 
 // libstdc++'s std::source_location: a pointer to two texts and two numbers.
@@ -299,6 +307,44 @@ void task_reader::read_target(task_view& to) noexcept {
   if (is_task(what)) {
     to.target_number = number_of(to.target);
     to.target_generation = word::generation(word_of);
+  }
+}
+
+// The lock has the low half of the owner's generation. The record may live again by now, or not at
+// all. Then the owner is the last life before that had this low half.
+void task_reader::read_owner(task_view& to) noexcept {
+  if (to.owner == 0) return;
+  const auto& at = program_->at();
+  const auto low_half = to.owner_generation;
+  unsigned char copy[largest_record];
+  to.owner_number = number_of(to.owner);
+  if (to.owner_number == 0 || !cache_.read(to.owner, copy, at.record.size)) {
+    to.owner = to.owner_number = 0;
+    return;
+  }
+  const auto now = word::generation(field(copy, at.word));
+  to.owner_generation = now - ((now - low_half) & 0xffff);
+  to.owner_ended = to.owner_generation != now || !lives(copy);
+  const auto extra = field(copy, at.extra);
+  if (to.owner_ended || extra == 0 || (extra & place_tag) != 0) return;
+  read_string(extra + at.extra_name.at, to.owner_name);
+  std::uint64_t strand = 0;
+  to.owner_has_strands = is_task(field(copy, at.kind)) &&
+                         program_->load(cache_, extra, at.extra_strands, strand) && strand != 0;
+}
+
+// The blocks with a deadline around the task, from the innermost.
+void task_reader::read_scopes(address extra, task_view& to) noexcept {
+  constexpr int most_scopes = 64;
+  const auto& at = program_->at();
+  std::uint64_t link = 0, left = 0;
+  if (at.scope_link.size == 0 || !program_->load(cache_, extra, at.innermost, link)) return;
+  for (int i = 0; link != 0 && i < most_scopes; ++i) {
+    if (waits_.time_left(cache_, link - at.scope_link.at, left) &&
+        left != static_cast<std::uint64_t>(INT64_MAX) &&
+        (to.gives_up_in == 0 || left < to.gives_up_in))
+      to.gives_up_in = left == 0 ? 1 : left;
+    if (!program_->load(cache_, link, at.scope_outer, link)) return;
   }
 }
 

@@ -44,6 +44,9 @@ class task_reader {
     if (of.what == doing::waits) waits_.each_member(cache_, of.wait, see, context);
   }
 
+  /// True: the pointer at `at` is the one by which a wait, over or not, knows what it waits in.
+  [[nodiscard]] bool is_in_a_wait(address at) noexcept { return waits_.is_in_a_wait(cache_, at); }
+
   /// How often a look had to be repeated, and how many were given up.
   [[nodiscard]] std::uint64_t repeated() const noexcept { return repeated_; }
   [[nodiscard]] std::uint64_t given_up() const noexcept { return given_up_; }
@@ -73,6 +76,8 @@ class task_reader {
   void read_creator(const unsigned char* copy, task_view& to) noexcept;
   [[nodiscard]] std::uint64_t ago(std::uint64_t stamp) const noexcept;
   void read_target(task_view& to) noexcept;
+  void read_owner(task_view& to) noexcept;
+  void read_scopes(address extra, task_view& to) noexcept;
   [[nodiscard]] std::uint64_t field(const unsigned char* copy, place p) const noexcept {
     return number_in(copy + p.at, p.size);  // it is inside: program::open() has seen to that
   }

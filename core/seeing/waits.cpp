@@ -127,6 +127,7 @@ bool wait_reader::describe(memory& from, address at, task_view& to) noexcept {
   else
     out.put(k->plain);
   to.target = 0;
+  if (k->kind) find_object(from, top, *k->kind, to);
   if (k->target) (void)from.get(top + k->target->target, to.target);
   return true;
 }
@@ -172,7 +173,19 @@ bool wait_reader::value(memory& from, address top, const figure& f,
   return f.size <= 8 && program_->load(from, object, {f.at, f.size}, to);
 }
 
-void wait_reader::put_deadline(memory& from, address node, short_writer& to) noexcept {
+bool wait_reader::is_in_a_wait(memory& from, address at) noexcept {
+  for (std::size_t i = 0; i < program_->kind_count(); ++i) {
+    const auto distance = program_->kinds()[i].object.at;
+    address table = 0;
+    if (distance == 0 || distance > at || !from.get(at - distance, table)) continue;
+    // Only what is a table of virtual functions of such a class; a wild pointer is none.
+    const known* k = table != 0 && table % 8 == 0 ? look_up(from, table) : nullptr;
+    if (k && k->kind && k->kind->object.at == distance) return true;
+  }
+  return false;
+}
+
+bool wait_reader::time_left(memory& from, address node, std::uint64_t& left) const noexcept {
   const auto& at = program_->at();
   std::uint64_t timers = 0, place = 0, heap = 0, deadline = 0, there = 0;
   if (now_ == 0 || !program_->load(from, node, at.node_timers, timers) ||
@@ -180,11 +193,34 @@ void wait_reader::put_deadline(memory& from, address node, short_writer& to) noe
       !program_->load(from, timers, {at.heap.at, 8}, heap) ||
       !program_->load(from, heap + place * at.entry.size, at.entry_node, there) || there != node ||
       !program_->load(from, heap + place * at.entry.size, at.entry_deadline, deadline))
-    return;
-  if (deadline >= static_cast<std::uint64_t>(INT64_MAX)) return to.put(" for ever");
+    return false;
+  constexpr auto for_ever = static_cast<std::uint64_t>(INT64_MAX);
+  left = deadline >= for_ever ? for_ever : deadline > now_ ? deadline - now_ : 0;
+  return true;
+}
+
+void wait_reader::put_deadline(memory& from, address node, short_writer& to) noexcept {
+  std::uint64_t left = 0;
+  if (!time_left(from, node, left)) return;
+  if (left == static_cast<std::uint64_t>(INT64_MAX)) return to.put(" for ever");
   to.put(", ");
-  put_time(to, deadline > now_ ? deadline - now_ : 0);
+  put_time(to, left);
   to.put(" left");
+}
+
+// The primitive, and of a lock the task that holds it (core/record/owner.h).
+void wait_reader::find_object(memory& from, address top, const kind_row& row,
+                              task_view& to) noexcept {
+  to.ended_by_tasks = row.ended_by == kind_row::tasks;
+  to.one_is_enough = row.one_is_enough != 0;
+  if (row.object.at == 0 || !from.get(top + row.object.at, to.object)) return;
+  to.object_bytes = row.object.bytes;
+  std::uint64_t word = 0;
+  if (row.owner.size != 8 || !from.get(to.object + row.owner.at, word)) return;
+  to.is_locked = (word & 1) == 0;
+  if (!to.is_locked) return;
+  to.owner = word & 0x0000ffffffffffe0;
+  to.owner_generation = static_cast<std::uint32_t>(word >> 48);  // its low half
 }
 
 void wait_reader::write(memory& from, address top, const kind_row& row, short_writer& to) noexcept {

@@ -20,6 +20,10 @@ class wait_reader {
 
   /// Fills in waits_in and target, from the wait at `at`. False: no wait stands there.
   [[nodiscard]] bool describe(memory& from, address at, task_view& to) noexcept;
+  /// True: the pointer at `at` stands where a wait has the one to what it waits in.
+  [[nodiscard]] bool is_in_a_wait(memory& from, address at) noexcept;
+  /// True: the timer `node` is armed, and due in `left` nanoseconds.
+  [[nodiscard]] bool time_left(memory& from, address node, std::uint64_t& left) const noexcept;
   /// Calls `see(context, eventual)` for each eventual that the wait at `at` is for, besides its
   /// target: the children of a gather, the members of a wait, the tasks of a group. At most 100000.
   void each_member(memory& from, address at, void (*see)(void*, address), void* context) noexcept;
@@ -39,6 +43,7 @@ class wait_reader {
   [[nodiscard]] bool value(memory& from, address top, const figure& f,
                            std::uint64_t& to) const noexcept;
   void put_deadline(memory& from, address node, short_writer& to) noexcept;
+  void find_object(memory& from, address top, const kind_row& row, task_view& to) noexcept;
 
   static constexpr std::size_t slots = 64;
   const program* program_;

@@ -46,6 +46,12 @@ concept told_when_it_runs_on = requires(What& what, waiter& w, bool back) {
   { what.runs_on(w, back) } noexcept;
 };
 
+/// Its try and the count of the budget are one call: see at_once.
+template <class What>
+concept counts_itself = requires(What& what) {
+  { what.take_at_once() } noexcept -> std::same_as<at_once>;
+};
+
 /// The awaiter. It stands in the frame of the caller and is itself the entry in the queue, so a
 /// wait allocates nothing. Awaited a second time it throws usage_error if it has waited. If it has
 /// not waited, it is the same operation once more.
@@ -61,6 +67,7 @@ class [[nodiscard("co_await it: by itself it does nothing")]] operation final
 
   bool await_ready() {
     check_fresh();
+    if constexpr (counts_itself<What>) return go_on_after(what_.take_at_once());
     return what_.try_now() && go_on();
   }
   template <heddle_promise P>

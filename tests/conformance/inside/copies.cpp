@@ -90,7 +90,7 @@ class copied {
  public:
   explicit copied(unsigned loops) : program_("chat", loops), memory_(program_.process()) {
     tool_until({"ps", program_.number()}, [](const ran& r) {
-      return lines_with(r.out, {">", " mutex ", "copy_line"}).size() == 2;
+      return lines_with(r.out, {">", " mutex, held by ", "copy_line"}).size() == 2;
     });
     program_.stop();
     seeing::opening how;

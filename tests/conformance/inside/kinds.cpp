@@ -14,10 +14,10 @@ struct expected {
   const char* does;
 };
 constexpr expected all_kinds[] = {
-    {"in mutex", " mutex "},
+    {"in mutex", " mutex, held by "},
     {"in condition", " condition "},
-    {"in shared", " shared_mutex (shared) "},
-    {"in exclusive", " shared_mutex "},
+    {"in shared", " shared_mutex (shared), held by "},
+    {"in exclusive", " shared_mutex, held by "},
     {"in event", " event "},
     {"in semaphore", " semaphore 0 free "},
     {"in bounded", " semaphore 0 of 10 free "},

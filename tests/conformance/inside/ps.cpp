@@ -29,7 +29,7 @@ std::vector<std::string> accounts(const watched& w) {
 TEST_P(IN_PS, IN_PS_01_ALineForEachTaskThatWaits) {
   const watched w("chat", loops());
   const auto seen = tool_until({"ps", w.number()}, [](const ran& r) {
-    return lines_with(r.out, {">", " mutex ", "copy_line"}).size() == 2 &&
+    return lines_with(r.out, {">", " mutex, held by ", "copy_line"}).size() == 2 &&
            has_line(r.out, {"deliver", "queue.get 0/4"});
   });
   EQUAL(seen.status, 0);
@@ -45,7 +45,7 @@ TEST_P(IN_PS, IN_PS_01_ALineForEachTaskThatWaits) {
 TEST_P(IN_PS, IN_PS_01_AStrippedProgramIsReadToo) {
   const watched w("chat", loops(), 0, watched::build::stripped);
   const auto seen = tool_until({"ps", w.number()}, [](const ran& r) {
-    return lines_with(r.out, {">", " mutex "}).size() == 2 &&
+    return lines_with(r.out, {">", " mutex, held by "}).size() == 2 &&
            has_line(r.out, {"deliver", "queue.get 0/4", "inside::deliver", " chains.cpp:"});
   });
   EQUAL(seen.status, 0);

@@ -48,7 +48,7 @@ TEST_P(IN_PS_OPTIONS, IN_PS_07_AnIdNamesOneLifeOfARecord) {
 TEST_P(IN_PS_OPTIONS, IN_PS_08_OnlyWhatWasAskedForIsShown) {
   const watched w("chat", loops());
   const auto all = tool_until({"ps", w.number()}, [](const ran& r) {
-    return lines_with(r.out, {">", " mutex ", "copy_line"}).size() == 2 &&
+    return lines_with(r.out, {">", " mutex, held by ", "copy_line"}).size() == 2 &&
            has_line(r.out, {"deliver", "queue.get"}) && !has_line(r.out, {" running on "}) &&
            !has_line(r.out, {" ready"});
   });
@@ -98,7 +98,7 @@ TEST_P(IN_PS_OPTIONS, IN_PS_09_WhatACancellationHasDoneIsShown) {
 TEST_P(IN_PS_OPTIONS, IN_PS_01_JsonHasTheSame) {
   const watched w("chat", loops());
   tool_until({"ps", w.number()}, [](const ran& r) {
-    return lines_with(r.out, {">", " mutex ", "copy_line"}).size() == 2;
+    return lines_with(r.out, {">", " mutex, held by ", "copy_line"}).size() == 2;
   });
   const auto said = tool({"ps", "--json", w.number()});
   EQUAL(said.status, 0);
@@ -108,7 +108,7 @@ TEST_P(IN_PS_OPTIONS, IN_PS_01_JsonHasTheSame) {
   EQUAL(seen["loops"].size(), loops());
   std::size_t in_mutex = 0;
   for (const auto& t : seen["tasks"]) {
-    if (t["does"] != "mutex") continue;
+    if (!t["does"].get<std::string>().starts_with("mutex, held by ")) continue;
     ++in_mutex;
     EQUAL(t["state"].get<std::string>(), "waits");
     HOLDS(t["frames"][0]["function"].get<std::string>().find("copy_line") != std::string::npos);

@@ -112,7 +112,7 @@ TEST_P(IN_SAFE, IN_SAFE_03_WhoMayNotReadIsToldWhyAndWhatHelps) {
 TEST_P(IN_SAFE, IN_SAFE_04_AProgramWhoseFileIsGoneIsReadWithItsNames) {
   const watched w("chat", loops(), 0, watched::build::deleted);
   const auto seen = tool_until({"ps", w.number()}, [](const ran& r) {
-    return lines_with(r.out, {">", " mutex ", "copy_line"}).size() == 2;
+    return lines_with(r.out, {">", " mutex, held by ", "copy_line"}).size() == 2;
   });
   EQUAL(seen.status, 0);
 }
