@@ -80,6 +80,23 @@ struct options {
   /// passed, the threads that still wait for their disk are left to themselves, which is reported.
   /// 0 or less: they are not waited for.
   any_duration file_end_limit = std::chrono::seconds(5);
+  /// A step of a task, or a callback, that keeps its loop for longer than this is a stall: it is
+  /// reported while it lasts, with the functions that it is in. Counted is time that the step has
+  /// computed, or has slept in system calls, and not time in which the process had no processor or
+  /// was stopped. 0 or less: nothing is watched, and there is no thread for it. Not set:
+  /// HEDDLE_STALL_LIMIT ("250ms", "2s", "0"), else 100 ms. runtime::set_stall_limit changes it.
+  /// Cost: a thread of the process, which looks at the loops every 20 ms while they have work, and
+  /// sleeps while they have none. `heddle stalls` lists what was reported.
+  std::optional<any_duration> stall_limit = {};
+  /// Called for each stall when it is noticed, and again when it is over (error_context.took), one
+  /// call at a time, in the thread of the watch. It may call anything but close(), and makes no
+  /// runtime. Default: lines on stderr, at most five a minute.
+  std::function<void(const error_context&)> stall_handler = {};
+  /// The signal by which a thread that computes is asked for its stack. It is taken from the
+  /// program only where it has the default action or is ignored, and for as long as a runtime is
+  /// watched. The kernel sends it to a running thread, so no system call is cut short by it. 0:
+  /// none, and stalls that compute are reported without their functions. Not set: SIGURG.
+  std::optional<int> stall_signal = {};
 };
 
 /// What the loops of a runtime did: runtime::stats().

@@ -83,6 +83,7 @@ bool runtime::is_closed() const noexcept { return state_->is_closed(); }
 
 void runtime::set_debug(bool on) noexcept { state_->set_debug(on); }
 bool runtime::debug() const noexcept { return state_->debug(); }
+void runtime::set_stall_limit(any_duration limit) noexcept { state_->set_stall_limit(limit); }
 
 void runtime::check_owner(const detail::future_base& f) const {
   if (f.number() != 0 && f.number() != state_->serial)

@@ -267,6 +267,10 @@ class runtime {
   void set_debug(bool on) noexcept;
   [[nodiscard]] bool debug() const noexcept;
 
+  /// The stall limit (options.stall_limit) from now on; 0 or less: nothing is watched any more.
+  /// From any thread but that of the stall handler. Throws bad_value for a NaN.
+  void set_stall_limit(any_duration limit) noexcept;
+
   [[nodiscard]] unsigned loop_count() const noexcept;
   /// Loop `i`. Throws bad_value unless `i` is below loop_count(); usage_error once closed.
   [[nodiscard]] class loop& loop(unsigned i) const;

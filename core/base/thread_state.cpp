@@ -84,6 +84,7 @@ struct layout_of<frame_depot> {
   static constexpr seeing::field_row rows[] = {
       {"frame_depot", 0, sizeof(frame_depot)},
       {"frame_depot.chunks", offsetof(frame_depot, chunks_), sizeof(void*)},
+      {"frame_depot.reserved", offsetof(frame_depot, reserved_), 8},
       {"thread_state.frames", offsetof(thread_state, frames), sizeof(frame_cache)},
       {"frame_chunk.next", offsetof(chunk, next), sizeof(chunk*)},
       {"frame_chunk.block_bytes", offsetof(chunk, block_bytes), 4},

@@ -14,6 +14,7 @@
 #include <heddle/core/memory/magazine.h>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace heddle::detail {
 

@@ -269,7 +269,6 @@ struct layout_of<task_record> {
       {"extra.made", offsetof(task_extra, made), pointer},
       {"extra.innermost", offsetof(task_extra, innermost), pointer},
       {"extra.strands", offsetof(task_extra, strands) + offsetof(strand_list, head), pointer},
-      {"extra.innermost", offsetof(task_extra, innermost), pointer},
       {"record_chunk", 0, sizeof(record_slab::chunk)},
       {"record_chunk.next", offsetof(record_slab::chunk, next), pointer},
       {"record_chunk.number", offsetof(record_slab::chunk, number), 8},

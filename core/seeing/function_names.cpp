@@ -28,8 +28,34 @@ class parser {
     }
     return unqualified() && arguments();
   }
+  /// A callback is a class of the library's with the user's function among its arguments. Writes
+  /// the name of that function. False: it is no callback, or not understood.
+  bool callback() noexcept {
+    constexpr struct {
+      std::string_view symbol;
+      bool comes_first;
+    } classes[] = {{"N6heddle6detail14bound_callbackI", false},
+                   {"N6heddle6detail19bound_done_callbackI", false},
+                   {"N6heddle6detail16done_callback_ofI", true}};
+    const std::string_view text(at_);
+    for (const auto& c : classes) {
+      if (!text.starts_with(c.symbol)) continue;
+      at_ += c.symbol.size();
+      to_->put("callback ");
+      return (c.comes_first || skip_type()) && name();
+    }
+    return false;
+  }
 
  private:
+  bool skip_type() noexcept {
+    if (is_digit(*at_)) return source_name(false) && arguments();
+    if (*at_ == 'S') return skip_substitution();
+    const bool is_nested = *at_ == 'N';
+    if (!is_nested && !is_lower(*at_)) return false;
+    ++at_;
+    return !is_nested || skip_to_end();
+  }
   // Z <function> E <name within it>
   bool local_name(int depth) noexcept {
     ++at_;
@@ -174,12 +200,14 @@ class parser {
 }  // namespace
 
 void put_function_name(short_writer& to, const char* symbol) noexcept {
-  char name[512];
-  short_writer told(name);
-  if (symbol[0] == '_' && symbol[1] == 'Z' && parser(symbol + 2, told).name())
-    to.put(told.text());
-  else
-    to.put(symbol);
+  if (symbol[0] == '_' && symbol[1] == 'Z') {
+    char name[512];
+    short_writer of_callback(name);
+    if (parser(symbol + 2, of_callback).callback()) return to.put(of_callback.text());
+    short_writer told(name);
+    if (parser(symbol + 2, told).name()) return to.put(told.text());
+  }
+  to.put(symbol);
 }
 
 }  // namespace heddle::detail::seeing

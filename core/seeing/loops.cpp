@@ -94,6 +94,12 @@ void loops_view::load_loop(const program& of, address worker, loop_view& to) noe
   if (of.load(mem, worker, at.sleep, value)) to.parked = value == parked_state;
   if (of.load(mem, worker, at.beat, value)) to.steps = value;
   if (of.load(mem, worker, at.timers_size, value)) to.timers = value;
+  if (of.load(mem, worker, at.stolen, value)) to.stolen = value;
+  if (of.load(mem, worker, at.polls, value)) to.polls = value;
+  if (of.load(mem, worker, at.io_events, value)) to.io_events = value;
+  if (of.load(mem, worker, at.rescues, value)) to.rescues = value;
+  if (of.load(mem, worker, at.busy, value)) to.busy = value;
+  if (of.load(mem, worker, at.woke_at, value)) to.woke_at = value;
   if (of.load(mem, worker, at.thread_state, value) && value != 0)
     (void)of.load(mem, value, at.current, to.current);
   if (of.load(mem, worker, at.ready_head, head) && of.load(mem, worker, at.ready_tail, tail))

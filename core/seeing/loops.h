@@ -26,6 +26,12 @@ struct loop_view {
   std::uint64_t steps = 0;
   std::uint64_t ready = 0;  // tasks and callbacks in its queues
   std::uint64_t timers = 0;
+  std::uint64_t stolen = 0;
+  std::uint64_t polls = 0;
+  std::uint64_t io_events = 0;
+  std::uint64_t rescues = 0;
+  std::uint64_t busy = 0;     // ns that it has not spent parked, until it woke last
+  std::uint64_t woke_at = 0;  // by the monotonic clock, in ns; 0: it is parked
   char driver[24] = "";
 };
 

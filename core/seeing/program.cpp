@@ -70,6 +70,14 @@ constexpr wanted all_wanted[] = {
     {"worker.timers_size", &offsets::timers_size, false},
     {"worker.thread_state", &offsets::thread_state, false},
     {"worker.thread_number", &offsets::thread_number, false},
+    {"worker.stolen", &offsets::stolen, false},
+    {"worker.polls", &offsets::polls, false},
+    {"worker.io_events", &offsets::io_events, false},
+    {"worker.rescues", &offsets::rescues, false},
+    {"worker.busy", &offsets::busy, false},
+    {"worker.woke_at", &offsets::woke_at, false},
+    {"stalls", &offsets::stalls, false},
+    {"stall", &offsets::stall, false},
     {"timers.heap", &offsets::heap, false},
     {"timer_entry", &offsets::entry, false},
     {"timer_entry.deadline", &offsets::entry_deadline, false},
@@ -78,11 +86,11 @@ constexpr wanted all_wanted[] = {
     {"timer_node.place", &offsets::node_place, false},
     {"thread_state.current", &offsets::current, false},
     {"join_block.parent", &offsets::join_parent, false},
-    {"extra.innermost", &offsets::innermost, false},
     {"waiter", &offsets::waiter, false},
     {"queue_turn", &offsets::turn, false},
     {"frame_depot", &offsets::depot, false},
     {"frame_depot.chunks", &offsets::depot_chunks, false},
+    {"frame_depot.reserved", &offsets::depot_reserved, false},
     {"thread_state.frames", &offsets::thread_frames, false},
     {"worker", &offsets::worker, false},
     {"frame_chunk.next", &offsets::frame_chunk_next, false},
@@ -188,6 +196,7 @@ refusal program::read_roots() noexcept {
     if (is("tracing")) tracing_ = as_address(copy.at);
     if (is("frame_depot")) frame_depot_ = as_address(copy.at);
     if (is("frame_chunks")) frame_chunks_ = as_address(copy.at);
+    if (is("stalls")) stalls_ = as_address(copy.at);
     if (is("type_with_one_base")) types[0] = as_address(copy.at);
     if (is("type_with_bases")) types[1] = as_address(copy.at);
     if (copy.name.chars[0] == '=' && type_count_ < most_types) {

@@ -30,10 +30,11 @@ struct offsets {
   place driver, ready_head, ready_tail, ready_ring, ring_mask, ring_cells;
   place local_cells, local_room, local_head, local_tail, next_slot, pinned, movable;
   place sleep, beat, worker_timers, timers_size, thread_state, thread_number;
+  place stolen, polls, io_events, rescues, busy, woke_at, stalls, stall;
   place heap, entry, entry_deadline, entry_node, node_timers, node_place;
   place current, join_parent;
   // For the search for leaks.
-  place innermost, waiter, turn, depot, depot_chunks, thread_frames, worker;
+  place innermost, waiter, turn, depot, depot_chunks, depot_reserved, thread_frames, worker;
   place scope_link, scope_outer;
   place frame_chunk_next, frame_block_bytes, frame_blocks;
 };
@@ -68,6 +69,8 @@ class program {
   [[nodiscard]] address runtimes() const noexcept { return runtimes_; }
   /// The trace_root of the program (trace_layout.h); 0: nothing of it records.
   [[nodiscard]] address tracing() const noexcept { return tracing_; }
+  /// The table of stalls; 0: not told.
+  [[nodiscard]] address stalls() const noexcept { return stalls_; }
   /// Where frames come from; 0: not told.
   [[nodiscard]] address frame_depot() const noexcept { return frame_depot_; }
   /// How the program's C++ library marks the types of classes with one base, and with more.
@@ -104,6 +107,7 @@ class program {
   address tracing_ = 0;
   address frame_depot_ = 0;
   address frame_chunks_ = 0;
+  address stalls_ = 0;
   address one_base_ = 0;
   address bases_ = 0;
   std::size_t kind_count_ = 0;

@@ -19,6 +19,15 @@ namespace heddle::detail {
 
 class worker;
 
+/// What the watch over stalls tells of one.
+struct kept_report {
+  worker* loop;
+  const char* message;  // for people
+  const char* task;     // the name of the task; empty: it has none, or no task ran
+  duration lasted;      // so far
+  bool is_over;
+};
+
 /// The loops of a runtime and what they have in common. The runtime derives from it
 /// (runtime_state.h).
 ///
@@ -55,6 +64,9 @@ class loop_group {
   virtual void callback_was_slow(callback& c, duration took) noexcept = 0;
   /// What `c` threw, in the context in which it ran.
   virtual void callback_threw(callback& c, std::exception_ptr error) noexcept = 0;
+  /// A step keeps a loop for longer than it should, or has kept it (sched/stalls/). Called by the
+  /// watch's thread, which keeps the runtime meanwhile.
+  virtual void loop_was_kept(const kept_report& what) noexcept = 0;
   /// `t` has ended, and a thread counts on being told: task_record::end_is_counted.
   virtual void awaited_end(task_record& t) noexcept = 0;
 

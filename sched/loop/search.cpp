@@ -6,6 +6,7 @@
 #include <heddle/sched/loop/group.h>
 #include <heddle/sched/loop/join_block.h>
 #include <heddle/sched/loop/policy.h>
+#include <heddle/sched/loop/watch_bell.h>
 #include <heddle/sched/loop/worker.h>
 
 #include <algorithm>
@@ -138,8 +139,7 @@ void worker::park(bool searched) {
     tells_time(t);
     record_sleep(t - parked_at, t, events);
     if (watches) s.watchers.fetch_sub(1, seq_cst);
-    // pairs with wake()
-    const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
+    const bool was_woken = say_awake();
     if (was_woken) bump(woken_);
     // The sleep was so short that a spin would have caught what another thread sent. So this loop
     // spins the next time. I/O does not count, since a spin does not look at the reactor.
@@ -160,9 +160,16 @@ void worker::park(bool searched) {
       measure_awakening(t);
     return;
   }
-  // pairs with wake(): what was notified just now is found by the next step
-  sleep_.store(sleep_state::awake, seq_cst);
+  (void)say_awake();  // what was notified just now is found by the next step
   if (!single_loop) searching_ = s.idle.unpark(index());
+}
+
+/// True: a waker has notified this loop.
+bool worker::say_awake() noexcept {
+  // pairs with wake(), and with the watch: WATCH-BELL
+  const bool was_woken = sleep_.exchange(sleep_state::awake, seq_cst) == sleep_state::notified;
+  ring_watch_bell();
+  return was_woken;
 }
 
 // ------------------------------------------------------------------- search
@@ -326,6 +333,7 @@ void worker::wake_to_watch() noexcept {
 void worker::stands_still(bool yes) noexcept {
   // pairs with wake() and rescue_if_hogged()
   sleep_.store(yes ? sleep_state::parked : sleep_state::awake, seq_cst);
+  if (!yes) ring_watch_bell();
 }
 
 // ------------------------------------------------------------------- watch
@@ -416,6 +424,12 @@ struct layout_of<worker> {
       {"worker.movable_count", offsetof(worker, movable_) + offsetof(shared_queue, count_), 8},
       {"worker.sleep", offsetof(worker, sleep_), 4},
       {"worker.beat", offsetof(worker, beat_), 8},
+      {"worker.stolen", offsetof(worker, stolen_), 8},
+      {"worker.polls", offsetof(worker, polls_), 8},
+      {"worker.io_events", offsetof(worker, io_events_), 8},
+      {"worker.rescues", offsetof(worker, rescues_), 8},
+      {"worker.busy", offsetof(worker, busy_ns_), 8},
+      {"worker.woke_at", offsetof(worker, woke_at_), 8},
       {"worker.timers_size", offsetof(worker, timers_) + offsetof(timers, size_), 8},
       {"worker.thread_state", offsetof(worker, thread_state_), pointer},
       {"worker.thread_number", offsetof(worker, thread_number_), 4},

@@ -5,6 +5,7 @@
 #include <heddle/sched/loop/join_block.h>
 #include <heddle/sched/loop/policy.h>
 #include <heddle/sched/loop/task_end.h>
+#include <heddle/sched/loop/watch_bell.h>
 
 #include <pthread.h>
 #include <unistd.h>
@@ -98,6 +99,7 @@ void worker::main() {
   self.forks = &forks_;
   self.forced_yields = group_->workers.size() > 1;
   self.runtime = group_->serial;
+  prepare_to_be_watched();
   thread_number_.store(::gettid(), relaxed);
   thread_state_.store(&self, relaxed);
   const auto begun = now();

@@ -142,6 +142,19 @@ class worker final : public loop {
   /// From any thread. Throws std::bad_alloc.
   [[nodiscard]] loop_metrics measured() const;
   void add_ends_to(task_metrics& sum) const noexcept;
+  /// What the watch over stalls looks at. From any thread.
+  struct pulse {
+    std::uint64_t steps;
+    bool is_awake;
+    bool is_parked;
+    int thread;  // the system's number; 0: the loop has ended, or not begun
+  };
+  [[nodiscard]] pulse feel() const noexcept {
+    // pairs with park() and stands_still(): WATCH-BELL
+    const auto sleep = sleep_.load(seq_cst);
+    return {beat_.load(relaxed), sleep == sleep_state::awake, sleep == sleep_state::parked,
+            thread_number_.load(relaxed)};
+  }
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
   /// How many tasks have ended here. A reader that reads this first then sees the creation of these
   /// tasks, and the creations by these tasks, in created().
@@ -205,6 +218,7 @@ class worker final : public loop {
   void follow_probe(time_point t) noexcept;
   void pause_at_probe(std::uint64_t ahead) noexcept;
   HEDDLE_COLD bool next_pause_is_look() noexcept;
+  bool say_awake() noexcept;
   // Mechanism.
   void run_work(work item);
   void run_task(task_record& t);

@@ -5,6 +5,7 @@
 #include <heddle/core/errors.h>
 #include <heddle/core/seeing/dump.h>
 #include <heddle/core/seeing/layout.h>
+#include <heddle/sched/stalls/forked.h>
 
 #include <pthread.h>
 
@@ -69,6 +70,7 @@ void forget_loops_in_children() {
         registry().clear();
         first_living = nullptr;
         registry_lock.unlock();
+        forget_watch();
         be_no_loop();
       });
   (void)once;

@@ -5,8 +5,10 @@
 #include <heddle/core/checked.h>
 #include <heddle/sched/loop/second_choice.h>
 #include <heddle/sched/runtime/registry.h>
+#include <heddle/sched/stalls/watch.h>
 
 #include <sched.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cmath>
@@ -53,6 +55,37 @@ unsigned loops_wanted(const options& o) {
 unsigned threads_wanted(const options& o) {
   if (!o.threads && simulation::here()) return 4;
   return o.threads ? o.threads : std::min(32u, usable_processors() + 5);
+}
+
+/// HEDDLE_STALL_LIMIT: a number and its unit, us, ms or s; without a unit milliseconds.
+duration stall_limit_named(std::string_view text) {
+  const std::string said(text);
+  double unit = 1e6;
+  const auto ends_in = [&](std::string_view suffix, double ns) {
+    if (!text.ends_with(suffix)) return false;
+    text.remove_suffix(suffix.size());
+    unit = ns;
+    return true;
+  };
+  if (!ends_in("ms", 1e6) && !ends_in("us", 1e3)) (void)ends_in("s", 1e9);
+  double number = 0;
+  if (!parse_number(text, number, 1e12))
+    throw bad_value("HEDDLE_STALL_LIMIT is \"" + said + "\": use a time such as 250ms or 2s, or 0");
+  return to_duration(std::chrono::duration<double, std::nano>(number * unit));
+}
+
+duration stall_limit_wanted(const options& o) {
+  if (o.stall_limit) return o.stall_limit->get();
+  const char* said = std::getenv("HEDDLE_STALL_LIMIT");
+  return said && *said ? stall_limit_named(said) : std::chrono::milliseconds(100);
+}
+
+int stall_signal_wanted(const options& o) {
+  if (!o.stall_signal) return SIGURG;
+  if (*o.stall_signal < 0 || *o.stall_signal > SIGRTMAX)
+    throw bad_value("options.stall_signal is " + std::to_string(*o.stall_signal) +
+                    ": it must be the number of a signal, or 0");
+  return *o.stall_signal;
 }
 
 bool debug_wanted(const options& o) {
@@ -116,9 +149,12 @@ runtime_state::runtime_state(runtime& face, const options& wish)
       opts(wish),
       reactor(simulated ? reactor_kind::automatic : choose_reactor(wish.reactor, reactor_note)),
       reports(simulated, wish.exception_handler),
+      stall_reports(simulated, wish.stall_handler),
       pool(threads_wanted(wish), loops_wanted(wish)),
       generators(loops_wanted(wish)),
       main_context(copy_context()) {
+  const watch_options watched{stall_limit_wanted(wish), stall_signal_wanted(wish),
+                              static_cast<bool>(wish.stall_handler)};
   set_task_factory(wish.task_factory);
   register_runtime(*this);
   try {
@@ -132,6 +168,7 @@ runtime_state::runtime_state(runtime& face, const options& wish)
     unregister_runtime(*this);
     throw;
   }
+  if (!simulated) watch_of_process().add(*this, watched);
 }
 
 // All loops have the same kind of reactor: a stream may be moved by each of them. So the drivers
@@ -235,6 +272,10 @@ void runtime_state::set_debug(bool on) noexcept {
   for (worker* w : workers) w->watch(on);
 }
 
+void runtime_state::set_stall_limit(duration limit) noexcept {
+  watch_of_process().change_limit(*this, limit);
+}
+
 // -------------------------------------------------- what its loops tell it
 
 namespace {
@@ -280,6 +321,17 @@ void runtime_state::callback_threw(callback& c, std::exception_ptr error) noexce
   c.ref();
   what.callback = callback_handle(&c);
   report(what);
+}
+
+void runtime_state::loop_was_kept(const kept_report& told) noexcept {
+  try {
+    error_context what;
+    what.message = told.message;
+    if (opts.stall_handler) what.task = told.task;  // a line on stderr would name it twice
+    what.loop = told.loop;
+    what.took = told.lasted;
+    stall_reports.report(std::move(what));
+  } catch (const std::bad_alloc&) {}  // a warning less; the ledger has it
 }
 
 void runtime_state::awaited_end(task_record& t) noexcept {

@@ -61,11 +61,15 @@ class runtime_state final : public loop_group {
   void set_debug(bool on) noexcept;
   [[nodiscard]] bool debug() const noexcept { return debug_.load(relaxed); }
 
+  /// Steps that take longer are reported; zero or less: none.
+  void set_stall_limit(duration limit) noexcept;
+
   // --- what its loops tell it ---
   void step_was_slow(task_record& t, duration took) noexcept override;
   void callback_was_slow(callback& c, duration took) noexcept override;
   void callback_threw(callback& c, std::exception_ptr error) noexcept override;
   void awaited_end(task_record& t) noexcept override;
+  void loop_was_kept(const kept_report& what) noexcept override;
 
   /// How far its end has come; end_runtime() moves it.
   struct end_state {
@@ -85,6 +89,7 @@ class runtime_state final : public loop_group {
   fatal_errors fatal{waits};
   class standstill standstill{*this, waits, fatal};
   report_queue reports;
+  report_queue stall_reports;
   thread_pool pool;
   service_set services;
   generator_registry generators;

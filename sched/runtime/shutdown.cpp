@@ -6,6 +6,7 @@
 #include <heddle/sched/async_generator.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/runtime/registry.h>
+#include <heddle/sched/stalls/watch.h>
 
 #include <algorithm>
 #include <mutex>
@@ -195,6 +196,7 @@ void end_runtime(runtime_state& s) noexcept {
   s.services.end();
   s.seals.seal(s, s.waits);
   cancel_everything(s);  // what a late callback or job may have started
+  watch_of_process().remove(s);
   end_loops(s);
   unregister_runtime(s);
   wait_for_guests(s);  // a foreign thread may be between its push and its wake-up
@@ -214,6 +216,7 @@ void close_runtime(runtime_state& s) {
 const char* waits_for_caller(runtime_state& s) noexcept {
   if (s.is_closed()) return nullptr;
   if (s.reports.is_telling_here()) return "a call of its exception handler";
+  if (s.stall_reports.is_telling_here()) return "a call of its stall handler";
   if (s.pool.is_in_own_job()) return "a job of its own to_thread";
   if (s.simulated) return nullptr;  // its threads are one
   std::lock_guard hold(s.waits.lock());

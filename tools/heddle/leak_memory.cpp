@@ -290,24 +290,18 @@ void leak_memory::cut_frames(target& of) {
   }
 }
 
-/// A chunk tells its alignment, and by its length it tells of which size its blocks are.
+/// A chunk tells how large its blocks are, and how many it has.
 void leak_memory::cut_chunk(address chunk, std::vector<heap_block>& cells) {
   auto* b = block_at(chunk);
   if (!b) return;
-  const std::uint64_t alignment = word(chunk + 8), room = b->told_end - chunk;
-  constexpr std::uint64_t most_slack = 64;
-  for (std::size_t i = 0; i < frame_depot::classes; ++i) {
-    const std::uint64_t size = (i + 1) * frame_depot::grain;
-    const std::uint64_t batch = frame_depot::batch_of(i);
-    const std::uint64_t bytes = alignment + size * batch;
-    if (frame_depot::alignment_of(size) != alignment || bytes > room || room - bytes >= most_slack)
-      continue;
-    for (std::uint64_t k = 0; k < batch; ++k)
-      cells.push_back({chunk + alignment + k * size, chunk + alignment + (k + 1) * size,
-                       chunk + alignment + (k + 1) * size});
-    b->end = b->begin;  // it is its cells from here on
-    return;
-  }
+  const std::uint64_t told = word(chunk + sizeof(address));
+  const std::uint64_t size = told & 0xffffffff, count = told >> 32;
+  if (size == 0 || size % frame_depot::grain != 0) return;
+  const address first = chunk + frame_depot::alignment_of(size);
+  if (first > b->told_end || count > (b->told_end - first) / size) return;
+  for (std::uint64_t k = 0; k < count; ++k)
+    cells.push_back({first + k * size, first + (k + 1) * size, first + (k + 1) * size});
+  b->end = b->begin;  // it is its cells from here on
 }
 
 void leak_memory::leave_out(address begin, std::uint64_t bytes) {
