@@ -52,6 +52,10 @@ constexpr struct {
     {"no_leaks", inside::no_leaks},
     {"grows", inside::grows},
     {"kept_tasks", inside::kept_tasks},
+    {"computes", inside::computes},
+    {"blocks", inside::blocks},
+    {"blamed", inside::blamed},
+    {"throws_much", inside::throws_much},
 };
 
 }  // namespace

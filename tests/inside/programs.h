@@ -73,5 +73,9 @@ h::task<> islands(int n);
 h::task<> no_leaks(int n);
 h::task<> grows(int n);
 h::task<> kept_tasks(int n);
+h::task<> computes(int ms);
+h::task<> blocks(int n);
+h::task<> blamed(int ms);
+h::task<> throws_much(int ms);
 
 }  // namespace inside

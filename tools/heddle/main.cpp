@@ -8,6 +8,8 @@
 #include "processes.h"
 #include "ps.h"
 #include "trace.h"
+#include "stalls.h"
+#include "top.h"
 #include "tree.h"
 
 #include <cstdio>
@@ -22,6 +24,8 @@ int main(int argc, char** argv) {
   if (o.command == "bt") return tool::backtrace(o);
   if (o.command == "leaks") return tool::leaks(o);
   if (o.command == "gdb") return tool::gdb(o);
+  if (o.command == "stalls") return tool::stalls(o);
+  if (o.command == "top") return tool::top(o);
   std::fprintf(stderr, "heddle: there is no command %s\nheddle --help tells more.\n",
                o.command.c_str());
   return tool::usage;

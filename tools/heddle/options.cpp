@@ -27,6 +27,9 @@ commands
   leaks    tasks that nobody can wake any more, and tasks that have ended and are kept. With
            --watch 5s: where tasks become more
   gdb      starts gdb on PROCESS with the commands "heddle tasks", "heddle bt" and others
+  stalls   the steps that have kept a loop for too long: how often, how long, and where
+  top      what each loop does: its load, its steps, and the task that it runs. Without PROCESS: of
+           all programs of this machine that have a heddle
 
 options of ps
   --all-frames    also functions of the library, and the whole chain of awaits of each task
@@ -54,8 +57,19 @@ options of leaks
 options for cores
   --exe FILE      the program's file, where it is not at its old place; "none": go without it
 
+options of stalls
+  --all-frames    also functions of the library
+  --lines         below each stack its functions with file and line, as addr2line tells them
+  --folded        a line for each stack, the outermost function first, with its milliseconds
+  --json          all of it as JSON
+
+options of top
+  --once          one look, and no more
+  --memory        in place of the loops: the memory of frames, by function
+  --interval TIME the time that a look is about: 1s, 250ms
+
 other options
-  --memory IN,OUT, --thread N, --words HEX,...   for debuggers; gdb/heddle.py is one that uses them
+  --reader IN,OUT, --thread N, --words HEX,...   for debuggers; gdb/heddle.py is one that uses them
   --help
 
 exit status
@@ -102,6 +116,11 @@ int parse(int argc, char** argv, options& to) {
       {"--all", nullptr, &options::all},
       {"--json", nullptr, &options::json},
       {"--stacks", nullptr, &options::stacks},
+      {"--folded", nullptr, &options::folded},
+      {"--lines", nullptr, &options::lines},
+      {"--once", nullptr, &options::once},
+      {"--memory", nullptr, &options::memory},
+      {"--interval", &options::interval, nullptr},
       {"--name", &options::name, nullptr},
       {"--waiting", &options::waiting, nullptr},
       {"--at", &options::at, nullptr},
@@ -112,7 +131,7 @@ int parse(int argc, char** argv, options& to) {
       {"--for", &options::duration, nullptr},
       {"-o", &options::output, nullptr},
       {"--exe", &options::exe, nullptr},
-      {"--memory", &options::memory, nullptr},
+      {"--reader", &options::reader, nullptr},
       {"--thread", &options::thread, nullptr},
       {"--words", &options::words, nullptr},
       {"--watch", &options::watch, nullptr},
@@ -144,7 +163,7 @@ int parse(int argc, char** argv, options& to) {
       if (!found) return wrong("there is no option " + name);
     } else if (to.command.empty()) {
       to.command = given;
-    } else if (to.target.empty() && to.memory.empty()) {
+    } else if (to.target.empty() && to.reader.empty()) {
       to.target = given;
     } else if (to.task.empty() && looks_at_one_task(to.command)) {
       to.task = given;

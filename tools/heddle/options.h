@@ -16,6 +16,10 @@ struct options {
   bool json = false;
   bool stacks = false;  // running threads are stopped for a moment, to see where they are
   bool html = false;  // trace
+  bool folded = false;  // stalls: for programs that draw flame graphs
+  bool lines = false;   // stalls
+  bool once = false;    // top
+  bool memory = false;  // top
   // Only the tasks that fit; empty: all.
   std::string name;
   std::string waiting;
@@ -29,11 +33,12 @@ struct options {
   std::string output;
   // Where else to read.
   std::string exe;     // the program's file, for a core; "none": without it
-  std::string memory;  // "IN,OUT": descriptors on which a debugger answers
+  std::string reader;  // "IN,OUT": descriptors on which a debugger answers
   // A thread that stands still: what its registers and the top of its stack have.
   std::string thread;
   std::string words;
   std::string watch;  // leaks: look again after so long
+  std::string interval;  // top: a number and its unit
 };
 
 /// Returns -1, or the status to exit with: help was printed, or the usage is wrong.

@@ -176,7 +176,7 @@ int list_tasks(const options& o, target& t) {
 }  // namespace
 
 int ps(const options& o) {
-  if (o.target.empty() && o.memory.empty()) return list_programs();
+  if (o.target.empty() && o.reader.empty()) return list_programs();
   return for_each_target(o, &list_tasks);
 }
 

@@ -143,10 +143,10 @@ std::string target::command() const {
 double target::age() const { return elsewhere_ ? 0 : age_of(process_); }
 
 int for_each_target(const options& o, int (*look)(const options&, target&)) {
-  if (!o.memory.empty()) {
-    auto asked = asked_program::open(o.memory);
+  if (!o.reader.empty()) {
+    auto asked = asked_program::open(o.reader);
     if (!asked) {
-      std::fputs("heddle: nobody answers on the descriptors of --memory\n", stderr);
+      std::fputs("heddle: nobody answers on the descriptors of --reader\n", stderr);
       return usage;
     }
     target t(std::move(asked), "process");

@@ -78,7 +78,7 @@ def run(command, *arguments):
     with ours, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         with theirs:
             number = theirs.fileno()
-            child = subprocess.Popen([program, command, f"--memory={number},{number}", *arguments], pass_fds=(number,),
+            child = subprocess.Popen([program, command, f"--reader={number},{number}", *arguments], pass_fds=(number,),
                                      stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         answer(ours, maps)
         child.wait()

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+#include "stalls.h"
+
+#include "processes.h"
+#include "source_lines.h"
+
+#include <heddle/core/seeing/report.h>
+#include <heddle/core/seeing/stalls.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tool {
+namespace {
+
+using seeing::output;
+using seeing::sight;
+using seeing::stall_entry;
+using seeing::stall_table;
+
+std::uint64_t weight(const stall_entry& e) { return e.total + (e.loop != 0 ? e.lasted : 0); }
+
+/// The heaviest first.
+std::vector<const stall_entry*> sorted(const stall_table& table) {
+  std::vector<const stall_entry*> all;
+  for (const auto& e : table.entries)
+    if (e.key != 0) all.push_back(&e);
+  std::sort(all.begin(), all.end(), [](const stall_entry* a, const stall_entry* b) {
+    return weight(*a) != weight(*b) ? weight(*a) > weight(*b) : a < b;
+  });
+  return all;
+}
+
+void put_length(output& to, std::uint64_t ns) {
+  char text[32];
+  seeing::short_writer length(text);
+  seeing::put_length(length, ns);
+  to.put(length.text());
+}
+
+void put_line(output& to, const stall_entry& e, seeing::symbols& names, bool all) {
+  const std::string count = std::to_string(e.count);
+  to.put(std::string(count.size() < 4 ? 4 - count.size() : 0, ' '));
+  to.put(count);
+  to.put(" x  longest ");
+  put_length(to, e.longest);
+  to.put("  total ");
+  put_length(to, weight(e));
+  to.column(42);
+  char text[4096];
+  seeing::short_writer task(text);
+  seeing::put_stalled(task, e);
+  to.escaped(task.text(), 200);
+  seeing::short_writer stack(text);
+  seeing::put_stack(stack, e, names, all);
+  if (stack.size() != 0) to.put(": ");
+  to.escaped(stack.text(), sizeof text);
+  if (e.loop != 0) {
+    to.put("  ! keeps loop ");
+    to.number(e.loop_number);
+    to.put(" for ");
+    put_length(to, e.lasted);
+  }
+  to.put('\n');
+}
+
+/// A line for each function of the thread.
+void put_functions(output& to, const stall_entry& e, sight& s, const source_lines& lines,
+                   bool all) {
+  for (std::uint32_t i = 0; i < e.frame_count; ++i) {
+    const char* name = s.names().function(e.frames[i]);
+    if (!all && seeing::is_of_library(name)) continue;
+    to.put("        ");
+    to.escaped(name, 120);
+    to.column(48);
+    to.escaped(lines.at(e.frames[i]), 200);
+    to.put('\n');
+  }
+}
+
+void put_text(output& to, sight& s, const stall_table& table, const options& o) {
+  to.put("process ");
+  to.number(static_cast<std::uint64_t>(s.process()));
+  to.put("  ");
+  to.escaped(command_of(s.process()), 15);
+  if (table.limit == 0) {
+    to.put("  nothing is watched (the stall limit is 0)");
+  } else {
+    to.put("  ");
+    to.number(table.all);
+    to.put(table.all == 1 ? " step" : " steps");
+    to.put(" of more than ");
+    put_length(to, table.limit);
+  }
+  to.put('\n');
+  source_lines lines;
+  if (o.lines)
+    for (const auto& e : table.entries) lines.add(e.frames, e.frame_count);
+  if (o.lines) lines.ask(s);
+  for (const auto* e : sorted(table)) {
+    put_line(to, *e, s.names(), o.all_frames);
+    if (o.lines) put_functions(to, *e, s, lines, o.all_frames);
+  }
+  if (table.forgotten != 0) {
+    to.number(table.forgotten);
+    to.put(" more, of kinds that had the smallest sums and were forgotten\n");
+  }
+  if (table.standstills != 0) {
+    to.put("the process stood still ");
+    to.number(table.standstills);
+    to.put(table.standstills == 1 ? " time, " : " times, at most ");
+    put_length(to, table.longest_standstill);
+    to.put(": it was stopped or suspended, or had no processor\n");
+  }
+}
+
+/// The functions from the outermost to the innermost: those that await the task, then the thread's.
+std::vector<std::string> outermost_first(const stall_entry& e, seeing::symbols& names, bool all) {
+  std::vector<std::string> found;
+  const auto add = [&](seeing::address at) {
+    if (const char* name = names.function(at); all || !seeing::is_of_library(name))
+      found.emplace_back(name);
+  };
+  for (std::uint32_t i = e.chain_count; i > (e.frame_count != 0 ? 1u : 0u); --i)
+    add(e.chain[i - 1]);
+  for (std::uint32_t i = e.frame_count; i > 0; --i) add(e.frames[i - 1]);
+  if (e.call != 0) {
+    const char* name = seeing::system_call_name(e.call - 1);
+    found.push_back(name ? std::string("[") + name + "]"
+                         : "[system call " + std::to_string(e.call - 1) + "]");
+  }
+  return found;
+}
+
+void put_folded(output& to, const stall_table& table, seeing::symbols& names, bool all) {
+  for (const auto* e : sorted(table)) {
+    const auto functions = outermost_first(*e, names, all);
+    for (std::size_t i = 0; i < functions.size(); ++i) {
+      if (i != 0) to.put(';');
+      to.escaped(functions[i], 200);
+    }
+    if (functions.empty()) to.put("unknown");
+    to.put(' ');
+    to.number(std::max<std::uint64_t>(weight(*e) / 1'000'000, 1));
+    to.put('\n');
+  }
+}
+
+void put_figure(output& to, const char* key, std::uint64_t value) {
+  to.json(key);
+  to.put(": ");
+  to.number(value);
+}
+
+void put_json_stall(output& to, const stall_entry& e, seeing::symbols& names) {
+  put_figure(to, "count", e.count);
+  to.put(", ");
+  put_figure(to, "longest_ns", e.longest);
+  to.put(", ");
+  put_figure(to, "total_ns", weight(e));
+  to.put(e.loop != 0 ? ", \"lasts\": true, " : ", \"lasts\": false, ");
+  put_figure(to, "loop", e.loop_number);
+  to.put(", \"task\": ");
+  if (e.number == 0) {
+    to.put("null");
+  } else {
+    char text[40];
+    seeing::short_writer id(text);
+    seeing::put_id(id, e.number, e.generation);
+    to.put("{\"id\": ");
+    to.json(id.text());
+    to.put(", \"name\": ");
+    to.json(e.task);
+    to.put('}');
+  }
+  to.put(", \"call\": ");
+  if (e.call == 0) {
+    to.put("null");
+  } else {
+    const char* name = seeing::system_call_name(e.call - 1);
+    to.json(name ? name : std::to_string(e.call - 1));
+  }
+  to.put(", \"functions\": [");
+  auto functions = outermost_first(e, names, true);
+  for (std::size_t i = functions.size(); i > 0; --i) {
+    if (i != functions.size()) to.put(", ");
+    to.json(functions[i - 1]);
+  }
+  to.put(']');
+}
+
+void put_json(output& to, const sight& s, const stall_table& table, seeing::symbols& names) {
+  to.put("{\"schema\": 1, ");
+  put_figure(to, "process", static_cast<std::uint64_t>(s.process()));
+  to.put(", \"command\": ");
+  to.json(command_of(s.process()));
+  to.put(", ");
+  put_figure(to, "limit_ns", table.limit);
+  to.put(", ");
+  put_figure(to, "all", table.all);
+  to.put(", ");
+  put_figure(to, "forgotten", table.forgotten);
+  to.put(", ");
+  put_figure(to, "standstills", table.standstills);
+  to.put(", ");
+  put_figure(to, "longest_standstill_ns", table.longest_standstill);
+  to.put(", \"stalls\": [");
+  bool first = true;
+  for (const auto* e : sorted(table)) {
+    to.put(std::exchange(first, false) ? "\n  {" : ",\n  {");
+    put_json_stall(to, *e, names);
+    to.put('}');
+  }
+  to.put("]}\n");
+}
+
+int list_stalls(const options& o, pid_t process) {
+  const auto s = std::make_unique<sight>(process);
+  if (const auto how = s->open(); how != seeing::opening::good)
+    return complain(process, how, s->missing());
+  const auto view = std::make_unique<seeing::stalls_view>();
+  if (!view->load(s->what()))
+    return complain(process, seeing::opening::incomplete, "stalls of a shape that is known here");
+  output to(STDOUT_FILENO);
+  const auto& table = view->table();
+  if (o.json)
+    put_json(to, *s, table, s->names());
+  else if (o.folded)
+    put_folded(to, table, s->names(), o.all_frames);
+  else
+    put_text(to, *s, table, o);
+  to.flush();
+  return sorted(table).empty() ? nothing : good;
+}
+
+}  // namespace
+
+int stalls(const options& o) {
+  if (o.target.empty()) {
+    std::fputs("heddle: stalls of which process?\nheddle ps lists them.\n", stderr);
+    return usage;
+  }
+  const auto processes = processes_named(o.target);
+  if (processes.empty()) {
+    std::fprintf(stderr, "heddle: no program is called %s\n", o.target.c_str());
+    return gone;
+  }
+  int result = nothing;
+  for (const pid_t p : processes)
+    if (const int r = list_stalls(o, p); r == good || result == nothing) result = r;
+  return result;
+}
+
+}  // namespace tool
