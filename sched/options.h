@@ -41,6 +41,14 @@ struct error_context {
   std::optional<duration> took = {};  // for a slow step or callback: how long it took
 };
 
+/// What happens once nothing can happen any more: tasks wait for each other, all loops sleep, and
+/// no timer, job, descriptor, signal handler or other thread is left to wake one.
+enum class at_rest {
+  report,   // a text on stderr that says what each task waits for; once in a process
+  nothing,  // no look is made
+  fails,    // run() throws testing::stuck_error with the same text
+};
+
 /// Settings of a runtime. The order of the fields is API: fields are appended, never reordered.
 struct options {
   /// The number of loops (threads), at most 256. 0: as many as processors that this process may
@@ -97,6 +105,9 @@ struct options {
   /// watched. The kernel sends it to a running thread, so no system call is cut short by it. 0:
   /// none, and stalls that compute are reported without their functions. Not set: SIGURG.
   std::optional<int> stall_signal = {};
+  /// A second after the last step, a loop that sleeps looks once whether all is at rest. A thread
+  /// of the user's may do anything: then the text says "unless thread N does".
+  at_rest when_at_rest = at_rest::report;
 };
 
 /// What the loops of a runtime did: runtime::stats().

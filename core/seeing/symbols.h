@@ -9,8 +9,8 @@
 #pragma once
 
 #include <heddle/core/seeing/modules.h>
-#include <heddle/core/seeing/places.h>
 #include <heddle/core/seeing/origin.h>
+#include <heddle/core/seeing/places.h>
 #include <heddle/core/seeing/short_writer.h>
 #include <heddle/core/seeing/task_view.h>
 

@@ -32,6 +32,8 @@ class reactor : public driver, public source_home {
   /// descriptor is still the caller's.
   virtual io_source& watch(int descriptor, source_owner* owner, watched_for purpose) = 0;
 
+  [[nodiscard]] bool watches() noexcept override { return io_source::any_of(*this); }
+
   /// Ends the watch of a descriptor that was watched both ways, and that stays open. Called after
   /// retire().
   virtual void forget(int) noexcept {}

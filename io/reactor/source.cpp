@@ -84,6 +84,14 @@ void io_source::orphan_all(source_home& ending) noexcept {
   }
 }
 
+bool io_source::any_of(const source_home& home) noexcept {
+  // pairs with the store of count in claim()
+  const auto n = table.count.load(acquire);
+  for (std::uint32_t i = 0; i < n; ++i)
+    if (at(i).home.load(relaxed) == &home) return true;
+  return false;
+}
+
 io_source& io_source::claim(int descriptor, source_home& home, source_owner* owner) {
   for (;;) {
     table.lock.lock();

@@ -215,6 +215,8 @@ class io_source {
   static io_source& claim(int descriptor, source_home& home, source_owner* owner);
   /// The source in that slot, whatever life it is in. `slot` came from a name.
   static io_source& at(std::uint32_t slot) noexcept;
+  /// True: `home` watches a source. From any thread.
+  [[nodiscard]] static bool any_of(const source_home& home) noexcept;
   /// The reactor `ending` ends: its sources forget it, and their owners are told.
   static void orphan_all(source_home& ending) noexcept;
 

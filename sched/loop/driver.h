@@ -42,6 +42,10 @@ class driver {
   /// ones wait for their own. The owner may call poll() at any time meanwhile. Returns as poll().
   virtual unsigned rescue() noexcept = 0;
 
+  /// True: it watches descriptors or signals, so something may happen that no task causes. From any
+  /// thread. Cost: a look at each descriptor.
+  [[nodiscard]] virtual bool watches() noexcept { return false; }
+
   /// "epoll" or "io_uring", for reports and for io itself.
   [[nodiscard]] virtual const char* name() const noexcept = 0;
 

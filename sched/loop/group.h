@@ -41,6 +41,9 @@ struct kept_report {
 //   loops_end                  set by the thread that ends the runtime; the loops read it
 //   guests                     any thread during whose call the runtime must not go: see guest
 //   foreign_created            foreign threads add, the thread that ends the runtime reads
+//   looks_at_rest              the maker; then whoever has told that all is at rest lowers it
+//   look_is_arranged           a loop that falls asleep raises it, and lowers it when it wakes
+//   steps_at_look              the loops, relaxed: a hint, which costs a look more or less
 class loop_group {
  public:
   /// While one lives the runtime is not torn down. A foreign thread holds one from before its push
@@ -69,6 +72,14 @@ class loop_group {
   virtual void loop_was_kept(const kept_report& what) noexcept = 0;
   /// `t` has ended, and a thread counts on being told: task_record::end_is_counted.
   virtual void awaited_end(task_record& t) noexcept = 0;
+  /// All loops have slept for rest_after, and none has a timer. Called by a loop.
+  virtual void came_to_rest() noexcept = 0;
+  /// Some loop has run a step since note_look().
+  [[nodiscard]] bool has_stepped_since_look() const noexcept;
+  /// Tasks live. A hint.
+  [[nodiscard]] bool has_tasks() const noexcept;
+  void note_look() noexcept;
+  void look_again() noexcept { steps_at_look.store(~std::uint64_t{0}, relaxed); }
 
   const thread_signals signals;  // that the threads of the loops take
   simulation* const simulated;   // whose virtual threads the loops are, or nullptr
@@ -83,6 +94,9 @@ class loop_group {
   atomic<bool> loops_end{false};  // loops leave when they have nothing to do
   atomic<std::uint32_t> guests{0};
   atomic<std::uint64_t> foreign_created{0};
+  atomic<bool> looks_at_rest{false};           // came_to_rest() is called
+  atomic<bool> look_is_arranged{false};        // a loop sleeps until it looks
+  atomic<std::uint64_t> steps_at_look{~0ull};  // of all loops
 
  protected:
   loop_group(simulation* s, unsigned loops, duration slow)

@@ -118,4 +118,11 @@ inline constexpr unsigned most_watchers = 2;
 /// has a little to do now and then wakes no watcher anew each time.
 inline constexpr duration watch_lingers = std::chrono::milliseconds(20);
 
+// ------------------------------------------------------------------- at rest
+
+/// When all loops have slept for this long, and no timer is armed, one of them looks whether
+/// anything can happen in the program any more (runtime/at_rest.cpp). It costs one wake-up each
+/// time that a program without timers falls asleep.
+inline constexpr duration rest_after = std::chrono::seconds(1);
+
 }  // namespace heddle::detail::policy

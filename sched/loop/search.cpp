@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a loop does that has no work of its own: it searches, it sleeps, it watches over hogged
-// loops. And which sleeper a loop with work wakes. The rules stand at the head of idle.h.
+// What a loop does that has no work of its own: it searches, and it sleeps. And which sleeper a
+// loop with work wakes. The rules stand at the head of idle.h.
 #include <heddle/core/checked.h>
 #include <heddle/core/seeing/layout.h>
 #include <heddle/sched/loop/group.h>
@@ -97,6 +97,57 @@ bool worker::search_uncounted() {
   return false;
 }
 
+namespace {
+
+std::uint64_t steps_of(const loop_group& g) noexcept {
+  std::uint64_t sum = 0;
+  for (const worker* w : g.workers) sum += w->steps();
+  return sum;
+}
+
+}  // namespace
+
+bool loop_group::has_stepped_since_look() const noexcept {
+  return steps_of(*this) != steps_at_look.load(relaxed);
+}
+
+bool loop_group::has_tasks() const noexcept {
+  std::uint64_t ended = 0, made = foreign_created.load(relaxed);
+  for (const worker* w : workers) ended += w->finished();
+  for (const worker* w : workers) made += w->created();
+  return made != ended;
+}
+
+void loop_group::note_look() noexcept { steps_at_look.store(steps_of(*this), relaxed); }
+
+// How long the loop sleeps if nothing wakes it, and what it does then.
+worker::sleep_plan worker::plan_sleep(time_point t) noexcept {
+  auto& s = *group_;
+  const bool single_loop = s.workers.size() == 1;
+  sleep_plan plan{duration::max(), false, false};
+  if (!single_loop) {
+    const bool quiet = s.idle.all_parked() && t - quiet_since_ > watch_lingers;
+    // pairs with the same of other loops: at most most_watchers get in
+    if (!quiet && s.watchers.fetch_add(1, seq_cst) < most_watchers)
+      plan.watches = true;
+    else if (!quiet)
+      s.watchers.fetch_sub(1, seq_cst);
+    if (plan.watches) plan.limit = watcher_naps;
+  }
+  const auto first = timers_.first();
+  if (first != time_point::max())
+    plan.limit = std::min(plan.limit, first <= t ? duration::zero() : first - t);
+  // Nothing of its own will wake this loop, and no other loop is awake. One loop looks at a time:
+  // two that wake together would find each other awake.
+  if (plan.limit == duration::max() && s.looks_at_rest.load(relaxed) &&
+      (single_loop || s.idle.all_parked()) && s.has_stepped_since_look() && s.has_tasks() &&
+      !s.look_is_arranged.exchange(true, relaxed)) {
+    plan.limit = rest_after;
+    plan.looks_at_rest = true;
+  }
+  return plan;
+}
+
 // Sleeps until there may be work. Protocol LOOK-TWICE, the sleeper's side.
 // `searched`: this loop has searched, so its second look covers what could be stolen too. A loop
 // that was refused as a searcher leaves that to the searchers: the last of them looks again before
@@ -117,20 +168,7 @@ void worker::park(bool searched) {
   // The second look: see above.
   if (!anything_for_us(searched || (!single_loop && !s.idle.anybody_searches()))) {
     auto t = now();
-    duration limit = duration::max();
-    bool watches = false;
-    if (!single_loop) {
-      const bool quiet = s.idle.all_parked() && t - quiet_since_ > watch_lingers;
-      // pairs with the same of other loops: at most most_watchers get in
-      if (!quiet && s.watchers.fetch_add(1, seq_cst) < most_watchers)
-        watches = true;
-      else if (!quiet)
-        s.watchers.fetch_sub(1, seq_cst);
-      if (watches) limit = watcher_naps;
-    }
-    const auto first = timers_.first();
-    if (first != time_point::max())
-      limit = std::min(limit, first <= t ? duration::zero() : first - t);
+    const auto [limit, watches, looks_at_rest] = plan_sleep(t);
     measure_parking(t);
     count_parked();
     const unsigned events = poll(limit);
@@ -158,6 +196,10 @@ void worker::park(bool searched) {
     expire_timers(t);
     if (--looks_left_ == 0) [[unlikely]]
       measure_awakening(t);
+    if (looks_at_rest) {
+      s.look_is_arranged.store(false, relaxed);
+      if (!was_woken && events == 0) s.came_to_rest();
+    }
     return;
   }
   (void)say_awake();  // what was notified just now is found by the next step
@@ -336,58 +378,6 @@ void worker::stands_still(bool yes) noexcept {
   if (!yes) ring_watch_bell();
 }
 
-// ------------------------------------------------------------------- watch
-
-// The watch over hogged loops.
-//   Danger    One step that computes for long stops its loop: its timers, its connections and the
-//             task in its next slot wait until the step ends.
-//   Remedy    Each loop counts its steps. If the count of a loop that is awake does not move for
-//             watch_every, another loop serves it: it expires its timers, collects its I/O and
-//             takes the task in its next slot. The tasks in its queues are stolen as ever.
-//   Cost      Each look at another loop moves a cache line of that loop. So one look covers only
-//             the next `window` loops round the ring, and those that were hogged at the last look.
-//   Delay     With at most `window` other loops, each look covers all of them, four times a
-//             millisecond. With 128 loops each is seen every 2 ms, and the second sight finds it
-//             hogged. A parked watcher is as fast: it naps for 2 ms and looks at all loops.
-//   Reach     Every loop that is not hogged, and every watcher, comes to see all loops. So it does
-//             not matter how many are hogged, and no loop depends on one neighbour.
-void worker::watch_others(time_point t, unsigned window) {
-  last_watch_ = t;
-  std::erase_if(hogged_, [&](unsigned i) { return !rescue_if_hogged(i, t); });
-  const auto n = narrow<unsigned>(neighbours_.size());
-  for (window = std::min(window, n - 1); window != 0; --window) {
-    do watch_next_ = watch_next_ + 1 < n ? watch_next_ + 1 : 0;
-    while (watch_next_ == index());
-    if (!neighbours_[watch_next_].hogged && rescue_if_hogged(watch_next_, t))
-      hogged_.push_back(watch_next_);
-  }
-}
-
-bool worker::rescue_if_hogged(unsigned i, time_point t) {
-  worker& other = *group_->workers[i];
-  seen& known = neighbours_[i];
-  const auto beat = other.beat_.load(relaxed);
-  const bool moved = beat != known.beat;
-  if (moved) quiet_since_ = t;
-  if (moved || other.sleep_.load(relaxed) != sleep_state::awake) known.since = t;
-  known.beat = beat;
-  known.hogged = t - known.since >= watch_every;
-  if (!known.hogged) return false;
-  bump(rescues_);
-  probes::rescued(index(), i);
-  trace_.note(trace_event::rescued, i);
-  quiet_since_ = t;
-  // pairs with the owner's store and exchange in schedule() and run_next()
-  if (task_record* stuck = other.next_slot_.exchange(nullptr, acq_rel)) {
-    count_stolen(other, 1);
-    push_back(*stuck);
-  }
-  other.timers_.expire(t);
-  const unsigned events = other.driver_->rescue();
-  if (events) bump(io_events_, std::uint64_t{events});
-  return true;
-}
-
 }  // namespace heddle::detail
 
 // The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
@@ -430,6 +420,7 @@ struct layout_of<worker> {
       {"worker.rescues", offsetof(worker, rescues_), 8},
       {"worker.busy", offsetof(worker, busy_ns_), 8},
       {"worker.woke_at", offsetof(worker, woke_at_), 8},
+      {"worker.timers", offsetof(worker, timers_), sizeof(timers)},
       {"worker.timers_size", offsetof(worker, timers_) + offsetof(timers, size_), 8},
       {"worker.thread_state", offsetof(worker, thread_state_), pointer},
       {"worker.thread_number", offsetof(worker, thread_number_), 4},

@@ -155,6 +155,8 @@ class worker final : public loop {
     return {beat_.load(relaxed), sleep == sleep_state::awake, sleep == sleep_state::parked,
             thread_number_.load(relaxed)};
   }
+  /// How many steps this loop has run. From any thread.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return beat_.load(relaxed); }
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
   /// How many tasks have ended here. A reader that reads this first then sees the creation of these
   /// tasks, and the creations by these tasks, in created().
@@ -199,6 +201,12 @@ class worker final : public loop {
   enum class search_result { found, nothing, refused };
   [[nodiscard]] search_result search();
   [[nodiscard]] bool search_uncounted();
+  struct sleep_plan {
+    duration limit;
+    bool watches;        // the others: a hogged loop is to be found
+    bool looks_at_rest;  // when the limit passes
+  };
+  [[nodiscard]] sleep_plan plan_sleep(time_point t) noexcept;
   void park(bool searched);
   // What is measured: measuring.cpp.
   struct put_counts {

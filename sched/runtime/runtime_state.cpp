@@ -3,6 +3,7 @@
 
 #include <heddle/core/base/assert.h>
 #include <heddle/core/checked.h>
+#include <heddle/core/seeing/layout.h>
 #include <heddle/sched/loop/second_choice.h>
 #include <heddle/sched/runtime/registry.h>
 #include <heddle/sched/stalls/watch.h>
@@ -11,7 +12,9 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -161,6 +164,7 @@ runtime_state::runtime_state(runtime& face, const options& wish)
     make_loops(loops_wanted(wish));
     seals.prepare(*this, waits);
     set_debug(debug_wanted(wish));
+    looks_at_rest.store(!simulated && wish.when_at_rest != at_rest::nothing, relaxed);
     for (worker* w : workers) w->start();
   } catch (...) {
     loops_end.store(true, seq_cst);
@@ -342,5 +346,24 @@ void runtime_state::awaited_end(task_record& t) noexcept {
   }
   if (t.is_foreign()) standstill.ended_from_outside();
 }
+
+}  // namespace heddle::detail
+
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace heddle::detail {
+
+template <>
+struct layout_of<runtime_state> {
+  static constexpr seeing::field_row rows[] = {
+      {"group.reactor_note", offsetof(runtime_state, reactor_note), sizeof(std::string)},
+  };
+};
+
+namespace {
+HEDDLE_ROW("heddle_fields")
+constexpr auto field_rows = std::to_array(layout_of<runtime_state>::rows);
+}  // namespace
 
 }  // namespace heddle::detail

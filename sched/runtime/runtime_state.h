@@ -70,6 +70,7 @@ class runtime_state final : public loop_group {
   void callback_threw(callback& c, std::exception_ptr error) noexcept override;
   void awaited_end(task_record& t) noexcept override;
   void loop_was_kept(const kept_report& what) noexcept override;
+  void came_to_rest() noexcept override;  // at_rest.cpp
 
   /// How far its end has come; end_runtime() moves it.
   struct end_state {

@@ -90,6 +90,11 @@ class standstill {
   /// closes.
   void begin_call(const char* what);
   void end_call() noexcept;
+  /// How many threads are in run or run_forever.
+  [[nodiscard]] unsigned callers() noexcept {
+    std::lock_guard hold(waits_->lock());
+    return callers_;
+  }
   /// From now on begin_call() throws. Throws usage_error while a thread is in run or run_forever.
   void close();
   /// Lock of the waits held: nothing stands still any more, and nothing ever will again.

@@ -60,6 +60,8 @@ class thread_pool {
   [[nodiscard]] unsigned threads() const noexcept;
   /// From any thread. Throws std::bad_alloc.
   [[nodiscard]] pool_metrics measured() const;
+  /// A job is queued or runs.
+  [[nodiscard]] bool is_busy() const noexcept;
   /// The calling thread runs a job of this pool, so that its shutdown would wait for itself.
   [[nodiscard]] bool is_in_own_job() const noexcept;
 

@@ -4,6 +4,7 @@
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
 #include <heddle/sched/runtime/introspect.h>
+#include <heddle/sched/simulation/circles.h>
 #include <heddle/sched/simulation/errors.h>
 
 #include <algorithm>
@@ -323,9 +324,11 @@ std::string simulation::report(bool stuck) {
                      std::string(" (seed ") + std::to_string(seed_) + ", " +
                      std::to_string(steps_) + " steps, " + text_of(elapsed()) +
                      " of virtual time):";
-  text += who_waits_for_what(*this, [](const world& w, const task_record& t) {
+  const auto is_ours = [](const world& w, const task_record& t) {
     return static_cast<const simulation&>(w).has_numbered(t);
-  });
+  };
+  text += who_waits_for_what(*this, is_ours);
+  if (stuck) text += circles_of(*this, is_ours);
   for (const std::size_t i : alive_) {
     const auto& t = *threads_[i];
     if (t.name.rfind("loop ", 0) == 0 && t.ready) continue;  // parked, as it should be

@@ -20,8 +20,8 @@ struct node {
   std::string chain;
   bool is_strand = false;
   std::uint64_t record = 0;
-  std::uint64_t by = 0;                // the record of the task that made it
-  std::string by_id;                   // empty: not known
+  std::uint64_t by = 0;  // the record of the task that made it
+  std::string by_id;     // empty: not known
   bool maker_lives = false;
   std::vector<std::uint64_t> awaited;  // records, until link() has made numbers of them
   std::vector<std::size_t> below;      // nodes that this one awaits

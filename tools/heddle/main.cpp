@@ -7,9 +7,9 @@
 #include "options.h"
 #include "processes.h"
 #include "ps.h"
-#include "trace.h"
 #include "stalls.h"
 #include "top.h"
+#include "trace.h"
 #include "tree.h"
 
 #include <cstdio>

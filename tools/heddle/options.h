@@ -15,7 +15,7 @@ struct options {
   bool all = false;  // each task a line, however many there are
   bool json = false;
   bool stacks = false;  // running threads are stopped for a moment, to see where they are
-  bool html = false;  // trace
+  bool html = false;    // trace
   bool folded = false;  // stalls: for programs that draw flame graphs
   bool lines = false;   // stalls
   bool once = false;    // top
@@ -37,7 +37,7 @@ struct options {
   // A thread that stands still: what its registers and the top of its stack have.
   std::string thread;
   std::string words;
-  std::string watch;  // leaks: look again after so long
+  std::string watch;     // leaks: look again after so long
   std::string interval;  // top: a number and its unit
 };
 

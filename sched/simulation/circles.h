@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Internal to sched.
+// The circles in which the tasks of a world wait for each other, for the stuck report.
+#pragma once
+
+#include <heddle/core/record/task_record.h>
+#include <heddle/core/simulated/world.h>
+
+#include <string>
+
+namespace heddle::detail {
+
+/// A line for each circle, as `heddle why` and the report of a program at rest tell it, but by the
+/// numbers of the world: a seed tells the same each time. `knows` tells which tasks belong to the
+/// world. All of them have to stand still.
+[[nodiscard]] std::string circles_of(world& w, bool (*knows)(const world& w, const task_record& t));
+
+}  // namespace heddle::detail
