@@ -15,6 +15,8 @@
 
 namespace heddle::detail {
 
+struct pool_seat;
+
 class simulation;
 
 // Protocol POOL. A thread runs a job, looks for one, or sleeps. `looking` counts the threads that
@@ -67,7 +69,7 @@ class thread_pool {
 
  private:
   struct parts;
-  struct seat;
+  using seat = pool_seat;
   struct help;
   void submit_simulated(offload_job& j);
 

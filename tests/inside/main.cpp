@@ -56,12 +56,21 @@ constexpr struct {
     {"blocks", inside::blocks},
     {"blamed", inside::blamed},
     {"throws_much", inside::throws_much},
+    {"owners", inside::owners},
+    {"circles", inside::circles},
+    {"ownerless", inside::ownerless},
+    {"full_pool", inside::full_pool},
+    {"ailing", inside::ailing},
+    {"healthy", inside::healthy},
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) return 64;
+  if (std::strcmp(argv[1], "rests") == 0)
+    return inside::rests(static_cast<unsigned>(std::atoi(argv[2])),
+                         argc > 3 ? std::atoi(argv[3]) : 0);
   for (const auto& p : programs) {
     if (std::strcmp(p.name, argv[1]) != 0) continue;
     inside::h::runtime runtime({.loops = static_cast<unsigned>(std::atoi(argv[2]))});

@@ -77,5 +77,14 @@ h::task<> computes(int ms);
 h::task<> blocks(int n);
 h::task<> blamed(int ms);
 h::task<> throws_much(int ms);
+h::task<> owners(int n);
+h::task<> circles(int n);
+h::task<> ownerless(int n);
+h::task<> full_pool(int n);
+h::task<> ailing(int n);
+h::task<> healthy(int n);
+
+/// A program that runs in `main`, and in which nothing can happen any more, but for what `n` adds.
+int rests(unsigned loops, int n);
 
 }  // namespace inside

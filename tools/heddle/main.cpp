@@ -4,6 +4,8 @@
 #include "gdb.h"
 #include "leaks.h"
 #include "loop_list.h"
+// heddle: shows what the tasks of a running program do. See `heddle --help`.
+#include "doctor.h"
 #include "options.h"
 #include "processes.h"
 #include "ps.h"
@@ -11,6 +13,7 @@
 #include "top.h"
 #include "trace.h"
 #include "tree.h"
+#include "why.h"
 
 #include <cstdio>
 
@@ -26,6 +29,8 @@ int main(int argc, char** argv) {
   if (o.command == "gdb") return tool::gdb(o);
   if (o.command == "stalls") return tool::stalls(o);
   if (o.command == "top") return tool::top(o);
+  if (o.command == "why") return tool::why(o);
+  if (o.command == "doctor") return tool::doctor(o);
   std::fprintf(stderr, "heddle: there is no command %s\nheddle --help tells more.\n",
                o.command.c_str());
   return tool::usage;

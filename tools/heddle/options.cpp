@@ -30,12 +30,15 @@ commands
   stalls   the steps that have kept a loop for too long: how often, how long, and where
   top      what each loop does: its load, its steps, and the task that it runs. Without PROCESS: of
            all programs of this machine that have a heddle
+  why      heddle why [PROCESS] TASK: what keeps a task from going on, and who does; TASK is an id
+           or a name. Without TASK: the deadlocks of PROCESS
+  doctor   what is wrong with the program, with evidence and advice. Looks for a second
 
 options of ps
   --all-frames    also functions of the library, and the whole chain of awaits of each task
   --all           each task a line; else more than 1,000 are put together by what they have in common
-  --json          the same as JSON
   --stacks        also where running tasks are: stops the thread of each for less than a millisecond
+  --json          the same as JSON; also of why and doctor
   --name TEXT     only tasks whose name holds TEXT
   --waiting TEXT  only tasks that wait in TEXT ("mutex"), or do it ("running", "ready")
   --at TEXT       only tasks that wait or were made at FILE:LINE, or with TEXT in the name of a
@@ -76,10 +79,13 @@ exit status
   0  it was shown           1  there is nothing to show      2  pstree: tasks wait in a circle
   3  not permitted          4  the process has ended         5  built with another version, or the
                                                                 file or the core does not fit
+  0  it was shown           1  there is nothing to show      2  tasks wait in a circle
+                               doctor: something is wrong
+  3  not permitted          4  the process has ended         5  built with another version
   64 wrong usage
 )";
 
-bool looks_at_one_task(const std::string& command) { return command == "bt"; }
+bool looks_at_one_task(const std::string& command) { return command == "bt" || command == "why"; }
 
 int wrong(const std::string& what) {
   std::fprintf(stderr, "heddle: %s\nheddle --help tells more.\n", what.c_str());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tree.h"
 
+#include "circles.h"
 #include "forest.h"
 #include "target.h"
 
@@ -30,6 +31,14 @@ int print_tree(const options& o, target& t) {
     if (const int r = t.broke_off(); r != good) return r;
   c.all.link();
   output to(STDOUT_FILENO);
+  circles waits;
+  if (waits.load(*s)) {
+    waits.find(*s, false);
+    if (const auto trouble = headline(waits); !trouble.empty()) {
+      to.escaped(trouble, 150);
+      to.put('\n');
+    }
+  }
   const bool is_circle = c.all.put(to);
   to.flush();
   return is_circle ? circle : c.all.size() != 0 ? good : nothing;

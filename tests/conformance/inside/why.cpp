@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// heddle why: what keeps a task from going on, and which tasks wait in a circle.
+#include "looking.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace {
+
+using namespace conformance;
+
+LOOKING_CASES(IN_WHY);
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+/// The id of the task called `name`, from the output of ps.
+std::string id_of(const std::string& text, const std::string& name) {
+  for (const auto& line : lines_with(text, {" " + name + " "}))
+    if (line[0] == '#') return line.substr(0, line.find(' '));
+  return "?";
+}
+
+bool owners_are_there(const ran& r) {
+  return has_line(r.out, {"reader?", "held by writer"}) &&
+         has_line(r.out, {"unlocked?", "mutex, held by"}) && has_line(r.out, {"left?", "mutex"}) &&
+         has_line(r.out, {"twice", "held by itself"}) && has_line(r.out, {"(strand)", " event "}) &&
+         lines_with(r.out, {"? ", "mutex, held"}).size() >= 7;
+}
+
+TEST_P(IN_WHY, IN_WHY_01_TheOwnerIsExactHoweverTheLockWasTaken) {
+  const watched w("owners", loops());
+  const auto seen = tool_until({"ps", w.number()}, owners_are_there);
+  for (const char* name : {"guard", "tried", "given", "again"})
+    HOLDS(has_line(seen.out, {std::string(name) + "?", std::string("mutex, held by ") + name}));
+  const auto strand = lines_with(seen.out, {"(strand)", " event "});
+  const auto held = lines_with(seen.out, {"forker?", "mutex, held by #"});
+  HOLDS(!held.empty() && std::any_of(strand.begin(), strand.end(), [&](const std::string& line) {
+    return held[0].find("held by " + line.substr(0, line.find(' '))) != std::string::npos;
+  }));
+  HOLDS(has_line(seen.out, {"callback?", "mutex, held outside of tasks"}));
+  HOLDS(has_line(seen.out, {"unlocked?", "mutex, held by unlocked"}));
+  HOLDS(has_line(seen.out, {"reader?", "shared_mutex (shared), held by writer"}));
+  const auto why = tool({"why", w.number(), "guard?"});
+  EQUAL(why.status, 0);
+  HOLDS(has_line(why.out, {"guard?", "waits in mutex 0x", "wants"}));
+  HOLDS(has_line(why.out, {"held by #", " guard ", "waits in event"}));
+}
+
+TEST_P(IN_WHY, IN_WHY_04_ATaskThatLocksWhatItHoldsWaitsForItself) {
+  const watched w("owners", loops());
+  tool_until({"ps", w.number()}, owners_are_there);
+  const auto why = tool({"why", w.number(), "twice"});
+  EQUAL(why.status, 2);
+  HOLDS(has_line(why.out, {"DEADLOCK of 1 task"}));
+  HOLDS(has_line(why.out, {"held by itself", "<- the circle closes"}));
+}
+
+TEST_P(IN_WHY, IN_WHY_05_ALockWhoseOwnerHasEndedIsToldSo) {
+  const watched w("owners", loops());
+  const auto seen = tool_until({"ps", w.number()}, owners_are_there);
+  HOLDS(has_line(seen.out, {"left?", "mutex, left locked by #", "which has ended"}));
+  const auto why = tool({"why", w.number(), "left?"});
+  HOLDS(has_line(why.out, {"locked by #", "which has ended: nobody will unlock it"}));
+  EQUAL(why.status, 0);
+}
+
+TEST_P(IN_WHY, IN_WHY_02_TwoTasksThatLockEachOtherAreADeadlock) {
+  const watched w("chat", loops(), 0, watched::build::stripped);
+  const auto seen = tool_until({"ps", w.number()}, [](const ran& r) {
+    return lines_with(r.out, {">", " mutex, held by "}).size() == 2;
+  });
+  HOLDS(has_line(seen.out, {"mutex, held by games>lobby"}));
+  HOLDS(has_line(seen.out, {"mutex, held by lobby>games"}));
+  HOLDS(has_line(seen.out, {"! 2 tasks in a deadlock: heddle why "}));
+  HOLDS(has_line(tool({"pstree", w.number()}).out, {"! 2 tasks in a deadlock: heddle why "}));
+  const auto id = id_of(seen.out, "lobby>games");
+  for (const auto& task : {std::string("lobby>games"), id, id.substr(1)}) {
+    const auto why = tool({"why", w.number(), task});
+    EQUAL(why.status, 2);
+    HOLDS(has_line(why.out, {"DEADLOCK of 2 tasks"}));
+    EQUAL(count_of(why.out, "<- the circle closes"), 1u);
+    HOLDS(has_line(why.out, {"They lock in opposite order", "No timeout"}));
+    HOLDS(lines_with(why.out, {"held by #", "waits in mutex 0x"}).size() >= 1);
+  }
+  const auto json = tool({"why", "--json", w.number(), "lobby>games"});
+  EQUAL(json.status, 2);
+  const auto all = nlohmann::json::parse(json.out);
+  EQUAL(all["circles"].size(), 1u);
+  EQUAL(all["circles"][0]["deadlock"].get<bool>(), true);
+  EQUAL(all["circles"][0]["tasks"].size(), 2u);
+  EQUAL(all["tasks"][0]["name"].get<std::string>(), "lobby>games");
+  EQUAL(all["waits_for"][0]["because"].get<std::string>(), "holds");
+  EQUAL(tool({"why", w.number(), "nobody"}).status, 1);
+  EQUAL(tool({"why"}).status, 64);
+}
+
+bool circles_are_there(const ran& r, int n) {
+  return lines_with(r.out, {"link-", "mutex, held by link-"}).size() ==
+             static_cast<std::size_t>(n) &&
+         has_line(r.out, {"joined", "mutex, held by joiner"}) &&
+         has_line(r.out, {"joiner", "await #"}) &&
+         has_line(r.out, {"writer", "mutex, held by reader"}) &&
+         has_line(r.out, {"reader", "held by writer"}) &&
+         has_line(r.out, {"putter", "queue.put 2/2"}) &&
+         has_line(r.out, {"taker", "mutex, held by putter"}) &&
+         has_line(r.out, {"limited", "mutex, held by patient"}) &&
+         has_line(r.out, {"patient", "mutex, held by limited"});
+}
+
+TEST_P(IN_WHY, IN_WHY_03_EachCircleIsFoundOnce) {
+  for (const int n : {2, 50}) {
+    const watched w("circles", loops(), n);
+    tool_until({"ps", w.number()}, [&](const ran& r) { return circles_are_there(r, n); });
+    const auto all = tool({"why", w.number()});
+    EQUAL(all.status, 2);
+    EQUAL(lines_with(all.out, {"DEADLOCK of " + std::to_string(n) + " tasks"}).size(),
+          n == 2 ? 4u : 1u);
+    EQUAL(lines_with(all.out, {"CIRCLE of 2 tasks"}).size(), 1u);
+    EQUAL(count_of(all.out, "<- the circle closes"), 5u);
+    EQUAL(lines_with(all.out, {"LIKELY DEADLOCK of 2 tasks"}).size(), 1u);
+    EQUAL(lines_with(all.out, {"gives up in "}).size(), 1u);
+    const auto likely = tool({"why", w.number(), "putter"});
+    EQUAL(likely.status, 0);
+    HOLDS(has_line(likely.out, {"LIKELY DEADLOCK"}));
+    HOLDS(has_line(likely.out, {"likely in the hands of #", "taker"}));
+    EQUAL(tool({"why", w.number(), "limited"}).status, 0);
+    EQUAL(tool({"why", w.number(), "joiner"}).status, 2);
+    EQUAL(tool({"why", w.number(), "reader"}).status, 2);
+  }
+}
+
+bool ownerless_are_there(const ran& r) {
+  return has_line(r.out, {"permit?", "semaphore 0"}) && has_line(r.out, {"none?", "semaphore 0"}) &&
+         has_line(r.out, {"future?", "await a future"}) &&
+         has_line(r.out, {"static?", "await a future"}) &&
+         has_line(r.out, {"lost?", "await a future"}) && has_line(r.out, {"setter", "event"}) &&
+         has_line(r.out, {"forgotten"});
+}
+
+TEST_P(IN_WHY, IN_WHY_06_HoldersOfPermitsAreTheLikelyOnes) {
+  const watched w("ownerless", loops());
+  tool_until({"ps", w.number()}, ownerless_are_there);
+  const auto permit = tool({"why", w.number(), "permit?"});
+  HOLDS(has_line(permit.out, {"likely in the hands of #", "holder", "has_permit"}));
+  EQUAL(permit.status, 0);
+  HOLDS(!has_line(tool({"why", w.number()}).out, {"DEADLOCK"}));
+}
+
+TEST_P(IN_WHY, IN_WHY_07_WhoCouldSetAFuture) {
+  const watched w("ownerless", loops());
+  tool_until({"ps", w.number()}, ownerless_are_there);
+  HOLDS(has_line(tool({"why", w.number(), "future?"}).out, {"likely in the hands of #", "setter"}));
+  HOLDS(has_line(tool({"why", w.number(), "static?"}).out, {"a static of inside_programs"}));
+  HOLDS(has_line(tool({"why", w.number(), "lost?"}).out, {"nobody is seen who could set it"}));
+}
+
+TEST_P(IN_WHY, IN_WHY_08_ATaskBehindAHoggedLoopNamesTheTaskThatHogsIt) {
+  if (!one_loop()) return;  // other loops would take it
+  const watched w("queued", loops(), 3);
+  tool_until({"ps", w.number()}, [](const ran& r) {
+    return has_line(r.out, {"hog", "running"}) && has_line(r.out, {"ready-2", "ready, "});
+  });
+  const auto why = tool({"why", w.number(), "ready-2"});
+  HOLDS(has_line(why.out, {"loop 0 (thread ", ") runs #", " hog, and "}));
+}
+
+TEST_P(IN_WHY, IN_WHY_09_AJobNamesTheThreadsThatAreBusy) {
+  const watched w("full_pool", loops(), 2);
+  tool_until({"ps", w.number()},
+             [](const ran& r) { return has_line(r.out, {"job-1", "to_thread, running"}); });
+  tool_until({"why", w.number(), "job-1"}, [](const ran& r) {
+    return has_line(r.out, {"thread ", "(heddle-pool) is blocked in pause"});
+  });
+}
+
+TEST_P(IN_WHY, IN_WHY_10_ADescriptorIsNamed) {
+  const watched w("every_kind", loops());
+  tool_until({"ps", w.number()}, [](const ran& r) { return has_line(r.out, {"in readable"}); });
+  HOLDS(has_line(tool({"why", w.number(), "in readable"}).out, {"a pipe"}));
+}
+
+TEST_P(IN_WHY, IN_WHY_11_OfSeveralOnlyThoseThatAreLeftAreTold) {
+  const watched w("tree", loops());
+  tool_until({"ps", w.number()}, [](const ran& r) {
+    return has_line(r.out, {"gatherer", "gather 2 of 2 left"}) &&
+           has_line(r.out, {"third", "shield"}) && count_of(r.out, "inner") >= 5;
+  });
+  const auto gatherer = tool({"why", w.number(), "gatherer"});
+  EQUAL(lines_with(gatherer.out, {"among them #", "waits in event"}).size(), 2u);
+  HOLDS(has_line(tool({"why", w.number(), "third"}).out, {"among them #", "shared"}));
+  HOLDS(has_line(tool({"why", w.number(), "first"}).out, {"the end of #", "shared"}));
+}
+
+TEST_P(IN_WHY, IN_WHY_14_ATaskThatIsReadyAndInNoQueueIsTold) {
+  const watched w("ownerless", loops());
+  tool_until({"ps", w.number()}, ownerless_are_there);
+  const auto why = tool({"why", w.number(), "forgotten"});
+  HOLDS(has_line(why.out, {"ready but in no queue, twice, 1 s apart"}));
+}
+
+}  // namespace

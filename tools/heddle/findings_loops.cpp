@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// What is wrong with loops and threads: steps that do not end, timers that come late, queues that
+// grow, a pool that is full.
+#include "findings.h"
+#include "threads.h"
+
+#include <heddle/core/seeing/report.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tool {
+
+using namespace heddle::detail::seeing;
+
+namespace {
+
+constexpr std::uint64_t late = 100'000'000;  // ns, at both looks
+constexpr std::uint64_t grown = 1000;        // tasks ready
+
+std::string loop_name(const loop_view& l) {
+  return "loop " + std::to_string(l.number) + " (thread " + std::to_string(l.thread) + ")";
+}
+
+std::string time_text(std::uint64_t nanoseconds) {
+  char text[32];
+  short_writer some(text);
+  put_time(some, nanoseconds);
+  return text;
+}
+
+bool is_hogged(const loop_view& before, const loop_view& now) {
+  return before.at == now.at && before.steps == now.steps && !before.parked && !now.parked &&
+         before.current == now.current;
+}
+
+void find_hogged(examined& e, const loop_view& l) {
+  finding f;
+  task_view task;
+  const bool by_task = l.current != 0 && e.from.tasks().look_at(l.current, task);
+  f.what = loop_name(l) + " is hogged by " + (by_task ? name_of(task) : "a callback") +
+           ": one step for a second or more";
+  f.evidence.push_back("its thread " + doing_of(thread_of(e.from.process(), l.thread)));
+  if (by_task && task.made_line != 0) f.evidence.push_back(place_of(task, e.from));
+  f.advice = "co_await h::to_thread(...) for what computes long or blocks";
+  e.found.push_back(std::move(f));
+}
+
+bool is_queued_job(const std::string& does) { return does.rfind("to_thread, queued", 0) == 0; }
+
+void find_full_pool(examined& e) {
+  std::size_t queued = 0, running = 0;
+  for (const auto& [record, now] : e.now.tasks) {
+    if (now.does.rfind("to_thread, running", 0) == 0) ++running;
+    const auto before = e.before.tasks.find(record);
+    if (is_queued_job(now.does) && before != e.before.tasks.end() &&
+        before->second.wait == now.wait && before->second.word == now.word &&
+        is_queued_job(before->second.does))
+      ++queued;
+  }
+  if (queued == 0) return;
+  finding f;
+  f.what = "the thread pool is full: " + std::to_string(queued) +
+           (queued == 1 ? " job waits" : " jobs wait") + " for a thread for a second or more";
+  f.evidence.push_back(std::to_string(running) + " tasks await jobs that run");
+  std::size_t told = 0;
+  for (const auto& t : threads_of(e.from.process()))
+    if (t.name == "heddle-pool" && told++ < 5)
+      f.evidence.push_back("thread " + std::to_string(t.number) + " " + doing_of(t));
+  f.advice = "options.threads, or fewer jobs that block at once: a semaphore around them";
+  e.found.push_back(std::move(f));
+}
+
+}  // namespace
+
+void look_at_loops(examined& e) {
+  const auto n = std::min(e.before.loops.size(), e.now.loops.size());
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto& before = e.before.loops[i];
+    const auto& now = e.now.loops[i];
+    if (is_hogged(before, now)) find_hogged(e, now);
+    if (e.before.timer_lag[i] > late && e.now.timer_lag[i] > late)
+      e.found.push_back(
+          {"timers of " + loop_name(now) + " are late, by " + time_text(e.now.timer_lag[i]),
+           {std::to_string(now.timers) + " timers are armed there"},
+           "shorter steps on that loop, or more loops (options.loops)"});
+    if (before.at == now.at && now.ready > before.ready + grown && now.ready > 2 * before.ready)
+      e.found.push_back({"the queue of " + loop_name(now) +
+                             " grows: " + std::to_string(before.ready) + " ready, a second later " +
+                             std::to_string(now.ready),
+                         {std::to_string(now.steps - before.steps) + " steps in that second"},
+                         "make tasks no faster than they end: a bounded queue or a semaphore"});
+  }
+  find_full_pool(e);
+}
+
+}  // namespace tool

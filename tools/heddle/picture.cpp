@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "picture.h"
+
+#include <heddle/core/seeing/report.h>
+
+#include <time.h>
+
+#include <fstream>
+
+namespace tool {
+
+using namespace heddle::detail::seeing;
+
+namespace {
+
+std::uint64_t now() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+/// How late the first timer of the loop is.
+std::uint64_t lag_of(sight& from, const loop_view& l) {
+  const auto& at = from.what().at();
+  auto& mem = from.what().mem();
+  std::uint64_t heap = 0, deadline = 0;
+  if (l.timers == 0 || at.heap.size == 0 || at.worker_timers.size == 0 ||
+      !from.what().load(mem, l.at + at.worker_timers.at, {at.heap.at, 8}, heap) ||
+      !from.what().load(mem, heap, at.entry_deadline, deadline))
+    return 0;
+  const auto t = now();
+  return t > deadline ? t - deadline : 0;
+}
+
+void read_throttling(pid_t process, picture& to) {
+  std::string path;
+  std::ifstream groups("/proc/" + std::to_string(process) + "/cgroup");
+  for (std::string line; std::getline(groups, line);)
+    if (line.rfind("0::", 0) == 0) path = "/sys/fs/cgroup" + line.substr(3) + "/cpu.stat";
+  std::ifstream in(path);
+  std::string name;
+  for (std::uint64_t value = 0; in >> name >> value;) {
+    if (name == "nr_periods") to.periods = value;
+    if (name == "nr_throttled") to.throttled = value;
+    if (name == "throttled_usec") to.throttled_us = value;
+  }
+}
+
+}  // namespace
+
+void picture::take(sight& from) {
+  *this = {};
+  (void)from.look_at_loops();
+  for (std::size_t i = 0; i < from.loops().size(); ++i) {
+    loops.push_back(from.loops()[i]);
+    timer_lag.push_back(lag_of(from, from.loops()[i]));
+  }
+  read_throttling(from.process(), *this);
+  struct context {
+    picture& to;
+    sight& from;
+  } c{*this, from};
+  (void)from.tasks().each(
+      [](void* p, const task_view& task) {
+        auto& here = *static_cast<context*>(p);
+        char text[256];
+        short_writer does(text);
+        put_doing(does, task, here.from.loops());
+        const auto& loops = here.from.loops();
+        const bool nowhere = task.what == doing::active && task.strands == 0 &&
+                             !loops.runs(task.at) && !loops.find(task.at);
+        here.to.tasks[task.at] = {task.number, task.generation, task.word, task.wait, task.object,
+                                  text,        nowhere};
+        return here.to.tasks.size() < most_tasks;
+      },
+      &c);
+}
+
+bool waits_on(const picture& a, const picture& b, std::uint64_t record) {
+  const auto one = a.tasks.find(record), two = b.tasks.find(record);
+  return one != a.tasks.end() && two != b.tasks.end() && one->second.wait != 0 &&
+         one->second.generation == two->second.generation && one->second.word == two->second.word &&
+         one->second.wait == two->second.wait;
+}
+
+}  // namespace tool
