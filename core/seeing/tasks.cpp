@@ -265,7 +265,8 @@ std::uint64_t task_reader::ago(std::uint64_t stamp) const noexcept {
       (home_word::stamp_of(time_point(duration(static_cast<std::int64_t>(now_)))) - stamp) &
       home_word::stamp_mask;
   // A stamp of the future is one of just now: the reader took its time before.
-  return units > home_word::stamp_mask / 2 ? 0 : units << home_word::unit_shift;
+  constexpr std::uint64_t most_ahead = 4096;
+  return units > home_word::stamp_mask - most_ahead ? 0 : units << home_word::unit_shift;
 }
 
 void task_reader::read_times(const unsigned char* copy, task_view& to) noexcept {

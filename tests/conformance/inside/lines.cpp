@@ -55,7 +55,8 @@ std::vector<json> tasks_until(const watched& w, std::size_t enough, F fits) {
   tool_until({"ps", "--json", w.number()}, [&](const ran& r) {
     if (r.status != 0) return false;
     found.clear();
-    for (auto& t : json::parse(r.out)["tasks"])
+    const auto said = json::parse(r.out);
+    for (const auto& t : said["tasks"])
       if (fits(t)) found.push_back(t);
     return found.size() >= enough;
   });
