@@ -161,6 +161,7 @@ class Page(support.ServedTest):
     def test_the_inspector_shows_a_deadlock(self):
         self.addCleanup(self.browser.prefer, "light")
         self.browser.open(f"http://127.0.0.1:{self.inspected()}/inspector")
+        self.addCleanup(self.browser.open, "about:blank")  # before its server goes
         self.browser.wait("document.body.classList.contains('deadlock') && document.body.dataset.refreshes >= 3")
         script = self.browser.script
         band = script("return document.getElementById('deadlock').innerText")

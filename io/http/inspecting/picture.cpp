@@ -47,6 +47,7 @@ seen_task seen(const seeing::task_view& t, seeing::sight& from) {
     s.made = std::string(file) + ":" + std::to_string(t.made_line);
   }
   s.is_strand = t.is_strand;
+  s.number = t.number;
   s.record = t.at;
   if (t.is_strand) s.parent = t.below != 0 ? t.below : t.task;
   if (t.what != seeing::doing::waits) return s;
@@ -210,7 +211,7 @@ picture take_picture(seeing::sight& from, std::size_t most) {
       },
       &c);
   if (c.error) std::rethrow_exception(c.error);
-  std::ranges::reverse(c.all.tasks);  // they are read from the newest on
+  std::ranges::sort(c.all.tasks, {}, &seen_task::number);
   add_edges(c.all);
   find_circles(c.all);
   return std::move(c.all);

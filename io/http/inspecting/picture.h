@@ -20,6 +20,7 @@ struct seen_task {
   std::string at;    // a function
   std::string made;  // "chat.cpp:58", or empty
   bool is_strand = false;
+  std::uint64_t number = 0;
   std::uint64_t record = 0;
   std::uint64_t parent = 0;                 // strands: the record that they were forked under
   std::vector<std::uint64_t> awaited = {};  // records, also of what is no task
@@ -47,7 +48,7 @@ struct tree_line {
 };
 
 struct picture {
-  std::vector<seen_task> tasks = {};  // the oldest records first
+  std::vector<seen_task> tasks = {};  // in the order of their numbers
   std::vector<wait_edge> edges = {};
   std::vector<wait_circle> circles = {};
   std::uint64_t left_out = 0;  // tasks beyond the limit
