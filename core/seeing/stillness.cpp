@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t most_nodes = 1000;
 constexpr std::size_t most_edges = 4000;
-constexpr std::size_t places = 2048;
+constexpr std::size_t table_places = 2048;
 constexpr std::uint64_t most_told = 100;     // tasks
 constexpr std::uint64_t most_read = 100000;  // tasks: a look must not last
 
@@ -22,7 +22,7 @@ constexpr std::uint64_t most_read = 100000;  // tasks: a look must not last
 struct graph_room {
   wait_graph::node nodes[most_nodes];
   wait_graph::edge edges[most_edges];
-  std::uint32_t table[places];
+  std::uint32_t table[table_places];
 };
 
 void put_threads(output& to, const foreign_thread* threads, std::size_t count) noexcept {
@@ -107,7 +107,7 @@ void put_stillness(output& to, sight& from, std::uint64_t tasks, const foreign_t
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return put_tasks(to, from, nullptr);
   auto* room = static_cast<graph_room*>(pages);
-  wait_graph graph({room->nodes, most_nodes, room->edges, most_edges, room->table, places});
+  wait_graph graph({room->nodes, most_nodes, room->edges, most_edges, room->table, table_places});
   put_tasks(to, from, &graph);
   graph.link();
   const auto n = graph.find_circles(false);

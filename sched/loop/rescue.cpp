@@ -11,6 +11,8 @@
 
 namespace heddle::detail {
 
+using namespace policy;
+
 // The watch over hogged loops.
 //   Danger    One step that computes for long stops its loop: its timers, its connections and the
 //             task in its next slot wait until the step ends.

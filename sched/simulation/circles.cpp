@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t most_nodes = 4096;
 constexpr std::size_t most_edges = 4 * most_nodes;
-constexpr std::size_t places = 4 * most_nodes;
+constexpr std::size_t table_places = 4 * most_nodes;
 constexpr std::size_t most_told = 50;
 
 task_record& record_at(address at) noexcept { return *reinterpret_cast<task_record*>(at); }
@@ -46,8 +46,8 @@ std::string circles_of(world& w, bool (*knows)(const world& w, const task_record
   if (from->open() != opening::good) return {};
   std::vector<wait_graph::node> nodes(most_nodes);
   std::vector<wait_graph::edge> edges(most_edges);
-  std::vector<std::uint32_t> table(places);
-  wait_graph graph({nodes.data(), most_nodes, edges.data(), most_edges, table.data(), places});
+  std::vector<std::uint32_t> table(table_places);
+  wait_graph graph({nodes.data(), most_nodes, edges.data(), most_edges, table.data(), table_places});
   struct context {
     world& w;
     bool (*knows)(const world& w, const task_record& t);
