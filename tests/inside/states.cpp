@@ -79,7 +79,9 @@ h::task<> short_lived() { co_await h::yield_now(); }
 }  // namespace
 
 h::task<> hogged(int n) {
-  keep("waiter", for_ever());
+  static auto* const begun = new h::event;
+  keep("waiter", cleans_up(*begun, 0));  // it waits before no loop is left to run it
+  co_await begun->wait();
   for (int i = 0; i < n; ++i) keep("hog-" + std::to_string(i), hog());
   co_await never().wait();
 }

@@ -127,7 +127,7 @@ TEST_P(IN_SAFE, IN_SAFE_05_AProgramDumpsItselfWhileItsLoopsAreHogged) {
   HOLDS(soon([&] { return w.errors().find(" tasks\n") != std::string::npos; }));
   const auto text = w.errors();
   EQUAL(lines_with(text, {"hog-", "running on loop"}).size(), loops());
-  HOLDS(has_line(text, {"waiter", "event", "for_ever"}));
+  HOLDS(has_line(text, {"waiter", "event", "cleans_up"}));
   EQUAL(tool({"ps", w.number()}).status, 0);  // it has gone on
 }
 
