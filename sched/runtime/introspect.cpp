@@ -57,7 +57,7 @@ namespace {
 
 /// " at FILE:LINE", of the innermost frame whose function is not the library's; of the innermost of
 /// all if there is none. Nothing runs meanwhile, so the frames may be walked.
-std::string place_of(task_record& t) {
+HEDDLE_COLD std::string place_of(task_record& t) {
   const auto state = word::state(t.state().load());
   if (state == task_state::active || state == task_state::done) return {};
   std::source_location where = t.place(), first = where;
@@ -76,7 +76,10 @@ std::string place_of(task_record& t) {
     frame = p.continuation;
   }
   if (where.line() == 0) return {};
-  return " at " + std::string(where.file_name()) + ":" + std::to_string(where.line());
+  std::string text = " at ";
+  text += where.file_name();
+  text += ':';
+  return text += std::to_string(where.line());
 }
 
 }  // namespace
