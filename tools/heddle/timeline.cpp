@@ -129,10 +129,14 @@ void builder::add_track(std::uint32_t ring, bool several_runtimes) {
   if (is_loop && several_runtimes) name += " of runtime " + std::to_string(head.runtime);
   if (head.thread == 0) name += " (ended)";
   to_.tracks.push_back({name, is_loop ? track_kind::loop : track_kind::thread, thread, none});
-  if (is_loop) {
-    (void)child(p.io, p.track, track_kind::io, "I/O");
-    (void)child(p.timers, p.track, track_kind::timers, "timers");
-  }
+  if (!is_loop) return;
+  (void)child(p.io, p.track, track_kind::io, "I/O");
+  (void)child(p.timers, p.track, track_kind::timers, "timers");
+  const auto is_of_recording = [](const recorded& e) {
+    return e.kind >= trace_event::gap_begins && e.kind <= trace_event::all_ends;
+  };
+  if (std::any_of(r.events.begin(), r.events.end(), is_of_recording))
+    (void)child(p.recording, p.track, track_kind::recording, "recording");
 }
 
 // Loops come first, by runtime and number, then the other threads.
