@@ -22,6 +22,9 @@
 
 namespace heddle::detail::seeing {
 
+/// No constant expression calls it, so its name is in the compiler's message.
+void this_text_is_too_long_for_its_row();
+
 /// A text of at most N - 1 characters, in place: rows have no pointers that a reader must follow.
 template <std::size_t N>
 struct short_text {
@@ -29,7 +32,7 @@ struct short_text {
   consteval short_text(const char* text) {  // NOLINT: from a literal
     std::size_t n = 0;
     for (; text[n] != 0; ++n) chars[n] = text[n];
-    if (n >= N) throw "the text is too long for its row";
+    if (n >= N) this_text_is_too_long_for_its_row();
   }
 };
 
