@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/simulate.h>
 
+#include <heddle/sched/simulation/circles.h>
 #include <heddle/sched/simulation/simulation.h>
 
 #include <memory>
@@ -11,6 +12,7 @@ namespace heddle::testing {
 simulation_report simulate_program(std::uint64_t seed, const std::function<void()>& program,
                                    const simulation_limits& limits) {
   auto s = std::make_unique<detail::simulation>(seed, limits.steps, limits.trace);
+  detail::circles_by.store(&detail::circles_of, detail::relaxed);
   try {
     s->run(program);
   } catch (...) {

@@ -26,8 +26,8 @@ task_record& record_at(address at) noexcept { return *reinterpret_cast<task_reco
 
 std::string line_of(world& w, sight& from, const wait_graph& graph,
                     const std::vector<std::uint32_t>& way) {
-  std::string text = "\n  DEADLOCK of " + std::to_string(way.size()) +
-                     (way.size() == 1 ? " task: " : " tasks: ");
+  std::string text =
+      "\n  DEADLOCK of " + std::to_string(way.size()) + (way.size() == 1 ? " task: " : " tasks: ");
   for (std::size_t i = 0; i < way.size(); ++i) {
     task_view task;
     auto& record = record_at(graph.at(way[i]).record);

@@ -12,6 +12,8 @@
 
 namespace heddle::detail {
 
+constinit plain_atomic<circle_teller> circles_by{nullptr};
+
 struct simulation::virtual_thread {
   virtual_thread(std::string n, std::function<void()> f, simulation& s, std::size_t i)
       : name(std::move(n)),
@@ -328,7 +330,7 @@ std::string simulation::report(bool stuck) {
     return static_cast<const simulation&>(w).has_numbered(t);
   };
   text += who_waits_for_what(*this, is_ours);
-  if (stuck) text += circles_of(*this, is_ours);
+  if (const auto tell = circles_by.load(relaxed); stuck && tell) text += tell(*this, is_ours);
   for (const std::size_t i : alive_) {
     const auto& t = *threads_[i];
     if (t.name.rfind("loop ", 0) == 0 && t.ready) continue;  // parked, as it should be
