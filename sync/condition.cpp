@@ -118,10 +118,10 @@ namespace heddle::detail {
 template <>
 struct layout_of<condition> {
   static constexpr seeing::kind_row kinds[] = {
-      // The queue stands in the condition.
+      // The reference to the condition is the last member.
       {.type = "N6heddle9condition7waitingE",
        .name = "condition",
-       .object = {offsetof(queue_waiter, queue), sizeof(wait_queue)},
+       .object = {sizeof(queue_waiter) + sizeof(std::exception_ptr), sizeof(condition)},
        .ended_by = seeing::kind_row::tasks},
   };
 };

@@ -96,6 +96,7 @@ constexpr wanted all_wanted[] = {
     {"frame_chunk.next", &offsets::frame_chunk_next, false},
     {"frame_chunk.block_bytes", &offsets::frame_block_bytes, false},
     {"frame_chunk.blocks", &offsets::frame_blocks, false},
+    {"queue_turn.ticket", &offsets::ticket, false},
     {"scope.link", &offsets::scope_link, false},
     {"scope_link.outer", &offsets::scope_outer, false},
 };

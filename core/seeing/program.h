@@ -35,7 +35,7 @@ struct offsets {
   place current, join_parent;
   // For the search for leaks.
   place innermost, waiter, turn, depot, depot_chunks, depot_reserved, thread_frames, worker;
-  place scope_link, scope_outer;
+  place scope_link, scope_outer, ticket;
   place frame_chunk_next, frame_block_bytes, frame_blocks;
 };
 

@@ -130,10 +130,14 @@ struct layout_of<queue_core> {
   using join = operation<queue_core::joining>;
   // Getters and putters are templates: a turn, and then the reference to the queue.
   static constexpr std::uint16_t behind_turn = sizeof(queue_core::turn);
-  static constexpr seeing::field_row fields[] = {{"queue_turn", 0, sizeof(queue_core::turn)}};
   static constexpr seeing::root_row types[] = {
       {"=queue", &typeid(queue_core::turn)},
       {"=queue.join", &typeid(join)},
+  };
+  static constexpr seeing::field_row rows[] = {
+      {"queue_turn", 0, sizeof(queue_core::turn)},
+      // The last member of a turn.
+      {"queue_turn.ticket", behind_turn - sizeof(std::uint64_t), sizeof(std::uint64_t)},
   };
   static constexpr seeing::kind_row kinds[] = {
       {.type = "N6heddle6detail11basic_queueI*7puttingE",
@@ -160,9 +164,8 @@ struct layout_of<queue_core> {
 };
 
 namespace {
+HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<queue_core>::rows);
 HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<queue_core>::kinds);
-HEDDLE_ROW("heddle_fields")
-constexpr auto field_rows = std::to_array(layout_of<queue_core>::fields);
 HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<queue_core>::types);
 }  // namespace
 

@@ -29,9 +29,18 @@ std::string time_text(std::uint64_t nanoseconds) {
   return text;
 }
 
-bool is_hogged(const loop_view& before, const loop_view& now) {
+constexpr std::uint64_t busy = 300'000'000;  // ns of processor time between the looks
+
+/// True: what the loop runs keeps it. False: it waits for a processor, which is no fault of its own.
+bool is_busy(const examined& e, std::size_t i) {
+  return (e.before.blocked[i] && e.now.blocked[i]) || e.now.worked[i] - e.before.worked[i] >= busy;
+}
+
+bool is_hogged(const examined& e, std::size_t i) {
+  const auto& before = e.before.loops[i];
+  const auto& now = e.now.loops[i];
   return before.at == now.at && before.steps == now.steps && !before.parked && !now.parked &&
-         before.current == now.current;
+         before.current == now.current && is_busy(e, i);
 }
 
 void find_hogged(examined& e, const loop_view& l) {
@@ -78,8 +87,8 @@ void look_at_loops(examined& e) {
   for (std::size_t i = 0; i < n; ++i) {
     const auto& before = e.before.loops[i];
     const auto& now = e.now.loops[i];
-    if (is_hogged(before, now)) find_hogged(e, now);
-    if (e.before.timer_lag[i] > late && e.now.timer_lag[i] > late)
+    if (is_hogged(e, i)) find_hogged(e, now);
+    if (e.before.timer_lag[i] > late && e.now.timer_lag[i] > late && is_busy(e, i))
       e.found.push_back(
           {"timers of " + loop_name(now) + " are late, by " + time_text(e.now.timer_lag[i]),
            {std::to_string(now.timers) + " timers are armed there"},

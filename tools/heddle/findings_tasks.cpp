@@ -110,8 +110,8 @@ bool waits_to_put(const task_view& task) {
   return task.what == doing::waits && std::strncmp(task.waits_in, "queue.put", 9) == 0;
 }
 
-/// True: the task, or one that it waits for, moved between the looks, or is ended by a timer, a
-/// descriptor or a job.
+/// True: the task, or one that it waits for, or is likely to, moved between the looks, or is ended
+/// by a timer, a descriptor or a job.
 bool may_go_on(examined& e, std::uint64_t record) {
   std::vector<std::uint64_t> left{record};
   std::unordered_set<std::uint64_t> seen{record};
@@ -122,6 +122,8 @@ bool may_go_on(examined& e, std::uint64_t record) {
     if (!e.from.tasks().look_at(here, task) || task.what != doing::waits || !task.ended_by_tasks ||
         task.gives_up_in != 0 || !waits_on(e.before, e.now, here))
       return true;
+    for (const auto& m : e.likely_ones.of(task))
+      if (seen.insert(m.record).second) left.push_back(m.record);
     const auto at = e.all.graph().find(here);
     if (at == wait_graph::none) continue;
     e.all.graph().each_edge(at, [&](const wait_graph::edge& edge) {
@@ -261,9 +263,12 @@ std::string name_of(const task_view& task) {
 std::string place_of(const task_view& task, sight& from) {
   std::string text;
   {
-    output to([](void* all, const char* some,
-                 std::size_t n) noexcept { static_cast<std::string*>(all)->append(some, n); },
-              &text);
+    output to(
+        [](void* all, std::string_view some) noexcept {
+          static_cast<std::string*>(all)->append(some);
+          return true;
+        },
+        &text);
     put_chain(to, task, from.names(), false);
   }
   if (task.made_line == 0) return text;

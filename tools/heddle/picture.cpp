@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "picture.h"
 
+#include "threads.h"
+
 #include <heddle/core/seeing/report.h>
 
 #include <time.h>
 
 #include <fstream>
+#include <string_view>
 
 namespace tool {
 
@@ -33,6 +36,23 @@ std::uint64_t lag_of(sight& from, const loop_view& l) {
   return t > deadline ? t - deadline : 0;
 }
 
+/// The processor time of a thread, in nanoseconds; 0: not known.
+std::uint64_t time_of(pid_t process, int thread) {
+  std::ifstream in("/proc/" + std::to_string(process) + "/task/" + std::to_string(thread) +
+                   "/schedstat");
+  std::uint64_t ns = 0;
+  return in >> ns ? ns : 0;
+}
+
+std::uint64_t ticket_of(sight& from, const task_view& task) {
+  std::uint64_t ticket = 0;
+  const auto at = from.what().at().ticket;
+  const std::string_view does = task.waits_in;
+  if (task.what == doing::waits && (does.starts_with("queue.put") || does.starts_with("queue.get")))
+    (void)from.what().load(from.what().mem(), task.wait, at, ticket);
+  return ticket;
+}
+
 void read_throttling(pid_t process, picture& to) {
   std::string path;
   std::ifstream groups("/proc/" + std::to_string(process) + "/cgroup");
@@ -54,7 +74,11 @@ void picture::take(sight& from) {
   (void)from.look_at_loops();
   for (std::size_t i = 0; i < from.loops().size(); ++i) {
     loops.push_back(from.loops()[i]);
-    timer_lag.push_back(lag_of(from, from.loops()[i]));
+    const auto& l = from.loops()[i];
+    timer_lag.push_back(lag_of(from, l));
+    worked.push_back(time_of(from.process(), l.thread));
+    const auto its = thread_of(from.process(), l.thread);
+    blocked.push_back(!its.runs && its.call >= 0);
   }
   read_throttling(from.process(), *this);
   struct context {
@@ -70,7 +94,8 @@ void picture::take(sight& from) {
         const auto& loops = here.from.loops();
         const bool nowhere = task.what == doing::active && task.strands == 0 &&
                              !loops.runs(task.at) && !loops.find(task.at);
-        here.to.tasks[task.at] = {task.number, task.generation, task.word, task.wait, task.object,
+        here.to.tasks[task.at] = {task.number, task.generation, task.word,
+                                  task.wait,   task.object,     ticket_of(here.from, task),
                                   text,        nowhere};
         return here.to.tasks.size() < most_tasks;
       },

@@ -20,6 +20,7 @@ struct pictured {
   std::uint64_t word = 0;
   std::uint64_t wait = 0;
   std::uint64_t object = 0;
+  std::uint64_t ticket = 0;  // of a wait in a queue: another one for each wait
   std::string does;
   bool nowhere = false;  // ready, and in no queue that can be seen
 };
@@ -29,6 +30,8 @@ struct picture {
 
   std::vector<seeing::loop_view> loops;
   std::vector<std::uint64_t> timer_lag;  // of each loop: how late its first timer is, in ns
+  std::vector<std::uint64_t> worked;     // the processor time of its thread, in ns
+  std::vector<bool> blocked;             // its thread is blocked in the kernel
   std::unordered_map<std::uint64_t, pictured> tasks;  // by record
   std::uint64_t throttled = 0;                        // periods, of the cgroup
   std::uint64_t periods = 0;

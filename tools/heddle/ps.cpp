@@ -74,121 +74,118 @@ int list_programs() {
   return any ? good : nothing;
 }
 
-void put_head(output& to, const target& t, const sight& s) {
+/// "! 2 tasks in a deadlock: ...". Of very many tasks it is left to `why` and `doctor`.
+std::string deadlocks_of(sight& s) {
+  constexpr std::uint64_t most = 200000;
+  circles all;
+  if (circles::records_of(s) > most || !all.load(s)) return {};
+  all.find(s, false);
+  return headline(all);
+}
+
+void put_head(output& to, const target& t, sight& s) {
   to.put(t.title());
-  /// "! 2 tasks in a deadlock: ...". Of very many tasks it is left to `why` and `doctor`.
-  std::string deadlocks_of(sight & s) {
-    constexpr std::uint64_t most = 200000;
-    circles all;
-    if (circles::records_of(s) > most || !all.load(s)) return {};
-    all.find(s, false);
-    return headline(all);
+  to.put("  ");
+  to.escaped(t.command(), 15);
+  if (t.which() != 0) {
+    to.put(", heddle ");
+    to.number(t.which() + 1);
+    to.put(" of it");
   }
-
-  void put_head(output & to, sight & s) {
-    to.put("process ");
-    to.number(static_cast<std::uint64_t>(s.process()));
-    to.put("  ");
-    to.escaped(t.command(), 15);
-    if (t.which() != 0) {
-      to.put(", heddle ");
-      to.number(t.which() + 1);
-      to.put(" of it");
-    }
-    to.put("  ");
-    to.number(s.loops().size());
-    to.put(s.loops().size() == 1 ? " loop" : " loops");
-    if (s.loops().size() != 0 && s.loops()[0].driver[0] != 0) {
-      to.put(" (");
-      to.put(s.loops()[0].driver);
-      to.put(")");
-    }
-    if (const double age = t.age(); age > 0) {
-      to.put("  up ");
-      put_age(to, age);
-    }
-    if (const auto trouble = deadlocks_of(s); !trouble.empty()) {
-      to.put("     ");
-      to.escaped(trouble, 150);
-    }
-    to.put('\n');
+  to.put("  ");
+  to.number(s.loops().size());
+  to.put(s.loops().size() == 1 ? " loop" : " loops");
+  if (s.loops().size() != 0 && s.loops()[0].driver[0] != 0) {
+    to.put(" (");
+    to.put(s.loops()[0].driver);
+    to.put(")");
   }
-
-  /// What `ps` has seen so far. The first tasks are kept as they are; once they are too many, only
-  /// groups are told.
-  struct listing {
-    static constexpr std::size_t most_single = 1000;
-    const options& o;
-    output& to;
-    sight& from;
-    std::uint64_t shown = 0;
-    std::vector<task_view> first = {};
-    groups all = {};
-    task_view room = {};
-  };
-
-  void put_one(listing & l, const task_view& t) {
-    seeing::put_task(l.to, t, l.from, l.o.all_frames);
-    if (!l.o.all_frames || t.runs == 0) return;
-    l.to.put("          at ");
-    seeing::put_chain(l.to, t, l.from.names(), true);
-    l.to.put('\n');
+  if (const double age = t.age(); age > 0) {
+    to.put("  up ");
+    put_age(to, age);
   }
-
-  /// The task with the chain of the coroutine that its thread is in; as it is, if that is not known.
-  const task_view& with_running_chain(listing & l, const task_view& t, task_view& room) {
-    const auto* loop = l.from.loops().runs(t.at);
-    if (!loop || loop->thread == 0 || t.what == seeing::doing::waits) return t;
-    const looked_at_thread thread(l.from.process(), loop->thread, l.o.stacks);
-    std::uint64_t owner = 0;
-    if (!thread.known()) return t;
-    const auto frame = seeing::running_frame(l.from.what(), thread.stack(), t.at, owner);
-    room = t;
-    return frame != 0 && l.from.tasks().look_at_running(frame, owner, room) ? room : t;
+  if (const auto trouble = deadlocks_of(s); !trouble.empty()) {
+    to.put("     ");
+    to.escaped(trouble, 150);
   }
+  to.put('\n');
+}
 
-  bool see(void* context, const task_view& seen) {
-    auto& l = *static_cast<listing*>(context);
-    const task_view& t = with_running_chain(l, seen, l.room);
-    if (!is_chosen(l.o, t, l.from)) return true;
-    ++l.shown;
-    if (l.o.json) {
-      seeing::put_json_task(l.to, t, l.from, l.shown == 1);
-    } else if (l.o.all) {
-      put_one(l, t);
-    } else {
-      if (l.shown <= listing::most_single) l.first.push_back(t);
-      l.all.add(t, l.from);
-    }
-    return l.to.good();
-  }
+/// What `ps` has seen so far. The first tasks are kept as they are; once they are too many, only
+/// groups are told.
+struct listing {
+  static constexpr std::size_t most_single = 1000;
+  const options& o;
+  output& to;
+  sight& from;
+  std::uint64_t shown = 0;
+  std::vector<task_view> first = {};
+  groups all = {};
+  task_view room = {};
+};
 
-  int list_tasks(const options& o, target& t) {
-    sight& s = t.see();
-    output to(STDOUT_FILENO);
-    listing l{o, to, s};
-    if (o.json) {
-      seeing::put_json_head(to, s, t.command());
-    } else {
-      put_head(to, t, s);
-      if (o.all) seeing::put_table_head(to);
-    }
-    const bool whole = s.tasks().each(&see, &l);
-    if (o.json) {
-      seeing::put_json_end(to);
-    } else if (!o.all && l.shown > listing::most_single) {
-      l.all.put(to);
-      to.number(l.shown);
-      to.put(" tasks; --all tells each\n");
-    } else if (!o.all && l.shown != 0) {
-      seeing::put_table_head(to);
-      for (const auto& one : l.first) put_one(l, one);
-    }
-    to.flush();
-    if (!whole)
-      if (const int r = t.broke_off(); r != good) return r;
-    return l.shown != 0 ? good : nothing;
+void put_one(listing& l, const task_view& t) {
+  seeing::put_task(l.to, t, l.from, l.o.all_frames);
+  if (!l.o.all_frames || t.runs == 0) return;
+  l.to.put("          at ");
+  seeing::put_chain(l.to, t, l.from.names(), true);
+  l.to.put('\n');
+}
+
+/// The task with the chain of the coroutine that its thread is in; as it is, if that is not known.
+const task_view& with_running_chain(listing& l, const task_view& t, task_view& room) {
+  const auto* loop = l.from.loops().runs(t.at);
+  if (!loop || loop->thread == 0 || t.what == seeing::doing::waits) return t;
+  const looked_at_thread thread(l.from.process(), loop->thread, l.o.stacks);
+  std::uint64_t owner = 0;
+  if (!thread.known()) return t;
+  const auto frame = seeing::running_frame(l.from.what(), thread.stack(), t.at, owner);
+  room = t;
+  return frame != 0 && l.from.tasks().look_at_running(frame, owner, room) ? room : t;
+}
+
+bool see(void* context, const task_view& seen) {
+  auto& l = *static_cast<listing*>(context);
+  const task_view& t = with_running_chain(l, seen, l.room);
+  if (!is_chosen(l.o, t, l.from)) return true;
+  ++l.shown;
+  if (l.o.json) {
+    seeing::put_json_task(l.to, t, l.from, l.shown == 1);
+  } else if (l.o.all) {
+    put_one(l, t);
+  } else {
+    if (l.shown <= listing::most_single) l.first.push_back(t);
+    l.all.add(t, l.from);
   }
+  return l.to.good();
+}
+
+int list_tasks(const options& o, target& t) {
+  sight& s = t.see();
+  output to(STDOUT_FILENO);
+  listing l{o, to, s};
+  if (o.json) {
+    seeing::put_json_head(to, s, t.command());
+  } else {
+    put_head(to, t, s);
+    if (o.all) seeing::put_table_head(to);
+  }
+  const bool whole = s.tasks().each(&see, &l);
+  if (o.json) {
+    seeing::put_json_end(to);
+  } else if (!o.all && l.shown > listing::most_single) {
+    l.all.put(to);
+    to.number(l.shown);
+    to.put(" tasks; --all tells each\n");
+  } else if (!o.all && l.shown != 0) {
+    seeing::put_table_head(to);
+    for (const auto& one : l.first) put_one(l, one);
+  }
+  to.flush();
+  if (!whole)
+    if (const int r = t.broke_off(); r != good) return r;
+  return l.shown != 0 ? good : nothing;
+}
 
 }  // namespace
 
