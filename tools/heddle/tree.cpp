@@ -32,8 +32,8 @@ int print_tree(const options& o, target& t) {
   c.all.link();
   output to(STDOUT_FILENO);
   circles waits;
-  if (waits.load(*s)) {
-    waits.find(*s, false);
+  if (waits.load(t.see())) {
+    waits.find(t.see(), false);
     if (const auto trouble = headline(waits); !trouble.empty()) {
       to.escaped(trouble, 150);
       to.put('\n');
