@@ -178,7 +178,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   must(::ftruncate(text, 0) == 0 && ::lseek(text, 0, SEEK_SET) == 0, "the text begins anew");
   std::string why;
   if (const auto read = tool::core_file::open(::dup(core->file()), why)) {
-    // In the same place each time: a sight is large, and fresh memory costs more than all else here.
+    // In the same place each time: a sight is large, and fresh memory costs more than all else.
     static void* const room = ::operator new(sizeof(seeing::sight), std::align_val_t(64));
     auto* const s = ::new (room) seeing::sight(*read);
     look(*s, text);
