@@ -53,7 +53,7 @@ constexpr struct {
     {"grows", inside::grows},
     {"kept_tasks", inside::kept_tasks},
     {"computes", inside::computes},
-    {"blocks", inside::blocks},
+    {"blocks", inside::step_blocks},
     {"blamed", inside::blamed},
     {"throws_much", inside::throws_much},
     {"owners", inside::owners},

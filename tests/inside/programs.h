@@ -74,7 +74,7 @@ h::task<> no_leaks(int n);
 h::task<> grows(int n);
 h::task<> kept_tasks(int n);
 h::task<> computes(int ms);
-h::task<> blocks(int n);
+h::task<> step_blocks(int n);
 h::task<> blamed(int ms);
 h::task<> throws_much(int ms);
 h::task<> owners(int n);

@@ -167,7 +167,7 @@ h::task<> blamed_in_turns(int ms) {
     } catch (const std::runtime_error&) {}
   stay();
 }
-h::task<> storm(int ms) {
+h::task<> throw_in_turns(int ms) {
   for (;;) {
     throw_for(ms);
     co_await h::yield_now();
@@ -186,7 +186,7 @@ h::task<> computes(int ms) {
   co_await for_ever();
 }
 
-h::task<> blocks(int) {
+h::task<> step_blocks(int) {
   keep("blocker", block_in_turns());
   co_await for_ever();
 }
@@ -197,7 +197,7 @@ h::task<> blamed(int ms) {
 }
 
 h::task<> throws_much(int ms) {
-  keep("thrower", storm(ms));
+  keep("thrower", throw_in_turns(ms));
   co_await for_ever();
 }
 
