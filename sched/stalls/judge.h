@@ -6,10 +6,13 @@
 // Problem   The count of a loop's steps stands still also when the machine takes the processor from
 //           the process: other programs want it, a cgroup is throttled, a debugger or SIGSTOP stops
 //           the process, a virtual machine is suspended. No step is to blame for that.
-// Chosen    What counts is time that the step has used. A thread that computes is charged the time
-//           of processors that it got. A thread that sleeps in a system call is charged the time
-//           between two looks, and at most `most_a_look`: a longer gap means that the watch stood
-//           still too. A thread that is stopped is charged nothing.
+// Chosen    What counts is time that the step has used. A step is charged the time of processors
+//           that its thread got. The rest of the time between two looks is open: the thread slept
+//           in a system call, or it wanted a processor, or was stopped. Of a gap at most
+//           `most_a_look` is kept so: a longer one means that the watch stood still too. Only when
+//           half of the limit is open the system is asked for the thread's state, which costs a
+//           file in /proc and a descriptor for a moment. If the thread sleeps, the open time is
+//           charged; else it is dropped.
 // Cost      A stall that began between two looks is charged from the second one on.
 #pragma once
 
@@ -20,15 +23,6 @@
 #include <cstdint>
 
 namespace heddle::detail {
-
-/// What the system says of a thread.
-struct thread_sight {
-  char state = 'R';  // R: runs or wants to, S and D: sleeps; others: it is stopped
-  duration used{};   // time of processors, so far
-
-  [[nodiscard]] bool runs() const noexcept { return state == 'R'; }
-  [[nodiscard]] bool sleeps() const noexcept { return state == 'S' || state == 'D'; }
-};
 
 class stall_judge {
  public:
@@ -43,16 +37,21 @@ class stall_judge {
     steps_ = steps;
     awake_ = awake;
     used_ = used;
-    charged_ = {};
+    charged_ = open_ = {};
   }
-  /// The same step as at the last look, which was `gap` ago.
-  void add(duration gap, const thread_sight& thread) noexcept {
-    const duration used = std::max(thread.used - used_, duration::zero());
-    used_ = thread.used;
-    if (thread.sleeps())
-      charged_ += std::max(used, std::min(gap, most_a_look));
-    else
-      charged_ += std::min(used, gap);
+  /// The same step as at the last look, which was `gap` ago. `used`: by its thread so far.
+  void add(duration gap, duration used) noexcept {
+    const duration computed = std::clamp(used - used_, duration::zero(), gap);
+    used_ = used;
+    charged_ += computed;
+    open_ += std::min(gap - computed, most_a_look);
+  }
+  /// True: so much is open that the system has to be asked; then state() is to be called.
+  [[nodiscard]] bool must_ask(duration limit) const noexcept { return open_ >= limit / 2; }
+  /// The thread's state as the system tells it: R runs or wants to, S and D sleeps, others stopped.
+  void state(char is) noexcept {
+    if (is == 'S' || is == 'D') charged_ += open_;
+    open_ = {};
   }
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   /// What the step is charged so far.
@@ -63,6 +62,7 @@ class stall_judge {
   bool awake_ = false;
   duration used_{};
   duration charged_{};
+  duration open_{};  // time that it has not computed
 };
 
 }  // namespace heddle::detail

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <algorithm>
 #include <string_view>
 
 namespace heddle::detail {
@@ -53,14 +53,12 @@ duration time_used_by(int thread) noexcept {
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
-thread_sight look_at_thread(int thread) noexcept {
+char state_of_thread(int thread) noexcept {
   char text[256];
   const auto stat = read_about(thread, "stat", text);
   const auto name_ends = stat.rfind(')');
-  thread_sight seen{'X', time_used_by(thread)};
-  if (name_ends != std::string_view::npos && name_ends + 2 < stat.size())
-    seen.state = stat[name_ends + 2];
-  return seen;
+  const bool is_told = name_ends != std::string_view::npos && name_ends + 2 < stat.size();
+  return is_told ? stat[name_ends + 2] : 'X';
 }
 
 // "NUMBER ARGUMENT x 6 STACK PLACE", or "running".

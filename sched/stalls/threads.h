@@ -4,7 +4,7 @@
 // thread runs or stops for it.
 #pragma once
 
-#include <heddle/sched/stalls/judge.h>
+#include <heddle/core/base/time_types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +13,9 @@ namespace heddle::detail {
 
 /// Time of processors that the thread has used. Cost: a system call, some 300 ns.
 [[nodiscard]] duration time_used_by(int thread) noexcept;
-/// Cost: some 10 us. A thread that has ended is told as stopped.
-[[nodiscard]] thread_sight look_at_thread(int thread) noexcept;
+/// Its state as the system tells it: 'R', 'S', ...; 'X': it has ended, or the system does not tell.
+/// Cost: some 10 us.
+[[nodiscard]] char state_of_thread(int thread) noexcept;
 
 /// Where a thread sleeps.
 struct blocked_call {

@@ -240,6 +240,7 @@ void stall_watch::look_at(watched& w, loop_state& l, duration gap, duration now)
   if (!l.judge.is_same_step(seen.steps, seen.is_awake)) {
     if (l.entry != none) ends(w, l, now);
     l.tries = 0;
+    l.sleeps = false;
     if (!seen.is_parked || seen.steps != l.judge.steps()) saw_moving_ = true;
     l.judge.begin(seen.steps, seen.is_awake,
                   seen.is_awake ? time_used_by(seen.thread) : duration::zero());
@@ -247,24 +248,25 @@ void stall_watch::look_at(watched& w, loop_state& l, duration gap, duration now)
   }
   saw_moving_ = true;
   if (l.judge.charged() < closely) saw_standing_ = true;
-  const auto thread = look_at_thread(seen.thread);
-  l.judge.add(gap, thread);
+  l.judge.add(gap, time_used_by(seen.thread));
+  if (l.judge.must_ask(w.how.limit)) {
+    const char state = state_of_thread(seen.thread);
+    l.sleeps = state == 'S' || state == 'D';
+    l.judge.state(state);
+  }
   if (l.entry != none)
     stall_lasts(l.entry, reinterpret_cast<std::uintptr_t>(l.loop), l.judge.charged(), false);
   else if (l.judge.charged() >= w.how.limit && news_count_ < most_news)
-    begins(w, l, thread, now);
+    begins(w, l, now);
 }
 
-void stall_watch::begins(watched& w, loop_state& l, const thread_sight& thread,
-                         duration now) noexcept {
+void stall_watch::begins(watched& w, loop_state& l, duration now) noexcept {
   kept_loop what{l.loop, l.judge.charged()};
   const int number = l.loop->feel().thread;
   blocked_call call;
-  if (thread.sleeps()) {
-    if (look_at_call(number, call))
-      what.call = &call;
-    else if (++l.tries < most_tries)
-      return;  // it has woken up meanwhile
+  if (l.sleeps) l.sleeps = look_at_call(number, call);  // it may have woken up meanwhile
+  if (l.sleeps) {
+    what.call = &call;
   } else if (w.how.signal != 0) {
     const auto* loop = static_cast<const executor*>(static_cast<const class loop*>(l.loop));
     const auto how = sample_stack(number, loop, w.how.signal, what.sample);

@@ -86,6 +86,7 @@ class stall_watch {
     stall_judge judge;
     std::size_t entry = none;  // of the ledger, while it is kept
     unsigned tries = 0;        // to take its stack
+    bool sleeps = false;       // its thread, when the system was asked last
     bool is_told = false;
   };
   struct watched {
@@ -113,7 +114,7 @@ class stall_watch {
   [[nodiscard]] bool all_parked() noexcept;
   void look(duration now) noexcept;
   void look_at(watched& w, loop_state& l, duration gap, duration now) noexcept;
-  void begins(watched& w, loop_state& l, const thread_sight& thread, duration now) noexcept;
+  void begins(watched& w, loop_state& l, duration now) noexcept;
   void ends(watched& w, loop_state& l, duration now) noexcept;
   [[nodiscard]] bool note(watched& w, loop_state& l, bool over, duration now) noexcept;
   void tell() noexcept;

@@ -126,7 +126,8 @@ void put_task(output& to, watched& w, const loop_view& l) {
   }
 }
 
-/// What a loop does just now. A loop that has run no step since the last look is hogged.
+/// What a loop does just now. A loop that is awake and has run no step since the last look may be
+/// hogged.
 void put_now(output& to, watched& w, const loop_view& l, const loop_view& was, std::uint64_t t) {
   if (l.parked) return to.put("parked");
   const bool stands = !was.parked && was.steps == l.steps;
@@ -149,7 +150,8 @@ void put_now(output& to, watched& w, const loop_view& l, const loop_view& was, s
   }
   to.put(", ");
   put_task(to, w, l);
-  to.put("  ! hogged");
+  // Without the watch's word it may be the machine that lets the loop's thread stand.
+  if (stall || w.stalls->table().limit == 0) to.put("  ! hogged");
 }
 
 void put_row(output& to, watched& w, const loop_view& l, const loop_view& was, std::uint64_t t) {

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 #include <thread>
 
 #ifndef HEDDLE_INSIDE_TOOL
@@ -47,7 +48,8 @@ pid_t start(const std::vector<std::string>& words, const std::vector<std::string
   for (const auto& w : words) argv.push_back(const_cast<char*>(w.c_str()));
   argv.push_back(nullptr);
   std::vector<char*> env;
-  for (char** e = environ; *e; ++e) env.push_back(*e);
+  for (char** e = environ; *e; ++e)  // this program's loops are not watched, the others' are
+    if (!std::string_view(*e).starts_with("HEDDLE_STALL_LIMIT=")) env.push_back(*e);
   for (const auto& e : environment) env.push_back(const_cast<char*>(e.c_str()));
   env.push_back(nullptr);
   posix_spawn_file_actions_t actions;
