@@ -29,11 +29,19 @@ std::string time_text(std::uint64_t nanoseconds) {
   return text;
 }
 
-constexpr std::uint64_t busy = 300'000'000;  // ns of processor time between the looks
+constexpr std::uint64_t worked_on = 5'000'000;  // ns of processor time in one step
+constexpr std::uint64_t mostly = 500'000'000;   // ns of processor time between the looks
 
-/// True: what the loop runs keeps it. False: it waits for a processor, which is no fault of its own.
+std::uint64_t worked(const examined& e, std::size_t i) {
+  return e.now.worked[i] - e.before.worked[i];
+}
+
+/// True: what the loop runs keeps it. False: it waits for a processor, which is no fault of its
+/// own: a step that had one would be through.
 bool is_busy(const examined& e, std::size_t i) {
-  return (e.before.blocked[i] && e.now.blocked[i]) || e.now.worked[i] - e.before.worked[i] >= busy;
+  // A loop that runs no task may just look for one.
+  return (e.before.blocked[i] && e.now.blocked[i]) ||
+         worked(e, i) >= (e.now.loops[i].current != 0 ? worked_on : mostly);
 }
 
 bool is_hogged(const examined& e, std::size_t i) {
@@ -88,7 +96,8 @@ void look_at_loops(examined& e) {
     const auto& before = e.before.loops[i];
     const auto& now = e.now.loops[i];
     if (is_hogged(e, i)) find_hogged(e, now);
-    if (e.before.timer_lag[i] > late && e.now.timer_lag[i] > late && is_busy(e, i))
+    if (e.before.timer_lag[i] > late && e.now.timer_lag[i] > late &&
+        (is_hogged(e, i) || worked(e, i) >= mostly))
       e.found.push_back(
           {"timers of " + loop_name(now) + " are late, by " + time_text(e.now.timer_lag[i]),
            {std::to_string(now.timers) + " timers are armed there"},
