@@ -13,7 +13,7 @@ namespace heddle::detail {
 namespace {
 
 /// What an event costs, about, and the share of time that events may take.
-constexpr duration event_takes = std::chrono::nanoseconds(12);
+constexpr duration event_takes = std::chrono::nanoseconds(15);
 constexpr int part = 100;
 
 /// What a loop takes to record events_a_check steps, at least, so that its ring reaches back some

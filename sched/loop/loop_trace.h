@@ -3,7 +3,7 @@
 // What a loop records of itself, in a ring of its own (trace_ring.h).
 //
 // Problem   Who looks after the fact wants to see what the loops did in the last seconds. To record
-//           each step costs 20 ns of a step of 100. To record nothing tells nothing.
+//           each step costs 30 ns of a step of 100. To record nothing tells nothing.
 // Chosen    What is rare anyhow is always recorded: sleeps, wake-ups, thefts, I/O, timers, jobs.
 //           Steps are recorded of some tasks only: of one in `rate` that are created, and of all
 //           that such a task creates. So what is recorded of a task is whole, from its birth to

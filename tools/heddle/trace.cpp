@@ -145,7 +145,7 @@ int write(const options& o, const timeline& t) {
                       : f == form::chrome ? "  Open it in ui.perfetto.dev or chrome://tracing."
                                           : "  Open it in ui.perfetto.dev, or write --html.");
   if (f == form::chrome && bytes > much_json)
-    std::printf("Viewers take JSON of this size badly: without --json it is a tenth as large.\n");
+    std::printf("Viewers take JSON of this size badly: without --json it is a third as large.\n");
   return good;
 }
 
