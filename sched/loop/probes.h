@@ -6,7 +6,8 @@
 // They stand where the counters of runtime::stats are raised, so a tracer that counts them gets the
 // same numbers. They are there if the library was compiled where <sys/sdt.h> is (the package
 // systemtap-sdt-dev); else each is an empty function.
-// Cost      one nop, while no tracer is attached
+// Cost      one nop, while no tracer is attached. The arguments stay in registers: the build says so
+//           by STAP_SDT_ARG_CONSTRAINT, since clang would put them on the stack.
 #pragma once
 
 #include <heddle/core/base/config.h>
@@ -18,14 +19,10 @@
 namespace heddle::detail::probes {
 
 #ifdef STAP_PROBE2
-/// loop_stats::run: a step of a task or strand, or a callback (nullptr).
-HEDDLE_INLINE void step(unsigned loop, const void* task) noexcept {
-  STAP_PROBE2(heddle, step, loop, task);
-}
+/// loop_stats::run: a step of a task or strand, or a callback (nullptr). The loop is the thread.
+HEDDLE_INLINE void step(const void* task) noexcept { STAP_PROBE1(heddle, step, task); }
 /// loop_stats::created.
-HEDDLE_INLINE void created(unsigned loop, const void* task) noexcept {
-  STAP_PROBE2(heddle, created, loop, task);
-}
+HEDDLE_INLINE void created(const void* task) noexcept { STAP_PROBE1(heddle, created, task); }
 /// loop_stats::parked: the loop is about to sleep.
 HEDDLE_INLINE void parked(unsigned loop) noexcept { STAP_PROBE1(heddle, parked, loop); }
 /// loop_stats::polls, with the events that the poll brought.
@@ -44,8 +41,8 @@ HEDDLE_INLINE void rescued(unsigned loop, unsigned hogged) noexcept {
 HEDDLE_INLINE void job_begins(const void* job) noexcept { STAP_PROBE1(heddle, job__begins, job); }
 HEDDLE_INLINE void job_ends(const void* job) noexcept { STAP_PROBE1(heddle, job__ends, job); }
 #else
-HEDDLE_INLINE void step(unsigned, const void*) noexcept {}
-HEDDLE_INLINE void created(unsigned, const void*) noexcept {}
+HEDDLE_INLINE void step(const void*) noexcept {}
+HEDDLE_INLINE void created(const void*) noexcept {}
 HEDDLE_INLINE void parked(unsigned) noexcept {}
 HEDDLE_INLINE void polled(unsigned, unsigned) noexcept {}
 HEDDLE_INLINE void stole(unsigned, unsigned, unsigned long) noexcept {}

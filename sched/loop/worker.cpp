@@ -228,7 +228,7 @@ void worker::run_work(work item) {
 
 void worker::run_task(task_record& t) {
   bump(beat_);
-  probes::step(index(), &t);
+  probes::step(&t);
   auto& self = self_of_thread;
   self.current = &t;
   self.step_started = 0;
@@ -309,7 +309,7 @@ void worker::resume(task_record& t) {
 
 void worker::run_strand(promise_base& strand) {
   bump(beat_);
-  probes::step(index(), &strand.enclosing());
+  probes::step(&strand.enclosing());
   auto& self = self_of_thread;
   self.step_started = 0;
   if (this_world()) [[unlikely]]
@@ -329,7 +329,7 @@ void worker::run_strand(promise_base& strand) {
 
 void worker::run_callback(callback& c) {
   bump(beat_);
-  probes::step(index(), nullptr);
+  probes::step(nullptr);
   self_of_thread.step_started = 0;
   if (this_world()) [[unlikely]]
     group_->simulated->note("runs a callback", nullptr);

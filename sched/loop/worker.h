@@ -103,7 +103,7 @@ class worker final : public loop {
   void count_created(task_record& t) noexcept {
     const auto n = created_.load(relaxed) + 1;
     created_.store(n, relaxed);
-    probes::created(index(), &t);
+    probes::created(&t);
     if (trace_.may_sample(n)) [[unlikely]]
       born(t);
   }
