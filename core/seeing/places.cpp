@@ -148,7 +148,9 @@ bool places::read(address at, place_view& to) noexcept {
   constexpr std::uint32_t most_lines = 1u << 24;
   if (!from_->get(at, p) || p.line == 0 || p.line > most_lines || p.column > most_lines)
     return false;
-  if (!from_->text(p.file, to.file, sizeof to.file) || to.file[0] < ' ') return false;
+  // A core without the program's file has the lines, and not the texts.
+  if (!from_->text(p.file, to.file, sizeof to.file)) std::strcpy(to.file, "?");
+  if (to.file[0] < ' ') return false;
   (void)from_->text(p.function, function, sizeof function);
   short_writer name(to.function);
   put_plain_function(name, function);

@@ -76,11 +76,13 @@ void put_head(output& to, const task_view& t, sight& from) {
 void put_frames(output& to, const std::vector<frame>& chain, sight& from) {
   for (std::size_t i = 0; i < chain.size();) {
     std::size_t same = i + 1;
-    while (same < chain.size() && chain[same].resume == chain[i].resume) ++same;
+    while (same < chain.size() && chain[same].resume == chain[i].resume &&
+           chain[same].place == chain[i].place)
+      ++same;
     to.put('#');
     to.number(i);
     to.column(4);
-    to.escaped(from.names().function(chain[i].resume), 120);
+    to.escaped(from.names().frame({chain[i].resume, chain[i].place, 1}), 160);
     if (same - i > 1) {
       to.put(" x ");
       to.number(same - i);
@@ -105,7 +107,14 @@ void put_json(output& to, const task_view& t, const std::vector<frame>& chain, s
   to.put(", \"frames\": [");
   for (std::size_t i = 0; i < chain.size(); ++i) {
     to.put(i == 0 ? "{\"function\": " : ", {\"function\": ");
-    to.json(from.names().function(chain[i].resume));
+    const seeing::frame_run run{chain[i].resume, chain[i].place, 1};
+    to.json(from.names().function(run));
+    if (const auto* place = from.names().place(run)) {
+      to.put(", \"file\": ");
+      to.json(place->file);
+      to.put(", \"line\": ");
+      to.number(place->line);
+    }
     for (const auto& [key, value] : {std::pair(", \"frame\": \"", chain[i].at),
                                      std::pair("\", \"resume\": \"", chain[i].resume)}) {
       to.put(key);
@@ -166,7 +175,8 @@ int print_frames(const options& o, target& t) {
     constexpr std::uint64_t tags = 3;
     std::vector<frame> chain;
     if (view.what == seeing::doing::waits || view.what == seeing::doing::not_started)
-      chain = chain_from(s, view.at, resume & ~tags, false);
+      chain =
+          chain_from(s, view.at, resume & ~tags, false, view.runs != 0 ? view.frames[0].place : 0);
     put(to, o, view, chain, s);
   }
   to.flush();

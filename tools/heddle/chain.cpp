@@ -12,10 +12,12 @@ namespace {
 
 constexpr std::size_t most_frames = std::size_t{1} << 20;
 constexpr address strand_tag = 1;
+constexpr address end_tag = 1;
 
 }  // namespace
 
-std::vector<frame> chain_from(seeing::sight& from, address record, address innermost, bool runs) {
+std::vector<frame> chain_from(seeing::sight& from, address record, address innermost, bool runs,
+                              address where) {
   const auto& program = from.what();
   const auto& at = program.at();
   const std::uint32_t promise = at.frame_promise.at;
@@ -31,8 +33,9 @@ std::vector<frame> chain_from(seeing::sight& from, address record, address inner
     if (!program.code().is_code(resume) ||
         (owner != record && !(runs && (owner & ~strand_tag) == record)))
       return {};
-    chain.push_back({here, resume});
-    if (part(at.end) != 0) return chain;
+    chain.push_back({here, resume, where});
+    where = part(at.end);  // of a plain call: where the next frame awaits this one
+    if ((where & end_tag) != 0) return chain;
     here = part(at.continuation);
     // A circle: frames of one task are all different, and damaged ones need not be.
     if (chain.size() % 1024 == 0 &&

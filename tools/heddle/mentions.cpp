@@ -14,6 +14,7 @@ constexpr std::size_t most_frame = 65536;  // bytes
 constexpr std::size_t most_found = 1u << 20;
 constexpr std::size_t most_chunks = 1u << 20;
 constexpr std::uint64_t tags = 3;
+constexpr std::uint64_t end_tag = 1;
 constexpr std::uint64_t malloc_marks = 7;
 
 /// The frames of a task that stands still, from the innermost.
@@ -28,7 +29,7 @@ void each_frame(sight& from, const task_view& task, F&& see) {
   for (std::size_t i = 0; i < most_frames && frame != 0; ++i) {
     see(frame);
     const std::uint64_t promise = frame + at.frame_promise.at;
-    if (!from.what().load(mem, promise, at.end, end) || end != 0 ||
+    if (!from.what().load(mem, promise, at.end, end) || (end & end_tag) != 0 ||
         !from.what().load(mem, promise, at.continuation, frame))
       return;
   }

@@ -45,7 +45,7 @@ class core_of {
 /// Waits until both rooms of the program "chat" wait for each other, and the third task for a line.
 inline void wait_for_chat(const watched& w) {
   tool_until({"ps", w.number()}, [](const ran& r) {
-    return lines_with(r.out, {">", " mutex "}).size() == 2 && has_line(r.out, {"deliver", "queue"});
+    return lines_with(r.out, {">", " mutex"}).size() == 2 && has_line(r.out, {"deliver", "queue"});
   });
 }
 
