@@ -50,6 +50,9 @@ class sight {
   [[nodiscard]] const modules& code() const noexcept { return code_; }
   [[nodiscard]] const char* missing() const noexcept { return program_.missing(); }
   [[nodiscard]] pid_t process() const noexcept { return process_; }
+  /// The process that the system may be asked about; 0: there is none, since it is a core, or
+  /// stands before a debugger. Another process may have the number of a core's by now.
+  [[nodiscard]] pid_t living() const noexcept { return origin_ ? 0 : process_; }
 
  private:
   [[nodiscard]] opening from_errno(int code) const noexcept;

@@ -57,7 +57,7 @@ void find_hogged(examined& e, const loop_view& l) {
   const bool by_task = l.current != 0 && e.from.tasks().look_at(l.current, task);
   f.what = loop_name(l) + " is hogged by " + (by_task ? name_of(task) : "a callback") +
            ": one step for a second or more";
-  f.evidence.push_back("its thread " + doing_of(thread_of(e.from.process(), l.thread)));
+  f.evidence.push_back("its thread " + doing_of(thread_of(e.from.living(), l.thread)));
   if (by_task && task.made_line != 0) f.evidence.push_back(place_of(task, e.from));
   f.advice = "co_await h::to_thread(...) for what computes long or blocks";
   e.found.push_back(std::move(f));
@@ -81,7 +81,7 @@ void find_full_pool(examined& e) {
            (queued == 1 ? " job waits" : " jobs wait") + " for a thread for a second or more";
   f.evidence.push_back(std::to_string(running) + " tasks await jobs that run");
   std::size_t told = 0;
-  for (const auto& t : threads_of(e.from.process()))
+  for (const auto& t : threads_of(e.from.living()))
     if (t.name == "heddle-pool" && told++ < 5)
       f.evidence.push_back("thread " + std::to_string(t.number) + " " + doing_of(t));
   f.advice = "options.threads, or fewer jobs that block at once: a semaphore around them";

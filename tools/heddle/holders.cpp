@@ -46,7 +46,7 @@ bool is_parked_loop(sight& from, pid_t number) {
 /// Memory that the process may write: statics, stacks from their pointers on, and all else.
 std::vector<region> regions_of(sight& from) {
   std::vector<region> all;
-  const pid_t process = from.process();
+  const pid_t process = from.living();
   const auto threads = threads_of(process);
   std::ifstream in("/proc/" + std::to_string(process) + "/maps");
   std::uint64_t last_end = 0;

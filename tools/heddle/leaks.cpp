@@ -118,6 +118,11 @@ bool put_kept(output& to, target& t) {
 }
 
 int print_leaks(const options&, target& t) {
+  if (t.elsewhere() && !t.core()) {
+    std::fputs("heddle: leaks are looked for in a process or a core, and not through a debugger\n",
+               stderr);
+    return usage;
+  }
   looked_at first, second;
   leaked_by_site found;
   if (const int r = look_once(t, nullptr, first, found); r != good) return r;

@@ -118,6 +118,7 @@ struct listing {
   const options& o;
   output& to;
   sight& from;
+  const target& of;
   std::uint64_t shown = 0;
   std::vector<task_view> first = {};
   groups all = {};
@@ -136,10 +137,16 @@ void put_one(listing& l, const task_view& t) {
 const task_view& with_running_chain(listing& l, const task_view& t, task_view& room) {
   const auto* loop = l.from.loops().runs(t.at);
   if (!loop || loop->thread == 0 || t.what == seeing::doing::waits) return t;
-  const looked_at_thread thread(l.from.process(), loop->thread, l.o.stacks);
+  seeing::native_stack stack;
+  if (l.from.living() != 0) {
+    const looked_at_thread thread(l.from.living(), loop->thread, l.o.stacks);
+    if (!thread.known()) return t;
+    stack = thread.stack();
+  } else if (!l.of.stack_of(loop->thread, stack)) {
+    return t;
+  }
   std::uint64_t owner = 0;
-  if (!thread.known()) return t;
-  const auto frame = seeing::running_frame(l.from.what(), thread.stack(), t.at, owner);
+  const auto frame = seeing::running_frame(l.from.what(), stack, t.at, owner);
   room = t;
   return frame != 0 && l.from.tasks().look_at_running(frame, owner, room) ? room : t;
 }
@@ -163,7 +170,7 @@ bool see(void* context, const task_view& seen) {
 int list_tasks(const options& o, target& t) {
   sight& s = t.see();
   output to(STDOUT_FILENO);
-  listing l{o, to, s};
+  listing l{o, to, s, t};
   if (o.json) {
     seeing::put_json_head(to, s, t.command());
   } else {

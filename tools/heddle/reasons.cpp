@@ -161,7 +161,7 @@ void reasons::put_active(const task_view& task, std::size_t depth) {
   if (const auto* l = loops.runs(task.at)) {
     if (l->thread != 0)
       line(depth, "its thread " + std::to_string(l->thread) + " " +
-                      doing_of(thread_of(from_.process(), l->thread)));
+                      doing_of(thread_of(from_.living(), l->thread)));
     return;
   }
   if (const auto* q = loops.find(task.at)) {
@@ -172,7 +172,7 @@ void reasons::put_active(const task_view& task, std::size_t depth) {
       text += ") runs " + name_of(runs);
     else
       text += l.parked ? ") is parked" : ") runs";
-    return line(depth, text + ", and " + doing_of(thread_of(from_.process(), l.thread)));
+    return line(depth, text + ", and " + doing_of(thread_of(from_.living(), l.thread)));
   }
   if (!is_nowhere(task, loops)) return;
   std::this_thread::sleep_for(second_look);
@@ -187,7 +187,7 @@ void reasons::put_active(const task_view& task, std::size_t depth) {
 
 void reasons::put_threads(std::size_t depth) {
   std::size_t told = 0;
-  for (const auto& t : threads_of(from_.process())) {
+  for (const auto& t : threads_of(from_.living())) {
     bool is_loop = false;
     for (std::size_t i = 0; i < from_.loops().size(); ++i)
       is_loop = is_loop || from_.loops()[i].thread == t.number;
@@ -201,7 +201,7 @@ void reasons::put_threads(std::size_t depth) {
 
 void reasons::put_descriptor(const task_view& task, std::size_t depth) {
   const auto number = number_at(std::strstr(task.waits_in, "descriptor ") + 11, 10);
-  if (const auto text = describe_descriptor(from_.process(), number); !text.empty())
+  if (const auto text = describe_descriptor(from_.living(), number); !text.empty())
     line(depth, text);
 }
 

@@ -22,7 +22,7 @@ namespace seeing = heddle::detail::seeing;
 /// The file as this process can open it, although the program may be in another mount namespace,
 /// or its file deleted.
 std::string path_of(const seeing::sight& s, const std::string& name) {
-  const std::string process = "/proc/" + std::to_string(s.process());
+  const std::string process = "/proc/" + std::to_string(s.living());
   char target[4096];
   const auto n = ::readlink((process + "/exe").c_str(), target, sizeof target);
   if (n > 0 && std::string(target, static_cast<std::size_t>(n)) == name) return process + "/exe";

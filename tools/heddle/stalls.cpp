@@ -3,6 +3,7 @@
 
 #include "processes.h"
 #include "source_lines.h"
+#include "target.h"
 
 #include <heddle/core/seeing/report.h>
 #include <heddle/core/seeing/stalls.h>
@@ -84,11 +85,11 @@ void put_functions(output& to, const stall_entry& e, sight& s, const source_line
   }
 }
 
-void put_text(output& to, sight& s, const stall_table& table, const options& o) {
-  to.put("process ");
-  to.number(static_cast<std::uint64_t>(s.process()));
+void put_text(output& to, target& t, const stall_table& table, const options& o) {
+  sight& s = t.see();
+  to.put(t.title());
   to.put("  ");
-  to.escaped(command_of(s.process()), 15);
+  to.escaped(t.command(), 15);
   if (table.limit == 0) {
     to.put("  nothing is watched (the stall limit is 0)");
   } else {
@@ -195,11 +196,11 @@ void put_json_stall(output& to, const stall_entry& e, seeing::symbols& names) {
   to.put(']');
 }
 
-void put_json(output& to, const sight& s, const stall_table& table, seeing::symbols& names) {
+void put_json(output& to, const target& t, const stall_table& table, sight& s) {
   to.put("{\"schema\": 1, ");
   put_figure(to, "process", static_cast<std::uint64_t>(s.process()));
   to.put(", \"command\": ");
-  to.json(command_of(s.process()));
+  to.json(t.command());
   to.put(", ");
   put_figure(to, "limit_ns", table.limit);
   to.put(", ");
@@ -214,47 +215,32 @@ void put_json(output& to, const sight& s, const stall_table& table, seeing::symb
   bool first = true;
   for (const auto* e : sorted(table)) {
     to.put(std::exchange(first, false) ? "\n  {" : ",\n  {");
-    put_json_stall(to, *e, names);
+    put_json_stall(to, *e, s.names());
     to.put('}');
   }
   to.put("]}\n");
 }
 
-int list_stalls(const options& o, pid_t process) {
-  const auto s = std::make_unique<sight>(process);
-  if (const auto how = s->open(); how != seeing::opening::good)
-    return complain(process, how, s->missing());
+int list_stalls(const options& o, target& t) {
+  sight& s = t.see();
   const auto view = std::make_unique<seeing::stalls_view>();
-  if (!view->load(s->what()))
-    return complain(process, seeing::opening::incomplete, "stalls of a shape that is known here");
+  if (!view->load(s.what()))
+    return complain(s.process(), seeing::opening::incomplete,
+                    "stalls of a shape that is known here");
   output to(STDOUT_FILENO);
   const auto& table = view->table();
   if (o.json)
-    put_json(to, *s, table, s->names());
+    put_json(to, t, table, s);
   else if (o.folded)
-    put_folded(to, table, s->names(), o.all_frames);
+    put_folded(to, table, s.names(), o.all_frames);
   else
-    put_text(to, *s, table, o);
+    put_text(to, t, table, o);
   to.flush();
   return sorted(table).empty() ? nothing : good;
 }
 
 }  // namespace
 
-int stalls(const options& o) {
-  if (o.target.empty()) {
-    std::fputs("heddle: stalls of which process?\nheddle ps lists them.\n", stderr);
-    return usage;
-  }
-  const auto processes = processes_named(o.target);
-  if (processes.empty()) {
-    std::fprintf(stderr, "heddle: no program is called %s\n", o.target.c_str());
-    return gone;
-  }
-  int result = nothing;
-  for (const pid_t p : processes)
-    if (const int r = list_stalls(o, p); r == good || result == nothing) result = r;
-  return result;
-}
+int stalls(const options& o) { return for_each_target(o, &list_stalls); }
 
 }  // namespace tool

@@ -3,6 +3,7 @@
 
 #include "asked_memory.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <vector>
 
@@ -138,6 +139,24 @@ std::string target::command() const {
   if (!elsewhere_) return command_of(process_);
   const auto path = elsewhere_->program_path();
   return path.substr(path.rfind('/') + 1);
+}
+
+bool target::stack_of(int thread, seeing::native_stack& to) const {
+#if defined(__x86_64__)
+  constexpr std::size_t sp = 19, pc = 16, general = 15;
+#else
+  constexpr std::size_t sp = 31, pc = 32, general = 31;
+#endif
+  if (!core_) return false;
+  for (const auto& t : core_->threads()) {
+    if (t.id != thread || t.registers.size() <= std::max(sp, pc)) continue;
+    to.stack = t.registers[sp];
+    to.code = t.registers[pc];
+    to.register_count = std::min(general, seeing::native_stack::most_registers);
+    std::copy_n(t.registers.begin(), to.register_count, to.registers);
+    return true;
+  }
+  return false;
 }
 
 double target::age() const { return elsewhere_ ? 0 : age_of(process_); }

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "processes.h"
 
+#include <heddle/core/seeing/running.h>
 #include <heddle/core/seeing/sight.h>
 
 #include <cstddef>
@@ -41,6 +42,8 @@ class target {
   [[nodiscard]] std::string command() const;
   /// How long it has been running, in seconds; 0: not known.
   [[nodiscard]] double age() const;
+  /// Of a core: where a thread stood. False: it is not told.
+  [[nodiscard]] bool stack_of(int thread, seeing::native_stack& to) const;
   /// nullptr: it is no core.
   [[nodiscard]] const core_file* core() const { return core_; }
   /// nullptr: it is a process.

@@ -63,7 +63,7 @@ constexpr struct {
 thread thread_of(pid_t process, pid_t number) {
   const std::string folder = "/proc/" + std::to_string(process) + "/task/" + std::to_string(number);
   thread t;
-  t.number = number;
+  t.number = process != 0 ? number : 0;
   t.name = first_line(folder + "/comm");
   const std::string said = first_line(folder + "/syscall");
   t.runs = said.rfind("running", 0) == 0;
@@ -90,6 +90,7 @@ std::vector<thread> threads_of(pid_t process) {
 }
 
 std::string doing_of(const thread& t) {
+  if (t.number == 0) return "was there";
   if (t.runs) return "computes";
   if (t.call < 0) return "is blocked";
   for (const auto& c : calls)

@@ -20,9 +20,9 @@ struct thread {
 
 /// All threads of the process. Nothing of it stops: /proc tells.
 [[nodiscard]] std::vector<thread> threads_of(pid_t process);
-/// One of them.
+/// One of them. `process` 0: nothing is known of it.
 [[nodiscard]] thread thread_of(pid_t process, pid_t number);
-/// "computes", or "blocked in futex".
+/// "computes", or "is blocked in futex"; "was there", where the system knows nothing of it.
 [[nodiscard]] std::string doing_of(const thread& t);
 
 }  // namespace tool

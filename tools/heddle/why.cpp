@@ -5,6 +5,7 @@
 #include "likely.h"
 #include "processes.h"
 #include "reasons.h"
+#include "target.h"
 
 #include <heddle/core/seeing/json.h>
 #include <heddle/core/seeing/report.h>
@@ -84,7 +85,8 @@ void put_json(output& to, sight& from, circles& all, const std::vector<std::uint
 int explain(const options& o, sight& from, const std::vector<std::uint64_t>& tasks) {
   (void)from.look_at_loops();
   circles all;
-  if (!all.load(from)) return complain(from.process(), seeing::opening::gone, "");
+  if (!all.load(from) && from.living() != 0)
+    return complain(from.process(), seeing::opening::gone, "");
   likely likely_ones;
   likely_ones.load(from);
   likely_ones.add_to(all);
@@ -120,9 +122,18 @@ int search_all(const options& o) {
   return no_task(o.target);
 }
 
+/// Of a core, or through a debugger.
+int explain_target(const options& o, target& t) {
+  std::vector<std::uint64_t> tasks;
+  if (!o.task.empty()) tasks = tasks_named(t.see(), o.task);
+  if (!o.task.empty() && tasks.empty()) return no_task(o.task);
+  return explain(o, t.see(), tasks);
+}
+
 }  // namespace
 
 int why(const options& o) {
+  if (!o.reader.empty() || means_core(o.target)) return for_each_target(o, &explain_target);
   if (o.target.empty()) {
     std::fputs("heddle: why of which task?\nheddle why [PROCESS] TASK; heddle ps lists them.\n",
                stderr);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Commands of gdb for programs that use heddle: their tasks, and the frames and awaits of each.
 
-  (gdb) heddle tasks              heddle pstree, heddle loops, heddle why, heddle leaks: as the tool
+  (gdb) heddle tasks              heddle pstree, heddle loops, heddle why: as the tool
   (gdb) heddle bt lobby>games     the frames of one task, by its name or its id
   (gdb) heddle frame #64.1 0      the variables of one of these frames
   (gdb) bt                        goes on with the frames that await the one that runs
@@ -196,7 +196,7 @@ class Heddle(gdb.Command):
         super().__init__("heddle", gdb.COMMAND_DATA, gdb.COMPLETE_NONE, True)
 
     def invoke(self, argument, from_tty):
-        raise gdb.GdbError("heddle: which command? tasks, pstree, loops, why, leaks, bt or frame (help heddle tells more)")
+        raise gdb.GdbError("heddle: which command? tasks, pstree, loops, why, bt or frame (help heddle tells more)")
 
 
 class Told(gdb.Command):
@@ -254,7 +254,6 @@ Told("tasks", "ps", "heddle tasks [OPTION...]: what each task waits in, where, a
 Told("pstree", "pstree", "heddle pstree: each task under the one that awaits it.")
 Told("loops", "loops", "heddle loops: what each loop does.")
 Told("why", "why", "heddle why TASK: what a task waits for, and who could end that.")
-Told("leaks", "leaks", "heddle leaks: tasks that nobody can wake any more.")
 Backtrace()
 Frame()
 AwaitChain()
