@@ -6,8 +6,8 @@
 // They stand where the counters of runtime::stats are raised, so a tracer that counts them gets the
 // same numbers. They are there if the library was compiled where <sys/sdt.h> is (the package
 // systemtap-sdt-dev); else each is an empty function.
-// Cost      one nop, while no tracer is attached. The arguments stay in registers: the build says so
-//           by STAP_SDT_ARG_CONSTRAINT, since clang would put them on the stack.
+// Cost      one nop, while no tracer is attached. The arguments stay in registers: the build says
+//           so by STAP_SDT_ARG_CONSTRAINT, since clang would put them on the stack.
 #pragma once
 
 #include <heddle/core/base/config.h>
