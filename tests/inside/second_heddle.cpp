@@ -57,7 +57,7 @@ constexpr field_row fields[] = {
     {"record", 0, sizeof(record)},
     {"record.resume", offsetof(record, resume), 8},
     {"record.wait", offsetof(record, wait), pointer},
-    {"record.home", offsetof(record, home), pointer},
+    {"record.home_word", offsetof(record, home), pointer},
     {"record.extra", offsetof(record, more), 8},
     {"record.strand_root", offsetof(record, strand), pointer},
     {"record.strand_next", offsetof(record, strand) + 2 * pointer, pointer},
@@ -72,7 +72,7 @@ constexpr field_row fields[] = {
     {"frame.promise", 2 * pointer, 24},
     {"promise.continuation", 0, pointer},
     {"promise.record", pointer, 8},
-    {"promise.end", 2 * pointer, pointer},
+    {"promise.call_or_end", 2 * pointer, pointer},
 };
 HEDDLE_ROW("heddle_roots") constexpr root_row root{"record_chunks", &newest};
 
