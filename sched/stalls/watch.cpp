@@ -167,7 +167,7 @@ void forget_watch() noexcept {
 // ------------------------------------------------------------- its thread
 
 void* stall_watch::run_thread(void* self) noexcept {
-  ::pthread_setname_np(::pthread_self(), "heddle watch");
+  ::pthread_setname_np(::pthread_self(), "heddle-watch");
   static_cast<stall_watch*>(self)->run();
   return nullptr;
 }

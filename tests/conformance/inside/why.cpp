@@ -160,8 +160,9 @@ TEST_P(IN_WHY, IN_WHY_07_WhoCouldSetAFuture) {
 }
 
 TEST_P(IN_WHY, IN_WHY_08_ATaskBehindAHoggedLoopNamesTheTaskThatHogsIt) {
-  if (!one_loop()) return;  // other loops would take it
   const watched w("queued", loops(), 3);
+  EQUAL(tool({"ps", w.number()}).status, 0);
+  if (!one_loop()) return;  // other loops would take it
   tool_until({"ps", w.number()}, [](const ran& r) {
     return has_line(r.out, {"hog", "running"}) && has_line(r.out, {"ready-2", "ready, "});
   });
@@ -173,9 +174,10 @@ TEST_P(IN_WHY, IN_WHY_09_AJobNamesTheThreadsThatAreBusy) {
   const watched w("full_pool", loops(), 2);
   tool_until({"ps", w.number()},
              [](const ran& r) { return has_line(r.out, {"job-1", "to_thread, running"}); });
-  tool_until({"why", w.number(), "job-1"}, [](const ran& r) {
+  const auto tells_the_thread = [](const ran& r) {
     return has_line(r.out, {"thread ", "(heddle-pool) is blocked in pause"});
-  });
+  };
+  HOLDS(tells_the_thread(tool_until({"why", w.number(), "job-1"}, tells_the_thread)));
 }
 
 TEST_P(IN_WHY, IN_WHY_10_ADescriptorIsNamed) {
