@@ -132,7 +132,7 @@ TEST_P(IN_LINES, IN_PS_08_TasksAreChosenByTheirPlaceAndTheirAge) {
     const auto place = "chains.cpp:" + std::to_string(f["line"].get<int>());
     const auto chosen = tool({"ps", "--at", place, w.number()});
     EQUAL(lines_with(chosen.out, {"#"}).size(), 2u);
-    EQUAL(lines_with(chosen.out, {"copy_line", " mutex "}).size(), 2u);
+    EQUAL(lines_with(chosen.out, {"copy_line", " mutex, "}).size(), 2u);
   }
   EQUAL(tool({"ps", "--at", "chains.cpp:1", w.number()}).status, 1);
   const auto older = tool_until({"ps", "--older", "300ms", "--waiting", "mutex", w.number()},
