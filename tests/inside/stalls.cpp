@@ -45,7 +45,7 @@ void stay() { asm volatile("" ::: "memory"); }
 [[gnu::noinline]] void compute(int ms) {
   const auto end = used_by_thread() + std::int64_t{ms} * 1'000'000;
   while (used_by_thread() < end)
-    for (volatile int i = 0; i < 2000; i = i + 1) {}
+    for (int i = 0; i < 2000; ++i) asm volatile("");
   stay();
 }
 
