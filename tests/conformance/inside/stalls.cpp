@@ -86,7 +86,7 @@ TEST_P(IN_STALL, IN_STALL_04_ExceptionsAtFullSpeedCrashNothing) {
   const watched w("throws_much", loops(), 20, watched::build::plain, {"HEDDLE_STALL_LIMIT=2ms"});
   const auto many = [](const ran& r) {
     const auto parsed = nlohmann::json::parse(r.out, nullptr, false);
-    return r.status == 0 && parsed["all"] >= 20;
+    return r.status == 0 && parsed["all"] >= (has_stacks ? 20 : 3);
   };
   const auto seen = tool_until({"stalls", "--json", w.number()}, many);
   HOLDS(seen.out.find("thrower") != std::string::npos);
@@ -116,8 +116,12 @@ TEST_P(IN_STALL, IN_STALL_06_CallbackStrandAndDoneCallbackAreBlamedByTheirNames)
            has_line(r.out, {"blamed", "slow_strand"}) &&
            has_line(r.out, {"a callback", "slow_done"});
   };
-  if (!has_stacks) GTEST_SKIP() << "no stack is taken here";
-  EQUAL(tool_until({"stalls", w.number()}, all_blamed).status, 0);
+  if (has_stacks) {
+    EQUAL(tool_until({"stalls", w.number()}, all_blamed).status, 0);
+  } else {  // no stack is taken under this sanitizer: a task is blamed without its functions
+    const auto blamed = [](const ran& r) { return has_line(r.out, {"blamed"}); };
+    EQUAL(tool_until({"stalls", w.number()}, blamed).status, 0);
+  }
 }
 
 // That this is no stall is asked in tests/sched/stalls.cpp, by looks that are made up.
