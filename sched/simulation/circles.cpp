@@ -47,7 +47,8 @@ std::string circles_of(world& w, bool (*knows)(const world& w, const task_record
   std::vector<wait_graph::node> nodes(most_nodes);
   std::vector<wait_graph::edge> edges(most_edges);
   std::vector<std::uint32_t> table(table_places);
-  wait_graph graph({nodes.data(), most_nodes, edges.data(), most_edges, table.data(), table_places});
+  wait_graph graph(
+      {nodes.data(), most_nodes, edges.data(), most_edges, table.data(), table_places});
   struct context {
     world& w;
     bool (*knows)(const world& w, const task_record& t);
