@@ -5,6 +5,7 @@
 #include <heddle/sched/simulation/simulation.h>
 
 #include <heddle/core/base/thread_state.h>
+#include <heddle/sched/simulation/circles.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -15,6 +16,9 @@
 #include "model/machine.h"
 
 namespace heddle::detail {
+
+// What simulation.cpp defines beside the class.
+constinit plain_atomic<circle_teller> circles_by{nullptr};
 
 using bench::model::machine;
 using bench::model::never;

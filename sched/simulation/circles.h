@@ -17,7 +17,7 @@ namespace heddle::detail {
 [[nodiscard]] std::string circles_of(world& w, bool (*knows)(const world& w, const task_record& t));
 
 /// What the report calls; simulate() sets it to circles_of. So a program that simulates nothing is
-/// not linked with that. Defined in simulation.cpp.
+/// not linked with that. Defined beside the class, in simulation.cpp and in bench/model/world.cpp.
 using circle_teller = std::string (*)(world& w,
                                       bool (*knows)(const world& w, const task_record& t));
 extern constinit plain_atomic<circle_teller> circles_by;
