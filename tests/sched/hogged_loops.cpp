@@ -4,6 +4,7 @@
 #include <heddle/core/future.h>
 #include <heddle/sched/fork_join.h>
 #include <heddle/sched/gather.h>
+#include <heddle/sched/loop/watch_bell.h>
 #include <heddle/sched/runtime.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/to_thread.h>
@@ -202,20 +203,22 @@ TEST_P(Statistics, AnIdleRuntimeDoesNotWakeUp) {
     for (const auto& l : rt.stats().loops) n += l.parked;
     return n;
   };
-  // The watch lingers for some 20 ms: wait for a while in which nobody parked anew, then look at a
-  // whole one.
-  auto before = parked();
+  // The loops linger for some 20 ms, and the watch for some looks; on a busy machine both may be
+  // late. So nothing is judged until the watch has said that it sleeps, and a while has passed in
+  // which nobody woke up.
+  const auto all = [&] { return parked() + wake_ups(); };
+  EXPECT_TRUE(support::comes([] {
+    return h::detail::watch_bell.load(h::detail::seq_cst) == h::detail::watch_state::asleep;
+  }));
+  auto before = all();
   for (int i = 0; i < 100; ++i) {
-    std::this_thread::sleep_for(60ms);
-    const auto now = parked();
+    std::this_thread::sleep_for(100ms);
+    const auto now = all();
     if (now == before) break;
     before = now;
   }
-  const auto switches = wake_ups();
   std::this_thread::sleep_for(300ms);
-  const auto more = wake_ups() - switches;
-  EXPECT_EQ(more, 0u);
-  EXPECT_EQ(parked(), before);
+  EXPECT_EQ(all(), before);
   EXPECT_EQ(rt.run([]() -> h::task<int> { co_return 1; }()), 1);
 }
 
