@@ -22,18 +22,19 @@ TEST_P(IN_DOCTOR, IN_WHY_15_WhatIsWrongWithTasksIsFound) {
   });
   const auto said = tool_until({"doctor", w.number()}, [](const ran& r) {
     return has_line(r.out, {"descriptors are open, of 200"}) && has_line(r.out, {"a full queue"}) &&
-           has_line(r.out, {"a lost promise: #"});
+           (sanitized || has_line(r.out, {"a lost promise: #"}));
   });
   EQUAL(said.status, 1);
   HOLDS(has_line(said.out, {"1  DEADLOCK of #", "lobby>games", "games>lobby", "(heddle why "}));
   HOLDS(has_line(said.out, {"was left locked by #", "which has ended; 1 task waits"}));
   HOLDS(has_line(said.out, {"queue.put 4/4: a full queue", "1 task waits for room"}));
-  HOLDS(has_line(said.out, {"a lost promise: #", "reader awaits a future"}));
+  // The blocks of a sanitizer's heap cannot be told apart: there a promise is not known to be lost.
+  HOLDS(sanitized || has_line(said.out, {"a lost promise: #", "reader awaits a future"}));
   HOLDS(has_line(said.out, {"stubborn was cancelled, and waits in event since"}));
   HOLDS(has_line(said.out, {"1 task has failed, and nobody has asked for the error"}));
   HOLDS(has_line(said.out, {"made at ailments.cpp:"}) ||
         has_line(said.out, {"made at programs.h:"}));
-  HOLDS(lines_with(said.out, {"     -> "}).size() >= 7);
+  HOLDS(lines_with(said.out, {"     -> "}).size() >= (sanitized ? 6 : 7));
 }
 
 TEST_P(IN_DOCTOR, IN_WHY_15_AHoggedLoopAndAFullPoolAreFound) {

@@ -155,8 +155,13 @@ TEST_P(IN_WHY, IN_WHY_07_WhoCouldSetAFuture) {
   const watched w("ownerless", loops());
   tool_until({"ps", w.number()}, ownerless_are_there);
   HOLDS(has_line(tool({"why", w.number(), "future?"}).out, {"likely in the hands of #", "setter"}));
-  HOLDS(has_line(tool({"why", w.number(), "static?"}).out, {"a static of inside_programs"}));
-  HOLDS(has_line(tool({"why", w.number(), "lost?"}).out, {"nobody is seen who could set it"}));
+  // The blocks of a sanitizer's heap cannot be told apart: the tool looks into frames alone there,
+  // and claims no more.
+  const auto statics = tool({"why", w.number(), "static?"}).out;
+  const auto lost = tool({"why", w.number(), "lost?"}).out;
+  const char* no_frame = "no frame of another task points at its promise";
+  HOLDS(has_line(statics, {sanitized ? no_frame : "a static of inside_programs"}));
+  HOLDS(has_line(lost, {sanitized ? no_frame : "nobody is seen who could set it"}));
 }
 
 TEST_P(IN_WHY, IN_WHY_08_ATaskBehindAHoggedLoopNamesTheTaskThatHogsIt) {
