@@ -41,6 +41,8 @@ set(heddle_clang "$<COMPILE_LANG_AND_ID:CXX,Clang>")
 target_compile_options(heddle_flags INTERFACE
   "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic>"
   "$<${heddle_clang}:-Wshadow;-Wimplicit-fallthrough;-Wextra-semi>"
+  # The sources of a group (heddle_together) are neither in each other's scope nor one file.
+  "$<$<BOOL:$<TARGET_PROPERTY:UNITY_BUILD>>:$<IF:${heddle_clang},-Wno-shadow,-Wno-subobject-linkage>>"
   # Enough for a stack trace with lines, at a fraction of the size of full debug information.
   "$<$<AND:${heddle_clang},$<CONFIG:Release>>:-gline-tables-only>"
   "$<$<AND:${heddle_gnu},$<CONFIG:Release>>:-g1>"

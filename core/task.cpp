@@ -51,7 +51,7 @@ struct layout_of<promise_base> {
 
 namespace {
 HEDDLE_ROW("heddle_fields")
-constexpr auto field_rows = std::to_array(layout_of<promise_base>::rows);
+constexpr auto task_fields = std::to_array(layout_of<promise_base>::rows);
 }  // namespace
 
 }  // namespace heddle::detail

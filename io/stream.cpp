@@ -407,7 +407,7 @@ int stream_writer::native_handle() const noexcept {
 namespace heddle::detail {
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row kind_rows[] = {
+constexpr seeing::kind_row stream_kinds[] = {
     {.type = "N6heddle6detail9fill_waitE", .name = "read"},
     {.type = "N6heddle6detail10drain_waitE", .name = "drain"},
     {.type = "N6heddle6detail11closed_waitE", .name = "wait_closed"},

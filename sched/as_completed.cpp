@@ -177,7 +177,7 @@ struct layout_of<completion_queue> {
 
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr auto kind_rows = std::to_array(layout_of<completion_queue>::kinds);
+constexpr auto as_completed_kinds = std::to_array(layout_of<completion_queue>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -146,7 +146,8 @@ struct layout_of<gather_state> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<gather_state>::kinds);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto gather_kinds = std::to_array(layout_of<gather_state>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -84,7 +84,8 @@ struct layout_of<shield_state> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<shield_state>::kinds);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto shield_kinds = std::to_array(layout_of<shield_state>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

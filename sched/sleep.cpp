@@ -75,9 +75,9 @@ struct layout_of<sleep_awaiter> {
 
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr auto kind_rows = std::to_array(layout_of<sleep_awaiter>::kinds);
+constexpr auto sleep_kinds = std::to_array(layout_of<sleep_awaiter>::kinds);
 HEDDLE_ROW("heddle_roots")
-constexpr auto type_rows = std::to_array(layout_of<sleep_awaiter>::types);
+constexpr auto sleep_roots = std::to_array(layout_of<sleep_awaiter>::types);
 }  // namespace
 
 }  // namespace heddle::detail

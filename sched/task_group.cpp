@@ -303,7 +303,8 @@ struct layout_of<task_group> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<task_group>::kinds);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto task_group_kinds = std::to_array(layout_of<task_group>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -188,7 +188,7 @@ struct layout_of<timeout_scope> {
 
 namespace {
 HEDDLE_ROW("heddle_fields")
-constexpr auto field_rows = std::to_array(layout_of<timeout_scope>::rows);
+constexpr auto timeout_fields = std::to_array(layout_of<timeout_scope>::rows);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -149,7 +149,8 @@ struct layout_of<many_wait> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<many_wait>::kinds);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto wait_many_kinds = std::to_array(layout_of<many_wait>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -175,7 +175,7 @@ struct layout_of<barrier> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<barrier>::kinds);
+HEDDLE_ROW("heddle_kinds") constexpr auto barrier_kinds = std::to_array(layout_of<barrier>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -127,7 +127,8 @@ struct layout_of<condition> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<condition>::kinds);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto condition_kinds = std::to_array(layout_of<condition>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

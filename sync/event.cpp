@@ -54,8 +54,8 @@ struct layout_of<event> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<event>::kinds);
-HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<event>::types);
+HEDDLE_ROW("heddle_kinds") constexpr auto event_kinds = std::to_array(layout_of<event>::kinds);
+HEDDLE_ROW("heddle_roots") constexpr auto event_roots = std::to_array(layout_of<event>::types);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -76,8 +76,8 @@ struct layout_of<latch> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<latch>::kinds);
-HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<latch>::types);
+HEDDLE_ROW("heddle_kinds") constexpr auto latch_kinds = std::to_array(layout_of<latch>::kinds);
+HEDDLE_ROW("heddle_roots") constexpr auto latch_roots = std::to_array(layout_of<latch>::types);
 }  // namespace
 
 }  // namespace heddle::detail

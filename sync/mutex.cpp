@@ -139,8 +139,8 @@ struct layout_of<mutex> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<mutex>::kinds);
-HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<mutex>::types);
+HEDDLE_ROW("heddle_kinds") constexpr auto mutex_kinds = std::to_array(layout_of<mutex>::kinds);
+HEDDLE_ROW("heddle_roots") constexpr auto mutex_roots = std::to_array(layout_of<mutex>::types);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -124,8 +124,10 @@ struct layout_of<semaphore> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<semaphore>::kinds);
-HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<semaphore>::types);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto semaphore_kinds = std::to_array(layout_of<semaphore>::kinds);
+HEDDLE_ROW("heddle_roots")
+constexpr auto semaphore_roots = std::to_array(layout_of<semaphore>::types);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -132,7 +132,8 @@ struct layout_of<shared_mutex> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<shared_mutex>::kinds);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto shared_mutex_kinds = std::to_array(layout_of<shared_mutex>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -95,7 +95,7 @@ struct layout_of<frame_depot> {
 
 namespace {
 HEDDLE_ROW("heddle_fields")
-constexpr auto field_rows = std::to_array(layout_of<frame_depot>::rows);
+constexpr auto thread_state_fields = std::to_array(layout_of<frame_depot>::rows);
 HEDDLE_ROW("heddle_roots")
 constexpr seeing::root_row root_rows[] = {
     {"frame_depot", &frames_of_the_process},

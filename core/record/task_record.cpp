@@ -277,7 +277,8 @@ struct layout_of<task_record> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<task_record>::rows);
+HEDDLE_ROW("heddle_fields")
+constexpr auto task_record_fields = std::to_array(layout_of<task_record>::rows);
 HEDDLE_ROW("heddle_roots")
 constexpr seeing::root_row records_root{"record_chunks", &slab.chunks};
 }  // namespace

@@ -84,7 +84,7 @@ namespace {
 
 // Behind it a leaf wait has what it waits in.
 HEDDLE_ROW("heddle_fields") constexpr seeing::field_row waiter_row{"waiter", 0, sizeof(waiter)};
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<join_wait>::kinds);
+HEDDLE_ROW("heddle_kinds") constexpr auto wait_kinds = std::to_array(layout_of<join_wait>::kinds);
 
 // A class with one base, and one with more: from these a reader learns how the program's C++
 // library marks the two.

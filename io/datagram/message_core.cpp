@@ -185,7 +185,7 @@ task<void> message_core::wait_for_room(sent refused, unsigned tries) {
 namespace heddle::detail {
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row kind_rows[] = {
+constexpr seeing::kind_row message_core_kinds[] = {
     {.type = "N6heddle6detail12message_core10pause_waitE", .name = "send"},
 };
 }  // namespace

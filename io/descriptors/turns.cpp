@@ -69,7 +69,7 @@ void turn::pass_on() noexcept {
 namespace heddle::detail {
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row kind_rows[] = {
+constexpr seeing::kind_row turns_kinds[] = {
     {.type = "N6heddle6detail4turnE", .name = "send"},
 };
 }  // namespace

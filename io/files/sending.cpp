@@ -159,7 +159,7 @@ task<> send_part(stream_core& core, shared_file from, file_part part) {
 namespace heddle::detail {
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row kind_rows[] = {
+constexpr seeing::kind_row sending_kinds[] = {
     {.type = "N6heddle6detail*9file_waitE", .name = "send_file"},
 };
 }  // namespace

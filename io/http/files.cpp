@@ -120,7 +120,7 @@ std::string with_slash(std::string_view path, std::string_view query) {
 }
 
 /// For a directory whose target lacks its slash.
-std::optional<file_answer> redirection(const request& r) {
+std::optional<file_answer> elsewhere_of(const request& r) {
   std::string_view path = r.target;
   path = path.substr(0, path.find('?'));
   if (!path.starts_with('/')) {  // the absolute form, or a request made by hand
@@ -238,7 +238,7 @@ file_answer file_root::answer(look& how, const request& r, std::string_view path
 
 file_answer file_root::answer_directory(look& how, const request& r, file_handle directory,
                                         std::string name) const {
-  if (auto elsewhere = redirection(r)) return std::move(*elsewhere);
+  if (auto elsewhere = elsewhere_of(r)) return std::move(*elsewhere);
   if (name.back() != '/') name += '/';
   for (const auto& index : options_.index) {
     const std::string there = name + index;

@@ -19,7 +19,7 @@
 namespace heddle::http {
 namespace {
 
-constexpr media_type plain = "text/plain; charset=utf-8";
+constexpr media_type plain_text = "text/plain; charset=utf-8";
 constexpr media_type json = "application/json";
 constexpr unsigned most_waiting = 16;  // requests, for the one thread
 
@@ -60,7 +60,7 @@ response refused(std::string_view why) {
   return fresh(std::string(why) +
                    ": the inspector answers clients of this machine alone\n"
                    "(inspector_options::any_client lets others in)\n",
-               plain, 403);
+               plain_text, 403);
 }
 
 /// A look, and how its text is called.
@@ -76,7 +76,7 @@ task<response> look(shared_desk at, answer what, std::string_view refusal) {
   if (!refusal.empty()) co_return refused(refusal);
   if (at->waiting.fetch_add(1, heddle::detail::relaxed) >= most_waiting) {
     at->waiting.fetch_sub(1, heddle::detail::relaxed);
-    auto busy = fresh("too many look at once\n", plain, 503);
+    auto busy = fresh("too many look at once\n", plain_text, 503);
     busy.headers.add("Retry-After", "1");
     co_return busy;
   }
@@ -87,7 +87,7 @@ task<response> look(shared_desk at, answer what, std::string_view refusal) {
     std::string text = co_await job;
     co_return fresh(std::move(text), what.type);
   } catch (const std::exception& e) { failed = e.what(); }
-  co_return fresh(failed + "\n", plain, 503);
+  co_return fresh(failed + "\n", plain_text, 503);
 }
 
 std::string_view why_not(const desk& at, const request& r) {
@@ -101,7 +101,7 @@ handler looks(const shared_desk& at, answer what) {
 /// JSON for who accepts it, else text.
 handler shows_tree(const shared_desk& at) {
   const answer as_text{[](const inspector_options& o) { return detail::tree_text(o.most_tasks); },
-                       plain};
+                       plain_text};
   const answer as_json{[](const inspector_options& o) { return detail::tree_json(o.most_tasks); },
                        json};
   return [at, as_text, as_json](request& r) -> task<response> {

@@ -44,14 +44,14 @@ std::string without_password(std::string_view text) {
   return std::string(text.substr(0, keep)) + "***" + std::string(text.substr(at));
 }
 
-[[noreturn]] void refuse(std::string_view text, std::string_view why) {
+[[noreturn]] void refuse_url(std::string_view text, std::string_view why) {
   throw bad_value("not a usable URL: \"" + without_password(text) + "\": " + std::string(why));
 }
 
 std::uint16_t parse_port(std::string_view digits, std::string_view whole) {
   std::uint16_t value = 0;
   if (!heddle::detail::parse_number(digits, value) || value == 0) {
-    refuse(whole, "the port must be a number from 1 to 65535");
+    refuse_url(whole, "the port must be a number from 1 to 65535");
   }
   return value;
 }
@@ -94,53 +94,53 @@ void each_pair(std::string_view query, F f) {
 url url::parse(std::string_view text) {
   url u;
   const auto scheme_end = text.find("://");
-  if (scheme_end == std::string_view::npos) refuse(text, "it must begin with http://");
+  if (scheme_end == std::string_view::npos) refuse_url(text, "it must begin with http://");
   u.scheme = lowered(text.substr(0, scheme_end));
   if (u.scheme == "http")
     u.port = 80;
   else if (u.scheme == "https")
     u.port = 443;
   else
-    refuse(text, "only http and https are known");
+    refuse_url(text, "only http and https are known");
 
   // A control character or a space would end the request line early, and smuggle in a second
   // request.
   const auto bad = std::ranges::find_if(text, [](char c) {
     return static_cast<unsigned char>(c) <= ' ' || static_cast<unsigned char>(c) >= 0x7f;
   });
-  if (bad != text.end()) refuse(text, "spaces, controls and non-ASCII must be percent-encoded");
+  if (bad != text.end()) refuse_url(text, "spaces, controls and non-ASCII must be percent-encoded");
 
   auto rest = text.substr(scheme_end + 3);
   rest = rest.substr(0, rest.find('#'));
   const auto authority = rest.substr(0, rest.find_first_of("/?"));
   rest.remove_prefix(authority.size());
   if (authority.find('@') != std::string_view::npos)
-    refuse(text, "user names are not taken from URLs");
+    refuse_url(text, "user names are not taken from URLs");
 
   auto host = authority;
   std::string_view port;
   if (authority.starts_with('[')) {
     const auto close = authority.find(']');
     if (close == std::string_view::npos)
-      refuse(text, "the bracket of the IPv6 address is not closed");
+      refuse_url(text, "the bracket of the IPv6 address is not closed");
     host = authority.substr(1, close - 1);
     if (host.find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos) {
-      refuse(text, "brackets are for IPv6 addresses");
+      refuse_url(text, "brackets are for IPv6 addresses");
     }
     const auto after = authority.substr(close + 1);
-    if (!after.empty() && after.front() != ':') refuse(text, "only a port may follow the bracket");
+    if (!after.empty() && after.front() != ':') refuse_url(text, "only a port may follow the bracket");
     if (!after.empty()) port = after.substr(1);
   } else if (const auto colon = authority.find(':'); colon != std::string_view::npos) {
     host = authority.substr(0, colon);
     port = authority.substr(colon + 1);
   }
-  if (host.empty()) refuse(text, "the host is missing");
+  if (host.empty()) refuse_url(text, "the host is missing");
   if (!authority.starts_with('[') &&
       !std::ranges::all_of(host, [](char c) { return is_unreserved(c); })) {
-    refuse(text, "the host holds a character that no host name has");
+    refuse_url(text, "the host holds a character that no host name has");
   }
   if (!authority.starts_with('[') && is_odd_address(host))
-    refuse(text, "an IPv4 address is four decimal numbers");
+    refuse_url(text, "an IPv4 address is four decimal numbers");
   if (!port.empty()) u.port = parse_port(port, text);
   u.host = lowered(host);
   u.target = rest.starts_with('/') ? std::string(rest) : "/" + std::string(rest);

@@ -306,7 +306,7 @@ process_state& process_ref::use() const {
 namespace heddle::detail {
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row kind_rows[] = {
+constexpr seeing::kind_row process_state_kinds[] = {
     {.type = "N6heddle6detail9exit_waitE", .name = "process"},
 };
 }  // namespace

@@ -14,7 +14,7 @@
 namespace heddle::detail {
 namespace {
 
-epoll_event registration_of(const io_source& s) noexcept {
+epoll_event edges_of(const io_source& s) noexcept {
   epoll_event e{};
   e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   const source_name n = s.name();
@@ -36,7 +36,7 @@ class edge_set final : public source_owner, public source_home {
 
   io_source& watch(int descriptor) {
     auto& s = io_source::claim(descriptor, *this, nullptr);
-    epoll_event e = registration_of(s);
+    epoll_event e = edges_of(s);
     if (::epoll_ctl(set_.get(), EPOLL_CTL_ADD, descriptor, &e) != 0) {
       const int error = errno;
       s.retire();
@@ -51,7 +51,7 @@ class edge_set final : public source_owner, public source_home {
     (void)::epoll_ctl(set_.get(), EPOLL_CTL_DEL, source.descriptor, nullptr);
   }
   void repeat_edge(io_source& source) noexcept override {
-    epoll_event e = registration_of(source);
+    epoll_event e = edges_of(source);
     (void)::epoll_ctl(set_.get(), EPOLL_CTL_MOD, source.descriptor, &e);
   }
 

@@ -33,7 +33,7 @@ constinit atomic<bool> generations_ignored{false};
 
 /// A forked child may run loops of its own. It has only the thread that forked, so a lock that
 /// another thread held would stay locked for ever. So the lock is taken over the fork.
-void care_for_forks() {
+void care_for_forked_sources() {
   static const int once = ::pthread_atfork([] { table.lock.lock(); }, [] { table.lock.unlock(); },
                                            [] { table.lock.unlock(); });
   (void)once;
@@ -108,7 +108,7 @@ io_source& io_source::claim(int descriptor, source_home& home, source_owner* own
       s->home.store(&home, release);
       return *s;
     }
-    care_for_forks();
+    care_for_forked_sources();
     auto fresh = std::make_unique<io_source[]>(chunk_size);
     table.lock.lock();
     const auto first = table.count.load(relaxed);
@@ -274,7 +274,7 @@ struct layout_of<io_source> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<io_source>::kinds);
+HEDDLE_ROW("heddle_kinds") constexpr auto source_kinds = std::to_array(layout_of<io_source>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

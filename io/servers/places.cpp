@@ -26,7 +26,7 @@ HEDDLE_NOINLINE bool place_wait::suspend(task_record& t) noexcept {
 namespace heddle::detail {
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row kind_rows[] = {
+constexpr seeing::kind_row places_kinds[] = {
     {.type = "N6heddle6detail10place_waitE", .name = "max_connections"},
 };
 }  // namespace

@@ -344,7 +344,7 @@ server_core::view server_core::look() noexcept {
 namespace heddle::detail {
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row kind_rows[] = {
+constexpr seeing::kind_row server_core_kinds[] = {
     {.type = "N6heddle6detail*11server_waitE", .name = "server"},
 };
 }  // namespace

@@ -84,7 +84,7 @@ void forget_the_parents() noexcept {
     }
 }
 
-void care_for_forks() {
+void care_for_forked_signals() {
   static const int once = ::pthread_atfork([] { registry.lock(); }, [] { registry.unlock(); },
                                            [] {
                                              if (owner.load(relaxed) != 0) forget_the_parents();
@@ -103,7 +103,7 @@ void check_signal(int number, bool to_catch) {
 }
 
 signal_place::signal_place() : bell_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
-  care_for_forks();
+  care_for_forked_signals();
   const std::lock_guard lock(registry);
   for (auto& l : lines)
     if (l.bell.load(relaxed) < 0) {

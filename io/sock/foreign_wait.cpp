@@ -29,24 +29,24 @@ foreign_call*& row_of(int number) noexcept {
 
 /// A forked child has only the thread that forked. A lock that another thread held would stay
 /// locked in the child, so it is taken over the fork.
-void care_for_forks() {
+void care_for_forked_waits() {
   static const int once = ::pthread_atfork([] { calls.lock.lock(); }, [] { calls.lock.unlock(); },
                                            [] { calls.lock.unlock(); });
   (void)once;
 }
 
-std::string named(int descriptor) { return "descriptor " + std::to_string(descriptor); }
+std::string named_descriptor(int descriptor) { return "descriptor " + std::to_string(descriptor); }
 
 }  // namespace
 
 foreign_call::foreign_call(int descriptor) : number_(descriptor), home_(current_reactor()) {
   copy_ = fd(
-      check(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", named(descriptor)));
+      check(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", named_descriptor(descriptor)));
   source_ = &watch_edges(copy_.get());
   name_ = source_->name();
   // After the watch, whose table has a lock that is taken inside this one: a fork locks what was
   // named last first.
-  care_for_forks();
+  care_for_forked_waits();
   calls.lock.lock();
   foreign_call*& row = row_of(number_);
   next_ = row;
@@ -73,7 +73,7 @@ void foreign_call::check_open(const char* call) const {
   calls.lock.lock();
   const bool told = told_;
   calls.lock.unlock();
-  if (told) throw_system_error(ECANCELED, call, named(number_) + ": it was closed");
+  if (told) throw_system_error(ECANCELED, call, named_descriptor(number_) + ": it was closed");
 }
 
 // Under the lock of the list no call can be destroyed. retire() takes the locks of the source
@@ -99,12 +99,12 @@ turns& foreign_senders() {
 
 void check_foreign(int descriptor, const char* call, bool non_blocking) {
   if (is_owned_number(descriptor)) [[unlikely]]
-    throw_usage(std::string(call) + ": " + named(descriptor) +
+    throw_usage(std::string(call) + ": " + named_descriptor(descriptor) +
                 " belongs to a stream, a pipe or a datagram socket of this program");
   if (!non_blocking) return;
-  const int flags = check(::fcntl(descriptor, F_GETFL), call, named(descriptor));
+  const int flags = check(::fcntl(descriptor, F_GETFL), call, named_descriptor(descriptor));
   if ((flags & O_NONBLOCK) == 0) [[unlikely]]
-    throw_usage(std::string(call) + ": " + named(descriptor) +
+    throw_usage(std::string(call) + ": " + named_descriptor(descriptor) +
                 " is blocking: set O_NONBLOCK, or it would hold up its loop");
 }
 
@@ -113,8 +113,8 @@ bool is_ready(int descriptor, direction way, const char* call) {
   pollfd now{descriptor, wanted, 0};
   int n = 0;
   do { n = ::poll(&now, 1, 0); } while (n < 0 && errno == EINTR);
-  check(n, call, named(descriptor));
-  if (now.revents & POLLNVAL) throw_system_error(EBADF, call, named(descriptor));
+  check(n, call, named_descriptor(descriptor));
+  if (now.revents & POLLNVAL) throw_system_error(EBADF, call, named_descriptor(descriptor));
   return n > 0;
 }
 

@@ -25,7 +25,7 @@ constinit magazine_depot<raw_links> blocks_of_the_process;
 
 /// A forked child may run loops of its own. It has only the thread that forked, so a lock that
 /// another thread held would stay locked for ever. So the depot is locked over the fork.
-void care_for_forks() {
+void care_for_forked_blocks() {
   static const int once =
       ::pthread_atfork([] { blocks_of_the_process.hold(); }, [] { blocks_of_the_process.let_go(); },
                        [] { blocks_of_the_process.let_go(); });
@@ -33,7 +33,7 @@ void care_for_forks() {
 }
 
 struct block_cache {
-  block_cache() noexcept { care_for_forks(); }
+  block_cache() noexcept { care_for_forked_blocks(); }
   magazine<raw_links> blocks;
   ~block_cache() { blocks.flush(blocks_of_the_process, batch); }
 };

@@ -437,7 +437,7 @@ struct layout_of<worker> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<worker>::rows);
+HEDDLE_ROW("heddle_fields") constexpr auto search_fields = std::to_array(layout_of<worker>::rows);
 }  // namespace
 
 }  // namespace heddle::detail

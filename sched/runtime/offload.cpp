@@ -73,7 +73,8 @@ struct layout_of<offload_job> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<offload_job>::kinds);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto offload_kinds = std::to_array(layout_of<offload_job>::kinds);
 }  // namespace
 
 }  // namespace heddle::detail

@@ -363,7 +363,7 @@ struct layout_of<runtime_state> {
 
 namespace {
 HEDDLE_ROW("heddle_fields")
-constexpr auto field_rows = std::to_array(layout_of<runtime_state>::rows);
+constexpr auto runtime_state_fields = std::to_array(layout_of<runtime_state>::rows);
 }  // namespace
 
 }  // namespace heddle::detail

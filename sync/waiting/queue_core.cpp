@@ -164,9 +164,12 @@ struct layout_of<queue_core> {
 };
 
 namespace {
-HEDDLE_ROW("heddle_fields") constexpr auto field_rows = std::to_array(layout_of<queue_core>::rows);
-HEDDLE_ROW("heddle_kinds") constexpr auto kind_rows = std::to_array(layout_of<queue_core>::kinds);
-HEDDLE_ROW("heddle_roots") constexpr auto type_rows = std::to_array(layout_of<queue_core>::types);
+HEDDLE_ROW("heddle_fields")
+constexpr auto queue_core_fields = std::to_array(layout_of<queue_core>::rows);
+HEDDLE_ROW("heddle_kinds")
+constexpr auto queue_core_kinds = std::to_array(layout_of<queue_core>::kinds);
+HEDDLE_ROW("heddle_roots")
+constexpr auto queue_core_roots = std::to_array(layout_of<queue_core>::types);
 }  // namespace
 
 }  // namespace heddle::detail
