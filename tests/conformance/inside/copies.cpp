@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <regex>
 
 namespace {
 
@@ -114,11 +115,16 @@ void rename(copying_memory::pages& in, const std::string& from, const std::strin
       std::copy(to.begin(), to.end(), i);
 }
 
+/// The table without its column SINCE: the clock goes on while the program is stopped.
+std::string ageless(const std::string& text) {
+  return std::regex_replace(text, std::regex(" [0-9]+(\\.[0-9])? [a-z]+ +(?=[a-z])"), " ");
+}
+
 TEST_P(IN_SAFE_COPIES, IN_SAFE_07_ACopyReadsTheSameAndOtherVersionsAreRefused) {
   const copied c(loops());
   seeing::opening how;
   copied_memory same(c.pages());
-  EQUAL(text_of(c.process(), same, how), c.whole());
+  EQUAL(ageless(text_of(c.process(), same, how)), ageless(c.whole()));
   HOLDS(lines_with(c.whole(), {">", "mutex", "copy_line"}).size() == 2);
 
   copied_memory older(c.pages());
