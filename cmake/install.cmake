@@ -12,7 +12,7 @@ endforeach()
 install(FILES "${HEDDLE_PUBLIC_VIEW}/heddle/heddle.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/heddle")
 
 set(heddle_config_dir "${CMAKE_INSTALL_LIBDIR}/cmake/heddle")
-install(TARGETS heddle EXPORT heddleTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS heddle heddle_cluster EXPORT heddleTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(EXPORT heddleTargets NAMESPACE heddle:: DESTINATION "${heddle_config_dir}")
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/heddleConfig.cmake.in"
   "${PROJECT_BINARY_DIR}/heddleConfig.cmake" INSTALL_DESTINATION "${heddle_config_dir}")

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include <heddle/io/cluster/token.h>
+#include <heddle/io/http/content/random_bytes.h>
+
+namespace heddle::cluster::detail {
+
+std::uint64_t random_number() {
+  std::uint64_t n = 0;
+  for (const char c : http::detail::random_bytes(sizeof n))
+    n = n << 8U | static_cast<unsigned char>(c);
+  return n;
+}
+
+std::string random_token() {
+  constexpr std::string_view digits = "0123456789abcdefghijklmnopqrstuvwxyz";
+  std::string out;
+  std::uint64_t n = random_number();
+  for (int i = 0; i < 12; ++i, n /= digits.size()) out += digits[n % digits.size()];
+  return out;
+}
+
+std::string key_token(std::string_view key) {
+  constexpr std::string_view digits = "abcdefghijklmnopqrstuvwxyz234567";
+  std::string out;
+  std::uint32_t bits = 0;
+  unsigned n = 0;
+  for (const char c : key) {
+    bits = (bits << 8U | static_cast<unsigned char>(c)) & 0xfffffU;
+    for (n += 8; n >= 5;) {
+      n -= 5;
+      out += digits[bits >> n & 31U];
+    }
+  }
+  if (n > 0) out += digits[bits << (5 - n) & 31U];
+  return out;
+}
+
+std::uint64_t hash_of(std::string_view bytes, std::uint64_t seed) noexcept {
+  for (const char c : bytes) {
+    seed ^= static_cast<unsigned char>(c);
+    seed *= 0x100000001b3U;
+  }
+  return seed;
+}
+
+}  // namespace heddle::cluster::detail

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT
+// Slots, pulls, and what is asked of a worker.
+#include <heddle/core/errors.h>
+#include <heddle/io/cluster/worker_core.h>
+#include <heddle/sched/sleep.h>
+#include <heddle/sched/wait_for.h>
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace heddle::cluster::detail {
+
+namespace {
+
+/// How long a pull waits at the server.
+constexpr duration long_pull = std::chrono::seconds(60);
+/// A pull that did not end by itself so long after its time was lost.
+constexpr duration pull_grace = std::chrono::seconds(5);
+/// So many jobs are asked for at one time, at most.
+constexpr int most_at_once = 64;
+/// After a pull that the server refuses.
+constexpr duration refused_pause = std::chrono::milliseconds(500);
+/// How long the end of a worker waits for the server to take its last words.
+constexpr duration last_words = std::chrono::seconds(5);
+
+}  // namespace
+
+worker_core::worker_core(const std::shared_ptr<remote>& place, worker_options o,
+                         class runtime& loops)
+    : place_(place),
+      engine_(place->core()),
+      options_(std::move(o)),
+      loops_(loops),
+      free_(heddle::detail::narrow<int>(options_.slots)) {}
+
+void worker_core::changed() { changed_.set(); }
+
+task<> worker_core::later(duration pause) {
+  const auto self = shared_from_this();
+  co_await sleep(pause);
+  changed();
+}
+
+void worker_core::lend() noexcept {
+  ++free_;
+  while (!taking_back_.empty() && free_ > 0) {
+    auto next = std::move(taking_back_.front());
+    taking_back_.pop_front();
+    if (next.done()) continue;
+    --free_;
+    next.set_value();
+  }
+  if (free_ > 0) changed();
+}
+
+task<> worker_core::take_back() {
+  if (free_ > 0) {
+    --free_;
+    co_return;
+  }
+  promise<void> mine;
+  auto turn = mine.get_future();
+  taking_back_.push_back(std::move(mine));
+  try {
+    co_await turn;
+  } catch (const cancelled_error&) {
+    if (!turn.cancelled()) lend();  // it was given a slot at the same time
+    throw;
+  }
+}
+
+/// Consumers, subscriptions, and the server's clock.
+task<> worker_core::prepare() {
+  auto& e = engine_;
+  auto waiting = e.ready(saturating_add(clock::now(), duration(e.settings().submit_within)));
+  co_await std::move(waiting);
+  for (unsigned first = 0; first < priorities; ++first)
+    for (const auto& queue : options_.queues) {
+      source s;
+      s.queue = queue;
+      s.first = first;
+      s.durable = queue + "_" + std::to_string(first);
+      s.now_inbox = e.link.private_subject();
+      s.wait_inbox = e.link.private_subject();
+      auto making =
+          e.js.ensure_consumer(e.names.jobs, s.durable,
+                               e.names.root + "j." + queue + "." + std::to_string(first) + ".>");
+      const auto state = co_await std::move(making);
+      if (!state.as_planned && first == 0)
+        e.warn("the consumer " + s.durable + " of " + e.names.jobs +
+               " has other settings than this program's; they are left as they are");
+      ack_wait_ = state.ack_wait;
+      sources_.push_back(std::move(s));
+    }
+  auto learning = learn_server_clock();
+  co_await std::move(learning);
+  listen();
+}
+
+void worker_core::listen() {
+  auto& e = engine_;
+  for (auto& s : sources_) {
+    s.now_sid = e.link.subscribe(s.now_inbox, [this](nats_message&& m) { take_now(std::move(m)); });
+    s.wait_sid = e.link.subscribe(s.wait_inbox,
+                                  [this, &s](nats_message&& m) { take_waited(s, std::move(m)); });
+  }
+  const auto on = [&](std::string subject, auto f) {
+    subscriptions_.push_back(e.link.subscribe(std::move(subject), f));
+  };
+  on(e.names.cancel(">"), [this](nats_message&& m) { told_cancel(m); });
+  on(e.names.root + "s.>", [this](nats_message&& m) { asked_status(m); });
+  on(e.names.who(), [this](nats_message&& m) { asked_who(m); });
+  for (const auto& queue : options_.queues)
+    on(e.names.serves(queue), [this](nats_message&& m) { asked_who(m); });
+}
+
+void worker_core::take_now(nats_message&& m) {
+  const bool job = !m.reply.empty();
+  if (job) arrived(std::move(m));
+  if (!pulling_) return;
+  if (job) {
+    ++pulling_->came;
+    --pulling_->left;
+  }
+  if ((!job || pulling_->left == 0) && !pulling_->over.done()) pulling_->over.set_value();
+}
+
+void worker_core::take_waited(source& s, nats_message&& m) {
+  s.waits = false;
+  if (!m.reply.empty())
+    arrived(std::move(m));
+  else if (m.headers.status() == 404 || m.headers.status() == 408)
+    changed();  // its time is over
+  else
+    create_task(later(refused_pause));
+}
+
+/// Stores a message and reads its time: jobs are late by the server's clock, not by ours.
+task<> worker_core::learn_server_clock() {
+  const auto subject = engine_.names.note("clock." + options_.name);
+  try {
+    auto sending = engine_.js.publish(subject, {}, {});
+    (void)co_await std::move(sending);
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    auto asking = engine_.js.last(engine_.names.outcomes, subject);
+    const auto found = co_await std::move(asking);
+    if (!found || !found->stored_ns) co_return;
+    clock_offset_ns_ = found->stored_ns - to_duration(now).count();
+    auto erasing = engine_.js.erase(engine_.names.outcomes, found->sequence);
+    (void)co_await std::move(erasing);
+  } catch (const std::exception& e) {
+    engine_.warn(std::string("the server's clock is not known: ") + e.what());
+  }
+}
+
+std::int64_t worker_core::server_now_ns() const noexcept {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return to_duration(now).count() + clock_offset_ns_;
+}
+
+task<int> worker_core::run() {
+  auto preparing = prepare();
+  co_await std::move(preparing);
+  auto beating = create_task(heartbeats());
+  const auto self = shared_from_this();
+  engine_.on_ready.emplace_front([this] {
+    for (auto& s : sources_) s.waits = false;  // the server has forgotten what was asked
+    changed();
+  });
+  const auto ready_hook = engine_.on_ready.begin();
+  engine_.on_lost.emplace_front([this] {
+    if (pulling_ && !pulling_->over.done()) pulling_->over.set_value();
+  });
+  const auto lost_hook = engine_.on_lost.begin();
+  auto pulling = pull_loop();
+  co_await std::move(pulling);
+  for (auto& s : sources_) engine_.link.retire(s.wait_sid);
+  std::vector<job_ptr> unstarted(held_.begin(), held_.end());
+  held_.clear();
+  for (const auto& j : unstarted) create_task(return_unstarted(j, duration::zero()));
+  while (!active_.empty()) {
+    changed_.clear();
+    if (!stopped_) {
+      try {
+        auto waiting = wait_for(changed_.wait(), time_left(drain_end_, clock::now()));
+        (void)co_await std::move(waiting);
+      } catch (const timeout_error&) { stop(); }
+      continue;
+    }
+    bool over = false;
+    try {
+      auto waiting = wait_for(changed_.wait(), last_words);
+      (void)co_await std::move(waiting);
+    } catch (const timeout_error&) { over = true; }
+    if (over) break;
+  }
+  beating.cancel();
+  engine_.on_ready.erase(ready_hook);
+  engine_.on_lost.erase(lost_hook);
+  for (auto& s : sources_) {
+    engine_.link.unsubscribe(s.now_sid);
+    engine_.link.unsubscribe(s.wait_sid);
+  }
+  for (const auto sid : subscriptions_) engine_.link.unsubscribe(sid);
+  co_return left_over_ ? 1 : 0;
+}
+
+void worker_core::drain() {
+  if (draining_) return;
+  draining_ = true;
+  drain_end_ = saturating_add(clock::now(), duration(options_.drain));
+  changed();
+}
+
+/// Ends what runs: tasks are cancelled, functions are left to themselves, both are given back.
+void worker_core::stop() {
+  draining_ = true;
+  if (stopped_) return;
+  stopped_ = true;
+  for (auto& [ack, j] : active_) {
+    if (!j->started || j->result) continue;
+    left_over_ = true;
+    j->give_back = true;
+    j->run->stop();
+    if (j->code->function) {
+      if (!j->concluded.done()) j->concluded.set_value();
+    } else {
+      (void)j->running.cancel();
+    }
+  }
+  changed();
+}
+
+task<> worker_core::pull_loop() {
+  while (!draining_) {
+    changed_.clear();
+    if (free_ > 0 && begin_held()) continue;
+    if (free_ > 0 && storing_ == 0 && engine_.is_ready()) {
+      std::size_t found = 0;
+      try {
+        auto sweeping = sweep();
+        found = co_await std::move(sweeping);
+        if (found) continue;
+        if (!draining_ && engine_.is_ready() && free_ > 0)
+          for (auto& s : sources_) pull_later(s);
+      } catch (const link_lost&) {  // on_ready goes on
+        found = 0;
+      }
+    }
+    if (changed_.is_set()) continue;
+    try {
+      auto waiting = wait_for(changed_.wait(), long_pull + pull_grace);
+      (void)co_await std::move(waiting);
+    } catch (const timeout_error&) { changed_.clear(); }
+  }
+}
+
+/// Takes what is there, the highest class first.
+task<std::size_t> worker_core::sweep() {
+  std::size_t all = 0;
+  for (auto& s : sources_) {
+    if (free_ <= 0 || draining_) break;
+    if (s.waits) continue;  // the server would have sent it
+    auto pulling = pull_now(s, std::min(free_, most_at_once));
+    all += co_await std::move(pulling);
+  }
+  co_return all;
+}
+
+task<std::size_t> worker_core::pull_now(source& s, int most) {
+  pull mine{most};
+  auto end = mine.over.get_future();
+  struct current {
+    worker_core& w;
+    current(worker_core& worker, pull& p) noexcept : w(worker) { w.pulling_ = &p; }
+    ~current() { w.pulling_ = nullptr; }
+  } one(*this, mine);
+  engine_.link.publish("$JS.API.CONSUMER.MSG.NEXT." + engine_.names.jobs + "." + s.durable,
+                       s.now_inbox, {},
+                       "{\"batch\":" + std::to_string(most) + ",\"no_wait\":true}");
+  try {
+    auto waiting = wait_for(std::move(end), duration(engine_.settings().request_limit));
+    co_await std::move(waiting);
+  } catch (const timeout_error&) { engine_.link.drop(); }
+  co_return mine.came;
+}
+
+/// Leaves a pull of one job at the server.
+void worker_core::pull_later(source& s) {
+  if (s.waits && clock::now() < s.wait_end) return;
+  s.waits = true;
+  s.wait_end = clock::now() + long_pull + pull_grace;
+  engine_.link.publish("$JS.API.CONSUMER.MSG.NEXT." + engine_.names.jobs + "." + s.durable,
+                       s.wait_inbox, {},
+                       "{\"batch\":1,\"expires\":" + std::to_string(long_pull.count()) + "}");
+}
+
+void worker_core::arrived(nats_message&& m) {
+  auto j = std::make_shared<held_job>();
+  if (!read_ack_subject(m.reply, j->from)) return;
+  j->ack = std::move(m.reply);
+  j->job = job_of(m.headers, std::move(m.payload));
+  j->since = clock::now();
+  active_[j->ack] = j;
+  if (draining_) {
+    create_task(return_unstarted(j, duration::zero()));
+  } else if (free_ > 0) {
+    begin(std::move(j));
+  } else {
+    held_.push_back(std::move(j));
+  }
+  changed();
+}
+
+void worker_core::begin(job_ptr j) {
+  --free_;
+  create_task(run_delivery(std::move(j)));
+}
+
+bool worker_core::begin_held() {
+  if (held_.empty()) return false;
+  const auto first = [](const job_ptr& a, const job_ptr& b) {
+    return a->job.call.first < b->job.call.first;
+  };
+  const auto at = std::min_element(held_.begin(), held_.end(), first);
+  auto j = *at;
+  held_.erase(at);
+  begin(std::move(j));
+  return true;
+}
+
+/// Tells the server of everything that this worker has, three times in an ack_wait.
+task<> worker_core::heartbeats() {
+  for (;;) {
+    co_await sleep(ack_wait_ / 3);
+    if (!engine_.link.up()) continue;
+    for (const auto& [ack, j] : active_) engine_.link.publish(ack, {}, {}, "+WPI");
+  }
+}
+
+void worker_core::told_cancel(const nats_message& m) {
+  const auto id = m.subject.substr(std::min(m.subject.size(), engine_.names.cancel("").size()));
+  for (const auto& [ack, j] : active_)
+    if (j->job.id == id) {
+      j->cancelled = true;
+      cancel_run(j);
+    }
+}
+
+void worker_core::cancel_run(const job_ptr& j) noexcept {
+  j->run->stop();
+  if (j->started && !j->code->function) (void)j->running.cancel();
+}
+
+void worker_core::asked_status(const nats_message& m) {
+  const auto id = m.subject.substr(std::min(m.subject.size(), engine_.names.root.size() + 2));
+  for (const auto& [ack, j] : active_)
+    if (j->job.id == id && j->started && !m.reply.empty() && engine_.link.up()) {
+      engine_.link.publish(m.reply, {}, {}, options_.name);
+      return;
+    }
+}
+
+/// A line for tools/cluster ps.
+void worker_core::asked_who(const nats_message& m) {
+  if (m.reply.empty() || !engine_.link.up()) return;
+  nlohmann::json running = nlohmann::json::array();
+  const auto now = clock::now();
+  for (const auto& [ack, j] : active_) {
+    if (!j->started) continue;
+    running.push_back({{"id", j->job.id},
+                       {"job", j->place.job},
+                       {"seconds", std::chrono::duration<double>(now - j->since).count()},
+                       {"attempt", j->place.attempt},
+                       {"progress", j->progress},
+                       {"stuck", j->stuck}});
+  }
+  const nlohmann::json line{
+      {"worker", options_.name},   {"host", host_name()},   {"pid", ::getpid()},
+      {"slots", options_.slots},   {"free", free_},         {"held", held_.size()},
+      {"queues", options_.queues}, {"draining", draining_}, {"running", running}};
+  using handler = nlohmann::json::error_handler_t;
+  engine_.link.publish(m.reply, {}, {}, line.dump(-1, ' ', true, handler::replace));
+}
+
+}  // namespace heddle::cluster::detail
