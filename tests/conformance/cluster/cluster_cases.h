@@ -25,7 +25,12 @@ namespace cl = heddle::cluster;
 class child {
  public:
   child(std::vector<std::string> words, std::vector<std::string> environment);
-  child(child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
+  child(child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), status_(other.status_) {}
+  child& operator=(child&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    std::swap(status_, other.status_);
+    return *this;
+  }
   ~child();
   void send(int signal) const;
   /// Waits for its end, blocks the thread. 0 to 255, or 1000 and the signal.
