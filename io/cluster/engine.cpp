@@ -222,6 +222,11 @@ void engine::deliver(const std::string& id, const outcome& o) {
   }
 }
 
+void engine::count_round_trip(duration took) {
+  const std::lock_guard hold(round_trip_lock_);
+  round_trip_.add(took);
+}
+
 statistics engine::stats() const {
   const auto read = [](const std::atomic<std::uint64_t>& n) {
     return n.load(std::memory_order_relaxed);
@@ -245,6 +250,7 @@ statistics engine::stats() const {
   s.given_back = read(counts.given_back);
   s.dead = read(counts.dead);
   s.connects = read(counts.connects);
+  const std::lock_guard hold(round_trip_lock_);
   s.round_trip = round_trip_;
   return s;
 }

@@ -19,6 +19,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -77,7 +78,7 @@ class engine {
   std::list<std::function<void()>> on_lost;
   [[nodiscard]] const options& settings() const noexcept { return options_; }
   [[nodiscard]] bool is_ready() const noexcept { return ready_; }
-  /// The statistics without the round trips are in `counts`; both are asked on this loop.
+  /// From any thread.
   [[nodiscard]] statistics stats() const;
 
  private:
@@ -115,6 +116,7 @@ class engine {
   [[nodiscard]] task<bool> end_job(std::string id, std::uint64_t sequence, outcome_kind kind,
                                    std::string job);
   void abandon(const call_spec& s, const submission& made, outcome_kind kind) noexcept;
+  void count_round_trip(duration took);
   void stop_following(const std::string& id) noexcept;
   [[nodiscard]] job_message message_of(const call_spec& s, const std::string& id) const;
 
@@ -136,6 +138,7 @@ class engine {
   std::unordered_map<std::string, followed> followed_;
   std::map<std::string, bool> warned_;  // queues
   std::array<mutex, 64> key_turns_;     // never two submits of one key at one time
+  mutable std::mutex round_trip_lock_;
   duration_histogram round_trip_;
 };
 

@@ -206,12 +206,12 @@ task<outcome> engine::call(call_spec s, std::shared_ptr<slot_lender> lender) {
     if (!s.within) {
       auto running = run_call(s, made, here.end(), std::move(lender));
       auto o = co_await std::move(running);
-      round_trip_.add(clock::now() - here.since());
+      count_round_trip(clock::now() - here.since());
       co_return o;
     }
     auto running = wait_for(run_call(s, made, here.end(), std::move(lender)), *s.within);
     auto o = co_await std::move(running);
-    round_trip_.add(clock::now() - here.since());
+    count_round_trip(clock::now() - here.since());
     co_return o;
   } catch (const cancelled_error&) {
     if (here.alone()) abandon(s, made, outcome_kind::cancelled);

@@ -156,6 +156,7 @@ task<connection> nats_link::login(endpoint server) {
     auto next = next_event(c.reader);
     auto e = co_await std::move(next);
     if (e.op == nats_op::error) throw link_refused(e.payload);
+    if (e.op == nats_op::ping) c.writer.write("PONG\r\n");
     if (e.op == nats_op::info) read_info(e.payload, server);
     if (e.op == nats_op::pong) break;
   }

@@ -97,15 +97,7 @@ void remote::on_progress(std::string id, std::weak_ptr<progress_function> f) {
   (void)post(engine_->follow(std::move(id), std::move(f)));
 }
 
-namespace {
-task<statistics> ask(engine& e) { co_return e.stats(); }
-}  // namespace
-
-statistics remote::stats() const {
-  statistics s;
-  outside([&] { s = post(ask(*engine_)).get(); });
-  return s;
-}
+statistics remote::stats() const { return engine_->stats(); }
 
 std::shared_ptr<backend> make_remote(const options& o) { return std::make_shared<remote>(o); }
 

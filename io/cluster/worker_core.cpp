@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Slots, pulls, and what is asked of a worker.
 #include <heddle/core/errors.h>
+#include <heddle/io/cluster/token.h>
 #include <heddle/io/cluster/worker_core.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/wait_for.h>
@@ -140,7 +141,7 @@ void worker_core::take_waited(source& s, nats_message&& m) {
 
 /// Stores a message and reads its time: jobs are late by the server's clock, not by ours.
 task<> worker_core::learn_server_clock() {
-  const auto subject = engine_.names.note("clock." + options_.name);
+  const auto subject = engine_.names.note("clock." + random_token());
   try {
     auto sending = engine_.js.publish(subject, {}, {});
     (void)co_await std::move(sending);

@@ -64,6 +64,11 @@ task<> worker_core::handle(job_ptr j) {
   auto counting = count_attempts(j);
   const bool fit = co_await std::move(counting);
   if (!fit) co_return;
+  if (j->cancelled) {  // while it was held
+    auto done = acknowledge(j, "+ACK");
+    co_await std::move(done);
+    co_return;
+  }
   if (draining_) {
     auto returning = return_unstarted(j, duration::zero());
     co_await std::move(returning);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -42,6 +43,34 @@ bool listens(std::uint16_t port) {
   return yes;
 }
 
+/// Calls `f` in a thread that ends with the process: children are killed when the thread that made
+/// them ends, and the loops of a case end before the program does.
+void in_lasting_thread(const std::function<void()>& f) {
+  struct place {
+    std::mutex turn, lock;
+    std::condition_variable change;
+    const std::function<void()>* job = nullptr;
+  };
+  static auto* p = [] {
+    auto* made = new place;
+    std::thread([made] {
+      for (;;) {
+        std::unique_lock hold(made->lock);
+        made->change.wait(hold, [made] { return made->job != nullptr; });
+        (*made->job)();
+        made->job = nullptr;
+        made->change.notify_all();
+      }
+    }).detach();
+    return made;
+  }();
+  const std::lock_guard turn(p->turn);
+  std::unique_lock hold(p->lock);
+  p->job = &f;
+  p->change.notify_all();
+  p->change.wait(hold, [] { return p->job == nullptr; });
+}
+
 }  // namespace
 
 std::uint16_t free_port() {
@@ -62,15 +91,16 @@ child::child(std::vector<std::string> words, std::vector<std::string> environmen
   for (char** e = environ; *e; ++e)
     if (!std::string_view(*e).starts_with("HEDDLE_CLUSTER")) all.push_back(*e);
   all.push_back(nullptr);
-  pid_ = ::fork();
-  if (pid_ == 0) {
+  in_lasting_thread([&] {
+    pid_ = ::fork();
+    if (pid_ != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::execvpe(arguments[0], arguments.data(), all.data());
     ::_exit(127);
-  }
+  });
   EXPECT_GT(pid_, 0) << "fork";
 }
 
