@@ -62,8 +62,9 @@ class engine {
   [[nodiscard]] task<job_status> status(std::string id);
   [[nodiscard]] task<> follow(std::string id, std::weak_ptr<progress_function> f);
 
-  /// Stores an outcome, unless there is one. Tries until it can. 0: it is stored; else js_error.
-  [[nodiscard]] task<int> store(outcome o);
+  /// Stores an outcome, unless there is one. Tries until it can, and calls `on_trouble` after each
+  /// attempt that failed. 0: it is stored; else js_error.
+  [[nodiscard]] task<int> store(outcome o, std::function<void()> on_trouble = {});
   /// The outcome of a job, if it has one. Tries until the server answers.
   [[nodiscard]] task<std::optional<outcome>> stored_outcome(std::string id);
   void warn(const std::string& text) const noexcept;

@@ -267,7 +267,7 @@ task<outcome> engine::wait(std::string id) {
   co_return co_await here.end();
 }
 
-task<int> engine::store(outcome o) {
+task<int> engine::store(outcome o, std::function<void()> on_trouble) {
   const auto headers = headers_of(o).block();
   const auto payload = payload_of(o);
   const auto subject = names.outcome(o.place.id);
@@ -296,6 +296,7 @@ task<int> engine::store(outcome o) {
       sent = true;
       trouble_ = "no answer to an outcome";
     } catch (const api_error& e) { trouble_ = e.what(); }
+    if (on_trouble) on_trouble();
     co_await sleep(pause);
     pause = std::min(last_pause, pause * 2);
   }

@@ -238,7 +238,7 @@ void worker_core::stop() {
 task<> worker_core::pull_loop() {
   while (!draining_) {
     changed_.clear();
-    if (free_ > 0 && begin_held()) continue;
+    if (free_ > 0 && storing_ == 0 && begin_held()) continue;
     if (free_ > 0 && storing_ == 0 && engine_.is_ready()) {
       std::size_t found = 0;
       try {
@@ -308,7 +308,7 @@ void worker_core::arrived(nats_message&& m) {
   active_[j->ack] = j;
   if (draining_) {
     create_task(return_unstarted(j, duration::zero()));
-  } else if (free_ > 0) {
+  } else if (free_ > 0 && storing_ == 0) {
     begin(std::move(j));
   } else {
     held_.push_back(std::move(j));

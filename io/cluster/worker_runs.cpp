@@ -2,7 +2,6 @@
 // What becomes of a delivery.
 #include <heddle/core/errors.h>
 #include <heddle/io/cluster/worker_core.h>
-#include <heddle/sched/shield.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/wait_for.h>
 
@@ -269,18 +268,17 @@ task<> worker_core::store(job_ptr j, outcome o) {
     worker_core& w;
     bool on = false;
     ~counted() {
-      if (on) --w.storing_;
+      if (!on) return;
+      --w.storing_;
+      w.changed();
     }
   } late{*this};
-  auto storing = create_task(engine_.store(std::move(o)));
-  try {
-    auto waiting = wait_for(shield(storing), duration(engine_.settings().request_limit));
-    (void)co_await std::move(waiting);
-  } catch (const timeout_error&) {
+  auto storing = engine_.store(std::move(o), [this, &late] {
+    if (late.on) return;
     late.on = true;
     ++storing_;
-  }
-  const int code = co_await storing;
+  });
+  const int code = co_await std::move(storing);
   if (code == js_wrong_last_sequence)
     engine_.counts.dropped.fetch_add(1, std::memory_order_relaxed);
   auto done = acknowledge(std::move(j), "+ACK");

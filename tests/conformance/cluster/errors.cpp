@@ -295,6 +295,34 @@ TEST_P(CLU_RES, CLU_RES_05_OutcomesOfCallsDoNotPileUp) {
   });
 }
 
+TEST_P(CLU_RES, CLU_RES_06_AnOutcomeThatCannotBeStoredIsKept) {
+  auto o = fresh_cluster();
+  o.max_bytes = 256 * 1024;
+  cluster(o, [](cl::client c) -> h::task<> {
+    co_await c.connect();
+    raw_nats raw(c);
+    HOLDS(raw.store_value("filler.1", std::string(230 * 1024, 'x')));
+    const auto file = fresh_file();
+    auto big = h::create_task(h::to_cluster(jobs::makes_bytes, std::size_t{60} * 1024));
+    here_worker w(c, 4);
+    const auto begun = co_await eventually([&] { return c.stats().started == 1; });
+    HOLDS(begun);
+    co_await h::sleep(200ms);  // the worker finds that it cannot store
+    auto next = h::create_task(h::to_cluster(jobs::log_and_wait, file, 1, 0));
+    co_await h::sleep(300ms);
+    HOLDS(!big.done());
+    HOLDS(lines_of(file).empty());  // nothing new is begun
+    const auto erased = raw.ask("$JS.API.STREAM.PURGE.HR_" + raw.cluster(), {},
+                                "{\"filter\":\"h." + raw.cluster() + ".r.filler.1\"}");
+    HOLDS(erased.second.find("\"purged\":1") != std::string::npos);
+    const auto text = co_await big;
+    EQUAL(text.size(), 60u * 1024u);
+    (void)co_await next;
+    EQUAL(c.stats().started, 2u);
+    (void)co_await w.stop();
+  });
+}
+
 TEST_P(CLU_RES, CLU_RES_07_AHandleOfAnotherProcess) {
   auto o = fresh_cluster();
   o.keep = 2s;

@@ -192,7 +192,9 @@ h::task<> refused_by(std::string info, std::string after, cl::options o, std::st
     HOLDS(text.find("geheim") == std::string::npos);
     HOLDS(got->find("HPUB") == std::string::npos);
   }
+  cl::use(cl::client(cl::options()));  // the task has kept the other one
   server.close();
+  server.abort_clients();
   co_await server.wait_closed();
 }
 

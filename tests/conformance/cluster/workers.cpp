@@ -205,6 +205,33 @@ TEST_P(CLU_WRK, CLU_WRK_08_NothingIsLostWhileWorkersDie) {
   cluster(o, [&](cl::client c) { return under_fire(o, c, sanitized ? 300 : 2000); });
 }
 
+TEST_P(CLU_WRK, CLU_MAP_04_EachItemComesOnceWhileWorkersDie) {
+  auto o = fresh_cluster();
+  o.ack_wait = 1s;
+  cluster(o, [&](cl::client c) -> h::task<> {
+    std::vector<child> workers;
+    for (int i = 0; i < 2; ++i) workers.push_back(worker_process(o, "w" + std::to_string(i), 8));
+    std::vector<int> items(sanitized ? 200 : 1000);
+    for (std::size_t i = 0; i < items.size(); ++i) items[i] = static_cast<int>(i);
+    auto all = cl::map_unordered(jobs::twice, items, {.in_flight = 100});
+    std::vector<int> times(items.size());
+    std::size_t seen = 0;
+    for (;;) {
+      const auto* one = co_await all.next();
+      if (!one) break;
+      ++times[one->first];
+      EQUAL(one->second, 2 * static_cast<int>(one->first));
+      if (++seen % (items.size() / 4) != 0 || seen > items.size() / 2) continue;
+      auto& victim = workers[seen % 2];
+      victim.send(SIGKILL);
+      victim = worker_process(o, "again" + std::to_string(seen), 8);
+    }
+    EQUAL(seen, items.size());
+    HOLDS(std::all_of(times.begin(), times.end(), [](int n) { return n == 1; }));
+    (void)c;
+  });
+}
+
 TEST_P(CLU_DRN, CLU_DRN_01_SigtermEndsAWorkerInOrder) {
   auto o = fresh_cluster();
   cluster(o, [&](cl::client c) -> h::task<> {
@@ -278,7 +305,7 @@ TEST_P(CLU_DRN, CLU_DRN_04_ARollingRestartLosesAndRepeatsNothing) {
     const auto file = fresh_file();
     const int n = 300;
     std::vector<child> workers;
-    for (int i = 0; i < 2; ++i) workers.push_back(worker_process(o, "w" + std::to_string(i), 4));
+    for (int i = 0; i < 3; ++i) workers.push_back(worker_process(o, "w" + std::to_string(i), 4));
     std::vector<h::task_handle<std::string>> calls;
     for (int i = 0; i < n; ++i)
       calls.push_back(h::create_task(h::to_cluster(jobs::log_and_wait, file, i, 10)));
