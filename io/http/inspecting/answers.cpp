@@ -2,8 +2,10 @@
 #include <heddle/io/http/inspecting/answers.h>
 
 #include <heddle/core/seeing/json.h>
+#include <heddle/core/seeing/stalls.h>
 #include <heddle/io/http/inspecting/picture.h>
 #include <heddle/sched/metrics.h>
+#include <heddle/sched/stalls.h>
 
 #include <nlohmann/json.hpp>
 
@@ -31,6 +33,8 @@ std::unique_ptr<seeing::sight> own_sight() {
     default: throw std::runtime_error("this process has no layout that its reader understands");
   }
 }
+
+double in_ms(std::uint64_t ns) { return static_cast<double>(ns) / 1e6; }
 
 std::string own_command() {
   std::string name;
@@ -131,7 +135,7 @@ std::string graph_json(std::size_t most) {
   for (const auto& t : all.tasks) tasks.push_back(task_json(t));
   auto& edges = out["edges"] = json::array();
   for (const auto& e : all.edges)
-    edges.push_back({{"from", e.from}, {"to", e.to}, {"only", e.is_only}});
+    edges.push_back({{"from", e.from}, {"to", e.to}, {"only", e.is_only}, {"lock", e.is_lock}});
   auto& circles = out["circles"] = json::array();
   for (const auto& c : all.circles)
     circles.push_back({{"tasks", c.tasks}, {"deadlock", c.is_deadlock}});
@@ -166,14 +170,23 @@ std::string tree_json(std::size_t most) {
   return dumped(out);
 }
 
-// Nobody in this process keeps a list of stalls. What the loops know of long steps is their
-// histogram: it tells that there were some, and not which.
+// The list is that of the watch; the histogram of the loops knows of steps below its limit too.
 std::string stalls_json() {
   duration_histogram steps;
   for (const auto& r : measure_runtimes()) steps += r.step();
-  json out = {{"schema", 1}, {"watched", false}};
-  out["longest_step_ms"] = static_cast<double>(steps.percentile(1).count()) / 1e6;
-  out["stalls"] = json::array();
+  const auto table = std::make_unique<seeing::stalls_view>();
+  const bool is_watched = table->load(own_sight()->what()) && table->table().limit != 0;
+  json out = {{"schema", 1}, {"watched", is_watched}};
+  out["limit_ms"] = is_watched ? in_ms(table->table().limit) : 0.0;
+  out["longest_step_ms"] = in_ms(static_cast<std::uint64_t>(steps.percentile(1).count()));
+  auto& list = out["stalls"] = json::array();
+  for (const auto& s : stalls())
+    list.push_back({{"count", s.count},
+                    {"longest_ms", in_ms(static_cast<std::uint64_t>(s.longest.count()))},
+                    {"total_ms", in_ms(static_cast<std::uint64_t>(s.total.count()))},
+                    {"task", s.task},
+                    {"stack", s.where},
+                    {"lasts", s.lasts}});
   return dumped(out);
 }
 

@@ -19,7 +19,7 @@ namespace heddle::http::detail {
 [[nodiscard]] std::string tree_text(std::size_t most);
 /// The same as a list with depths.
 [[nodiscard]] std::string tree_json(std::size_t most);
-/// Steps that held their loop for long.
+/// Steps that held their loop for longer than the stall limit, the largest sum first.
 [[nodiscard]] std::string stalls_json();
 
 }  // namespace heddle::http::detail

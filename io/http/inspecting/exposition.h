@@ -30,7 +30,12 @@ class exposition {
   void sample(labels of, double value);
   /// Of a family that is a histogram: its buckets, in seconds, their sum and their count.
   void sample(labels of, const duration_histogram& times);
-  void sample(std::uint64_t value) { sample({}, value); }
+  /// A family of one sample without a label.
+  template <class Value>
+  void only(std::string_view name, kind what, std::string_view help, const Value& value) {
+    family(name, what, help);
+    sample({}, value);
+  }
 
   [[nodiscard]] std::string take() noexcept { return std::move(text_); }
 

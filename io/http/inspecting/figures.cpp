@@ -30,20 +30,15 @@ duration_histogram times_of(const latency_histogram& l) {
 
 void put_process(exposition& to, const process_metrics& p) {
   using e = exposition;
-  to.family("process_cpu_seconds_total", e::counter, "Time of all processors, user and system.");
-  to.sample({}, p.cpu_seconds);
-  to.family("process_start_time_seconds", e::gauge, "When the process began, since 1970.");
-  to.sample({}, p.start_seconds);
-  to.family("process_resident_memory_bytes", e::gauge, "Memory that is in RAM.");
-  to.sample(p.resident_bytes);
-  to.family("process_virtual_memory_bytes", e::gauge, "Memory that is mapped.");
-  to.sample(p.virtual_bytes);
-  to.family("process_open_fds", e::gauge, "Open descriptors.");
-  to.sample(p.open_descriptors);
-  to.family("process_max_fds", e::gauge, "The limit of open descriptors.");
-  to.sample(p.most_descriptors);
-  to.family("process_threads", e::gauge, "Threads.");
-  to.sample(p.threads);
+  to.only("process_cpu_seconds_total", e::counter, "Time of all processors, user and system.",
+          p.cpu_seconds);
+  to.only("process_start_time_seconds", e::gauge, "When the process began, since 1970.",
+          p.start_seconds);
+  to.only("process_resident_memory_bytes", e::gauge, "Memory that is in RAM.", p.resident_bytes);
+  to.only("process_virtual_memory_bytes", e::gauge, "Memory that is mapped.", p.virtual_bytes);
+  to.only("process_open_fds", e::gauge, "Open descriptors.", p.open_descriptors);
+  to.only("process_max_fds", e::gauge, "The limit of open descriptors.", p.most_descriptors);
+  to.only("process_threads", e::gauge, "Threads.", p.threads);
 }
 
 /// A family with a sample for each loop of each runtime.
@@ -137,22 +132,18 @@ void put_servers(exposition& to, const server_stats& s) {
   to.family("heddle_http_requests_total", e::counter, "Requests answered, by class of status.");
   for (std::size_t i = 0; i < classes.size(); ++i)
     to.sample({{"class", classes[i]}}, s.by_class[i]);
-  to.family("heddle_http_refused_total", e::counter,
-            "Of these, refused before a handler: malformed, too large, or too late.");
-  to.sample(s.refused);
-  to.family("heddle_http_shed_total", e::counter, "Answered 503, since a limit was reached.");
-  to.sample(s.shed);
-  to.family("heddle_http_aborted_total", e::counter, "Answers that were cut off.");
-  to.sample(s.aborted);
-  to.family("heddle_http_connections", e::gauge, "Connections that are open.");
-  to.sample(std::uint64_t{s.connections});
-  to.family("heddle_http_requests_in_flight", e::gauge, "Connections at work on a request.");
-  to.sample(std::uint64_t{s.working});
-  to.family("heddle_http_waiting_requests", e::gauge, "Requests that wait for max_requests.");
-  to.sample(std::uint64_t{s.waiting});
-  to.family("heddle_http_latency_seconds", e::histogram,
-            "From the last bytes of a request to the first ones of its answer.");
-  to.sample({}, times_of(s.latency));
+  to.only("heddle_http_refused_total", e::counter,
+          "Of these, refused before a handler: malformed, too large, or too late.", s.refused);
+  to.only("heddle_http_shed_total", e::counter, "Answered 503, since a limit was reached.", s.shed);
+  to.only("heddle_http_aborted_total", e::counter, "Answers that were cut off.", s.aborted);
+  to.only("heddle_http_connections", e::gauge, "Connections that are open.",
+          std::uint64_t{s.connections});
+  to.only("heddle_http_requests_in_flight", e::gauge, "Connections at work on a request.",
+          std::uint64_t{s.working});
+  to.only("heddle_http_waiting_requests", e::gauge, "Requests that wait for max_requests.",
+          std::uint64_t{s.waiting});
+  to.only("heddle_http_latency_seconds", e::histogram,
+          "From the last bytes of a request to the first ones of its answer.", times_of(s.latency));
 }
 
 using json = nlohmann::ordered_json;

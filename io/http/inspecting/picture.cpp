@@ -51,6 +51,10 @@ seen_task seen(const seeing::task_view& t, seeing::sight& from) {
   s.record = t.at;
   if (t.is_strand) s.parent = t.below != 0 ? t.below : t.task;
   if (t.what != seeing::doing::waits) return s;
+  if (t.is_locked && t.owner_number != 0 && !t.owner_ended) {
+    s.holder = t.owner;
+    s.holder_is_exact = !t.owner_has_strands;
+  }
   if (t.target != 0) s.awaited.push_back(t.target);
   from.tasks().each_member(
       t,
@@ -62,8 +66,8 @@ seen_task seen(const seeing::task_view& t, seeing::sight& from) {
   return s;
 }
 
-/// Who waits for whom, as far as the tasks themselves tell: joins, gathers, groups, strands. The
-/// one place that knows of edges.
+/// Who waits for whom, as far as the tasks themselves tell: joins, gathers, groups, strands, and
+/// the holders of locks. The one place that knows of edges.
 void add_edges(picture& all) {
   std::unordered_map<std::uint64_t, std::size_t> place;
   for (std::size_t i = 0; i < all.tasks.size(); ++i) place[all.tasks[i].record] = i;
@@ -74,22 +78,25 @@ void add_edges(picture& all) {
   for (std::size_t i = 0; i < all.tasks.size(); ++i) {
     const auto& t = all.tasks[i];
     for (const auto record : t.awaited) add(i, record, t.awaits_one);
+    if (const auto at = place.find(t.holder); t.holder != 0 && at != place.end())
+      all.edges.push_back({i, at->second, t.holder_is_exact, true});
     if (t.parent == 0) continue;
     if (const auto above = place.find(t.parent); above != place.end())
       all.edges.push_back({above->second, i, false});
   }
   // A target may be a member too: the edge that says more is kept.
-  std::ranges::sort(all.edges, {},
-                    [](const wait_edge& e) { return std::tuple(e.from, e.to, !e.is_only); });
+  std::ranges::sort(all.edges, {}, [](const wait_edge& e) {
+    return std::tuple(e.from, e.to, !e.is_only, e.is_lock);
+  });
   const auto twice = std::ranges::unique(
       all.edges, {}, [](const wait_edge& e) { return std::pair(e.from, e.to); });
   all.edges.erase(twice.begin(), twice.end());
 }
 
-/// The edges of each task: those of `i` begin at begin_of[i].
-std::vector<std::size_t> begins(const picture& all) {
-  std::vector<std::size_t> begin_of(all.tasks.size() + 1);
-  for (const auto& e : all.edges) ++begin_of[e.from + 1];
+/// The edges of each of so many tasks: those of `i` begin at begin_of[i].
+std::vector<std::size_t> begins(std::size_t tasks, const std::vector<wait_edge>& edges) {
+  std::vector<std::size_t> begin_of(tasks + 1);
+  for (const auto& e : edges) ++begin_of[e.from + 1];
   for (std::size_t i = 1; i < begin_of.size(); ++i) begin_of[i] += begin_of[i - 1];
   return begin_of;
 }
@@ -114,7 +121,7 @@ void note_circle(picture& all, const std::vector<std::pair<std::size_t, std::siz
 // Each step of the path: a task, and the edge behind the one that was taken last. A path of its own
 // and no recursion: tasks may wait for each other a million deep.
 void find_circles(picture& all) {
-  const auto begin_of = begins(all);
+  const auto begin_of = begins(all.tasks.size(), all.edges);
   std::vector<mark> marks(all.tasks.size());
   std::vector<std::pair<std::size_t, std::size_t>> path;
   for (std::size_t top = 0; top < all.tasks.size(); ++top) {
@@ -140,8 +147,11 @@ void find_circles(picture& all) {
 class tree_maker {
  public:
   explicit tree_maker(const picture& all)
-      : all_(all), begin_of_(begins(all)), marks_(all.tasks.size()), above_(all.tasks.size()) {
-    for (const auto& e : all.edges) above_[e.to].push_back(e.from);
+      : edges_(without_locks(all.edges)),
+        begin_of_(begins(all.tasks.size(), edges_)),
+        marks_(all.tasks.size()),
+        above_(all.tasks.size()) {
+    for (const auto& e : edges_) above_[e.to].push_back(e.from);
   }
   std::vector<tree_line> make() {
     for (std::size_t i = 0; i < marks_.size(); ++i)
@@ -154,6 +164,10 @@ class tree_maker {
  private:
   static constexpr std::size_t nobody = ~std::size_t{0};
 
+  static std::vector<wait_edge> without_locks(std::vector<wait_edge> edges) {
+    std::erase_if(edges, [](const wait_edge& e) { return e.is_lock; });
+    return edges;
+  }
   void put(std::size_t task, std::size_t depth, std::size_t under) {
     tree_line line{task, depth};
     for (const auto other : above_[task])
@@ -171,7 +185,7 @@ class tree_maker {
         path_.pop_back();
         continue;
       }
-      const auto to = all_.edges[next++].to;
+      const auto to = edges_[next++].to;
       if (marks_[to] == mark::on_path)
         lines_.push_back({to, path_.size(), true});
       else if (marks_[to] == mark::unseen)  // else it stands under another one, which it names
@@ -179,7 +193,7 @@ class tree_maker {
     }
   }
 
-  const picture& all_;
+  const std::vector<wait_edge> edges_;
   const std::vector<std::size_t> begin_of_;
   std::vector<mark> marks_;
   std::vector<std::vector<std::size_t>> above_;

@@ -25,13 +25,16 @@ struct seen_task {
   std::uint64_t parent = 0;                 // strands: the record that they were forked under
   std::vector<std::uint64_t> awaited = {};  // records, also of what is no task
   bool awaits_one = false;                  // the first of `awaited` is all that it waits for
+  std::uint64_t holder = 0;                 // the record that holds the lock that it waits for
+  bool holder_is_exact = false;             // else the holder may be a strand of that task
 };
 
 /// Places in picture::tasks.
 struct wait_edge {
   std::size_t from = 0;
   std::size_t to = 0;
-  bool is_only = false;  // `from` goes on when `to` ends, and not before
+  bool is_only = false;  // `from` goes on when `to` ends, or unlocks, and not before
+  bool is_lock = false;  // `to` holds the lock that `from` waits for
 };
 
 struct wait_circle {
@@ -39,7 +42,8 @@ struct wait_circle {
   bool is_deadlock = false;             // by edges that are the only ones of their tasks
 };
 
-/// A task in the order of the tree: each stands under the first task that waits for it.
+/// A task in the order of the tree: each stands under the first task that awaits it. Locks make no
+/// tree.
 struct tree_line {
   std::size_t task = 0;
   std::size_t depth = 0;

@@ -6,13 +6,18 @@
 #include <heddle/io/http/inspector.h>
 #include <heddle/io/http/server.h>
 #include <heddle/sync/event.h>
+#include <heddle/sync/mutex.h>
+#include <heddle/sync/semaphore.h>
 
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <optional>
 #include <set>
-
-#include <unistd.h>
 
 namespace {
 
@@ -139,6 +144,88 @@ TEST_P(IN_METRIC_PAGE, IN_METRIC_03_TheGraphTellsTheCircleAndTheTreeClosesIt) {
     auto stopping = c.stop();
     co_await stopping;
   });
+}
+
+h::task<> locks(h::mutex& own, h::mutex& next, h::semaphore& locked, h::event& go) {
+  const auto first = co_await own.scoped_lock();
+  locked.release();
+  co_await go.wait();
+  const auto second = co_await next.scoped_lock();
+}
+
+TEST_P(IN_METRIC_PAGE, IN_METRIC_03_LocksThatWaitForEachOtherAreADeadlockAndNoTree) {
+  run([]() -> h::task<> {
+    h::mutex a, b;
+    h::semaphore locked(0);
+    h::event go;
+    auto first = h::create_task(locks(a, b, locked, go));
+    auto second = h::create_task(locks(b, a, locked, go));
+    for (int i = 0; i < 2; ++i) co_await locked.acquire();
+    go.set();
+    http::test_client c(app());
+    json graph;
+    for (;;) {  // until both have come to their waits
+      graph = co_await fetched(c, "/graph");
+      if (!graph["circles"].empty()) break;
+      co_await h::sleep(1ms);
+    }
+    EQUAL(graph["circles"].size(), 1u);
+    EQUAL(graph["circles"][0]["deadlock"], true);
+    const auto is_lock = [](const json& e) { return e["lock"] == true && e["only"] == true; };
+    EQUAL(std::count_if(graph["edges"].begin(), graph["edges"].end(), is_lock), 2);
+    const json tree = co_await fetched(c, "/tree");
+    for (const auto& line : tree["lines"])
+      if (line["does"].get<std::string>().starts_with("mutex")) EQUAL(line["depth"], 0);
+    first.cancel();
+    (void)co_await ending(first);
+    (void)co_await ending(second);
+    auto stopping = c.stop();
+    co_await stopping;
+  });
+}
+
+/// Until a list with a stall of "cruncher" is there.
+h::task<json> stall_of_cruncher(http::test_client& c) {
+  for (;;) {
+    const json seen = co_await fetched(c, "/stalls");
+    for (const auto& s : seen["stalls"])
+      if (s["task"] == "cruncher" && s["lasts"] == false) co_return seen;
+    co_await h::sleep(5ms);
+  }
+}
+
+/// A loop that one step has kept.
+h::task<> computes(std::atomic<bool>& enough) {
+  while (!enough) {
+    const auto end = std::chrono::steady_clock::now() + 20ms;
+    while (std::chrono::steady_clock::now() < end) {}
+    co_await h::sleep(1ms);
+  }
+}
+
+TEST_P(IN_METRIC_PAGE, IN_METRIC_03_StallsAreAList) {
+  auto o = with();
+  o.stall_limit = 5ms;
+  o.stall_handler = [](const h::error_context&) {};
+  h::runtime rt(o);
+  rt.run([]() -> h::task<> {
+    std::atomic<bool> enough{false};
+    h::task_options named;
+    named.name = "cruncher";
+    auto busy = h::create_task(computes(enough), named);
+    http::test_client c(app());
+    const json seen = co_await stall_of_cruncher(c);
+    enough = true;
+    co_await busy;
+    EQUAL(seen["watched"], true);
+    EQUAL(seen["limit_ms"], 5.0);
+    for (const auto& s : seen["stalls"]) {
+      HOLDS(s["longest_ms"].get<double>() >= 5);
+      HOLDS(s["stack"].is_string());
+    }
+    auto stopping = c.stop();
+    co_await stopping;
+  }());
 }
 
 TEST_P(IN_METRIC_PAGE, IN_METRIC_03_ListsHaveABound) {
