@@ -6,34 +6,9 @@
 namespace heddle::detail::seeing {
 namespace {
 
-void put_key(output& to, std::string_view key) noexcept {
-  to.json(key);
-  to.put(": ");
-}
-
-void put_text(output& to, std::string_view key, std::string_view text) noexcept {
-  put_key(to, key);
-  to.json(text);
-}
-
-void put_number(output& to, std::string_view key, std::uint64_t value) noexcept {
-  put_key(to, key);
-  to.number(value);
-}
-
 void put_flag(output& to, std::string_view key, bool value) noexcept {
-  put_key(to, key);
+  put_json_key(to, key);
   to.put(value ? "true" : "false");
-}
-
-void put_id_or_null(output& to, std::string_view key, std::uint64_t number,
-                    std::uint32_t generation) noexcept {
-  put_key(to, key);
-  if (number == 0) return to.put("null");
-  char text[40];
-  short_writer id(text);
-  put_id(id, number, generation);
-  to.json(id.text());
 }
 
 const char* state_of(const task_view& task, const loops_view& loops) noexcept {
@@ -49,32 +24,57 @@ const char* state_of(const task_view& task, const loops_view& loops) noexcept {
 
 }  // namespace
 
+void put_json_key(output& to, std::string_view key) noexcept {
+  to.json(key);
+  to.put(": ");
+}
+
+void put_json_text(output& to, std::string_view key, std::string_view text) noexcept {
+  put_json_key(to, key);
+  to.json(text);
+}
+
+void put_json_number(output& to, std::string_view key, std::uint64_t value) noexcept {
+  put_json_key(to, key);
+  to.number(value);
+}
+
+void put_json_id(output& to, std::string_view key, std::uint64_t number,
+                 std::uint32_t generation) noexcept {
+  put_json_key(to, key);
+  if (number == 0) return to.put("null");
+  char text[40];
+  short_writer id(text);
+  put_id(id, number, generation);
+  to.json(id.text());
+}
+
 void put_json_head(output& to, const sight& from, std::string_view command) noexcept {
   to.put('{');
-  put_number(to, "schema", json_schema);
+  put_json_number(to, "schema", json_schema);
   to.put(", ");
-  put_number(to, "process", static_cast<std::uint64_t>(from.process()));
+  put_json_number(to, "process", static_cast<std::uint64_t>(from.process()));
   to.put(", ");
-  put_text(to, "command", command);
+  put_json_text(to, "command", command);
   to.put(",\n \"loops\": [");
   for (std::size_t i = 0; i < from.loops().size(); ++i) {
     const auto& l = from.loops()[i];
     to.put(i == 0 ? "\n  {" : ",\n  {");
-    put_number(to, "runtime", l.runtime);
+    put_json_number(to, "runtime", l.runtime);
     to.put(", ");
-    put_number(to, "number", l.number);
+    put_json_number(to, "number", l.number);
     to.put(", ");
-    put_number(to, "thread", static_cast<std::uint64_t>(l.thread));
+    put_json_number(to, "thread", static_cast<std::uint64_t>(l.thread));
     to.put(", ");
-    put_text(to, "reactor", l.driver);
+    put_json_text(to, "reactor", l.driver);
     to.put(", ");
     put_flag(to, "parked", l.parked);
     to.put(", ");
-    put_number(to, "steps", l.steps);
+    put_json_number(to, "steps", l.steps);
     to.put(", ");
-    put_number(to, "ready", l.ready);
+    put_json_number(to, "ready", l.ready);
     to.put(", ");
-    put_number(to, "timers", l.timers);
+    put_json_number(to, "timers", l.timers);
     to.put('}');
   }
   to.put("],\n \"tasks\": [");
@@ -83,25 +83,25 @@ void put_json_head(output& to, const sight& from, std::string_view command) noex
 void put_json_task(output& to, const task_view& task, sight& from, bool first) noexcept {
   char text[256];
   to.put(first ? "\n  {" : ",\n  {");
-  put_id_or_null(to, "id", task.number, task.generation);
+  put_json_id(to, "id", task.number, task.generation);
   to.put(", ");
-  put_text(to, "kind", task.is_strand ? "strand" : "task");
+  put_json_text(to, "kind", task.is_strand ? "strand" : "task");
   to.put(", ");
-  put_text(to, "name", task.name);
+  put_json_text(to, "name", task.name);
   to.put(", ");
-  put_text(to, "state", state_of(task, from.loops()));
+  put_json_text(to, "state", state_of(task, from.loops()));
   to.put(", ");
   short_writer does(text);
   put_doing(does, task, from.loops());
-  put_text(to, "does", does.text());
+  put_json_text(to, "does", does.text());
   to.put(", ");
-  put_id_or_null(to, "awaits", task.target_number, task.target_generation);
+  put_json_id(to, "awaits", task.target_number, task.target_generation);
   to.put(", ");
   put_flag(to, "pinned", task.is_pinned);
   to.put(", ");
-  put_number(to, "cancel_requests", word::requests(task.word));
+  put_json_number(to, "cancel_requests", word::requests(task.word));
   to.put(", ");
-  put_number(to, "depth", task.depth);
+  put_json_number(to, "depth", task.depth);
   to.put(", \"since_ms\": ");
   if (task.since_known)
     to.number(task.since / 1'000'000);
@@ -110,15 +110,15 @@ void put_json_task(output& to, const task_view& task, sight& from, bool first) n
   to.put(", \"frames\": [");
   for (std::size_t i = 0; i < task.runs; ++i) {
     to.put(i == 0 ? "{" : ", {");
-    put_text(to, "function", from.names().function(task.frames[i]));
+    put_json_text(to, "function", from.names().function(task.frames[i]));
     if (const auto* p = from.names().place(task.frames[i])) {
       to.put(", ");
-      put_text(to, "file", p->file);
+      put_json_text(to, "file", p->file);
       to.put(", ");
-      put_number(to, "line", p->line);
+      put_json_number(to, "line", p->line);
     }
     to.put(", ");
-    put_number(to, "count", task.frames[i].count);
+    put_json_number(to, "count", task.frames[i].count);
     to.put('}');
   }
   to.put("], \"made\": ");
@@ -126,15 +126,15 @@ void put_json_task(output& to, const task_view& task, sight& from, bool first) n
     to.put("null");
   } else {
     to.put('{');
-    put_text(to, "file", task.made_file);
+    put_json_text(to, "file", task.made_file);
     to.put(", ");
-    put_number(to, "line", task.made_line);
+    put_json_number(to, "line", task.made_line);
     to.put(", ");
-    put_text(to, "function", task.made_function);
+    put_json_text(to, "function", task.made_function);
     to.put('}');
   }
   to.put(", ");
-  put_id_or_null(to, "made_by", task.by_number, task.by_generation);
+  put_json_id(to, "made_by", task.by_number, task.by_generation);
   to.put('}');
 }
 

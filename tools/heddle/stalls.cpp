@@ -5,6 +5,7 @@
 #include "source_lines.h"
 #include "target.h"
 
+#include <heddle/core/seeing/json.h>
 #include <heddle/core/seeing/report.h>
 #include <heddle/core/seeing/stalls.h>
 
@@ -153,31 +154,22 @@ void put_folded(output& to, const stall_table& table, seeing::symbols& names, bo
   }
 }
 
-void put_figure(output& to, const char* key, std::uint64_t value) {
-  to.json(key);
-  to.put(": ");
-  to.number(value);
-}
-
 void put_json_stall(output& to, const stall_entry& e, seeing::symbols& names) {
-  put_figure(to, "count", e.count);
+  seeing::put_json_number(to, "count", e.count);
   to.put(", ");
-  put_figure(to, "longest_ns", e.longest);
+  seeing::put_json_number(to, "longest_ns", e.longest);
   to.put(", ");
-  put_figure(to, "total_ns", weight(e));
+  seeing::put_json_number(to, "total_ns", weight(e));
   to.put(e.loop != 0 ? ", \"lasts\": true, " : ", \"lasts\": false, ");
-  put_figure(to, "loop", e.loop_number);
+  seeing::put_json_number(to, "loop", e.loop_number);
   to.put(", \"task\": ");
   if (e.number == 0) {
     to.put("null");
   } else {
-    char text[40];
-    seeing::short_writer id(text);
-    seeing::put_id(id, e.number, e.generation);
-    to.put("{\"id\": ");
-    to.json(id.text());
-    to.put(", \"name\": ");
-    to.json(e.task);
+    to.put('{');
+    seeing::put_json_id(to, "id", e.number, e.generation);
+    to.put(", ");
+    seeing::put_json_text(to, "name", e.task);
     to.put('}');
   }
   to.put(", \"call\": ");
@@ -198,19 +190,19 @@ void put_json_stall(output& to, const stall_entry& e, seeing::symbols& names) {
 
 void put_json(output& to, const target& t, const stall_table& table, sight& s) {
   to.put("{\"schema\": 1, ");
-  put_figure(to, "process", static_cast<std::uint64_t>(s.process()));
-  to.put(", \"command\": ");
-  to.json(t.command());
+  seeing::put_json_number(to, "process", static_cast<std::uint64_t>(s.process()));
   to.put(", ");
-  put_figure(to, "limit_ns", table.limit);
+  seeing::put_json_text(to, "command", t.command());
   to.put(", ");
-  put_figure(to, "all", table.all);
+  seeing::put_json_number(to, "limit_ns", table.limit);
   to.put(", ");
-  put_figure(to, "forgotten", table.forgotten);
+  seeing::put_json_number(to, "all", table.all);
   to.put(", ");
-  put_figure(to, "standstills", table.standstills);
+  seeing::put_json_number(to, "forgotten", table.forgotten);
   to.put(", ");
-  put_figure(to, "longest_standstill_ns", table.longest_standstill);
+  seeing::put_json_number(to, "standstills", table.standstills);
+  to.put(", ");
+  seeing::put_json_number(to, "longest_standstill_ns", table.longest_standstill);
   to.put(", \"stalls\": [");
   bool first = true;
   for (const auto* e : sorted(table)) {
