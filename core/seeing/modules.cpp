@@ -49,10 +49,30 @@ void skip_word(const char*& at) noexcept {
   while (*at == ' ') ++at;
 }
 
+// "55d0c0-55d0d0 r-xp 00001000 fe:01 1234    /path"
+bool parse_line(const char* at, mapped& to) noexcept {
+  to.begin = hexadecimal(at);
+  if (*at == '-') ++at;
+  to.end = hexadecimal(at);
+  if (*at == ' ') ++at;
+  to.rights = at;
+  if (std::strlen(at) < 4) return false;
+  skip_word(at);
+  to.offset = hexadecimal(at);
+  while (*at == ' ') ++at;
+  skip_word(at);  // the device
+  to.inode = 0;
+  for (; *at >= '0' && *at <= '9'; ++at)
+    to.inode = to.inode * 10 + static_cast<std::uint64_t>(*at - '0');
+  while (*at == ' ') ++at;
+  to.path = at;
+  return true;
+}
+
 }  // namespace
 
-bool modules::load(pid_t of) noexcept {
-  range_count_ = head_count_ = names_used_ = 0;
+bool each_mapped(pid_t of, void (*see)(void* context, const mapped& m) noexcept,
+                 void* context) noexcept {
   char path[64];
   proc_path(path, of, "maps");
   const int file = ::open(path, O_RDONLY | O_CLOEXEC);
@@ -72,7 +92,7 @@ bool modules::load(pid_t of) noexcept {
     char* const end = buffer + held;
     for (char* stop; (stop = std::find(begin, end, '\n')) != end; begin = stop + 1) {
       *stop = 0;
-      line(begin);
+      if (mapped m; parse_line(begin, m)) see(context, m);
     }
     held = static_cast<std::size_t>(end - begin);
     if (held == sizeof buffer - 1) held = 0;  // a path longer than the buffer: not ours
@@ -84,27 +104,18 @@ bool modules::load(pid_t of) noexcept {
   return good;
 }
 
-// "55d0c0-55d0d0 r-xp 00001000 fe:01 1234    /path"
-void modules::line(char* text) noexcept {
-  const char* at = text;
-  const address begin = hexadecimal(at);
-  if (*at == '-') ++at;
-  const address end = hexadecimal(at);
-  if (*at == ' ') ++at;
-  const char* const rights = at;
-  if (std::strlen(rights) < 4) return;
-  skip_word(at);
-  const address offset = hexadecimal(at);
-  while (*at == ' ') ++at;
-  skip_word(at);  // the device
-  std::uint64_t inode = 0;
-  for (; *at >= '0' && *at <= '9'; ++at) inode = inode * 10 + static_cast<std::uint64_t>(*at - '0');
-  while (*at == ' ') ++at;
-  if (rights[0] == 'r' && offset == 0 && *at == '/' && head_count_ < most_heads)
-    heads_[head_count_++] = begin;
-  if (rights[2] != 'x' || range_count_ == most_ranges) return;
-  const auto name = keep_name(at);
-  ranges_[range_count_++] = {begin, end, offset, inode, name};
+bool modules::load(pid_t of) noexcept {
+  range_count_ = head_count_ = names_used_ = 0;
+  return each_mapped(
+      of, [](void* to, const mapped& m) noexcept { static_cast<modules*>(to)->add(m); }, this);
+}
+
+void modules::add(const mapped& m) noexcept {
+  if (m.rights[0] == 'r' && m.offset == 0 && m.path[0] == '/' && head_count_ < most_heads)
+    heads_[head_count_++] = m.begin;
+  if (m.rights[2] != 'x' || range_count_ == most_ranges) return;
+  const auto name = keep_name(m.path);
+  ranges_[range_count_++] = {m.begin, m.end, m.offset, m.inode, name};
 }
 
 void modules::add_code(address begin, address end, const char* name, address offset) noexcept {

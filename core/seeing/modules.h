@@ -21,6 +21,20 @@ struct code_range {
   std::uint32_t name = 0;   // see modules::name()
 };
 
+/// A line of /proc/PID/maps.
+struct mapped {
+  address begin = 0;
+  address end = 0;
+  address offset = 0;
+  std::uint64_t inode = 0;
+  const char* rights = "";  // "r-xp"
+  const char* path = "";    // what is mapped, as the system calls it; may be empty
+};
+/// Calls `see` for each mapping of `of` (0: of this process), in the order of their addresses.
+/// False: errno tells why not. Nothing is allocated.
+[[nodiscard]] bool each_mapped(pid_t of, void (*see)(void* context, const mapped& m) noexcept,
+                               void* context) noexcept;
+
 /// What /proc/PID/maps says, as far as a reader needs it. Fixed in size: what does not fit is left
 /// out, and then calls from there are no frames. Nothing is allocated.
 class modules {
@@ -48,7 +62,7 @@ class modules {
   [[nodiscard]] std::size_t head_count() const noexcept { return head_count_; }
 
  private:
-  void line(char* text) noexcept;
+  void add(const mapped& m) noexcept;
   [[nodiscard]] std::uint32_t keep_name(const char* name) noexcept;
 
   code_range ranges_[most_ranges];

@@ -51,6 +51,9 @@ constexpr wanted all_wanted[] = {
     {"group.next", &offsets::group_next, false},
     {"worker.group", &offsets::worker_group, false},
     {"group.reactor_note", &offsets::reactor_note, false},
+    {"group.stopping", &offsets::group_stopping, false},
+    {"group.closed", &offsets::group_closed, false},
+    {"group.round_left", &offsets::group_round_left, false},
     {"worker.driver", &offsets::driver, false},
     {"worker.ready_head", &offsets::ready_head, false},
     {"worker.ready_tail", &offsets::ready_tail, false},
@@ -97,6 +100,8 @@ constexpr wanted all_wanted[] = {
     {"frame_chunk.block_bytes", &offsets::frame_block_bytes, false},
     {"frame_chunk.blocks", &offsets::frame_blocks, false},
     {"queue_turn.ticket", &offsets::ticket, false},
+    {"join_node.next", &offsets::join_next, false},
+    {"join_node.fire", &offsets::join_fire, false},
     {"scope.link", &offsets::scope_link, false},
     {"scope_link.outer", &offsets::scope_outer, false},
 };
@@ -197,6 +202,7 @@ refusal program::read_roots() noexcept {
     if (is("tracing")) tracing_ = as_address(copy.at);
     if (is("frame_depot")) frame_depot_ = as_address(copy.at);
     if (is("frame_chunks")) frame_chunks_ = as_address(copy.at);
+    if (is("run_joins")) run_joins_ = as_address(copy.at);
     if (is("stalls")) stalls_ = as_address(copy.at);
     if (is("type_with_one_base")) types[0] = as_address(copy.at);
     if (is("type_with_bases")) types[1] = as_address(copy.at);

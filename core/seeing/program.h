@@ -27,6 +27,7 @@ struct offsets {
   place frame_promise, continuation, promise_record, end;
   place chunk, chunk_next, chunk_number, chunk_records;
   place group_serial, group_id, group_workers, group_next, worker_group, reactor_note;
+  place group_stopping, group_closed, group_round_left;
   place driver, ready_head, ready_tail, ready_ring, ring_mask, ring_cells;
   place local_cells, local_room, local_head, local_tail, next_slot, pinned, movable;
   place sleep, beat, worker_timers, timers_size, thread_state, thread_number;
@@ -36,6 +37,7 @@ struct offsets {
   // For the search for leaks.
   place innermost, waiter, turn, depot, depot_chunks, depot_reserved, thread_frames, worker;
   place scope_link, scope_outer, ticket;
+  place join_next, join_fire;
   place frame_chunk_next, frame_block_bytes, frame_blocks;
 };
 
@@ -71,6 +73,8 @@ class program {
   [[nodiscard]] address tracing() const noexcept { return tracing_; }
   /// The table of stalls; 0: not told.
   [[nodiscard]] address stalls() const noexcept { return stalls_; }
+  /// Where the function stands that a joiner of a thread in run has; 0: not told.
+  [[nodiscard]] address run_joins() const noexcept { return run_joins_; }
   /// Where frames come from; 0: not told.
   [[nodiscard]] address frame_depot() const noexcept { return frame_depot_; }
   /// How the program's C++ library marks the types of classes with one base, and with more.
@@ -108,6 +112,7 @@ class program {
   address frame_depot_ = 0;
   address frame_chunks_ = 0;
   address stalls_ = 0;
+  address run_joins_ = 0;
   address one_base_ = 0;
   address bases_ = 0;
   std::size_t kind_count_ = 0;

@@ -87,6 +87,19 @@ enum class trace_clock : std::uint32_t {
   processor,  // the processor's counter, which runs evenly and is the same on all processors
 };
 
+/// The processor's counter; 0 where there is none that is known here.
+inline std::uint64_t processor_ticks() noexcept {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  std::uint64_t ticks;
+  asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+  return ticks;
+#else
+  return 0;
+#endif
+}
+
 enum class ring_owner : std::uint32_t { loop, pool, other };
 
 // As they stand in memory. The program's own types have atomics in their place.
@@ -108,7 +121,7 @@ struct trace_ring_image {
 };
 static_assert(sizeof(trace_ring_image) == 64);
 struct trace_root_image {
-  static constexpr std::uint32_t known_version = 1;
+  static constexpr std::uint32_t known_version = 2;
   std::uint32_t version;
   std::uint32_t clock;  // trace_clock
   /// The one word that a tool may write: until then (CLOCK_MONOTONIC, ns) every loop records every
@@ -117,7 +130,12 @@ struct trace_root_image {
   std::uint64_t rings;       // the ring that was made last
   std::uint64_t base_ticks;  // what both clocks said as the first ring was made
   std::int64_t base_ns;
+  // The same, a short while ago: how fast the counter runs, for the reader of a core, who has no
+  // clock. 0: not known. From version 2 on.
+  std::uint64_t seen_ticks;
+  std::int64_t seen_ns;
 };
-static_assert(sizeof(trace_root_image) == 40);
+static_assert(sizeof(trace_root_image) == 56);
+inline constexpr std::uint32_t trace_root_bytes_of_1 = 40;  // of version 1
 
 }  // namespace heddle::detail::seeing

@@ -41,18 +41,6 @@ std::uint64_t monotonic_ns() noexcept {
          static_cast<std::uint64_t>(t.tv_nsec);
 }
 
-std::uint64_t processor_ticks() noexcept {
-#if defined(__x86_64__)
-  return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-  std::uint64_t ticks;
-  asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-  return ticks;
-#else
-  return 0;
-#endif
-}
-
 /// The counter runs at one rate, whatever the processor's speed, and also while that sleeps.
 bool processor_ticks_evenly() noexcept {
 #if defined(__x86_64__)
@@ -108,7 +96,8 @@ void begin_once() {
 }  // namespace
 
 std::uint64_t trace_ticks() noexcept {
-  return tracing.clock.load(relaxed) == trace_clock::processor ? processor_ticks() : monotonic_ns();
+  return tracing.clock.load(relaxed) == trace_clock::processor ? seeing::processor_ticks()
+                                                               : monotonic_ns();
 }
 
 std::uint64_t trace_ticks_in_order() noexcept {
@@ -189,6 +178,21 @@ std::uint64_t trace_ring::copy(std::uint64_t from, seeing::trace_cell* to,
   return whole - first;
 }
 
+seeing::trace_ring_image trace_ring::picture(seeing::trace_cell* to) const noexcept {
+  std::uint64_t first = 0;
+  seeing::trace_ring_image image{};
+  image.next = reinterpret_cast<std::uintptr_t>(next_);
+  image.cells = reinterpret_cast<std::uintptr_t>(cells_);
+  image.mask = mask_;
+  image.head = copy(0, to, first);
+  image.thread = thread_.load(relaxed);
+  image.owner = static_cast<std::uint32_t>(owner_.load(relaxed));
+  image.runtime = runtime_.load(relaxed);
+  image.loop = loop_.load(relaxed);
+  image.sampled = sampled_.load(relaxed);
+  return image;
+}
+
 trace_ring* ring_of_this_thread() noexcept { return ring_here; }
 void set_ring_of_this_thread(trace_ring* r) noexcept { ring_here = r; }
 
@@ -205,6 +209,12 @@ trace_ring* make_ring_of_this_thread(ring_owner whose) noexcept {
 
 void ring_note(trace_event kind, std::uint64_t what) noexcept {
   if (auto* r = ring_here) r->note(kind, what);
+}
+
+void note_trace_clocks() noexcept {
+  if (tracing.clock.load(relaxed) == trace_clock::none) return;
+  tracing.seen_ns.store(static_cast<std::int64_t>(monotonic_ns()), relaxed);
+  tracing.seen_ticks.store(trace_ticks(), relaxed);
 }
 
 void note_stall(unsigned loop, std::uint64_t ns) noexcept {
@@ -232,6 +242,8 @@ struct layout_of<trace_ring> {
                 offsetof(trace_root, rings) == offsetof(root, rings) &&
                 offsetof(trace_root, base_ticks) == offsetof(root, base_ticks) &&
                 offsetof(trace_root, base_ns) == offsetof(root, base_ns) &&
+                offsetof(trace_root, seen_ticks) == offsetof(root, seen_ticks) &&
+                offsetof(trace_root, seen_ns) == offsetof(root, seen_ns) &&
                 sizeof(trace_root) == sizeof(root));
 };
 

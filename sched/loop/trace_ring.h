@@ -90,6 +90,10 @@ class trace_ring {
   /// to the number of the first. Returns how many. From any thread.
   std::uint64_t copy(std::uint64_t from, seeing::trace_cell* to,
                      std::uint64_t& first) const noexcept;
+  /// The ring as it stands in memory, but with the events that copy() gives: they are put into
+  /// `to`, which has room for the capacity, from the first cell on. From any thread.
+  [[nodiscard]] seeing::trace_ring_image picture(seeing::trace_cell* to) const noexcept;
+  [[nodiscard]] trace_ring* made_before() const noexcept { return next_; }
   [[nodiscard]] std::uint64_t written() const noexcept { return head_.load(relaxed); }
   [[nodiscard]] std::uint64_t capacity() const noexcept { return mask_ + 1; }
 
@@ -118,6 +122,8 @@ struct trace_root {
   atomic<trace_ring*> rings{nullptr};
   atomic<std::uint64_t> base_ticks{0};
   atomic<std::int64_t> base_ns{0};
+  atomic<std::uint64_t> seen_ticks{0};  // see note_trace_clocks()
+  atomic<std::int64_t> seen_ns{0};
 };
 extern constinit trace_root tracing [[gnu::visibility("hidden")]];
 
@@ -131,6 +137,10 @@ void set_ring_of_this_thread(trace_ring* r) noexcept;
 /// Records it in the ring of the calling thread, if there is one.
 /// Cost: a thread-local load and a test without a ring, some 10 ns with one.
 void ring_note(trace_event kind, std::uint64_t what) noexcept;
+
+/// Keeps what both clocks say now, for who reads the core of this process. From one thread at a
+/// time; each look of the watch does it.
+void note_trace_clocks() noexcept;
 
 /// A step of loop number `loop` has stood for so long, until now. From a thread that watches loops,
 /// which gets a ring by this.

@@ -14,6 +14,7 @@
 // Limit     Programs with more than 100,000 tasks are not looked at.
 #include <heddle/core/seeing/stillness.h>
 #include <heddle/sched/runtime/runtime_state.h>
+#include <heddle/sched/runtime/trace_on.h>
 #include <heddle/sched/simulation/errors.h>
 
 #include <dirent.h>
@@ -92,6 +93,7 @@ bool has_sources(runtime_state& s) noexcept {
 }
 
 void tell(runtime_state& s, sight& from, std::uint64_t tasks) noexcept {
+  write_trace_on(trace_trigger::rest);
   foreign_thread threads[most_threads];
   const auto n = foreign_threads(from.loops(), s.standstill.callers(), threads);
   if (s.opts.when_at_rest == at_rest::report) {

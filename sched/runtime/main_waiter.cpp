@@ -2,7 +2,9 @@
 #include <heddle/sched/runtime/main_waiter.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/core/seeing/layout.h>
 
+#include <cstddef>
 #include <exception>
 #include <utility>
 
@@ -54,5 +56,21 @@ void main_waiter::wait(eventual& target, const interrupt_watch& interrupts) {
         "stop() was called before what run waits for had ended: it is pending, and goes on "
         "with the next run");
 }
+
+// A reader knows by this function which of a task's joiners is a thread in run.
+template <>
+struct layout_of<main_waiter> {
+  static constexpr join_node::fire_function fires = &main_waiter::fired;
+};
+
+namespace {
+HEDDLE_ROW("heddle_roots")
+constexpr seeing::root_row run_joins_root{"run_joins", &layout_of<main_waiter>::fires};
+HEDDLE_ROW("heddle_fields")
+constexpr seeing::field_row join_node_rows[] = {
+    {"join_node.next", offsetof(join_node, next), sizeof(join_node*)},
+    {"join_node.fire", offsetof(join_node, fire), sizeof(join_node::fire_function)},
+};
+}  // namespace
 
 }  // namespace heddle::detail

@@ -25,6 +25,9 @@ class main_waiter : public join_node {
   [[nodiscard]] bool interrupted() const noexcept { return interrupted_; }
 
  private:
+  template <class>
+  friend struct layout_of;
+
   static void fired(join_node& node, eventual&, work_list&) noexcept;
   void wait_for(eventual& target, const interrupt_watch& interrupts);
 

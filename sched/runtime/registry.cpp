@@ -5,6 +5,7 @@
 #include <heddle/core/errors.h>
 #include <heddle/core/seeing/dump.h>
 #include <heddle/core/seeing/layout.h>
+#include <heddle/sched/runtime/trace_on.h>
 #include <heddle/sched/stalls/forked.h>
 
 #include <pthread.h>
@@ -102,6 +103,7 @@ loop_group* living(std::uint16_t id) {
 void register_runtime(loop_group& g) {
   forget_loops_in_children();
   seeing::arrange_dumps();
+  arrange_traces();
   std::lock_guard hold(registry_lock);
   auto& all = registry();
   if (all.size() == most_runtimes)

@@ -6,6 +6,7 @@
 #include <heddle/core/seeing/layout.h>
 #include <heddle/sched/loop/second_choice.h>
 #include <heddle/sched/runtime/registry.h>
+#include <heddle/sched/runtime/trace_on.h>
 #include <heddle/sched/stalls/watch.h>
 
 #include <sched.h>
@@ -328,6 +329,7 @@ void runtime_state::callback_threw(callback& c, std::exception_ptr error) noexce
 }
 
 void runtime_state::loop_was_kept(const kept_report& told) noexcept {
+  if (!told.is_over) write_trace_on(trace_trigger::stall);
   try {
     error_context what;
     what.message = told.message;
@@ -358,6 +360,9 @@ template <>
 struct layout_of<runtime_state> {
   static constexpr seeing::field_row rows[] = {
       {"group.reactor_note", offsetof(runtime_state, reactor_note), sizeof(std::string)},
+      {"group.stopping", offsetof(runtime_state, stopping), 1},
+      {"group.closed", offsetof(runtime_state, ending.closed), 1},
+      {"group.round_left", offsetof(runtime_state, ending.round_left), 8},
   };
 };
 

@@ -3,6 +3,7 @@
 
 #include <heddle/core/base/config.h>
 #include <heddle/core/seeing/short_writer.h>
+#include <heddle/sched/loop/trace_ring.h>
 #include <heddle/sched/loop/watch_bell.h>
 #include <heddle/sched/loop/worker.h>
 #include <heddle/sched/stalls/forked.h>
@@ -174,6 +175,7 @@ void* stall_watch::run_thread(void* self) noexcept {
 
 void stall_watch::run() noexcept {
   do {
+    note_trace_clocks();
     look(kernel_now());
     tell();
   } while (wait());
@@ -280,6 +282,7 @@ void stall_watch::begins(watched& w, loop_state& l, duration now) noexcept {
 }
 
 void stall_watch::ends(watched& w, loop_state& l, duration now) noexcept {
+  note_stall(l.loop->index(), static_cast<std::uint64_t>(l.judge.charged().count()));
   stall_lasts(l.entry, reinterpret_cast<std::uintptr_t>(l.loop), l.judge.charged(), true);
   if (l.is_told && news_count_ < most_news) {
     auto& fresh = news_[news_count_];
