@@ -160,6 +160,13 @@ h::future<int> of_lost_promise() {
   return p->get_future();
 }
 void keep_reader(const char* name) { keep(name, awaits(of_lost_promise())); }
+h::task<> sets_in_a_job(h::promise<int> p) {
+  auto job = h::to_thread([p = std::move(p)]() mutable {
+    const h::promise<int> own = std::move(p);
+    for (;;) ::pause();
+  });
+  co_await std::move(job);
+}
 h::promise<int>& static_promise() {
   static h::promise<int> p;
   return p;
@@ -306,6 +313,9 @@ h::task<> ownerless(int) {
   h::promise<int> p;
   keep("future?", awaits(p.get_future()));
   keep("setter", will_set(std::move(p), has[2]));
+  h::promise<int> of_job;
+  keep("job?", awaits(of_job.get_future()));
+  keep("jobber", sets_in_a_job(std::move(of_job)));
   keep("static?", awaits(static_promise().get_future()));
   keep_reader("lost?");
   keep("forgotten", is_forgotten());

@@ -129,7 +129,27 @@ h::task<> grows(int) {
   }
 }
 
+namespace {
+
+h::task<> nobody_awaits() { co_await never().wait(); }
+void use(void* bytes) { asm volatile("" : : "r"(bytes) : "memory"); }
+h::task<> large_frame() {
+  char room[4096] = {};
+  use(room);
+  co_await never().wait();
+  use(room);
+}
+
+}  // namespace
+
+h::task<> large_frames(int n) {
+  for (int i = 0; i < n; ++i) keep("large", large_frame());
+  co_await never().wait();
+}
+
 h::task<> kept_tasks(int n) {
+  static std::vector<h::task<>> never_awaited;
+  for (int i = 0; i < n; ++i) never_awaited.push_back(nobody_awaits());
   for (int i = 0; i < n; ++i) {
     kept().push_back(h::create_task(ends()));
     kept().push_back(h::create_task(fails()));

@@ -52,6 +52,7 @@ constexpr struct {
     {"no_leaks", inside::no_leaks},
     {"grows", inside::grows},
     {"kept_tasks", inside::kept_tasks},
+    {"large_frames", inside::large_frames},
     {"computes", inside::computes},
     {"blocks", inside::step_blocks},
     {"blamed", inside::blamed},
@@ -62,15 +63,26 @@ constexpr struct {
     {"full_pool", inside::full_pool},
     {"ailing", inside::ailing},
     {"healthy", inside::healthy},
+    {"sockets", inside::sockets},
+};
+
+/// What runs in `main` itself.
+constexpr struct {
+  const char* name;
+  int (*run)(unsigned loops, int n);
+} mains[] = {
+    {"rests", inside::rests},
+    {"endings", inside::endings},
+    {"counted", inside::counted},
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) return 64;
-  if (std::strcmp(argv[1], "rests") == 0)
-    return inside::rests(static_cast<unsigned>(std::atoi(argv[2])),
-                         argc > 3 ? std::atoi(argv[3]) : 0);
+  for (const auto& m : mains)
+    if (std::strcmp(m.name, argv[1]) == 0)
+      return m.run(static_cast<unsigned>(std::atoi(argv[2])), argc > 3 ? std::atoi(argv[3]) : 0);
   for (const auto& p : programs) {
     if (std::strcmp(p.name, argv[1]) != 0) continue;
     inside::h::runtime runtime({.loops = static_cast<unsigned>(std::atoi(argv[2]))});

@@ -73,6 +73,7 @@ h::task<> islands(int n);
 h::task<> no_leaks(int n);
 h::task<> grows(int n);
 h::task<> kept_tasks(int n);
+h::task<> large_frames(int n);
 h::task<> computes(int ms);
 h::task<> step_blocks(int n);
 h::task<> blamed(int ms);
@@ -83,8 +84,13 @@ h::task<> ownerless(int n);
 h::task<> full_pool(int n);
 h::task<> ailing(int n);
 h::task<> healthy(int n);
+h::task<> sockets(int n);
 
 /// A program that runs in `main`, and in which nothing can happen any more, but for what `n` adds.
 int rests(unsigned loops, int n);
+/// A program whose close() does not return, or, `n` 1, whose run(). 2: for a job.
+int endings(unsigned loops, int n);
+/// A program that makes `n` tasks, and tells how many its loops have made.
+int counted(unsigned loops, int n);
 
 }  // namespace inside

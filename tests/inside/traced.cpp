@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
@@ -122,6 +124,24 @@ h::task<> storm(int) {
     for (int i = 0; i < 100; ++i) co_await h::create_task(child());
     co_await h::yield_now();
   }
+}
+
+namespace {
+
+h::task<> ends_at_once() { co_return; }
+h::task<> makes_some(int n) {
+  for (int i = 0; i < n; ++i) co_await h::create_task(ends_at_once());
+}
+
+}  // namespace
+
+int counted(unsigned loops, int n) {
+  h::runtime runtime({.loops = loops});
+  runtime.run(makes_some(n));
+  std::uint64_t created = 0;
+  for (const auto& l : runtime.stats().loops) created += l.created;
+  std::printf("created %llu\n", static_cast<unsigned long long>(created));
+  return 0;
 }
 
 }  // namespace inside

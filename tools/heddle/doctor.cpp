@@ -2,14 +2,13 @@
 #include "doctor.h"
 
 #include "findings.h"
-#include "processes.h"
+#include "target.h"
 
 #include <heddle/core/seeing/json.h>
 
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <thread>
 
@@ -60,49 +59,44 @@ void put_json(output& to, const sight& from, const std::vector<finding>& found) 
   to.put("]}\n");
 }
 
-int examine(const options& o, pid_t process) {
-  const auto s = std::make_unique<sight>(process);
-  if (const auto how = s->open(); how != seeing::opening::good)
-    return complain(process, how, s->missing());
-  const auto before = std::make_unique<picture>(), now = std::make_unique<picture>();
-  before->take(*s);
-  std::this_thread::sleep_for(between_looks);
-  now->take(*s);
+/// A process is looked at twice. A core, and what a debugger has stopped, stands still.
+int examine(const options& o, target& t) {
+  sight& s = t.see();
+  const bool moves = t.elsewhere() == nullptr;
+  const auto before = std::make_unique<picture>(), after = std::make_unique<picture>();
+  before->take(s);
+  if (moves) {
+    std::this_thread::sleep_for(between_looks);
+    after->take(s);
+  }
   circles all;
-  if (!all.load(*s)) return complain(process, seeing::opening::gone, "");
+  if (!all.load(s))
+    if (const int r = t.broke_off(); r != good) return r;
   likely likely_ones;
-  likely_ones.load(*s);
+  likely_ones.load(s, t.core());
   likely_ones.add_to(all);
-  all.find(*s, true);
-  examined e{*s, *before, *now, all, likely_ones};
+  all.find(s, true);
+  examined e{s, *before, moves ? *after : *before, all, likely_ones, !moves};
   look_at_tasks(e);
   look_at_loops(e);
   look_at_system(e);
   output to(STDOUT_FILENO);
   if (o.json)
-    put_json(to, *s, e.found);
+    put_json(to, s, e.found);
   else
     put(to, e.found);
   to.flush();
   return e.found.empty() ? good : nothing;
 }
 
+/// Of two programs: that something is wrong, then what went wrong.
+int worse(int a, int b) {
+  const auto rank = [](int s) { return s == nothing ? 2 : s == good ? 0 : 1; };
+  return rank(b) > rank(a) ? b : a;
+}
+
 }  // namespace
 
-int doctor(const options& o) {
-  if (o.target.empty()) {
-    std::fputs("heddle: doctor of which process?\nheddle ps lists them.\n", stderr);
-    return usage;
-  }
-  const auto processes = processes_named(o.target);
-  if (processes.empty()) {
-    std::fprintf(stderr, "heddle: no program is called %s\n", o.target.c_str());
-    return gone;
-  }
-  int result = good;
-  for (const pid_t p : processes)
-    if (const int r = examine(o, p); r != good) result = r;
-  return result;
-}
+int doctor(const options& o) { return for_each_target(o, &examine, &worse); }
 
 }  // namespace tool

@@ -21,13 +21,15 @@ struct finding {
   std::string advice;
 };
 
-/// Two looks at a program, a second apart, and what was found in between.
+/// Two looks at a program, a second apart, and what was found in between. Of what stands still (a
+/// core, what a debugger has stopped) both are the same one.
 struct examined {
   seeing::sight& from;
   const picture& before;
   const picture& now;
   circles& all;
   likely& likely_ones;
+  bool stands_still;
   std::vector<finding> found = {};
 };
 

@@ -5,9 +5,12 @@
 #include "threads.h"
 
 #include <heddle/core/seeing/report.h>
+#include <heddle/core/seeing/stalls.h>
 
 #include <algorithm>
-#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace tool {
 
@@ -63,6 +66,27 @@ void find_hogged(examined& e, const loop_view& l) {
   e.found.push_back(std::move(f));
 }
 
+// Of what stands still, no second look tells that a step lasts. The watch's table does.
+void find_kept(examined& e) {
+  const auto table = std::make_unique<stalls_view>();
+  if (!table->load(e.from.what())) return;
+  for (const auto& l : e.now.loops) {
+    const auto* stall = table->lasting(l.at);
+    if (!stall) continue;
+    char text[1024];
+    short_writer task(text);
+    put_stalled(task, *stall);
+    finding f;
+    f.what = loop_name(l) + " is hogged by " + std::string(task.text()) + ": one step for " +
+             time_text(stall->lasted) + " so far";
+    short_writer stack(text);
+    put_stack(stack, *stall, e.from.names(), false);
+    if (stack.size() != 0) f.evidence.emplace_back(stack.text());
+    f.advice = "co_await h::to_thread(...) for what computes long or blocks";
+    e.found.push_back(std::move(f));
+  }
+}
+
 bool is_queued_job(const std::string& does) { return does.rfind("to_thread, queued", 0) == 0; }
 
 void find_full_pool(examined& e) {
@@ -78,10 +102,12 @@ void find_full_pool(examined& e) {
   if (queued == 0) return;
   finding f;
   f.what = "the thread pool is full: " + std::to_string(queued) +
-           (queued == 1 ? " job waits" : " jobs wait") + " for a thread for a second or more";
+           (queued == 1 ? " job waits" : " jobs wait") + " for a thread" +
+           (e.stands_still ? "" : " for a second or more");
   f.evidence.push_back(std::to_string(running) + " tasks await jobs that run");
   std::size_t told = 0;
-  for (const auto& t : threads_of(e.from.living()))
+  const auto threads = e.stands_still ? std::vector<thread>() : threads_of(e.from.living());
+  for (const auto& t : threads)
     if (t.name == "heddle-pool" && told++ < 5)
       f.evidence.push_back("thread " + std::to_string(t.number) + " " + doing_of(t));
   f.advice = "options.threads, or fewer jobs that block at once: a semaphore around them";
@@ -91,6 +117,7 @@ void find_full_pool(examined& e) {
 }  // namespace
 
 void look_at_loops(examined& e) {
+  if (e.stands_still) find_kept(e);
   const auto n = std::min(e.before.loops.size(), e.now.loops.size());
   for (std::size_t i = 0; i < n; ++i) {
     const auto& before = e.before.loops[i];

@@ -37,7 +37,7 @@ std::size_t most_descriptors(pid_t process) {
 }
 
 void find_few_descriptors(examined& e) {
-  const auto open = count_descriptors(e.from.process()), most = most_descriptors(e.from.process());
+  const auto open = count_descriptors(e.from.living()), most = most_descriptors(e.from.living());
   if (most == 0 || open < most - most / 10) return;
   e.found.push_back({std::to_string(open) + " descriptors are open, of " + std::to_string(most) +
                          " that the process may have (RLIMIT_NOFILE)",
@@ -84,8 +84,10 @@ void find_fallback(examined& e) {
 }  // namespace
 
 void look_at_system(examined& e) {
-  find_few_descriptors(e);
-  find_throttling(e);
+  if (e.from.living() != 0) {
+    find_few_descriptors(e);
+    find_throttling(e);
+  }
   find_fallback(e);
 }
 

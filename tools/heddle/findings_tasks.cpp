@@ -141,15 +141,23 @@ bool somebody_acts(examined& e, const task_view& waiter) {
                      [&](const mention& m) { return may_go_on(e, m.record); });
 }
 
+/// A task that runs or is ready may be the one that takes: its frames are not known.
+bool somebody_moves(const examined& e) {
+  return std::any_of(e.now.tasks.begin(), e.now.tasks.end(),
+                     [](const auto& one) { return one.second.wait == 0; });
+}
+
 void find_full_queues(examined& e) {
+  const bool may_be_taken_from = e.stands_still && somebody_moves(e);
   for (const auto& [object, c] : gather(e, &waits_to_put, &object_of)) {
     if (somebody_acts(e, c.first)) continue;
     const auto takers = e.likely_ones.of(c.first);
+    if (takers.empty() && may_be_taken_from) continue;
     finding f;
     f.what = std::string(c.first.waits_in) + ": a full queue, " + hexadecimal(object) + "; " +
              std::to_string(c.records.size()) +
-             (c.records.size() == 1 ? " task waits" : " tasks wait") +
-             " for room, and nothing was taken from it meanwhile";
+             (c.records.size() == 1 ? " task waits" : " tasks wait") + " for room" +
+             (e.stands_still ? "" : ", and nothing was taken from it meanwhile");
     f.evidence.push_back(names_of(e, c.records) + " at " + place_of(c.first, e.from));
     if (takers.empty()) {
       f.evidence.push_back("no frame of another task points at the queue: no taker is seen");
@@ -208,6 +216,7 @@ void find_swallowed_cancels(examined& e) {
 }
 
 void find_lost_wake_ups(examined& e) {
+  if (e.stands_still) return;
   for (const auto& [record, now] : e.now.tasks) {
     const auto before = e.before.tasks.find(record);
     if (!now.nowhere || before == e.before.tasks.end() || !before->second.nowhere ||

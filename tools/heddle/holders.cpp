@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "holders.h"
 
-#include "numbers.h"
-#include "threads.h"
+#include "written_memory.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <unordered_map>
 
 namespace tool {
@@ -19,14 +16,13 @@ constexpr std::uint64_t most_memory = std::uint64_t{2} << 30;
 constexpr std::size_t piece = std::size_t{1} << 20;
 constexpr std::size_t most_places = 8;  // in the heap, for one future
 constexpr std::uint64_t most_block = 65536;
-constexpr std::uint64_t red_zone = 128;  // below the stack pointer
 constexpr std::uint64_t malloc_marks = 7;
 
 struct region {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   holder kind = holder::a_block;
-  std::string where;
+  std::string where = {};
 };
 
 bool is_in(const ranges& some, std::uint64_t at) {
@@ -44,40 +40,26 @@ bool is_parked_loop(sight& from, pid_t number) {
 }
 
 /// Memory that the process may write: statics, stacks from their pointers on, and all else.
-std::vector<region> regions_of(sight& from) {
+std::vector<region> regions_of(sight& from, const core_file* core) {
   std::vector<region> all;
-  const pid_t process = from.living();
-  const auto threads = threads_of(process);
-  std::ifstream in("/proc/" + std::to_string(process) + "/maps");
-  std::uint64_t last_end = 0;
-  std::string last_file;
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream fields(line);
-    std::string range, rights, offset, device, inode, path;
-    fields >> range >> rights >> offset >> device >> inode;
-    std::getline(fields >> std::ws, path);
-    region r;
-    r.begin = number_at(range, 16);
-    r.end = number_at(std::string_view(range).substr(range.find('-') + 1), 16);
-    const bool is_file = !path.empty() && path[0] == '/';
-    // What the loader adds for statics that begin as 0 stands directly behind the file's.
-    const bool follows = path.empty() && r.begin == last_end && !last_file.empty();
-    last_end = r.end;
-    last_file = is_file ? path.substr(path.rfind('/') + 1) : follows ? last_file : "";
-    if (rights.compare(0, 2, "rw") != 0 || path == "[vvar]" || path.rfind("/dev/", 0) == 0 ||
-        path.find("io_uring") != std::string::npos)
+  const auto stacks = thread_stacks(from, core);
+  for (const auto& w : written_regions(from, core)) {
+    if (w.path == "[vvar]" || w.path.rfind("/dev/", 0) == 0 ||
+        w.path.find("io_uring") != std::string::npos)
       continue;
-    if (is_file || follows) {
+    region r{w.begin, w.end};
+    if (!w.file.empty()) {
       r.kind = holder::a_static;
-      r.where = last_file;
+      r.where = w.file;
     }
     bool is_idle = false;
-    for (const auto& t : threads) {
-      if (t.stack < r.begin || t.stack >= r.end) continue;
-      is_idle = is_parked_loop(from, t.number);
+    for (const auto& t : stacks) {
+      if (t.pointer < r.begin || t.pointer >= r.end) continue;
+      is_idle = is_parked_loop(from, t.thread);
       r.kind = holder::a_stack;
-      r.where = "thread " + std::to_string(t.number);
-      r.begin = std::max(r.begin, (t.stack - red_zone) & ~std::uint64_t{7});
+      r.where = t.is_of_pool ? "a job on thread " : "the stack of thread ";
+      r.where += std::to_string(t.thread);
+      r.begin = std::max(r.begin, (t.pointer - red_zone) & ~std::uint64_t{7});
     }
     if (!is_idle) all.push_back(std::move(r));
   }
@@ -147,11 +129,11 @@ void look_for_pointers_to_blocks(sight& from, const std::vector<region>& regions
 
 }  // namespace
 
-bool find_holders(sight& from, const std::vector<std::uint64_t>& futures, const ranges& own,
-                  std::vector<held>& to) {
+bool find_holders(sight& from, const core_file* core, const std::vector<std::uint64_t>& futures,
+                  const ranges& own, std::vector<held>& to) {
   to.assign(futures.size(), {});
   if (futures.empty()) return true;
-  const auto regions = regions_of(from);
+  const auto regions = regions_of(from, core);
   std::uint64_t sum = 0;
   for (const auto& r : regions) sum += r.end - r.begin;
   if (regions.empty() || sum > most_memory) return false;

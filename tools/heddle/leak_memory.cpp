@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "leak_memory.h"
 
-#include <heddle/core/checked.h>
+#include "written_memory.h"
+
 #include <heddle/core/memory/frame_depot.h>
 
-#include <dirent.h>
 #include <elf.h>
 #include <link.h>
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <sstream>
-#include <string>
 
 namespace tool {
 namespace {
@@ -20,81 +17,10 @@ namespace {
 using heddle::detail::frame_depot;
 
 constexpr address arena_bytes = address{64} << 20;  // glibc: arenas of threads begin at multiples
-constexpr address red_zone = 128;                   // below the stack pointer, and still in use
 constexpr std::uint64_t is_large = 2;               // glibc: a block that has a mapping of its own
 constexpr std::uint64_t size_mask = ~std::uint64_t{7};
 constexpr address most_mapped = address{1} << 40;  // in one piece
 constexpr std::size_t piece_bytes = std::size_t{1} << 22;
-
-struct region : range {
-  std::string path;
-};
-
-std::string in_proc(pid_t process, const std::string& name) {
-  return "/proc/" + std::to_string(process) + "/" + name;
-}
-
-/// What can be read and written.
-std::vector<region> regions_of(target& of) {
-  std::vector<region> found;
-  if (const auto* core = of.core()) {
-    for (const auto& s : core->segments()) {
-      if (!s.is_written || s.bytes == 0) continue;
-      region r{{s.begin, s.begin + s.bytes}, {}};
-      for (const auto& m : core->mappings())
-        if (m.begin <= s.begin && s.begin < m.end) r.path = m.path;
-      // A core may have one mapping in several pieces.
-      if (!found.empty() && found.back().end == r.begin && found.back().path == r.path)
-        found.back().end = r.end;
-      else
-        found.push_back(std::move(r));
-    }
-    return found;
-  }
-  std::ifstream in(in_proc(of.see().process(), "maps"));
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream words(line);
-    region r;
-    char dash = 0;
-    std::string rights, offset, device, inode;
-    if (!(words >> std::hex >> r.begin >> dash >> r.end >> rights >> offset >> device >> inode) ||
-        !rights.starts_with("rw"))
-      continue;
-    std::getline(words >> std::ws, r.path);
-    found.push_back(std::move(r));
-  }
-  return found;
-}
-
-/// Of each thread that stands still. A thread that runs does not tell, so its whole stack counts.
-std::vector<address> stack_pointers_of(target& of) {
-  std::vector<address> found;
-  if (const auto* core = of.core()) {
-#if defined(__x86_64__)
-    constexpr std::size_t sp = 19;
-#else
-    constexpr std::size_t sp = 31;
-#endif
-    for (const auto& t : core->threads())
-      if (t.registers.size() > sp && t.registers[sp] != 0) found.push_back(t.registers[sp]);
-    return found;
-  }
-  DIR* folder = ::opendir(in_proc(of.see().process(), "task").c_str());
-  if (!folder) return found;
-  while (const dirent* entry = ::readdir(folder)) {
-    std::ifstream in(
-        in_proc(of.see().process(), std::string("task/") + entry->d_name + "/syscall"));
-    std::vector<std::string> words;
-    for (std::string w; in >> w;) words.push_back(w);
-    std::uint64_t value = 0;
-    if (words.size() >= 3 && words[words.size() - 2].starts_with("0x") &&
-        heddle::detail::parse_digits(words[words.size() - 2].substr(2), ~std::uint64_t{0}, value,
-                                     16))
-      found.push_back(value);
-  }
-  ::closedir(folder);
-  return found;
-}
 
 /// What the thread-locals of all files need together, in front of each thread's control block.
 address thread_local_bytes(target& of) {
@@ -131,22 +57,23 @@ address thread_block(target& of, const seeing::loop_view& loop) {
 }  // namespace
 
 bool leak_memory::take(target& of) {
-  const auto stack_pointers = stack_pointers_of(of);
+  const auto stacks = thread_stacks(of.see(), of.core());
   const address locals = thread_local_bytes(of);
-  auto regions = regions_of(of);
+  auto regions = written_regions(of.see(), of.core());
   for (const auto& r : regions)
     if (r.end - r.begin > most_mapped) return false;
   for (auto& r : regions) {
     address lowest = 0;
-    for (const address sp : stack_pointers)
-      if (sp >= r.begin && sp < r.end && (lowest == 0 || sp < lowest)) lowest = sp;
+    for (const auto& s : stacks)
+      if (s.pointer >= r.begin && s.pointer < r.end && (lowest == 0 || s.pointer < lowest))
+        lowest = s.pointer;
     if (lowest != 0) r.begin = std::max(r.begin, (lowest - red_zone) / 8 * 8);
     for (std::size_t i = 0; i < of.see().loops().size(); ++i) {
       const auto& loop = of.see().loops()[i];
       const address tcb = loop.parked ? thread_block(of, loop) : 0;
       if (lowest != 0 && tcb > r.begin && tcb < r.end) r.begin = std::max(r.begin, tcb - locals);
     }
-    copy(of, r, r.path.starts_with("/"), lowest != 0);
+    copy(of, {r.begin, r.end}, r.path.starts_with("/"), lowest != 0);
   }
   for (const auto& p : pieces_) cut(p);
   std::sort(blocks_.begin(), blocks_.end(),

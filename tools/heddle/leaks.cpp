@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "leaks.h"
 
+#include "frame_blocks.h"
 #include "kept_tasks.h"
 #include "leak_search.h"
 
@@ -25,6 +26,7 @@ namespace {
 using seeing::output;
 
 constexpr std::size_t most_named = 8;  // tasks of one place
+constexpr auto between_looks = std::chrono::milliseconds(300);
 constexpr std::uint64_t most_seconds = 86400;
 
 /// Where a task waits, and where it was made.
@@ -117,6 +119,39 @@ bool put_kept(output& to, target& t) {
   return !kept.empty();
 }
 
+/// Coroutines that nobody has awaited, by their frames: which they are.
+using not_awaited = std::map<address, std::string>;
+not_awaited frames_not_awaited(target& t) {
+  not_awaited found;
+  frame_blocks blocks;
+  if (!blocks.load(t.see())) return found;
+  for (const auto& b : blocks.all) {
+    if (b.not_awaited == 0) continue;
+    std::string text = t.see().names().function(b.resume);
+    if (const auto* p = t.see().names().place({b.resume, b.not_awaited, 1}))
+      text = std::string(p->function) + " " + p->short_file() + ":" + std::to_string(p->line);
+    found[b.at] = std::move(text);
+  }
+  return found;
+}
+
+/// Of a living program only those that are there after a moment too: the others were on their way.
+bool put_not_awaited(output& to, target& t, const not_awaited& before) {
+  const auto now = frames_not_awaited(t);
+  std::map<std::string, std::uint64_t> counts;
+  for (const auto& [at, what] : now)
+    if (const auto was = before.find(at); was != before.end() && was->second == what)
+      ++counts[what];
+  for (const auto& [what, count] : counts) {
+    to.number(count);
+    to.put(count == 1 ? " coroutine was made, and nobody has awaited it: "
+                      : " coroutines were made, and nobody has awaited them: ");
+    to.escaped(what, 200);
+    to.put('\n');
+  }
+  return !counts.empty();
+}
+
 int print_leaks(const options&, target& t) {
   if (t.elsewhere() && !t.core()) {
     std::fputs("heddle: leaks are looked for in a process or a core, and not through a debugger\n",
@@ -125,6 +160,8 @@ int print_leaks(const options&, target& t) {
   }
   looked_at first, second;
   leaked_by_site found;
+  const auto frames = frames_not_awaited(t);
+  if (!t.core() && !frames.empty()) std::this_thread::sleep_for(between_looks);
   if (const int r = look_once(t, nullptr, first, found); r != good) return r;
   // A living program goes on while it is read. What is found twice in the same wait stands still.
   if (!t.core() && !first.empty()) {
@@ -135,8 +172,9 @@ int print_leaks(const options&, target& t) {
   output to(STDOUT_FILENO);
   put_leaked(to, found);
   const bool any_kept = put_kept(to, t);
+  const bool any_frames = put_not_awaited(to, t, frames);
   to.flush();
-  if (!found.empty() || any_kept) return good;
+  if (!found.empty() || any_kept || any_frames) return good;
   std::fputs("heddle: nothing that looks like a leak\n", stderr);
   return nothing;
 }

@@ -26,7 +26,8 @@ std::uint64_t ownerless(const task_view& task) {
   return task.is_locked ? 0 : task.object;
 }
 
-void likely::load(sight& from) {
+void likely::load(sight& from, const core_file* core) {
+  core_ = core;
   struct context {
     likely& all;
   } c{*this};
@@ -97,7 +98,7 @@ bool likely::holder_of(sight& from, std::uint64_t future, held& to) {
     }
     std::sort(own.begin(), own.end());
     std::vector<held> found;
-    whole_ = find_holders(from, all, own, found);
+    whole_ = find_holders(from, core_, all, own, found);
     for (std::size_t i = 0; i < found.size(); ++i) held_[all[i]] = found[i];
   }
   const auto at = held_.find(future);

@@ -15,8 +15,9 @@ namespace tool {
 
 class likely {
  public:
-  /// Looks through the frames of all tasks. The loops were looked at before.
-  void load(seeing::sight& from);
+  /// Looks through the frames of all tasks. The loops were looked at before. `core`: nullptr, if it
+  /// is a process; else it outlives this.
+  void load(seeing::sight& from, const core_file* core);
   /// Adds an edge for each mention that is no left-over of a wait.
   void add_to(circles& graph) const;
   /// The tasks whose frames point at what `task` waits in: those with more than a left-over first.
@@ -35,6 +36,7 @@ class likely {
     std::uint64_t record;
     std::uint64_t object;
   };
+  const core_file* core_ = nullptr;
   mentions mentions_;
   std::vector<waiting> waiting_;  // without those that wait in a lock whose owner is known
   std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> futures_;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // heddle: shows what the tasks of a program do, running or dead. See `heddle --help`.
 #include "backtrace.h"
+#include "doctor.h"
 #include "gdb.h"
 #include "leaks.h"
 #include "loop_list.h"
-// heddle: shows what the tasks of a running program do. See `heddle --help`.
-#include "doctor.h"
 #include "options.h"
 #include "processes.h"
 #include "ps.h"

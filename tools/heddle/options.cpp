@@ -21,18 +21,21 @@ commands
   ps       the tasks: what each waits in, where, and where it was made. Without PROCESS: the
            programs of this machine that have a heddle
   pstree   the same tasks, each under the one that awaits it
-  trace    what the loops did in the last seconds, as a file for a viewer of timelines
+  trace    what the loops did in the last seconds, as a file for a viewer of timelines; of a core
+           too, and of what HEDDLE_TRACE_ON=stall,rest makes a program write
   loops    the loops: what each does just now, and how much is left for it to do
   bt       PROCESS TASK: the frames of one task, by its id or its name, from the innermost on
-  leaks    tasks that nobody can wake any more, and tasks that have ended and are kept. With
-           --watch 5s: where tasks become more
+  leaks    tasks that nobody can wake any more, tasks that have ended and are kept, and coroutines
+           that nobody has awaited. With --watch 5s: where tasks become more
   gdb      starts gdb on PROCESS with the commands "heddle tasks", "heddle bt" and others
   stalls   the steps that have kept a loop for too long: how often, how long, and where
   top      what each loop does: its load, its steps, and the task that it runs. Without PROCESS: of
-           all programs of this machine that have a heddle
+           all programs of this machine that have a heddle. Wants a living process
   why      heddle why [PROCESS] TASK: what keeps a task from going on, and who does; TASK is an id
-           or a name. Without TASK: the deadlocks of PROCESS
-  doctor   what is wrong with the program, with evidence and advice. Looks for a second
+           or a name. Without TASK: the deadlocks of PROCESS. "close": what close() of a runtime,
+           or the end of run(), waits for; "run": what run() waits for
+  doctor   what is wrong with the program, with evidence and advice. Looks for a second at a
+           process, once at a core
 
 options of ps
   --all-frames    also functions of the library, and the whole chain of awaits of each task
@@ -68,7 +71,8 @@ options of stalls
 
 options of top
   --once          one look, and no more
-  --memory        in place of the loops: the memory of frames, by function
+  --memory        in place of the loops: the memory of frames, by function; of a core too, where
+                  "heddle loops" takes the place of the rest
   --interval TIME the time that a look is about: 1s, 250ms
 
 other options
@@ -76,12 +80,10 @@ other options
   --help
 
 exit status
-  0  it was shown           1  there is nothing to show      2  pstree: tasks wait in a circle
-  3  not permitted          4  the process has ended         5  built with another version, or the
-                                                                file or the core does not fit
   0  it was shown           1  there is nothing to show      2  tasks wait in a circle
                                doctor: something is wrong
-  3  not permitted          4  the process has ended         5  built with another version
+  3  not permitted          4  the process has ended         5  built with another version, or the
+                                                                file or the core does not fit
   64 wrong usage
 )";
 

@@ -23,12 +23,12 @@ std::uint64_t now() {
          static_cast<std::uint64_t>(t.tv_nsec);
 }
 
-/// How late the first timer of the loop is.
+/// How late the first timer of the loop is. Without a clock, as in a core: 0.
 std::uint64_t lag_of(sight& from, const loop_view& l) {
   const auto& at = from.what().at();
   auto& mem = from.what().mem();
   std::uint64_t heap = 0, deadline = 0;
-  if (l.timers == 0 || at.heap.size == 0 || at.worker_timers.size == 0 ||
+  if (from.living() == 0 || l.timers == 0 || at.heap.size == 0 || at.worker_timers.size == 0 ||
       !from.what().load(mem, l.at + at.worker_timers.at, {at.heap.at, 8}, heap) ||
       !from.what().load(mem, heap, at.entry_deadline, deadline))
     return 0;
@@ -76,11 +76,12 @@ void picture::take(sight& from) {
     loops.push_back(from.loops()[i]);
     const auto& l = from.loops()[i];
     timer_lag.push_back(lag_of(from, l));
-    worked.push_back(time_of(from.process(), l.thread));
-    const auto its = thread_of(from.process(), l.thread);
-    blocked.push_back(!its.runs && its.call >= 0);
+    const pid_t process = from.living();
+    const auto its = thread_of(process, l.thread);
+    worked.push_back(process != 0 ? time_of(process, l.thread) : 0);
+    blocked.push_back(process != 0 && !its.runs && its.call >= 0);
   }
-  read_throttling(from.process(), *this);
+  if (from.living() != 0) read_throttling(from.living(), *this);
   struct context {
     picture& to;
     sight& from;

@@ -112,21 +112,30 @@ int complain(pid_t process, seeing::opening why, const char* missing) {
       std::fprintf(stderr, "heddle: process %ld may not be read by this user\n%s\n", number,
                    remedy(process));
       return refused;
+    default:
+      return complain_of_layout("process " + std::to_string(number), command_of(process), why,
+                                missing);
+  }
+}
+
+int complain_of_layout(const std::string& what, const std::string& command, seeing::opening why,
+                       const char* missing) {
+  switch (why) {
     case seeing::opening::other_version:
       std::fprintf(stderr,
-                   "heddle: process %ld has a layout of another major version\nUse the tool that "
-                   "was built with its library.\n",
-                   number);
+                   "heddle: %s has a layout of another major version\nUse the tool that was built "
+                   "with its library.\n",
+                   what.c_str());
       return unreadable;
     case seeing::opening::incomplete:
       std::fprintf(stderr,
-                   "heddle: the layout of process %ld has no row \"%s\"\nUse the tool that was "
-                   "built with its library.\n",
-                   number, missing);
+                   "heddle: the layout of %s has no row \"%s\"\nUse the tool that was built with "
+                   "its library.\n",
+                   what.c_str(), missing);
       return unreadable;
     default:
-      std::fprintf(stderr, "heddle: there is no heddle in process %ld (%s)\n", number,
-                   command_of(process).c_str());
+      std::fprintf(stderr, "heddle: there is no heddle in %s (%s)\n", what.c_str(),
+                   command.c_str());
       return nothing;
   }
 }

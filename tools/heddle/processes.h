@@ -32,6 +32,10 @@ enum status : int {
 [[nodiscard]] std::string command_of(pid_t process);
 /// What stands in the way and what helps, in two lines on stderr. Returns the exit status.
 int complain(pid_t process, seeing::opening why, const char* missing);
+/// The same of what is there, and cannot be understood: a layout of another version, or none.
+/// `what`: "process 4711", "this core".
+int complain_of_layout(const std::string& what, const std::string& command, seeing::opening why,
+                       const char* missing);
 /// How long the process has been running, in seconds; 0: not known.
 [[nodiscard]] double age_of(pid_t process);
 

@@ -6,10 +6,12 @@
 #include "threads.h"
 
 #include <heddle/core/seeing/report.h>
+#include <heddle/core/seeing/stalls.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <thread>
 
 namespace tool {
@@ -149,10 +151,25 @@ void reasons::put_future(const task_view& task, std::size_t depth) {
       return line(depth, "nobody is seen who could set it: nothing points at its promise");
     case holder::a_static:
       return line(depth, "a static of " + by.where + " points at it (" + text + ")");
-    case holder::a_stack: return line(depth, "the stack of " + by.where + " points at it");
+    case holder::a_stack: return line(depth, by.where + " points at its promise");
     case holder::a_block:
       return line(depth, "its promise stands in " + by.where + " (" + text + ")");
   }
+}
+
+// The step that keeps the loop, with the stack that the watch has taken of it.
+void reasons::put_step(const loop_view& l, std::size_t depth) {
+  const auto table = std::make_unique<stalls_view>();
+  const auto* step = table->load(from_.what()) ? table->lasting(l.at) : nullptr;
+  if (!step) return;
+  char text[1024];
+  short_writer length(text);
+  put_length(length, step->lasted);
+  std::string said = "its step has taken " + std::string(length.text()) + " so far";
+  short_writer stack(text);
+  put_stack(stack, *step, from_.names(), all_frames_);
+  if (stack.size() != 0) said += ": " + std::string(stack.text());
+  line(depth, said);
 }
 
 // Ready: behind what, or nowhere at all.
@@ -162,7 +179,7 @@ void reasons::put_active(const task_view& task, std::size_t depth) {
     if (l->thread != 0)
       line(depth, "its thread " + std::to_string(l->thread) + " " +
                       doing_of(thread_of(from_.living(), l->thread)));
-    return;
+    return put_step(*l, depth);
   }
   if (const auto* q = loops.find(task.at)) {
     const auto& l = loops[q->loop];
@@ -172,7 +189,8 @@ void reasons::put_active(const task_view& task, std::size_t depth) {
       text += ") runs " + name_of(runs);
     else
       text += l.parked ? ") is parked" : ") runs";
-    return line(depth, text + ", and " + doing_of(thread_of(from_.living(), l.thread)));
+    line(depth, text + ", and " + doing_of(thread_of(from_.living(), l.thread)));
+    return put_step(l, depth);
   }
   if (!is_nowhere(task, loops)) return;
   std::this_thread::sleep_for(second_look);

@@ -24,6 +24,8 @@ class reasons {
 
   /// The task, and below it what it waits for, down to what waits for nobody.
   void put(std::uint64_t record);
+  /// What the threads do that are no loops.
+  void put_threads(std::size_t depth);
 
  private:
   struct step {
@@ -37,8 +39,8 @@ class reasons {
   void put_likely(const seeing::task_view& task, std::size_t depth, std::vector<step>& next);
   void put_future(const seeing::task_view& task, std::size_t depth);
   void put_active(const seeing::task_view& task, std::size_t depth);
+  void put_step(const seeing::loop_view& l, std::size_t depth);
   void put_descriptor(const seeing::task_view& task, std::size_t depth);
-  void put_threads(std::size_t depth);
   void line(std::size_t depth, const std::string& text);
 
   seeing::output& to_;

@@ -17,18 +17,6 @@ constexpr std::size_t most_rings = 1024;
 constexpr std::uint64_t most_events = std::uint64_t{1} << 24;  // of one ring
 constexpr std::uint64_t ticks_mask = (std::uint64_t{1} << 56) - 1;
 
-std::uint64_t processor_ticks() {
-#if defined(__x86_64__)
-  return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-  std::uint64_t ticks;
-  asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-  return ticks;
-#else
-  return 0;
-#endif
-}
-
 }  // namespace
 
 std::int64_t monotonic_now() {
@@ -39,18 +27,22 @@ std::int64_t monotonic_now() {
 
 rings::state rings::open() {
   if (root_at_ == 0) return state::none;
-  if (!from_->get(root_at_, root_)) return state::unreadable;
-  if (root_.version != seeing::trace_root_image::known_version) return state::other_version;
+  if (!from_->read(root_at_, &root_, seeing::trace_root_bytes_of_1)) return state::unreadable;
+  if (root_.version == 0 || root_.version > seeing::trace_root_image::known_version)
+    return state::other_version;
+  if (root_.version > 1 && !from_->get(root_at_, root_)) return state::unreadable;
   if (clock() != trace_clock::monotonic && clock() != trace_clock::processor) return state::none;
+  if (!lives_ && clock() == trace_clock::processor && root_.seen_ns <= root_.base_ns)
+    return state::no_clock;
   return find() ? state::good : state::unreadable;
 }
 
 // Rings are put in front of the others and never go. So those that are not known yet come first.
 bool rings::find() {
-  seeing::trace_root_image now{};
-  if (!from_->get(root_at_, now)) return false;
+  seeing::address newest = 0;
+  if (!from_->get(root_at_ + offsetof(seeing::trace_root_image, rings), newest)) return false;
   std::vector<copied_ring> fresh;
-  for (seeing::address at = now.rings; at != 0 && all_.size() + fresh.size() < most_rings;) {
+  for (seeing::address at = newest; at != 0 && all_.size() + fresh.size() < most_rings;) {
     if (std::any_of(all_.begin(), all_.end(), [&](const auto& r) { return r.at == at; })) break;
     copied_ring r;
     r.at = at;
@@ -66,12 +58,17 @@ bool rings::find() {
 }
 
 // Both clocks are read here, on the machine of the process: it is the same counter. The narrowest
-// of a few tries.
+// of a few tries. Of a core they are those that the program has kept.
 void rings::read_clocks() {
+  if (!lives_) {
+    now_ns_ = clock() == trace_clock::processor ? root_.seen_ns : root_.base_ns;
+    now_ticks_ = clock() == trace_clock::processor ? root_.seen_ticks : root_.base_ticks;
+    return;
+  }
   std::int64_t best = 0;
   for (int i = 0; i < 5; ++i) {
     const auto before = monotonic_now();
-    const auto ticks = processor_ticks();
+    const auto ticks = seeing::processor_ticks();
     const auto after = monotonic_now();
     if (i != 0 && after - before >= best) continue;
     best = after - before;
@@ -133,7 +130,15 @@ bool rings::take() {
   bool good = found;
   for (auto& r : all_) good = take(r) && good;
   read_clocks();
+  taken_at_ = lives_ ? now_ns_ : last_event();
   return good;
+}
+
+std::int64_t rings::last_event() const {
+  std::int64_t last = 0;
+  for (const auto& r : all_)
+    if (!r.events.empty()) last = std::max(last, time_of(r.events.back().when));
+  return last;
 }
 
 void rings::skip() {

@@ -32,11 +32,14 @@ struct copied_ring {
 
 class rings {
  public:
-  /// `root`: program::tracing(). `from` outlives this.
-  rings(seeing::memory& from, seeing::address root) noexcept : from_(&from), root_at_(root) {}
+  /// `root`: program::tracing(). `from` outlives this. `lives`: it is the memory of a process of
+  /// this machine, whose clocks are this machine's.
+  rings(seeing::memory& from, seeing::address root, bool lives) noexcept
+      : from_(&from), root_at_(root), lives_(lives) {}
 
-  enum class state { good, none, unreadable, other_version };
-  /// Reads what recording begins with. none: nothing was ever recorded.
+  enum class state { good, none, unreadable, other_version, no_clock };
+  /// Reads what recording begins with. none: nothing was ever recorded. no_clock: a core, which
+  /// does not tell how fast the processor's counter ran.
   [[nodiscard]] state open();
   /// Takes the events that came since the last take; at first, all that are there. False: the
   /// memory could not be read, and what was taken before stays.
@@ -51,8 +54,8 @@ class rings {
   }
   /// CLOCK_MONOTONIC in ns of 56 bits of ticks. After the last take.
   [[nodiscard]] std::int64_t time_of(std::uint64_t ticks) const;
-  /// The time of the last take.
-  [[nodiscard]] std::int64_t taken_at() const { return now_ns_; }
+  /// The time of the last take; of a core that of its last event.
+  [[nodiscard]] std::int64_t taken_at() const { return taken_at_; }
 
   /// From here on until `until` (CLOCK_MONOTONIC, ns) every loop of the process records every step;
   /// 0: no longer. This is the one word that the tool writes into a process. False: errno tells why
@@ -63,13 +66,16 @@ class rings {
   bool find();
   bool take(copied_ring& of);
   void read_clocks();
+  [[nodiscard]] std::int64_t last_event() const;
 
   seeing::memory* from_;
   seeing::address root_at_;
+  bool lives_;
   seeing::trace_root_image root_{};
   std::vector<copied_ring> all_;
   std::uint64_t now_ticks_ = 0;
   std::int64_t now_ns_ = 0;
+  std::int64_t taken_at_ = 0;
 };
 
 /// CLOCK_MONOTONIC, in ns.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <vector>
 
 namespace tool {
@@ -16,23 +17,19 @@ std::string size_of(std::uint64_t bytes) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
 }
 
-/// Of two statuses the one that tells more: a circle, then what was shown, then what went wrong.
-int more_telling(int a, int b) {
-  const auto rank = [](int s) { return s == circle ? 3 : s == good ? 2 : s == nothing ? 0 : 1; };
-  return rank(b) > rank(a) ? b : a;
-}
+using looker = int (*)(const options&, target&);
+using chooser = int (*)(int, int);
 
 /// All heddles of one target.
-int look_at_all(const options& o, target& t, int (*look)(const options&, target&)) {
+int look_at_all(const options& o, target& t, looker look, chooser chosen) {
   int result = t.open(0);
   if (result != good) return result;
   result = look(o, t);
-  for (std::size_t which = 1; t.open(which) == good; ++which)
-    result = more_telling(result, look(o, t));
+  for (std::size_t which = 1; t.open(which) == good; ++which) result = chosen(result, look(o, t));
   return result;
 }
 
-int look_at_core(const options& o, int (*look)(const options&, target&)) {
+int look_at_core(const options& o, looker look, chooser chosen) {
   std::string why;
   const int file = open_core_source(o.target, why);
   auto core = file < 0 ? nullptr : core_file::open(file, why);
@@ -43,10 +40,15 @@ int look_at_core(const options& o, int (*look)(const options&, target&)) {
   }
   if (!o.exe.empty()) core->look_for_program_at(o.exe);
   target t(std::move(core));
-  return look_at_all(o, t, look);
+  return look_at_all(o, t, look, chosen);
 }
 
 }  // namespace
+
+int more_telling(int a, int b) {
+  const auto rank = [](int s) { return s == circle ? 3 : s == good ? 2 : s == nothing ? 0 : 1; };
+  return rank(b) > rank(a) ? b : a;
+}
 
 target::target(std::unique_ptr<core_file> core)
     : process_(core->process()), core_(core.get()), elsewhere_(std::move(core)) {}
@@ -94,28 +96,12 @@ int target::check_files() {
 }
 
 int target::complain_of_core(seeing::opening why) {
-  const char* what = core_ ? "core" : "program";
-  switch (why) {
-    case seeing::opening::other_version:
-      std::fprintf(stderr,
-                   "heddle: this %s has a layout of another major version\nUse the tool that was "
-                   "built with its library.\n",
-                   what);
-      return unreadable;
-    case seeing::opening::incomplete:
-      std::fprintf(stderr,
-                   "heddle: the layout of this %s has no row \"%s\"\nUse the tool that was built "
-                   "with its library.\n",
-                   what, sight_->missing());
-      return unreadable;
-    default:
-      if (core_ && core_->mappings().empty())
-        std::fprintf(stderr, "heddle: the core does not say which files were mapped\n");
-      else
-        std::fprintf(stderr, "heddle: there is no heddle in this %s (%s)\n", what,
-                     command().c_str());
-      return nothing;
+  if (core_ && core_->mappings().empty()) {
+    std::fprintf(stderr, "heddle: the core does not say which files were mapped\n");
+    return nothing;
   }
+  return complain_of_layout(core_ ? "this core" : "this program", command(), why,
+                            sight_->missing());
 }
 
 int target::broke_off() {
@@ -161,7 +147,7 @@ bool target::stack_of(int thread, seeing::native_stack& to) const {
 
 double target::age() const { return elsewhere_ ? 0 : age_of(process_); }
 
-int for_each_target(const options& o, int (*look)(const options&, target&)) {
+int for_each_target(const options& o, looker look, chooser chosen) {
   if (!o.reader.empty()) {
     auto asked = asked_program::open(o.reader);
     if (!asked) {
@@ -169,25 +155,26 @@ int for_each_target(const options& o, int (*look)(const options&, target&)) {
       return usage;
     }
     target t(std::move(asked), "process");
-    return look_at_all(o, t, look);
+    return look_at_all(o, t, look, chosen);
   }
   if (o.target.empty()) {
     std::fprintf(stderr, "heddle: %s of which process, or of which core?\nheddle ps lists them.\n",
                  o.command.c_str());
     return usage;
   }
-  if (means_core(o.target)) return look_at_core(o, look);
+  if (means_core(o.target)) return look_at_core(o, look, chosen);
   const auto processes = processes_named(o.target);
   if (processes.empty()) {
     std::fprintf(stderr, "heddle: no program is called %s\n", o.target.c_str());
     return gone;
   }
-  int result = nothing;
+  std::optional<int> result;
   for (const pid_t p : processes) {
     target t(p);
-    result = more_telling(result, look_at_all(o, t, look));
+    const int status = look_at_all(o, t, look, chosen);
+    result = result ? chosen(*result, status) : status;
   }
-  return result;
+  return result.value_or(nothing);
 }
 
 }  // namespace tool

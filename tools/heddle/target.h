@@ -61,8 +61,11 @@ class target {
   std::size_t which_ = 0;
 };
 
-/// Calls `look` for each heddle of each process, or of the core, that the options mean. `none`: what
-/// is said if they mean nothing. Returns the most telling of the statuses.
-int for_each_target(const options& o, int (*look)(const options&, target&));
+/// Of two statuses the one that tells more: a circle, then what was shown, then what went wrong.
+[[nodiscard]] int more_telling(int a, int b);
+/// Calls `look` for each heddle of each process, or of the core, that the options mean. What they
+/// mean is no program: says so. Returns what `chosen` makes of all statuses.
+int for_each_target(const options& o, int (*look)(const options&, target&),
+                    int (*chosen)(int, int) = &more_telling);
 
 }  // namespace tool

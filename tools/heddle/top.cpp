@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "top.h"
 
+#include "core_file.h"
 #include "frames.h"
 #include "processes.h"
 
@@ -219,6 +220,15 @@ bool look(watched& w) {
 
 int top(const options& o) {
   if (o.memory) return frames(o);
+  if (!o.reader.empty() || means_core(o.target)) {
+    const char* what = o.reader.empty() ? o.target.c_str() : "this program";
+    std::fprintf(stderr,
+                 "heddle: top compares two looks at a living process, and %s stands still\nheddle "
+                 "loops tells what each loop was at, heddle top --memory whose frames fill the "
+                 "memory.\n",
+                 what);
+    return usage;
+  }
   const std::uint64_t interval = o.interval.empty() ? 1'000'000'000 : to_interval(o.interval);
   if (interval == 0) {
     std::fprintf(stderr, "heddle: --interval %s is no time\nheddle --help tells more.\n",

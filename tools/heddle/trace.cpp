@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "trace.h"
 
-#include "processes.h"
 #include "rings.h"
+#include "target.h"
 #include "timeline.h"
 #include "trace_files.h"
 
@@ -15,7 +15,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <string>
 
 namespace tool {
@@ -149,56 +148,79 @@ int write(const options& o, const timeline& t) {
   return good;
 }
 
-int trace_process(const options& o, pid_t process) {
-  const double last = o.last.empty() ? usual_last : seconds_in(o.last);
-  const double duration = o.duration.empty() ? usual_for : seconds_in(o.duration);
-  if (last < 0 || duration < 0) return wrong("a time is 10s, 500ms, 2m or 1h, and at most a day");
-  const auto s = std::make_unique<sight>(process);
-  if (const auto how = s->open(); how != seeing::opening::good)
-    return complain(process, how, s->missing());
-  rings from(s->what().mem(), s->what().tracing());
-  switch (from.open()) {
-    case rings::state::good: break;
+int complain_of(rings::state why, const target& of) {
+  const auto title = of.title();
+  switch (why) {
     case rings::state::none:
+      std::fprintf(stderr,
+                   "heddle: nothing was recorded in %s\nIt has no runtime yet, or was started with "
+                   "HEDDLE_TRACE=0.\n",
+                   title.c_str());
+      return nothing;
+    case rings::state::other_version:
+      std::fprintf(stderr,
+                   "heddle: %s records in another form\nUse the tool that was built with its "
+                   "library.\n",
+                   title.c_str());
+      return unreadable;
+    case rings::state::no_clock:
       std::fprintf(
           stderr,
-          "heddle: process %ld has recorded nothing\nIt has no runtime yet, or was started "
-          "with HEDDLE_TRACE=0.\n",
-          static_cast<long>(process));
-      return nothing;
-    case rings::state::other_version: return complain(process, seeing::opening::other_version, "");
-    default: return complain(process, seeing::opening::gone, "");
+          "heddle: %s does not tell how fast its processor counts\nThe watch over stalls "
+          "keeps that, and was off (HEDDLE_STALL_LIMIT=0), or the process ended at once.\n",
+          title.c_str());
+      return unreadable;
+    default:
+      std::fprintf(stderr,
+                   "heddle: what was recorded cannot be read in %s: it has ended, or the "
+                   "core is cut off\n",
+                   title.c_str());
+      return of.core() ? unreadable : gone;
   }
+}
+
+int trace_target(const options& o, target& of) {
+  if (of.which() != 0) return nothing;  // one file for a program: that of its first heddle
+  const double last = o.last.empty() ? usual_last : seconds_in(o.last);
+  const double duration = o.duration.empty() ? usual_for : seconds_in(o.duration);
+  sight& s = of.see();
+  rings from(s.what().mem(), s.what().tracing(), of.elsewhere() == nullptr);
+  if (const auto how = from.open(); how != rings::state::good) return complain_of(how, of);
   std::int64_t begin = 0;
   if (o.all) {
     begin = monotonic_now();
-    if (!listen(from, process, duration))
-      return complain(process, errno == ESRCH ? seeing::opening::gone : seeing::opening::refused,
-                      "");
+    if (!listen(from, s.process(), duration))
+      return complain(s.process(),
+                      errno == ESRCH ? seeing::opening::gone : seeing::opening::refused, "");
   } else {
-    if (!from.take()) return complain(process, seeing::opening::gone, "");
+    if (!from.take() && !of.core()) return complain_of(rings::state::unreadable, of);
     begin = from.taken_at() - static_cast<std::int64_t>(last * 1e9);
   }
-  auto t = make_timeline(from, *s, begin);
+  auto t = make_timeline(from, s, begin);
   t.all = o.all;
-  t.command = command_of(process);
-  if (t.command.empty()) t.command = "process-" + std::to_string(process);
+  t.command = of.command();
+  if (t.command.empty()) t.command = "process-" + std::to_string(s.process());
   return write(o, t);
 }
 
 }  // namespace
 
 int trace(const options& o) {
-  if (o.target.empty()) return wrong("trace of which process? heddle ps lists them");
+  const bool stands_still = !o.reader.empty() || means_core(o.target);
+  if (o.target.empty() && !stands_still)
+    return wrong("trace of which process, or of which core? heddle ps lists them");
   if (!o.all && !o.duration.empty()) return wrong("--for goes with --all");
   if (o.all && !o.last.empty()) return wrong("--last goes without --all");
-  const auto processes = processes_named(o.target);
-  if (processes.empty()) {
-    std::fprintf(stderr, "heddle: no program is called %s\n", o.target.c_str());
-    return gone;
-  }
-  if (processes.size() > 1) return wrong("several programs are called so: take one by its number");
-  return trace_process(o, processes.front());
+  if (o.all && stands_still)
+    return wrong(
+        "--all records from now on, and only a living process goes on; without --all the "
+        "last seconds are shown");
+  if ((!o.last.empty() && seconds_in(o.last) < 0) ||
+      (!o.duration.empty() && seconds_in(o.duration) < 0))
+    return wrong("a time is 10s, 500ms, 2m or 1h, and at most a day");
+  if (!stands_still && processes_named(o.target).size() > 1)
+    return wrong("several programs are called so: take one by its number");
+  return for_each_target(o, &trace_target);
 }
 
 }  // namespace tool

@@ -2,6 +2,7 @@
 #include "why.h"
 
 #include "circles.h"
+#include "endings.h"
 #include "likely.h"
 #include "processes.h"
 #include "reasons.h"
@@ -82,18 +83,39 @@ void put_json(output& to, sight& from, circles& all, const std::vector<std::uint
   to.put("]}\n");
 }
 
-int explain(const options& o, sight& from, const std::vector<std::uint64_t>& tasks) {
+/// What holds the end of a runtime up, task by task.
+void put_endings(output& to, sight& from, reasons& printer, const std::vector<ending>& all) {
+  for (const auto& e : all) {
+    to.put(headline(e));
+    to.put('\n');
+    if (e.is_ending && e.tasks.empty()) printer.put_threads(1);
+    for (const auto record : e.tasks) {
+      printer.put(record);
+      task_view task;
+      if (!e.is_ending || !from.tasks().look_at(record, task)) continue;
+      to.put("  ");
+      to.put(progress_of(task));
+      to.put('\n');
+    }
+  }
+}
+
+int explain(const options& o, sight& from, const core_file* core,
+            const std::vector<std::uint64_t>& tasks, const std::vector<ending>& ends = {}) {
   (void)from.look_at_loops();
   circles all;
   if (!all.load(from) && from.living() != 0)
     return complain(from.process(), seeing::opening::gone, "");
   likely likely_ones;
-  likely_ones.load(from);
+  likely_ones.load(from, core);
   likely_ones.add_to(all);
   all.find(from, true);
   output to(STDOUT_FILENO);
   if (o.json) {
     put_json(to, from, all, tasks);
+  } else if (!ends.empty()) {
+    reasons printer(to, from, all, likely_ones, o.all_frames);
+    put_endings(to, from, printer, ends);
   } else if (tasks.empty()) {
     put_circles(to, from, all);
     if (all.all().empty()) to.put("no task of this program waits in a circle\n");
@@ -104,10 +126,24 @@ int explain(const options& o, sight& from, const std::vector<std::uint64_t>& tas
   to.flush();
   if (all.tasks_in_deadlocks() != 0 && (tasks.empty() || leads_to_deadlock(all, tasks)))
     return circle;
-  return tasks.empty() && all.all().empty() ? nothing : good;
+  return tasks.empty() && ends.empty() && all.all().empty() ? nothing : good;
+}
+
+/// `heddle why close`, `why run`: -1, if no runtime of the program ends, or none is waited for.
+int explain_ending(const options& o, sight& from, const core_file* core, const std::string& what) {
+  const auto ends = endings_of(from, what == "run");
+  if (ends.empty()) return -1;
+  std::vector<std::uint64_t> tasks;
+  for (const auto& e : ends) tasks.insert(tasks.end(), e.tasks.begin(), e.tasks.end());
+  return explain(o, from, core, tasks, ends);
 }
 
 int no_task(const std::string& name) {
+  if (means_ending(name)) {
+    std::fprintf(stderr, name == "close" ? "heddle: no runtime is being closed\n"
+                                         : "heddle: nobody waits in run for a task\n");
+    return nothing;
+  }
   std::fprintf(stderr, "heddle: no task is called %s\nheddle ps lists them.\n", name.c_str());
   return nothing;
 }
@@ -117,7 +153,8 @@ int search_all(const options& o) {
   for (const pid_t p : all_processes()) {
     const auto s = std::make_unique<sight>(p);
     if (s->open() != seeing::opening::good) continue;
-    if (const auto tasks = tasks_named(*s, o.target); !tasks.empty()) return explain(o, *s, tasks);
+    if (const auto tasks = tasks_named(*s, o.target); !tasks.empty())
+      return explain(o, *s, nullptr, tasks);
   }
   return no_task(o.target);
 }
@@ -126,8 +163,11 @@ int search_all(const options& o) {
 int explain_target(const options& o, target& t) {
   std::vector<std::uint64_t> tasks;
   if (!o.task.empty()) tasks = tasks_named(t.see(), o.task);
-  if (!o.task.empty() && tasks.empty()) return no_task(o.task);
-  return explain(o, t.see(), tasks);
+  if (!o.task.empty() && tasks.empty()) {
+    const int r = means_ending(o.task) ? explain_ending(o, t.see(), t.core(), o.task) : -1;
+    return r >= 0 ? r : no_task(o.task);
+  }
+  return explain(o, t.see(), t.core(), tasks);
 }
 
 }  // namespace
@@ -157,10 +197,12 @@ int why(const options& o) {
     std::vector<std::uint64_t> tasks;
     if (!o.task.empty()) {
       tasks = tasks_named(*s, o.task);
-      if (tasks.empty()) continue;
-      found = true;
+      if (tasks.empty() && !means_ending(o.task)) continue;
     }
-    const int status = explain(o, *s, tasks);
+    const int status = tasks.empty() && !o.task.empty() ? explain_ending(o, *s, nullptr, o.task)
+                                                        : explain(o, *s, nullptr, tasks);
+    if (status < 0) continue;
+    found = true;
     if (result != circle) result = status;
   }
   return found ? result : no_task(o.task);

@@ -149,12 +149,9 @@ TEST_P(IN_CORE, IN_CORE_05_TheCoreThatGcoreWritesIsRead) {
   }
   const watched w("chat", loops());
   wait_for_chat(w);
-  const core_of place("");
-  const auto written = run_program({"sh", "-c", "gcore -o " + place.path() + " " + w.number()});
-  const auto path = place.path() + "." + w.number();
-  HOLDS(::access(path.c_str(), R_OK) == 0) << written.out << written.err;
-  const auto said = tool({"ps", path});
-  ::unlink(path.c_str());
+  const core_by_gcore core(w);
+  HOLDS(!core.path().empty());
+  const auto said = tool({"ps", core.path()});
   SCOPED_TRACE(said.out + said.err);
   EQUAL(said.status, 0);
   HOLDS(has_line(said.out, {"lobby>games", " mutex", "inside::copy_line", "programs.h:"}));

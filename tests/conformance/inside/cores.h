@@ -42,6 +42,23 @@ class core_of {
   char path_[32] = "/tmp/heddle-core-XXXXXX";
 };
 
+/// The core that gcore writes of the process, which goes on; its path is empty if there is none.
+class core_by_gcore {
+ public:
+  explicit core_by_gcore(const watched& w) : place_("") {
+    (void)run_program({"sh", "-c", "gcore -o " + place_.path() + " " + w.number()});
+    path_ = place_.path() + "." + w.number();
+    if (::access(path_.c_str(), R_OK) != 0) path_.clear();
+  }
+  core_by_gcore(const core_by_gcore&) = delete;
+  ~core_by_gcore() { ::unlink(path_.c_str()); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  core_of place_;
+  std::string path_;
+};
+
 /// Waits until both rooms of the program "chat" wait for each other, and the third task for a line.
 inline void wait_for_chat(const watched& w) {
   tool_until({"ps", w.number()}, [](const ran& r) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // heddle doctor: what is wrong is found, and nothing else.
+#include "cores.h"
 #include "looking.h"
 
 #include <nlohmann/json.hpp>
@@ -10,8 +11,7 @@ using namespace conformance;
 
 LOOKING_CASES(IN_DOCTOR);
 
-TEST_P(IN_DOCTOR, IN_WHY_15_WhatIsWrongWithTasksIsFound) {
-  const watched w("ailing", loops(), 200, watched::build::stripped);
+void wait_for_ailments(const watched& w) {
   tool_until({"ps", w.number()}, [](const ran& r) {
     return lines_with(r.out, {">", " mutex, held by "}).size() == 2 &&
            has_line(r.out, {"log", "queue.put 4/4"}) &&
@@ -20,6 +20,11 @@ TEST_P(IN_DOCTOR, IN_WHY_15_WhatIsWrongWithTasksIsFound) {
            has_line(r.out, {"stubborn", "cancelled and cleaning up"}) &&
            !has_line(r.out, {"failed"});
   });
+}
+
+TEST_P(IN_DOCTOR, IN_WHY_15_WhatIsWrongWithTasksIsFound) {
+  const watched w("ailing", loops(), 200, watched::build::stripped);
+  wait_for_ailments(w);
   const auto said = tool_until({"doctor", w.number()}, [](const ran& r) {
     return has_line(r.out, {"descriptors are open, of 200"}) && has_line(r.out, {"a full queue"}) &&
            (sanitized || has_line(r.out, {"a lost promise: #"}));
@@ -57,6 +62,47 @@ TEST_P(IN_DOCTOR, IN_WHY_15_AHoggedLoopAndAFullPoolAreFound) {
     return has_line(r.out, {"the thread pool is full: "});
   });
   EQUAL(seen.status, 1);
+}
+
+/// The deadlock, the full queue and the lost promise, each with the file and line of its waits.
+bool tells_all_three(const ran& r) {
+  const auto& text = r.out;
+  const auto queue = text.find("queue.put 4/4: a full queue"),
+             lost = text.find("a lost promise: #");
+  const auto told_below = [&](std::size_t at, const char* place) {
+    const auto found = at == std::string::npos ? at : text.find(place, at);
+    return found != std::string::npos && found < text.find("     -> ", at);
+  };
+  return r.status == 1 && has_line(text, {"1  DEADLOCK of #", "lobby>games", "games>lobby"}) &&
+         lines_with(text, {" waits in mutex at ", "inside::link ailments.cpp:"}).size() == 2 &&
+         told_below(queue, "log at inside::puts ailments.cpp:") &&
+         told_below(lost, "at inside::awaits ailments.cpp:");
+}
+
+TEST_P(IN_DOCTOR, IN_WHY_16_AStrippedServerAndItsCoreAreExaminedAlike) {
+  const watched w("ailing", loops(), 0, watched::build::stripped);
+  wait_for_ailments(w);
+  HOLDS(tells_all_three(tool_until({"doctor", w.number()}, &tells_all_three)));
+  if (!sanitized) {  // gcore would write all that a sanitizer has mapped
+    const core_by_gcore written(w);
+    HOLDS(!written.path().empty());
+    const auto said = tool({"doctor", written.path()});
+    HOLDS(tells_all_three(said)) << said.out << said.err;
+  }
+  const core_of core(w);
+  const auto said = tool({"doctor", core.path()});
+  HOLDS(tells_all_three(said)) << said.out << said.err;
+  const auto all = nlohmann::json::parse(tool({"doctor", "--json", core.path()}).out);
+  HOLDS(all["findings"].size() >= 3);
+}
+
+TEST_P(IN_DOCTOR, IN_WHY_16_TheCoreOfAHealthyProgramHasNothing) {
+  const watched w("healthy", loops(), 8);
+  EQUAL(tool({"ps", w.number()}).status, 0);
+  const core_of core(w);
+  const auto said = tool({"doctor", core.path()});
+  EQUAL(said.out, "nothing found\n");
+  EQUAL(said.status, 0);
 }
 
 TEST_P(IN_DOCTOR, IN_WHY_15_AHealthyProgramHasNothing) {

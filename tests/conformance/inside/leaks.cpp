@@ -90,6 +90,20 @@ TEST_P(IN_LEAK, IN_LEAK_05_EndedTasksThatAreKeptAreCounted) {
   EQUAL(said.status, 0);
 }
 
+TEST_P(IN_LEAK, IN_LEAK_05_CoroutinesThatNobodyAwaitsAreCountedByFunction) {
+  LISTS_NOTHING_WITH_SANITIZERS("churn")  // their frames are blocks of malloc there
+  const watched w("kept_tasks", loops(), 7);
+  const auto tells = [](const ran& r) {
+    return has_line(
+        r.out,
+        {"7 coroutines were made, and nobody has awaited them: ", "nobody_awaits", "leaks.cpp:"});
+  };
+  const auto said = tool_until({"leaks", w.number()}, tells);
+  EQUAL(said.status, 0);
+  const core_of core(w);
+  HOLDS(tells(tool({"leaks", core.path()})));
+}
+
 TEST_P(IN_LEAK, IN_LEAK_06_OfABusyProgramNothingIsListed) {
   LISTS_NOTHING_WITH_SANITIZERS("churn")
   const watched w("churn", loops(), 50);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // heddle top: what the loops of a program do.
+#include "cores.h"
 #include "looking.h"
 
 #include <heddle/core/seeing/sight.h>
@@ -82,6 +83,38 @@ TEST_P(IN_TOP, IN_TOP_03_TheMemoryOfFramesByFunction) {
   std::string of;
   std::istringstream(last[0]) >> all >> sum >> of >> reserved;
   HOLDS(all >= count && sum >= bytes && reserved >= sum);
+}
+
+TEST_P(IN_TOP, IN_TOP_03_LargeFramesAreCountedToo) {
+  if (sanitized) {  // whose malloc does not tell how large its blocks are
+    HOLDS(sanitized);
+    return;
+  }
+  const watched w("large_frames", loops(), 3);
+  const auto all_there = [](const ran& r) {
+    return has_line(r.out, {"          3 ", "inside::", "large_frame"}) &&
+           has_line(r.out, {"3 ", " in frames of more than 1024 bytes"});
+  };
+  const auto seen = tool_until({"top", "--memory", w.number()}, all_there);
+  std::uint64_t count = 0, bytes = 0, each = 0;
+  std::istringstream(lines_with(seen.out, {"inside::", "large_frame"}).at(0)) >> count >> bytes >>
+      each;
+  HOLDS(count == 3 && each > 4096 && bytes == 3 * each);
+}
+
+TEST_P(IN_TOP, IN_TOP_05_OfACoreTheMemoryIsToldAndTheRestIsRefused) {
+  const watched w("many", loops(), 199);  // and one more by another name
+  tool_until({"top", "--memory", w.number()},
+             [](const ran& r) { return has_line(r.out, {" 200 ", "::"}); });
+  const core_of core(w);
+  const auto memory = tool({"top", "--memory", core.path()});
+  EQUAL(memory.status, 0);
+  HOLDS(memory.out.starts_with("core of process " + w.number()));
+  HOLDS(has_line(memory.out, {" 200 ", "::"}));
+  const auto refused = tool({"top", "--once", core.path()});
+  EQUAL(refused.status, 64);
+  HOLDS(has_line(refused.err, {"a living process, and ", " stands still"}));
+  HOLDS(has_line(refused.err, {"heddle loops", "heddle top --memory"}));
 }
 
 TEST_P(IN_TOP, IN_TOP_04_NoEscapeCodesInAPipe) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // heddle trace: what the loops did, as a file.
+#include "cores.h"
 #include "looking.h"
 #include "perfetto_reader.h"
 
@@ -359,6 +360,24 @@ TEST_P(IN_TRACE, IN_TRACE_02_WrongUsageAndProgramsThatRecordNothingAreTold) {
   EQUAL(tool({"trace"}).status, 64);
   EQUAL(tool({"trace", silent.number(), "--for", "1s"}).status, 64);
   EQUAL(tool({"trace", silent.number(), "--last", "soon"}).status, 64);
+}
+
+TEST_P(IN_TRACE, IN_TRACE_10_TheLastSecondsOfAProcessAreInItsCore) {
+  const recorder w("traced", loops(), each_task);
+  (void)trace_until(w, [](const perfetto_trace& t) { return has_flow(t, "wakes", "worker-1"); });
+  // The watch has kept how fast the processor counts.
+  HOLDS(soon([&] { return root_of(w.process()).seen_ns != 0; }));
+  const core_of core(w);
+  const place_for_file file;
+  const auto said = tool({"trace", core.path(), "-o", file.path()});
+  EQUAL(said.status, 0);
+  HOLDS(has_line(said.out, {" s of loop 0", "steps of every task"}) || loops() > 4);
+  const auto t = read_perfetto(file.text());
+  EQUAL(t.faults, std::vector<std::string>());
+  HOLDS(has_flow(t, "wakes", "worker-1"));
+  const auto refused = tool({"trace", "--all", core.path(), "-o", file.path()});
+  EQUAL(refused.status, 64);
+  HOLDS(has_line(refused.err, {"--all records from now on", "a living process"}));
 }
 
 }  // namespace
