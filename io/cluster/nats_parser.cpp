@@ -9,7 +9,7 @@ namespace {
 
 bool blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
-std::string_view trimmed(std::string_view text) noexcept {
+std::string_view without_blanks(std::string_view text) noexcept {
   while (!text.empty() && blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && blank(text.back())) text.remove_suffix(1);
   return text;
@@ -17,12 +17,12 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 /// Cuts the first word off.
 std::string_view first_word(std::string_view& text) noexcept {
-  text = trimmed(text);
+  text = without_blanks(text);
   std::size_t n = 0;
   while (n < text.size() && !blank(text[n])) ++n;
   const auto word = text.substr(0, n);
   text.remove_prefix(n);
-  text = trimmed(text);
+  text = without_blanks(text);
   return word;
 }
 
