@@ -153,7 +153,7 @@ int complain_of(rings::state why, const target& of) {
   switch (why) {
     case rings::state::none:
       std::fprintf(stderr,
-                   "heddle: nothing was recorded in %s\nIt has no runtime yet, or was started with "
+                   "heddle: %s has recorded nothing\nIt has no runtime yet, or was started with "
                    "HEDDLE_TRACE=0.\n",
                    title.c_str());
       return nothing;
