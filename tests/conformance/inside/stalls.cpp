@@ -82,11 +82,14 @@ TEST_P(IN_STALL, IN_STALL_03_ASystemCallThatBlocksIsNamedAndNotCutShort) {
   HOLDS(!has_line(w.errors(), {"cut short"}));
 }
 
+// A stack cannot be taken while its thread unwinds, and this one hardly does anything else: most
+// looks are in vain, and a busy machine tells a stall in some seconds. What counts is that it goes
+// on.
 TEST_P(IN_STALL, IN_STALL_04_ExceptionsAtFullSpeedCrashNothing) {
   const watched w("throws_much", loops(), 20, watched::build::plain, {"HEDDLE_STALL_LIMIT=2ms"});
   const auto many = [](const ran& r) {
     const auto parsed = nlohmann::json::parse(r.out, nullptr, false);
-    return r.status == 0 && parsed["all"] >= (has_stacks ? 20 : 3);
+    return r.status == 0 && parsed["all"] >= (has_stacks ? 5 : 3);
   };
   const auto seen = tool_until({"stalls", "--json", w.number()}, many);
   HOLDS(seen.out.find("thrower") != std::string::npos);
