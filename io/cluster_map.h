@@ -52,20 +52,20 @@ class window {
   }
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   [[nodiscard]] task_handle<R> first() const { return items_.front().call; }
-  /// The first that has ended, or null.
-  [[nodiscard]] item* ended() {
-    for (auto& i : items_)
-      if (i.call.done()) return &i;
-    return nullptr;
+  /// The place of the first that has ended; size(): none has.
+  [[nodiscard]] std::size_t ended() const {
+    std::size_t at = 0;
+    while (at < items_.size() && !items_[at].call.done()) ++at;
+    return at;
   }
   item take_first() {
     auto i = std::move(items_.front());
     items_.pop_front();
     return i;
   }
-  item take(item* which) {
-    auto i = std::move(*which);
-    items_.erase(items_.begin() + (which - &items_.front()));
+  item take(std::size_t at) {
+    auto i = std::move(items_[at]);
+    items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(at));
     return i;
   }
   [[nodiscard]] std::vector<task_handle<R>> calls() const {
@@ -185,8 +185,8 @@ async_generator<std::pair<std::size_t, detail::map_value<R>>> map_unordered(job<
     for (; window.size() < o.in_flight && next != end; ++next)
       window.add(index++, detail::call_with(place, j, *next));
     if (window.size() == 0) co_return;
-    auto* found = window.ended();
-    if (!found) {
+    const auto found = window.ended();
+    if (found == window.size()) {
       auto waiting = wait(window.calls(), wait_until::first_completed);
       (void)co_await std::move(waiting);
       continue;
