@@ -135,8 +135,7 @@ task<> engine::ready(time_point end, bool maybe_accepted) {
     bool over = left <= duration::zero();
     if (!over) {
       try {
-        auto waiting = wait_for(ready_event_.wait(), left);
-        (void)co_await std::move(waiting);
+        (void)co_await wait_for(ready_event_.wait(), left);
       } catch (const timeout_error&) { over = true; }
     }
     if (over && !ready_ && !failed_)

@@ -410,8 +410,7 @@ task<> engine::settle(duration limit) {
   if (endings_ == 0) co_return;
   settled_.clear();
   try {
-    auto waiting = wait_for(settled_.wait(), limit);
-    (void)co_await std::move(waiting);
+    (void)co_await wait_for(settled_.wait(), limit);
   } catch (const timeout_error&) { warn("cancellations of jobs could not be told to the cluster"); }
 }
 

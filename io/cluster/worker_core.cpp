@@ -186,15 +186,13 @@ task<int> worker_core::run() {
     changed_.clear();
     if (!stopped_) {
       try {
-        auto waiting = wait_for(changed_.wait(), time_left(drain_end_, clock::now()));
-        (void)co_await std::move(waiting);
+        (void)co_await wait_for(changed_.wait(), time_left(drain_end_, clock::now()));
       } catch (const timeout_error&) { stop(); }
       continue;
     }
     bool over = false;
     try {
-      auto waiting = wait_for(changed_.wait(), last_words);
-      (void)co_await std::move(waiting);
+      (void)co_await wait_for(changed_.wait(), last_words);
     } catch (const timeout_error&) { over = true; }
     if (over) break;
   }
@@ -253,8 +251,7 @@ task<> worker_core::pull_loop() {
     }
     if (changed_.is_set()) continue;
     try {
-      auto waiting = wait_for(changed_.wait(), long_pull + pull_grace);
-      (void)co_await std::move(waiting);
+      (void)co_await wait_for(changed_.wait(), long_pull + pull_grace);
     } catch (const timeout_error&) { changed_.clear(); }
   }
 }

@@ -7,6 +7,10 @@
 #include <heddle/io/server.h>
 
 #include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
 
 namespace {
 
@@ -117,18 +121,35 @@ TEST_P(CLU_CON, CLU_CON_04_CallsOutliveARestartOfTheServer) {
   });
 }
 
+/// What a false server has received; it runs on any loop.
+class heard {
+ public:
+  void add(const std::string& more) {
+    const std::lock_guard hold(lock_);
+    text_ += more;
+  }
+  [[nodiscard]] bool has(std::string_view word) const {
+    const std::lock_guard hold(lock_);
+    return text_.find(word) != std::string::npos;
+  }
+
+ private:
+  mutable std::mutex lock_;
+  std::string text_;
+};
+
 /// A server that says what a case wants.
 h::task<h::server> false_server(std::string info, std::string after_connect,
-                                std::shared_ptr<std::string> got) {
+                                std::shared_ptr<heard> got) {
   auto handler = [=](h::connection c) -> h::task<> {
     c.writer.write("INFO " + info + "\r\n");
     const auto hello = co_await c.reader.read_line();
-    *got += hello;
+    got->add(hello);
     c.writer.write(after_connect);
     for (;;) {
       const auto line = co_await c.reader.read_line();
       if (line.empty()) break;
-      *got += line;
+      got->add(line);
       if (line.starts_with("PING") && after_connect.empty()) c.writer.write("PONG\r\n");
     }
   };
@@ -153,14 +174,13 @@ TEST_P(CLU_CON, CLU_CON_05_PingsAreAnsweredAndASilentServerIsLeft) {
     EQUAL(second, 10);
   });
   run([]() -> h::task<> {
-    auto got = std::make_shared<std::string>();
+    auto got = std::make_shared<heard>();
     auto server = co_await false_server("{\"version\":\"2.9.10\"}", "PING\r\n", got);
     cl::options fake;
     fake.servers = {{"127.0.0.1", server.port()}};
     {
       cl::client c(fake);
-      const auto answered =
-          co_await eventually([&] { return got->find("PONG") != std::string::npos; });
+      const auto answered = co_await eventually([&] { return got->has("PONG"); });
       HOLDS(answered);
     }
     server.close();
@@ -170,7 +190,7 @@ TEST_P(CLU_CON, CLU_CON_05_PingsAreAnsweredAndASilentServerIsLeft) {
 
 h::task<> refused_by(std::string info, std::string after, cl::options o, std::string word,
                      bool unfit) {
-  auto got = std::make_shared<std::string>();
+  auto got = std::make_shared<heard>();
   auto server = co_await false_server(info, after, got);
   o.servers = {{"127.0.0.1", server.port()}};
   {
@@ -190,7 +210,7 @@ h::task<> refused_by(std::string info, std::string after, cl::options o, std::st
     HOLDS(right);
     HOLDS(text.find(word) != std::string::npos);
     HOLDS(text.find("geheim") == std::string::npos);
-    HOLDS(got->find("HPUB") == std::string::npos);
+    HOLDS(!got->has("HPUB"));
   }
   cl::use(cl::client(cl::options()));  // the task has kept the other one
   server.close();
