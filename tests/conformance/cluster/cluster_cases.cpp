@@ -122,6 +122,17 @@ int child::wait() {
   return status_;
 }
 
+bool child::takes(int signal) const {
+  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+  for (std::string word; status >> word;)
+    if (word == "SigCgt:" || word == "SigBlk:") {
+      std::uint64_t mask = 0;
+      status >> std::hex >> mask >> std::dec;
+      if ((mask >> (signal - 1) & 1) != 0) return true;
+    }
+  return false;
+}
+
 bool child::ended() {
   if (status_ >= 0) return true;
   int status = 0;

@@ -36,6 +36,8 @@ class child {
   /// Waits for its end, blocks the thread. 0 to 255, or 1000 and the signal.
   int wait();
   [[nodiscard]] bool ended();
+  /// It has begun to take this signal: it handles it, or waits for it with the signal blocked.
+  [[nodiscard]] bool takes(int signal) const;
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
  private:

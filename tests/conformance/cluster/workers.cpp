@@ -310,7 +310,8 @@ TEST_P(CLU_DRN, CLU_DRN_04_ARollingRestartLosesAndRepeatsNothing) {
     for (int i = 0; i < n; ++i)
       calls.push_back(h::create_task(h::to_cluster(jobs::log_and_wait, file, i, 10)));
     for (auto& old : workers) {
-      const auto going = co_await eventually([&] { return count_lines(file, "begin") > 0; });
+      const auto going =
+          co_await eventually([&] { return count_lines(file, "begin") > 0 && old.takes(SIGTERM); });
       HOLDS(going);
       auto fresh = worker_process(o, "fresh", 4);
       old.send(SIGTERM);
