@@ -40,8 +40,8 @@ std::string named_descriptor(int descriptor) { return "descriptor " + std::to_st
 }  // namespace
 
 foreign_call::foreign_call(int descriptor) : number_(descriptor), home_(current_reactor()) {
-  copy_ = fd(
-      check(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", named_descriptor(descriptor)));
+  copy_ = fd(check(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC",
+                   named_descriptor(descriptor)));
   source_ = &watch_edges(copy_.get());
   name_ = source_->name();
   // After the watch, whose table has a lock that is taken inside this one: a fork locks what was
