@@ -128,7 +128,8 @@ url url::parse(std::string_view text) {
       refuse_url(text, "brackets are for IPv6 addresses");
     }
     const auto after = authority.substr(close + 1);
-    if (!after.empty() && after.front() != ':') refuse_url(text, "only a port may follow the bracket");
+    if (!after.empty() && after.front() != ':')
+      refuse_url(text, "only a port may follow the bracket");
     if (!after.empty()) port = after.substr(1);
   } else if (const auto colon = authority.find(':'); colon != std::string_view::npos) {
     host = authority.substr(0, colon);
