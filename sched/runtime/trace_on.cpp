@@ -75,14 +75,15 @@ const wish& wished() noexcept {
 
 constinit atomic<bool> writes{false};
 // While `writes` is set, its setter's.
-constinit duration written_at[most_an_hour] = {};
+constinit duration::rep written_at[most_an_hour] = {};  // ns, of the steady clock
 constinit std::uint64_t written_ever = 0;
 constinit unsigned last_number = 0;
 
 /// False: there were too many in the last hour.
 bool may_write(const wish& w, duration now) noexcept {
   return written_ever < w.an_hour ||
-         now - written_at[(written_ever - w.an_hour) % most_an_hour] >= std::chrono::hours(1);
+         now - duration(written_at[(written_ever - w.an_hour) % most_an_hour]) >=
+             std::chrono::hours(1);
 }
 
 /// The rings as they are now, and what is written in place of them.
@@ -161,7 +162,7 @@ void write_trace_on(trace_trigger why) noexcept {
   if (writes.exchange(true, acquire)) return;
   const duration now = std::chrono::steady_clock::now().time_since_epoch();
   if (may_write(w, now)) {
-    written_at[written_ever++ % most_an_hour] = now;
+    written_at[written_ever++ % most_an_hour] = now.count();
     write_file(w, why);
   }
   // pairs with the exchange above
