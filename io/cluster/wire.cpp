@@ -152,6 +152,11 @@ std::int64_t time_of(std::string_view text) {
   for (std::size_t i = 0; i < n.size(); ++i)
     if (!heddle::detail::parse_number(text.substr(places[i].first, places[i].second), n[i]))
       return 0;
+  // What is no time of day, and years that 64 bits of nanoseconds do not hold.
+  constexpr std::array<std::pair<int, int>, 6> bounds = {
+      {{1970, 2261}, {1, 12}, {1, 31}, {0, 23}, {0, 59}, {0, 60}}};
+  for (std::size_t i = 0; i < n.size(); ++i)
+    if (n[i] < bounds[i].first || n[i] > bounds[i].second) return 0;
   std::int64_t fraction = 0;
   std::int64_t unit = 1'000'000'000;
   for (std::size_t i = 20; i < text.size() && text[i] >= '0' && text[i] <= '9' && unit > 1; ++i) {
