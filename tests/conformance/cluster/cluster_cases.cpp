@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 #ifndef HEDDLE_CLUSTER_WORKER
@@ -141,17 +142,19 @@ bool child::ended() {
   return true;
 }
 
-nats_server::nats_server(std::vector<std::string> more) : more_(std::move(more)) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "heddle-nats-XXXXXX").string();
-  folder_ = ::mkdtemp(pattern.data());
-  port_ = free_port();
-  start();
+own_folder::own_folder()
+    : path_((std::filesystem::temp_directory_path() / "heddle-clu-XXXXXX").string()) {
+  if (!::mkdtemp(path_.data())) throw std::runtime_error("no folder can be made at " + path_);
 }
 
-nats_server::~nats_server() {
-  process_.reset();
+own_folder::~own_folder() {
   std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
+  std::filesystem::remove_all(path_, ignored);
+}
+
+nats_server::nats_server(std::vector<std::string> more) : more_(std::move(more)) {
+  port_ = free_port();
+  start();
 }
 
 nats_server& nats_server::common() {
@@ -164,13 +167,13 @@ void nats_server::start() {
   std::vector<std::string> words{newer && *newer ? newer : "nats-server",
                                  "-js",
                                  "-sd",
-                                 folder_,
+                                 folder_.path(),
                                  "-a",
                                  "127.0.0.1",
                                  "-p",
                                  std::to_string(port_),
                                  "-l",
-                                 folder_ + "/log"};
+                                 folder_.path() + "/log"};
   words.insert(words.end(), more_.begin(), more_.end());
   process_ = std::make_unique<child>(std::move(words), std::vector<std::string>());
   for (int i = 0; i < 3000 && !listens(port_) && !process_->ended(); ++i)
@@ -187,15 +190,14 @@ void nats_server::go_on() const { process_->send(SIGCONT); }
 
 std::string nats_server::log() const {
   std::ostringstream out;
-  out << std::ifstream(folder_ + "/log").rdbuf();
+  out << std::ifstream(folder_.path() + "/log").rdbuf();
   return out.str();
 }
 
 std::string fresh_file() {
+  static const own_folder all;
   static std::atomic<int> number{0};
-  return (std::filesystem::temp_directory_path() /
-          ("heddle-clu-" + std::to_string(::getpid()) + "-" + std::to_string(++number)))
-      .string();
+  return all.path() + "/" + std::to_string(++number);
 }
 
 std::vector<std::string> lines_of(const std::string& file) {

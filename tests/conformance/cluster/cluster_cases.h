@@ -45,11 +45,23 @@ class child {
   int status_ = -1;
 };
 
+/// A temporary folder that goes with the object, all in it too.
+class own_folder {
+ public:
+  own_folder();
+  own_folder(const own_folder&) = delete;
+  own_folder& operator=(const own_folder&) = delete;
+  ~own_folder();
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+};
+
 /// A nats-server of the tests' own, on a free port, with its data in a temporary folder.
 class nats_server {
  public:
   explicit nats_server(std::vector<std::string> more = {});
-  ~nats_server();
   /// The one of this run of the program.
   static nats_server& common();
 
@@ -61,7 +73,7 @@ class nats_server {
   [[nodiscard]] std::string log() const;
 
  private:
-  std::string folder_;
+  own_folder folder_;  // goes after the process
   std::uint16_t port_ = 0;
   std::vector<std::string> more_;
   std::unique_ptr<child> process_;
@@ -69,7 +81,8 @@ class nats_server {
 
 /// A port on which nobody listens.
 std::uint16_t free_port();
-/// A path that is not there yet.
+/// A path that is not there yet, in a folder of this run: a name made of the process number may be
+/// that of an earlier run's file.
 std::string fresh_file();
 std::vector<std::string> lines_of(const std::string& file);
 /// How many lines begin so.
