@@ -18,6 +18,7 @@
 #include <deque>
 #include <exception>
 #include <iterator>
+#include <memory>
 #include <ranges>
 #include <utility>
 #include <variant>
@@ -89,6 +90,35 @@ task<R> call_with(std::shared_ptr<backend> place, const job<R(Args...)>& j, Item
   }
 }
 
+/// What is left of a range, and how its items become calls. Job and range outlive it.
+template <class Job, class Items>
+class map_feed {
+ public:
+  map_feed(const Job& j, Items& items, const map_options& o)
+      : job_(j),
+        in_flight_(o.in_flight),
+        place_(current_backend()),
+        next_(std::ranges::begin(items)),
+        end_(std::ranges::end(items)) {
+    if (in_flight_ == 0) throw bad_value("map_options.in_flight must be at least 1");
+  }
+  /// Begins as many calls as may be under way. False: none is, for all items had their turn.
+  template <class R>
+  [[nodiscard]] bool fill(window<R>& to) {
+    for (; to.size() < in_flight_ && next_ != end_; ++next_)
+      to.add(index_++, call_with(place_, job_, *next_));
+    return to.size() != 0;
+  }
+
+ private:
+  const Job& job_;
+  const std::size_t in_flight_;
+  const std::shared_ptr<backend> place_;
+  std::ranges::iterator_t<Items> next_;
+  const std::ranges::sentinel_t<Items> end_;
+  std::size_t index_ = 0;
+};
+
 template <class R>
 using map_value = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
 
@@ -119,16 +149,9 @@ struct map_settled_item {
 /// Cancel    also by aclose() and an error: the calls that are under way are cancelled
 template <class R, class... Args, std::ranges::input_range Items>
 async_generator<detail::map_value<R>> map(job<R(Args...)> j, Items items, map_options o) {
-  if (o.in_flight == 0) throw bad_value("map_options.in_flight must be at least 1");
-  const auto place = detail::current_backend();
+  detail::map_feed feed(j, items, o);
   detail::window<R> window;
-  auto next = std::ranges::begin(items);
-  const auto end = std::ranges::end(items);
-  std::size_t index = 0;
-  for (;;) {
-    for (; window.size() < o.in_flight && next != end; ++next)
-      window.add(index++, detail::call_with(place, j, *next));
-    if (window.size() == 0) co_return;
+  while (feed.fill(window)) {
     auto call = window.first();
     co_await call;
     (void)window.take_first();
@@ -143,16 +166,9 @@ async_generator<detail::map_value<R>> map(job<R(Args...)> j, Items items) {
 /// The same, and an error is yielded in the place of a value: all items have their turn.
 template <class R, class... Args, std::ranges::input_range Items>
 async_generator<map_settled_item<R>> map_settled(job<R(Args...)> j, Items items, map_options o) {
-  if (o.in_flight == 0) throw bad_value("map_options.in_flight must be at least 1");
-  const auto place = detail::current_backend();
+  detail::map_feed feed(j, items, o);
   detail::window<R> window;
-  auto next = std::ranges::begin(items);
-  const auto end = std::ranges::end(items);
-  std::size_t index = 0;
-  for (;;) {
-    for (; window.size() < o.in_flight && next != end; ++next)
-      window.add(index++, detail::call_with(place, j, *next));
-    if (window.size() == 0) co_return;
+  while (feed.fill(window)) {
     auto call = window.first();
     map_settled_item<R> settled;
     try {
@@ -175,16 +191,9 @@ template <class R, class... Args, std::ranges::input_range Items>
 async_generator<std::pair<std::size_t, detail::map_value<R>>> map_unordered(job<R(Args...)> j,
                                                                             Items items,
                                                                             map_options o) {
-  if (o.in_flight == 0) throw bad_value("map_options.in_flight must be at least 1");
-  const auto place = detail::current_backend();
+  detail::map_feed feed(j, items, o);
   detail::window<R> window;
-  auto next = std::ranges::begin(items);
-  const auto end = std::ranges::end(items);
-  std::size_t index = 0;
-  for (;;) {
-    for (; window.size() < o.in_flight && next != end; ++next)
-      window.add(index++, detail::call_with(place, j, *next));
-    if (window.size() == 0) co_return;
+  while (feed.fill(window)) {
     const auto found = window.ended();
     if (found == window.size()) {
       auto waiting = wait(window.calls(), wait_until::first_completed);
