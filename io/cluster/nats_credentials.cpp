@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/errors.h>
 #include <heddle/io/cluster/nats_credentials.h>
+#include <heddle/io/cluster/token.h>
 #include <heddle/io/cluster_options.h>
 #include <heddle/io/http/content/base64.h>
 
@@ -37,21 +38,6 @@ std::string from_base32(std::string_view text) {
       out += static_cast<char>(bits >> n & 0xffU);
     }
   }
-  return out;
-}
-
-std::string to_base32(std::string_view bytes) {
-  std::string out;
-  std::uint32_t bits = 0;
-  unsigned n = 0;
-  for (const char c : bytes) {
-    bits = (bits << 8U | static_cast<unsigned char>(c)) & 0xfffffU;
-    for (n += 8; n >= 5;) {
-      n -= 5;
-      out += base32_digits[bits >> n & 31U];
-    }
-  }
-  if (n > 0) out += base32_digits[bits << (5 - n) & 31U];
   return out;
 }
 
@@ -112,7 +98,7 @@ void sign(const std::string& seed, const std::string& nonce, nats_login& login) 
     refuse("OpenSSL cannot sign with the seed");
   std::string kind(1, static_cast<char>((at(0) & 7U) << 5U | at(1) >> 3U));
   kind.append(reinterpret_cast<const char*>(open.data()), open_size);
-  login.nkey = to_base32(kind + crc_of(kind));
+  login.nkey = to_base32(kind + crc_of(kind), base32_digits);
   login.signature = http::detail::base64(
       std::string_view(reinterpret_cast<const char*>(signature.data()), signed_size));
   for (char& c : login.signature) c = c == '+' ? '-' : c == '/' ? '_' : c;

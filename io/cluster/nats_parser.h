@@ -34,9 +34,9 @@ struct nats_event {
 };
 
 /// Cost      one copy of what came, and one of each event
-/// Throws    protocol_error; after it the parser is of no more use
-/// Bounds    it holds at most one line of most_nats_line, or one message of limit(), and what came
-///           with one feed() behind it
+/// Throws    protocol_error. The parser is of no more use then.
+/// Bounds    It holds at most one line of most_nats_line, or one message of limit(). What came
+///           behind it with the same feed() stands there too.
 /// Thread-safety  none
 class nats_parser {
  public:

@@ -19,12 +19,11 @@ std::string random_token() {
   return out;
 }
 
-std::string key_token(std::string_view key) {
-  constexpr std::string_view digits = "abcdefghijklmnopqrstuvwxyz234567";
+std::string to_base32(std::string_view bytes, std::string_view digits) {
   std::string out;
   std::uint32_t bits = 0;
   unsigned n = 0;
-  for (const char c : key) {
+  for (const char c : bytes) {
     bits = (bits << 8U | static_cast<unsigned char>(c)) & 0xfffffU;
     for (n += 8; n >= 5;) {
       n -= 5;
@@ -33,6 +32,10 @@ std::string key_token(std::string_view key) {
   }
   if (n > 0) out += digits[bits << (5 - n) & 31U];
   return out;
+}
+
+std::string key_token(std::string_view key) {
+  return to_base32(key, "abcdefghijklmnopqrstuvwxyz234567");
 }
 
 std::uint64_t hash_of(std::string_view bytes, std::uint64_t seed) noexcept {

@@ -12,6 +12,8 @@ namespace heddle::cluster::detail {
 [[nodiscard]] std::uint64_t random_number();
 /// 12 characters of 0-9, a-z.
 [[nodiscard]] std::string random_token();
+/// Base32 without padding, with these 32 digits.
+[[nodiscard]] std::string to_base32(std::string_view bytes, std::string_view digits);
 /// Lower-case base32 without padding: a key as a part of a subject.
 [[nodiscard]] std::string key_token(std::string_view key);
 /// What to_cluster hashes names with; the same on every machine.
