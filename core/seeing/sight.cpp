@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/seeing/sight.h>
 
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 namespace heddle::detail::seeing {
-namespace {
-
-// The library's clock, read so that nothing of the library runs.
-std::uint64_t clock_now() noexcept {
-  timespec t{};
-  if (::clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(t.tv_nsec);
-}
-
-}  // namespace
-
 sight::sight(pid_t of, memory* from) noexcept
     : is_own_(of == 0),
       origin_(nullptr),

@@ -29,14 +29,14 @@ constexpr std::uint64_t longest_look = 30'000;  // ns
 bool is_task(std::uint64_t k) noexcept { return k == static_cast<std::uint64_t>(kind::task); }
 bool is_strand(std::uint64_t k) noexcept { return k == static_cast<std::uint64_t>(kind::strand); }
 
-std::uint64_t nanoseconds() noexcept {
+}  // namespace
+
+std::uint64_t clock_now() noexcept {
   timespec t{};
-  (void)::clock_gettime(CLOCK_MONOTONIC, &t);
+  if (::clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
          static_cast<std::uint64_t>(t.tv_nsec);
 }
-
-}  // namespace
 
 bool task_reader::lives(const unsigned char* copy) const noexcept {
   const auto& at = program_->at();
@@ -88,10 +88,10 @@ bool task_reader::settle(address record, unsigned char* copy, std::uint64_t numb
   for (int i = 0;; ++i) {
     to.number = number;
     const bool is_last = i + 1 == most_tries;
-    const auto began = nanoseconds();
+    const auto began = clock_now();
     const auto how = look(record, copy, to);
     if (how == result::good && unchanged(record, copy) &&
-        (is_last || to.runs < 2 || nanoseconds() - began < longest_look))
+        (is_last || to.runs < 2 || clock_now() - began < longest_look))
       return true;
     if (how == result::gone) return false;
     if (is_last) break;

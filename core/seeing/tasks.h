@@ -20,6 +20,9 @@
 
 namespace heddle::detail::seeing {
 
+/// The library's clock, read so that nothing of the library runs. In ns.
+[[nodiscard]] std::uint64_t clock_now() noexcept;
+
 class task_reader {
  public:
   /// `of` may be opened later. `now`: as for wait_reader.
