@@ -113,16 +113,20 @@ TEST_P(IN_METRIC_PAGE, IN_METRIC_03_TasksAreToldAsTheToolTellsThem) {
   });
 }
 
+/// Until those that wait for each other have come to their waits.
+h::task<json> graph_with_a_circle(http::test_client& c) {
+  for (;;) {
+    json graph = co_await fetched(c, "/graph");
+    if (!graph["circles"].empty()) co_return graph;
+    co_await h::sleep(1ms);
+  }
+}
+
 TEST_P(IN_METRIC_PAGE, IN_METRIC_03_TheGraphTellsTheCircleAndTheTreeClosesIt) {
   run([]() -> h::task<> {
     planted some(true);
     http::test_client c(app());
-    json graph;
-    for (;;) {  // until both have come to their waits
-      graph = co_await fetched(c, "/graph");
-      if (!graph["circles"].empty()) break;
-      co_await h::sleep(1ms);
-    }
+    const json graph = co_await graph_with_a_circle(c);
     EQUAL(graph["circles"].size(), 1u);
     EQUAL(graph["circles"][0]["deadlock"], true);
     std::set<std::string> names;
@@ -163,12 +167,7 @@ TEST_P(IN_METRIC_PAGE, IN_METRIC_03_LocksThatWaitForEachOtherAreADeadlockAndNoTr
     for (int i = 0; i < 2; ++i) co_await locked.acquire();
     go.set();
     http::test_client c(app());
-    json graph;
-    for (;;) {  // until both have come to their waits
-      graph = co_await fetched(c, "/graph");
-      if (!graph["circles"].empty()) break;
-      co_await h::sleep(1ms);
-    }
+    const json graph = co_await graph_with_a_circle(c);
     EQUAL(graph["circles"].size(), 1u);
     EQUAL(graph["circles"][0]["deadlock"], true);
     const auto is_lock = [](const json& e) { return e["lock"] == true && e["only"] == true; };
