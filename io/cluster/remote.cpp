@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/errors.h>
 #include <heddle/io/cluster/remote.h>
-#include <heddle/sched/shield.h>
 
 #include <thread>
 
@@ -25,26 +24,6 @@ void outside(F f) {
     } catch (...) { error = std::current_exception(); }
   }).join();
   if (error) std::rethrow_exception(error);
-}
-
-template <class T>
-task<> cancel_there(future<T> f) {
-  (void)f.cancel();
-  co_return;
-}
-
-/// Awaits a task of the engine's loop. A cancellation ends the wait at once, and is asked for on
-/// that loop: a task is cancelled by a thread of its own runtime.
-template <class T>
-task<T> across(const remote& r, task<T> t) {
-  auto f = r.post(std::move(t));
-  try {
-    auto guarded = shield(f);
-    co_return co_await guarded;
-  } catch (const cancelled_error&) {
-    (void)r.post(cancel_there(f));
-    throw;
-  }
 }
 
 heddle::options one_loop() {
@@ -90,27 +69,27 @@ task<> remote::connect() {
 task<outcome> remote::call(call_spec s) {
   auto lender = current_lender();
   if (lender && lender->home() != engine_.get()) lender = nullptr;
-  auto calling = across(*this, engine_->call(std::move(s), std::move(lender)));
+  auto calling = post(engine_->call(std::move(s), std::move(lender)));
   co_return co_await std::move(calling);
 }
 
 task<std::string> remote::submit(call_spec s) {
-  auto calling = across(*this, engine_->submit(std::move(s)));
+  auto calling = post(engine_->submit(std::move(s)));
   co_return co_await std::move(calling);
 }
 
 task<outcome> remote::wait(std::string id) {
-  auto calling = across(*this, engine_->wait(std::move(id)));
+  auto calling = post(engine_->wait(std::move(id)));
   co_return co_await std::move(calling);
 }
 
 task<bool> remote::cancel(std::string id) {
-  auto calling = across(*this, engine_->cancel(std::move(id)));
+  auto calling = post(engine_->cancel(std::move(id)));
   co_return co_await std::move(calling);
 }
 
 task<job_status> remote::status(std::string id) {
-  auto calling = across(*this, engine_->status(std::move(id)));
+  auto calling = post(engine_->status(std::move(id)));
   co_return co_await std::move(calling);
 }
 

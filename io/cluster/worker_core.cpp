@@ -227,7 +227,7 @@ void worker_core::stop() {
     if (j->code->function) {
       if (!j->concluded.done()) j->concluded.set_value();
     } else {
-      cancel_on_loops(j);
+      (void)j->running.cancel();
     }
   }
   changed();
@@ -348,24 +348,9 @@ void worker_core::told_cancel(const nats_message& m) {
     }
 }
 
-namespace {
-task<> cancel_there(future<void> f) {
-  (void)f.cancel();
-  co_return;
-}
-}  // namespace
-
-/// A task is cancelled by a thread of its own runtime.
-void worker_core::cancel_on_loops(const job_ptr& j) noexcept {
-  try {
-    if (j->running.valid()) (void)loops_.submit(cancel_there(j->running));
-  } catch (const std::exception&) {  // the user's runtime ends, and cancels it
-  }
-}
-
 void worker_core::cancel_run(const job_ptr& j) noexcept {
   j->run->stop();
-  if (j->started && !j->code->function) cancel_on_loops(j);
+  if (j->started && !j->code->function) (void)j->running.cancel();
 }
 
 void worker_core::asked_status(const nats_message& m) {

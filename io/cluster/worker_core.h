@@ -110,7 +110,6 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
   [[nodiscard]] task<> note(job_ptr j, char what);
   [[nodiscard]] task<> write_dead_letter(job_ptr j, std::string reason);
   void cancel_run(const job_ptr& j) noexcept;
-  void cancel_on_loops(const job_ptr& j) noexcept;
   static void tell_progress(const std::weak_ptr<remote>& place, const job_ptr& j, double done);
   [[nodiscard]] std::int64_t server_now_ns() const noexcept;
   [[nodiscard]] task<> learn_server_clock();
