@@ -68,6 +68,8 @@ class stream_ref {
 class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, private ready_await {
  public:
   explicit fill_wait(stream_core& core, bool whole = true);
+  fill_wait(fill_wait&& unused)
+      : queue_waiter(std::move(unused)), core_(unused.core_), whole_(unused.whole_) {}
   ~fill_wait() {
     if (holds_) let_go();
   }

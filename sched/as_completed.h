@@ -81,6 +81,8 @@ class next_wait : private queue_waiter, private timer_node, private ready_await 
  protected:
   explicit next_wait(completion_queue& q) noexcept
       : queue_waiter(q.waiting_), timer_node(&timed_out), from_(&q) {}
+  next_wait(next_wait&& unused)
+      : queue_waiter(std::move(unused)), timer_node(&timed_out), from_(unused.from_) {}
   ~next_wait() = default;
   /// The index of a member that has ended, or nothing when all were handed out.
   std::optional<std::size_t> take();

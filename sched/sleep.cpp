@@ -21,8 +21,12 @@ timers& timers_of_this_loop() {
 // is noted as `must`, and is thrown at the resume.
 void yield_awaiter::suspend() noexcept { reschedule(*task_); }
 
-bool sleep_awaiter::suspend(task_record& t) {
+void sleep_awaiter::check_fresh() const {
   if (task_) throw_usage("co_await of a sleep that was awaited before");  // its deadline is gone
+}
+
+bool sleep_awaiter::suspend(task_record& t) {
+  check_fresh();
   task_ = &t;
   if (yields_) {
     reschedule(t);

@@ -44,6 +44,11 @@ class sleep_awaiter : public wait_base, public timer_node {
   sleep_awaiter(time_point deadline, bool yields) noexcept : timer_node(&fired), yields_(yields) {
     sequence = static_cast<std::uint64_t>(deadline.time_since_epoch().count());
   }
+  /// It may be moved until it is awaited. Throws usage_error after that.
+  sleep_awaiter(sleep_awaiter&& unused) : timer_node(&fired), yields_(unused.yields_) {
+    unused.check_fresh();
+    sequence = unused.sequence;
+  }
 
   const char* name() const noexcept override { return "sleep"; }
   void leave() noexcept override;
@@ -60,6 +65,8 @@ class sleep_awaiter : public wait_base, public timer_node {
  private:
   static void fired(timer_node& node, work_list& todo) noexcept;
   bool suspend(task_record& t);
+  /// Throws usage_error if it has suspended a task before.
+  void check_fresh() const;
 
   // 48 bytes in all, since a million sleepers have one each. So the flags fill the last word of the
   // node. Until the node is armed its deadline stands in the place of the sequence.

@@ -41,6 +41,17 @@ concept other_awaitable = !shared_awaitable<std::remove_cvref_t<A>> &&
 template <class A>
 concept copied_awaitable = std::copy_constructible<A> && other_awaitable<A&>;
 
+/// An rvalue that can be moved. What heddle gives out can be moved until it is awaited.
+template <class A>
+concept kept_awaitable =
+    other_awaitable<A> && !std::is_reference_v<A> && std::move_constructible<A>;
+
+/// An lvalue, or an rvalue of the user's that cannot be moved, such as an awaiter with a mutex.
+template <class A>
+concept referred_awaitable =
+    other_awaitable<A> && !kept_awaitable<A> &&
+    (!std::is_const_v<std::remove_reference_t<A>> || !copied_awaitable<std::remove_cvref_t<A>>);
+
 }  // namespace detail
 
 /// Awaits `inner` in the calling task, for at most `limit`, and yields its result. std::nullopt: no
@@ -72,20 +83,21 @@ template <detail::shared_awaitable A, class D>
       [kept = std::move(shared)]() mutable -> A&& { return std::move(kept); });
 }
 
-/// The same for anything else that can be awaited. An rvalue that can be moved (a gathering, a
-/// shield) is kept. Anything else, such as an operation of a primitive, must live until the wait is
-/// over, as it does in `co_await wait_for(q.get(), 50ms)`.
-template <detail::other_awaitable A, class D>
-  requires(!std::is_const_v<std::remove_reference_t<A>> ||
-           !detail::copied_awaitable<std::remove_cvref_t<A>>)
+/// The same for anything else that can be awaited. An rvalue is kept: a gathering, a shield, an
+/// operation of a primitive or a stream. An lvalue must live until the wait is over.
+///
+///     auto item = h::wait_for(q.get(), 50ms);   // as good as to await it in one expression
+///     use(co_await std::move(item));
+template <detail::kept_awaitable A, class D>
 [[nodiscard]] auto wait_for(A&& awaited, D limit) {
-  if constexpr (!std::is_lvalue_reference_v<A> && std::move_constructible<A>)
-    return detail::run_with_deadline(
-        detail::limit_of(limit),
-        [kept = std::move(awaited)]() mutable -> A&& { return std::move(kept); });
-  else
-    return detail::run_with_deadline(
-        detail::limit_of(limit), [place = &awaited]() -> A&& { return static_cast<A&&>(*place); });
+  return detail::run_with_deadline(
+      detail::limit_of(limit),
+      [kept = std::move(awaited)]() mutable -> A&& { return std::move(kept); });
+}
+template <detail::referred_awaitable A, class D>
+[[nodiscard]] auto wait_for(A&& awaited HEDDLE_LIFETIME_BOUND, D limit) {
+  return detail::run_with_deadline(
+      detail::limit_of(limit), [place = &awaited]() -> A&& { return static_cast<A&&>(*place); });
 }
 
 /// The same for a constant that can be copied: the copy is awaited.

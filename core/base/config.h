@@ -42,6 +42,13 @@
 #define HEDDLE_INLINE [[gnu::always_inline]] inline
 #define HEDDLE_COLD [[gnu::noinline, gnu::cold]]
 
+// On a parameter that the result refers to: clang warns of a temporary whose life ends too soon.
+#if defined(__clang__)
+#define HEDDLE_LIFETIME_BOUND [[clang::lifetimebound]]
+#else
+#define HEDDLE_LIFETIME_BOUND
+#endif
+
 // For a row of a table that the linker puts together, and that no code refers to: neither compiler
 // nor linker drops it.
 #if defined(__clang__)

@@ -47,6 +47,9 @@ namespace heddle::detail {
 class waiter : public wait_base {
  public:
   waiter() = default;
+  /// An operation may be moved until it is awaited. So a verb that wraps one (wait_for) keeps it.
+  /// Throws usage_error if it has suspended a task.
+  waiter(waiter&& unused) { unused.check_fresh(); }
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
@@ -152,6 +155,7 @@ class wait_queue : public wait_list {
 class queue_waiter : public waiter {
  public:
   explicit queue_waiter(wait_queue& q) noexcept : queue(&q) {}
+  queue_waiter(queue_waiter&&) = default;
   void leave() noexcept override { queue->leave(*this); }
 
   wait_queue* const queue;

@@ -138,6 +138,7 @@ class queue_core {
     };
 
     turn() noexcept {}
+    turn(turn&& unused) { unused.check_fresh(); }
     ~turn() {}
 
     /// Suspends `t` in its place among `others`. False: a cancellation was due. The lock is held.
