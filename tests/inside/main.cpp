@@ -56,6 +56,7 @@ constexpr struct {
     {"computes", inside::computes},
     {"blocks", inside::step_blocks},
     {"blamed", inside::blamed},
+    {"needs_rescue", inside::needs_rescue},
     {"throws_much", inside::throws_much},
     {"owners", inside::owners},
     {"circles", inside::circles},

@@ -77,6 +77,7 @@ h::task<> large_frames(int n);
 h::task<> computes(int ms);
 h::task<> step_blocks(int n);
 h::task<> blamed(int ms);
+h::task<> needs_rescue(int count);
 h::task<> throws_much(int ms);
 h::task<> owners(int n);
 h::task<> circles(int n);
