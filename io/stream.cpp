@@ -7,6 +7,8 @@
 #include <heddle/sched/timeout.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <new>
 #include <system_error>
@@ -404,13 +406,39 @@ int stream_writer::native_handle() const noexcept {
 
 }  // namespace heddle
 
+// The classes have virtual functions, so offsetof is "conditionally supported": by both compilers.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace heddle::detail {
+
+template <>
+struct layout_of<stream_core> {
+  static constexpr std::uint16_t watched = offsetof(stream_core, is_watched_);
+  static constexpr std::uint16_t descriptor = offsetof(stream_core, told_descriptor_);
+  static constexpr std::uint16_t pending = offsetof(stream_core, pending_);
+  static constexpr std::uint16_t at_read = offsetof(fill_wait, core_);
+  static constexpr std::uint16_t at_drain = offsetof(drain_wait, core_);
+  static constexpr std::uint16_t at_close = offsetof(closed_wait, core_);
+
+  static constexpr seeing::kind_row kinds[] = {
+      {.type = "N6heddle6detail9fill_waitE",
+       .name = "read",
+       .text = "{%0[|], descriptor %1}",
+       .figures = {{at_read, watched, 1}, {at_read, descriptor, 4}}},
+      {.type = "N6heddle6detail10drain_waitE",
+       .name = "drain",
+       .text = ", %2 bytes to go{%0[|], descriptor %1}",
+       .figures = {{at_drain, watched, 1}, {at_drain, descriptor, 4}, {at_drain, pending, 8}}},
+      {.type = "N6heddle6detail11closed_waitE",
+       .name = "wait_closed",
+       .text = "{%0[|], descriptor %1}",
+       .figures = {{at_close, watched, 1}, {at_close, descriptor, 4}}},
+  };
+};
+
 namespace {
 HEDDLE_ROW("heddle_kinds")
-constexpr seeing::kind_row stream_kinds[] = {
-    {.type = "N6heddle6detail9fill_waitE", .name = "read"},
-    {.type = "N6heddle6detail10drain_waitE", .name = "drain"},
-    {.type = "N6heddle6detail11closed_waitE", .name = "wait_closed"},
-};
+constexpr auto stream_kinds = std::to_array(layout_of<stream_core>::kinds);
 }  // namespace
+
 }  // namespace heddle::detail

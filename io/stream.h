@@ -86,6 +86,9 @@ class [[nodiscard("co_await it")]] fill_wait final : public queue_waiter, privat
   const char* name() const noexcept override { return "read"; }
 
  private:
+  template <class>
+  friend struct layout_of;
+
   [[nodiscard]] bool suspend(task_record& t);
   void let_go() noexcept;
 
@@ -112,6 +115,9 @@ class [[nodiscard("co_await it")]] drain_wait final : public queue_waiter, priva
   const char* name() const noexcept override { return "drain"; }
 
  private:
+  template <class>
+  friend struct layout_of;
+
   [[nodiscard]] bool suspend(task_record& t);
 
   stream_core& core_;
@@ -133,6 +139,9 @@ class [[nodiscard("co_await it")]] closed_wait final : public queue_waiter {
   const char* name() const noexcept override { return "wait_closed"; }
 
  private:
+  template <class>
+  friend struct layout_of;
+
   [[nodiscard]] bool suspend(task_record& t);
 
   stream_core& core_;

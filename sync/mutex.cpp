@@ -74,7 +74,12 @@ bool mutex::take_slow(std::uint64_t owner) noexcept {
 }
 
 bool mutex::wait_in(waiter& w, task_record& t) noexcept {
-  const auto was = lock_queue(contended);
+  auto was = lock_queue(contended);
+  if (((was ^ owner_bits(&t)) & ~marks) == 0) [[unlikely]] {
+    unlock_queue(was);  // a report runs the user's code
+    warn_of_own_lock(t, "mutex");
+    was = lock_queue(contended);
+  }
   if ((was & free) != 0) {
     unlock_queue(owner_bits(&t));
     return false;

@@ -45,6 +45,11 @@ bool shared_mutex::try_lock_shared() noexcept {
 bool shared_mutex::wait_in(waiter& w, task_record& t, bool shared) noexcept {
   w.wish = shared;
   waiters_.lock();
+  if (writer_ == owner_bits(&t)) [[unlikely]] {
+    waiters_.unlock();  // a report runs the user's code
+    warn_of_own_lock(t, "shared_mutex");
+    waiters_.lock();
+  }
   bool waits = false;
   if (waiters_.empty() && free_for(shared))
     take(shared, owner_bits(&t));

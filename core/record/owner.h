@@ -35,4 +35,8 @@ static_assert(sizeof(task_word) == 8 && word::generation_shift == 32);
   return reinterpret_cast<std::uintptr_t>(t) | generation << 48;
 }
 
+/// `t` is about to wait for a lock (`what`: "mutex") that it holds itself, so it would wait for
+/// ever. Called by `t`, with no lock held. Defined by sched, which reports it in debug mode.
+void warn_of_own_lock(task_record& t, const char* what) noexcept;
+
 }  // namespace heddle::detail

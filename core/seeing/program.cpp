@@ -104,6 +104,8 @@ constexpr wanted all_wanted[] = {
     {"join_node.fire", &offsets::join_fire, false},
     {"scope.link", &offsets::scope_link, false},
     {"scope_link.outer", &offsets::scope_outer, false},
+    {"worker.measures", &offsets::worker_measures, false},
+    {"measures.lag", &offsets::measured_lag, false},
 };
 constexpr std::size_t wanted_count = sizeof all_wanted / sizeof all_wanted[0];
 

@@ -38,6 +38,7 @@ struct offsets {
   place innermost, waiter, turn, depot, depot_chunks, depot_reserved, thread_frames, worker;
   place scope_link, scope_outer, ticket;
   place join_next, join_fire;
+  place worker_measures, measured_lag;
   place frame_chunk_next, frame_block_bytes, frame_blocks;
 };
 
@@ -88,6 +89,10 @@ class program {
   [[nodiscard]] const char* missing() const noexcept { return missing_; }
   [[nodiscard]] std::uint32_t major() const noexcept { return head_.major; }
   [[nodiscard]] std::uint32_t minor() const noexcept { return head_.minor; }
+
+  /// False: it was built with HEDDLE_SEEING=OFF, which leaves out where tasks wait and who made
+  /// them.
+  [[nodiscard]] bool notes_places() const noexcept { return at_.waits_at.size != 0; }
 
   /// The pointer, or the number, that stands at member `p` of the object at `object`.
   [[nodiscard]] bool load(memory& from, address object, place p, std::uint64_t& to) const noexcept;

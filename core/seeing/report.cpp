@@ -255,7 +255,7 @@ bool put_everything(output& to, sight& from) noexcept {
   if (!from.look_at_loops()) to.put(", whose loops cannot be read");
   const auto& loops = from.loops();
   to.put(loops.size() == 0 ? ", no loop" : "");
-  to.put('\n');
+  to.put(from.what().notes_places() ? "\n" : ", built with HEDDLE_SEEING=OFF: no places\n");
   for (std::size_t i = 0; i < loops.size(); ++i) {
     const auto& l = loops[i];
     char text[64];

@@ -33,8 +33,10 @@ struct stall_entry {
   std::uint64_t number = 0;  // of the task's record, for people; 0: no task ran
   std::uint32_t generation = 0;
   std::uint32_t loop_number = 0;
-  std::uint32_t call = 0;       // the number of the system call that blocks, and 1; 0: none
-  std::uint32_t made_line = 0;  // where the task was made
+  std::uint32_t call = 0;  // the number of the system call that blocks, and 1; 0: none
+  // Where the task was made. Without a task: the number of the hogged loop that the loop served,
+  // and 1; 0: it served none.
+  std::uint32_t made_line = 0;
   std::uint32_t frame_count = 0;
   std::uint32_t chain_count = 0;
   std::uint64_t frames[most_frames] = {};  // of the thread: addresses in code, the innermost first

@@ -151,6 +151,10 @@ const char* system_call_name(std::uint32_t number) noexcept {
 }
 
 void put_stalled(short_writer& to, const stall_entry& s) noexcept {
+  if (s.number == 0 && s.made_line != 0) {
+    to.put("the loop itself, which serves timers and I/O of the hogged loop ");
+    return to.number(s.made_line - 1);
+  }
   if (s.number == 0) return to.put("a callback, or the loop itself");
   to.put("task ");
   put_id(to, s.number, s.generation);

@@ -25,7 +25,8 @@ class stalls_view {
 };
 
 /// Which task it is, for people: "task #80.2 import", "task #80.2, made at log.cpp:120",
-/// "a callback, or the loop itself".
+/// "the loop itself, which serves timers and I/O of the hogged loop 1", "a callback, or the loop
+/// itself".
 void put_stalled(short_writer& to, const stall_entry& s) noexcept;
 /// Where it is: "in poll: ", then the functions of the thread, then those that await the task:
 /// "parse_line < parse < import <~ main". `all`: with the functions of the library.

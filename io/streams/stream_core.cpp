@@ -74,6 +74,8 @@ stream_core* stream_core::open_any(owned<descriptor_transport> mover, fd end, re
   std::unique_ptr<stream_core, deleter> core(
       new stream_core(std::move(mover), one_way, limit, peer));
   core->established_.store(purpose == watched_for::streaming, relaxed);
+  core->told_descriptor_ = end.get();
+  core->is_watched_ = true;
   watched.watch(std::move(end), home, *core, purpose);
   return core.release();
 }

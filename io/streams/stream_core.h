@@ -411,12 +411,18 @@ class stream_core final : public source_owner, public frame_cached {
   void remember_local_locked() noexcept;
   void finish() noexcept;
 
+  template <class>
+  friend struct layout_of;
+
   atomic<std::uint32_t> refs_{3};
   atomic<std::uint8_t> use_{0};
   input_end input_end_ = input_end::none;
   const bool one_way_;
   const bool is_unix_;  // a Unix socket: it hangs up when the peer has gone
   atomic<bool> established_{false};
+  // For readers of the program's memory alone: constant once open() has returned.
+  bool is_watched_ = false;  // it has a descriptor
+  int told_descriptor_ = -1;
   std::size_t limit_;
   const owned<transport> mover_;
   input_buffer input_;

@@ -30,6 +30,9 @@ class histogram_cells {
   }
 
  private:
+  template <class>
+  friend struct layout_of;
+
   std::array<atomic<std::uint64_t>, duration_histogram::size> counts_{};
   atomic<std::uint64_t> total_ns_{0};
 };

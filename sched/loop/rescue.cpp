@@ -57,8 +57,10 @@ bool worker::rescue_if_hogged(unsigned i, time_point t) {
     count_stolen(other, 1);
     push_back(*stuck);
   }
+  serves_.store(i + 1, relaxed);
   other.timers_.expire(t);
   const unsigned events = other.driver_->rescue();
+  serves_.store(0, relaxed);
   if (events) bump(io_events_, std::uint64_t{events});
   return true;
 }

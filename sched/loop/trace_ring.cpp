@@ -114,7 +114,7 @@ trace_rate wanted_trace_rate() noexcept {
     const char* said = std::getenv("HEDDLE_TRACE");
     std::uint64_t n = 0;
     if (!said || !parse_number(std::string_view(said), n, rarest))
-      return trace_rate{usual_rate, false};
+      return trace_rate{notes_places ? usual_rate : 0, false};
     std::uint64_t power = n == 0 ? 0 : 1;  // rounded up, since the rate is a mask
     while (power < n) power *= 2;
     return trace_rate{power, true};

@@ -155,6 +155,9 @@ class worker final : public loop {
     return {beat_.load(relaxed), sleep == sleep_state::awake, sleep == sleep_state::parked,
             thread_number_.load(relaxed)};
   }
+  /// The number of the hogged loop whose timers and I/O it serves just now, and 1; 0: none. From
+  /// any thread.
+  [[nodiscard]] unsigned serves() const noexcept { return serves_.load(relaxed); }
   /// How many steps this loop has run. From any thread.
   [[nodiscard]] std::uint64_t steps() const noexcept { return beat_.load(relaxed); }
   [[nodiscard]] std::uint64_t created() const noexcept { return created_.load(relaxed); }
@@ -343,6 +346,7 @@ class worker final : public loop {
   // the number that the system gave the thread. Null and 0 once the loop has ended.
   atomic<const thread_state*> thread_state_{nullptr};
   atomic<int> thread_number_{0};
+  atomic<unsigned> serves_{0};
   std::thread thread_;
   std::size_t virtual_thread_ = 0;  // in place of thread_ when the runtime is simulated
 };

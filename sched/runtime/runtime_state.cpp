@@ -81,7 +81,8 @@ duration stall_limit_named(std::string_view text) {
 duration stall_limit_wanted(const options& o) {
   if (o.stall_limit) return o.stall_limit->get();
   const char* said = std::getenv("HEDDLE_STALL_LIMIT");
-  return said && *said ? stall_limit_named(said) : std::chrono::milliseconds(100);
+  if (said && *said) return stall_limit_named(said);
+  return notes_places ? std::chrono::milliseconds(100) : duration::zero();
 }
 
 int stall_signal_wanted(const options& o) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/runtime/spawn.h>
 
+#include <heddle/core/record/owner.h>
 #include <heddle/core/scheduler.h>
 #include <heddle/sched/runtime/runtime_state.h>
 
@@ -180,6 +181,27 @@ void warn_never_awaited(std::source_location made) noexcept {
         created_at(made);
     what.made = made;
     s->report(what);
+  } catch (const std::bad_alloc&) {}  // a warning less
+}
+
+void warn_of_own_lock(task_record& t, const char* what) noexcept {
+  auto* s = this_runtime();
+  if (!s || !s->debug()) return;
+  try {
+    auto& root = t.root();
+    const auto at = t.place();  // the task runs, and so nobody else has its link
+    error_context told;
+    told.task = root.name();
+    told.message = &root == &t ? "" : "a strand of ";
+    told.message +=
+        describe_task(told.task, root.made()) + ", locks a " + what + " that it holds already";
+    if (at.line() != 0)
+      told.message += ", at " + std::string(at.file_name()) + ":" + std::to_string(at.line());
+    told.message += ": it waits for itself";
+    root.ref();
+    told.origin = any_task(&root);
+    told.made = root.made();
+    s->report(told);
   } catch (const std::bad_alloc&) {}  // a warning less
 }
 

@@ -132,6 +132,7 @@ void note_frames(const stack_sample& s, stall_entry& to) noexcept {
 std::uint64_t key_of(const kept_loop& what, const stall_entry& e) noexcept {
   hash key;
   key.add(e.call);
+  if (e.number == 0) key.add(e.made_line);
   for (std::uint32_t i = 0; i < e.frame_count; ++i) key.add(what.sample->function[i]);
   for (std::uint32_t i = 0; i < e.chain_count; ++i) key.add(e.chain[i]);
   if (e.frame_count + e.chain_count == 0) {
@@ -165,6 +166,7 @@ bool describe_stall(const kept_loop& what, stall_entry& entry, stall_text& text)
     note_task(r, record, entry);
     note_chain(r, record, what, entry);
   }
+  if (entry.number == 0) entry.made_line = what.loop->serves();
   if (what.sample) note_frames(*what.sample, entry);
   entry.key = key_of(what, entry);
   seeing::short_writer to(text.message);

@@ -15,11 +15,20 @@
 #include <heddle/sync/semaphore.h>
 #include <heddle/sync/shared_mutex.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <coroutine>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -354,6 +363,50 @@ h::task<> ailing(int n) {
     while (::dup(0) >= 0) {}
   }
   co_await never().wait();
+}
+
+namespace {
+
+h::task<> yields_while(const std::atomic<bool>& on) {
+  while (on) co_await h::yield_now();
+}
+
+}  // namespace
+
+// Ready tasks become more for two seconds, and then end; again and again.
+h::task<> floods(int) {
+  auto& on = lasting<std::atomic<bool>>();
+  for (;;) {
+    std::vector<h::task_handle<>> all;
+    on = true;
+    for (int i = 0; i < 200; ++i) {
+      for (int k = 0; k < 100; ++k) all.push_back(h::create_task(yields_while(on)));
+      co_await h::sleep(10ms);
+    }
+    on = false;
+    for (auto& t : all) co_await t;
+  }
+}
+
+// The kernel refuses io_uring, as in many containers.
+int falls_back(unsigned loops, int) {
+  static sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{sizeof rules / sizeof rules[0], rules};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    return 1;
+  ::unsetenv("HEDDLE_REACTOR");
+  h::runtime runtime({.loops = loops});
+  std::puts("begun");
+  std::fflush(stdout);
+  char byte;
+  while (::read(STDIN_FILENO, &byte, 1) > 0) {}
+  return 0;
 }
 
 h::task<> healthy(int n) {

@@ -56,6 +56,8 @@ constexpr struct {
     {"computes", inside::computes},
     {"blocks", inside::step_blocks},
     {"blamed", inside::blamed},
+    {"late_timers", inside::late_timers},
+    {"needs_rescue", inside::needs_rescue},
     {"throws_much", inside::throws_much},
     {"owners", inside::owners},
     {"circles", inside::circles},
@@ -63,6 +65,7 @@ constexpr struct {
     {"full_pool", inside::full_pool},
     {"ailing", inside::ailing},
     {"healthy", inside::healthy},
+    {"floods", inside::floods},
     {"sockets", inside::sockets},
 };
 
@@ -73,6 +76,7 @@ constexpr struct {
 } mains[] = {
     {"rests", inside::rests},
     {"endings", inside::endings},
+    {"falls_back", inside::falls_back},
     {"counted", inside::counted},
 };
 

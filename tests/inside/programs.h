@@ -77,6 +77,8 @@ h::task<> large_frames(int n);
 h::task<> computes(int ms);
 h::task<> step_blocks(int n);
 h::task<> blamed(int ms);
+h::task<> needs_rescue(int count);
+h::task<> late_timers(int ms);
 h::task<> throws_much(int ms);
 h::task<> owners(int n);
 h::task<> circles(int n);
@@ -84,12 +86,15 @@ h::task<> ownerless(int n);
 h::task<> full_pool(int n);
 h::task<> ailing(int n);
 h::task<> healthy(int n);
+h::task<> floods(int n);
 h::task<> sockets(int n);
 
 /// A program that runs in `main`, and in which nothing can happen any more, but for what `n` adds.
 int rests(unsigned loops, int n);
 /// A program whose close() does not return, or, `n` 1, whose run(). 2: for a job.
 int endings(unsigned loops, int n);
+/// A program whose runtime cannot have io_uring, and does nothing.
+int falls_back(unsigned loops, int n);
 /// A program that makes `n` tasks, and tells how many its loops have made.
 int counted(unsigned loops, int n);
 

@@ -152,6 +152,17 @@ h::task<> blamed_in_turns(int ms) {
   }
 }
 
+// ------------------------------------------------------------------- rescued
+
+// Its timers fall due while it computes. Another loop has to fire them, one after the other.
+h::task<> leaves_timers(int count, int ms) {
+  for (;;) {
+    for (int i = 0; i < count; ++i) h::current_loop().call_later(20ms, [] {});
+    compute(ms);
+    co_await h::sleep(10ms);
+  }
+}
+
 // ------------------------------------------------------------------- throws
 
 [[gnu::noinline]] int throws_deep(int depth) {
@@ -193,6 +204,16 @@ h::task<> step_blocks(int) {
 
 h::task<> blamed(int ms) {
   keep("blamed", blamed_in_turns(ms));
+  co_await for_ever();
+}
+
+h::task<> needs_rescue(int count) {
+  keep("hog", leaves_timers(count, 150));
+  co_await for_ever();
+}
+
+h::task<> late_timers(int ms) {
+  keep("hog", leaves_timers(10, ms));
   co_await for_ever();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "picture.h"
 
+#include "lateness.h"
 #include "threads.h"
 
 #include <heddle/core/seeing/report.h>
@@ -21,19 +22,6 @@ std::uint64_t now() {
   ::clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
          static_cast<std::uint64_t>(t.tv_nsec);
-}
-
-/// How late the first timer of the loop is. Without a clock, as in a core: 0.
-std::uint64_t lag_of(sight& from, const loop_view& l) {
-  const auto& at = from.what().at();
-  auto& mem = from.what().mem();
-  std::uint64_t heap = 0, deadline = 0;
-  if (from.living() == 0 || l.timers == 0 || at.heap.size == 0 || at.worker_timers.size == 0 ||
-      !from.what().load(mem, l.at + at.worker_timers.at, {at.heap.at, 8}, heap) ||
-      !from.what().load(mem, heap, at.entry_deadline, deadline))
-    return 0;
-  const auto t = now();
-  return t > deadline ? t - deadline : 0;
 }
 
 /// The processor time of a thread, in nanoseconds; 0: not known.
@@ -75,7 +63,8 @@ void picture::take(sight& from) {
   for (std::size_t i = 0; i < from.loops().size(); ++i) {
     loops.push_back(from.loops()[i]);
     const auto& l = from.loops()[i];
-    timer_lag.push_back(lag_of(from, l));
+    // Without a clock, as in a core, it is not known.
+    timer_lag.push_back(from.living() != 0 ? overdue_in(from.what(), l.at, now()) : 0);
     const pid_t process = from.living();
     const auto its = thread_of(process, l.thread);
     worked.push_back(process != 0 ? time_of(process, l.thread) : 0);

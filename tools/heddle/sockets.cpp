@@ -59,6 +59,26 @@ std::string in_table(const std::string& path, const char* name, const std::strin
   return {};
 }
 
+/// "Num RefCount Protocol Flags Type State Inode Path"; the path is missing where there is none.
+std::string in_unix_table(const std::string& path, const std::string& inode) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);  // the head
+  while (std::getline(in, line)) {
+    std::istringstream fields(line);
+    std::string slot, count, protocol, flags, type, state, its, name;
+    fields >> slot >> count >> protocol >> flags >> type >> state >> its;
+    if (its != inode) continue;
+    std::getline(fields >> std::ws, name);
+    const bool listens = (number_at(flags, 16) & 0x10000) != 0;
+    return "a Unix socket" + (name.empty() ? std::string() : " " + name) +
+           (listens                     ? ", listening"
+            : number_at(state, 16) == 3 ? ", established"
+                                        : "");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string describe_descriptor(pid_t process, std::uint64_t number) {
@@ -77,7 +97,8 @@ std::string describe_descriptor(pid_t process, std::uint64_t number) {
   } tables[] = {{"tcp", "TCP"}, {"tcp6", "TCP"}, {"udp", "UDP"}, {"udp6", "UDP"}};
   for (const auto& t : tables)
     if (auto text = in_table(folder + "/net/" + t.file, t.name, inode); !text.empty()) return text;
-  return "a socket";
+  const auto text = in_unix_table(folder + "/net/unix", inode);
+  return text.empty() ? "a socket" : text;
 }
 
 }  // namespace tool

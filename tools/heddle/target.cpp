@@ -65,6 +65,13 @@ int target::open(std::size_t which) {
   const auto how = sight_->open(which);
   if (how == seeing::opening::good) {
     (void)sight_->look_at_loops();
+    if (!sight_->what().notes_places())
+      std::fprintf(
+          stderr,
+          "heddle: %s was built with HEDDLE_SEEING=OFF: where tasks wait, and who made them, "
+          "is not known\n",
+          which == 0 ? title().c_str()
+                     : ("heddle " + std::to_string(which + 1) + " of it").c_str());
     return good;
   }
   if (which != 0) return nothing;

@@ -3,6 +3,7 @@
 
 #include "core_file.h"
 #include "frames.h"
+#include "lateness.h"
 #include "processes.h"
 
 #include <heddle/core/checked.h>
@@ -57,17 +58,23 @@ struct watched {
   std::unique_ptr<sight> from;
   std::unique_ptr<seeing::stalls_view> stalls = std::make_unique<seeing::stalls_view>();
   std::vector<loop_view> before = {};
-  std::uint64_t at = 0;  // when `before` was seen
+  std::vector<lateness> late = {};  // of these
+  std::uint64_t at = 0;             // when `before` was seen
 
   /// What the loops have done so far is what the next look counts from.
   void keep() {
     before.clear();
-    for (std::size_t i = 0; i < from->loops().size(); ++i) before.push_back(from->loops()[i]);
+    late.clear();
+    for (std::size_t i = 0; i < from->loops().size(); ++i) {
+      before.push_back(from->loops()[i]);
+      late.push_back(lateness::of(from->what(), before.back().at));
+    }
   }
-  [[nodiscard]] const loop_view* known(seeing::address loop) const {
-    for (const auto& l : before)
-      if (l.at == loop) return &l;
-    return nullptr;
+  /// The place of that loop in `before`; the size of that: it is not there.
+  [[nodiscard]] std::size_t known(seeing::address loop) const {
+    std::size_t i = 0;
+    while (i < before.size() && before[i].at != loop) ++i;
+    return i;
   }
 };
 
@@ -155,7 +162,26 @@ void put_now(output& to, watched& w, const loop_view& l, const loop_view& was, s
   if (stall || w.stalls->table().limit == 0) to.put("  ! hogged");
 }
 
-void put_row(output& to, watched& w, const loop_view& l, const loop_view& was, std::uint64_t t) {
+/// How late timers were since the last look, or how late the first one is that has not fired yet.
+std::string late_of(const watched& w, std::size_t place, std::uint64_t t) {
+  const auto loop = w.before[place].at;
+  std::uint64_t late = 0;
+  const auto overdue = overdue_in(w.from->what(), loop, t);
+  const bool any = lateness::of(w.from->what(), loop).p99_since(w.late[place], late);
+  late = std::max(late, overdue);
+  if (!any && overdue < 1'000'000) return "-";  // a loop may be on its way to fire it
+  if (late >= 10'000'000 || late == 0) {
+    char text[32];
+    seeing::short_writer length(text);
+    seeing::put_length(length, late);
+    return std::string(length.text());
+  }
+  const auto tenths = (late + 50'000) / 100'000;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
+}
+
+void put_row(output& to, watched& w, const loop_view& l, std::size_t place, std::uint64_t t) {
+  const loop_view& was = w.before[place];
   const std::uint64_t length = std::max<std::uint64_t>(t - w.at, 1);
   const auto rate = [&](std::uint64_t is, std::uint64_t before) {
     const double n = is > before ? static_cast<double>(is - before) : 0;
@@ -173,6 +199,7 @@ void put_row(output& to, watched& w, const loop_view& l, const loop_view& was, s
   put_right(to, rate(l.io_events, was.io_events), 10);
   put_right(to, grouped(l.ready), 8);
   put_right(to, grouped(l.timers), 9);
+  put_right(to, late_of(w, place, t), 10);
   to.put("  ");
   put_now(to, w, l, was, t);
   to.put('\n');
@@ -183,10 +210,12 @@ void put_rows(output& to, watched& w, std::uint64_t t) {
   to.number(static_cast<std::uint64_t>(w.process));
   to.put("  ");
   to.escaped(command_of(w.process), 15);
-  to.put("\nLOOP   BUSY      STEPS/s   STOLEN/s   POLLS/s      IO/s   QUEUE   TIMERS  NOW\n");
+  to.put(
+      "\nLOOP   BUSY      STEPS/s   STOLEN/s   POLLS/s      IO/s   QUEUE   TIMERS  LATE p99  "
+      "NOW\n");
   for (std::size_t i = 0; i < w.from->loops().size(); ++i) {
     const auto& l = w.from->loops()[i];
-    if (const auto* was = w.known(l.at)) put_row(to, w, l, *was, t);
+    if (const auto place = w.known(l.at); place < w.before.size()) put_row(to, w, l, place, t);
   }
 }
 

@@ -202,6 +202,9 @@ TEST_P(IN_CORE, IN_CORE_07_TwoHeddlesOfOneProcessAreFound) {
   };
   const auto living = tool_until({"ps", w.number()}, shows_both);
   EQUAL(living.status, 0);
+  // Its table has no row for places, as that of a program that was built with HEDDLE_SEEING=OFF.
+  HOLDS(has_line(living.err, {"heddle: heddle 2 of it was built with HEDDLE_SEEING=OFF: where"}));
+  EQUAL(lines_with(living.err, {"HEDDLE_SEEING"}).size(), 1u);
   const core_of core(w);
   const auto dead = tool({"ps", core.path()});
   SCOPED_TRACE(dead.out + dead.err);

@@ -105,6 +105,26 @@ TEST_P(IN_DOCTOR, IN_WHY_16_TheCoreOfAHealthyProgramHasNothing) {
   EQUAL(said.status, 0);
 }
 
+TEST_P(IN_DOCTOR, IN_WHY_15_AReactorThatCouldNotBeHadIsTold) {
+  const watched w("falls_back", loops());
+  const auto said = tool({"doctor", w.number()});
+  EQUAL(said.status, 1);
+  HOLDS(has_line(said.out, {"the runtime fell back to another reactor"}));
+  HOLDS(has_line(said.out, {"io_uring cannot be used: it is forbidden here"}));
+}
+
+TEST_P(IN_DOCTOR, IN_WHY_15_LateTimersAndAQueueThatGrowsAreTold) {
+  const auto finds = [](const watched& w, const std::vector<std::string>& parts) {
+    const auto fits = [&](const ran& r) { return has_line(r.out, parts); };
+    return fits(tool_until({"doctor", w.number()}, fits));
+  };
+  const watched w("floods", loops());
+  HOLDS(finds(w, {"the queue of loop ", " grows: ", " ready, a second later "}));
+  if (loops() > 1) return;  // other loops would fire the timers in time
+  const watched late("late_timers", loops(), 5000);
+  HOLDS(finds(late, {"timers of loop 0 ", " are late, by "}));
+}
+
 TEST_P(IN_DOCTOR, IN_WHY_15_AHealthyProgramHasNothing) {
   const watched w("healthy", loops(), 8);
   const auto said = tool({"doctor", w.number()});

@@ -68,6 +68,25 @@ TEST_F(IN_GDB, IN_GDB_01_AndOfACore) {
   HOLDS(has_line(said.out, {"#1  inside::forward chains.cpp:", "(frame 0x"}));
 }
 
+bool is_installed(const char* program) {
+  return run_program({"sh", "-c", std::string("command -v ") + program}).status == 0;
+}
+
+TEST_F(IN_GDB, IN_GDB_01_AndOverAGdbserver) {
+  WITHOUT_SANITIZERS()
+  if (!is_installed("gdbserver")) GTEST_SKIP() << "gdbserver is not installed (package gdbserver)";
+  const watched w("chat", loops());
+  wait_for_chat(w);
+  // It talks over a pipe, so it has no port, and ends with gdb.
+  const auto said = gdb({}, {"target remote | gdbserver --once --attach - " + w.number(),
+                             "heddle tasks", "heddle loops", "heddle bt lobby>games"});
+  SCOPED_TRACE(said.out + said.err);
+  HOLDS(has_line(said.out, {"lobby>games", " mutex", "inside::copy_line", "programs.h:"}));
+  HOLDS(has_line(said.out, {"LOOP", "REACTOR", "NOW"}));
+  HOLDS(has_line(said.out, {"#1  inside::forward chains.cpp:", "(frame 0x"}));
+  HOLDS(said.err.find("Traceback") == std::string::npos);
+}
+
 TEST_F(IN_GDB, IN_GDB_02_WhatIsMissingIsToldInOneLine) {
   WITHOUT_SANITIZERS()
   const auto alone = gdb({}, {"heddle tasks"});

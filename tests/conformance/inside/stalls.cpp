@@ -127,6 +127,19 @@ TEST_P(IN_STALL, IN_STALL_06_CallbackStrandAndDoneCallbackAreBlamedByTheirNames)
   }
 }
 
+TEST_P(IN_STALL, IN_STALL_06_ALoopThatServesAHoggedOneIsToldSo) {
+  const watched w("needs_rescue", loops(), sanitized ? 20'000 : 100'000, watched::build::plain,
+                  {"HEDDLE_STALL_LIMIT=5ms"});
+  if (loops() == 1) {  // there is no other loop
+    EQUAL(tool({"ps", w.number()}).status, 0);
+    return;
+  }
+  const auto rescuer = [](const ran& r) {
+    return has_line(r.out, {"the loop itself, which serves timers and I/O of the hogged loop "});
+  };
+  HOLDS(rescuer(tool_until({"stalls", w.number()}, rescuer)));
+}
+
 // That this is no stall is asked in tests/sched/stalls.cpp, by looks that are made up.
 TEST_P(IN_STALL, IN_STALL_07_AProcessThatWasStoppedStoodStill) {
   const watched w("churn", loops(), 50);

@@ -60,7 +60,8 @@ TEST_P(IN_TOP, IN_TOP_02_ALoopThatIsHoggedIsToldWithItsTask) {
   };
   const auto seen = tool_until({"top", "--once", "--interval", "50ms", w.number()}, hogged);
   EQUAL(seen.status, 0);
-  HOLDS(has_line(seen.out, {"LOOP", "BUSY", "STEPS/s", "STOLEN/s", "QUEUE", "TIMERS", "NOW"}));
+  HOLDS(has_line(seen.out,
+                 {"LOOP", "BUSY", "STEPS/s", "STOLEN/s", "QUEUE", "TIMERS", "LATE p99", "NOW"}));
   EQUAL(lines_with(seen.out, {" % "}).size(), loops());
 }
 

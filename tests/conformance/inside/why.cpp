@@ -2,9 +2,14 @@
 // heddle why: what keeps a task from going on, and which tasks wait in a circle.
 #include "looking.h"
 
+#include <heddle/sched/create_task.h>
+#include <heddle/sync/mutex.h>
+#include <heddle/sync/shared_mutex.h>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <functional>
 
 namespace {
 
@@ -58,6 +63,53 @@ TEST_P(IN_WHY, IN_WHY_04_ATaskThatLocksWhatItHoldsWaitsForItself) {
   EQUAL(why.status, 2);
   HOLDS(has_line(why.out, {"DEADLOCK of 1 task"}));
   HOLDS(has_line(why.out, {"held by itself", "<- the circle closes"}));
+}
+
+template <class Lock>
+h::task<> locks_twice(Lock& l, int& line) {
+  const auto guard = co_await l.scoped_lock();
+  line = __LINE__ + 1;
+  const auto again = co_await l.scoped_lock();
+}
+
+// The task is cancelled in its second lock, as a user would get it out.
+TEST_P(IN_WHY, IN_WHY_04_InDebugModeALockThatIsTakenAgainIsToldAsItHappens) {
+  for (const bool debug : {true, false}) {
+    auto o = with();
+    o.debug = debug;
+    const auto before = report_count();
+    int lines[2] = {0, 0};
+    h::runtime rt(o);
+    rt.run([](int* lines) -> h::task<> {
+      h::mutex m;
+      h::shared_mutex s;
+      auto one =
+          h::create_task({.name = "twice"}, locks_twice<h::mutex>, std::ref(m), std::ref(lines[0]));
+      auto two = h::create_task({.name = "writer"}, locks_twice<h::shared_mutex>, std::ref(s),
+                                std::ref(lines[1]));
+      co_await until_waiting(one);
+      co_await until_waiting(two);
+      one.cancel();
+      two.cancel();
+      co_await until_done(one);
+      co_await until_done(two);
+    }(lines));
+    rt.close();
+    const auto all = reports();
+    std::string said;
+    for (std::size_t i = before; i < all.size(); ++i)
+      if (all[i].message.find("holds already") != std::string::npos)
+        said += all[i].task + " " + all[i].message + "\n";
+    SCOPED_TRACE(said);
+    const auto at = [](int line) { return "why.cpp:" + std::to_string(line) + ": it waits"; };
+    EQUAL(lines_with(said, {"twice task 'twice', created at ",
+                            "locks a mutex that it holds already", at(lines[0])})
+              .size(),
+          debug ? 1u : 0u);
+    EQUAL(lines_with(said, {"writer task", "a shared_mutex that it holds already", at(lines[1])})
+              .size(),
+          debug ? 1u : 0u);
+  }
 }
 
 TEST_P(IN_WHY, IN_WHY_05_ALockWhoseOwnerHasEndedIsToldSo) {
@@ -210,6 +262,27 @@ TEST_P(IN_WHY, IN_WHY_10_ASocketIsToldWithItsAddressesItsStateAndWhatIsQueued) {
   HOLDS(has_line(why.out, {"readable, descriptor ", "; gives up in "}));
   HOLDS(has_line(why.out, {"TCP 127.0.0.1:", " - 127.0.0.1:", ", established, 0 bytes to read, ",
                            " to send"}));
+}
+
+TEST_P(IN_WHY, IN_WHY_10_OfStreamsAcceptAndConnectTheSocketIsToldToo) {
+  const watched w("sockets", loops());
+  tool_until({"ps", w.number()}, [](const ran& r) {
+    return has_line(r.out, {"of a stream", "read, descriptor "}) &&
+           has_line(r.out, {"to a stream", "drain, ", " bytes to go, descriptor "}) &&
+           has_line(r.out, {"connecting", "connect, descriptor "}) &&
+           has_line(r.out, {"accept, descriptor "});
+  });
+  const auto all = tool({"why", w.number()}).out;
+  SCOPED_TRACE(all);
+  const auto read = tool({"why", w.number(), "of a stream"}).out;
+  HOLDS(has_line(read, {"read, descriptor ", "; gives up in "}));
+  HOLDS(has_line(read, {"TCP 127.0.0.1:", " - 127.0.0.1:", ", established, 0 bytes to read"}));
+  // The peer reads nothing: so the kernel is full, too.
+  const auto drain = tool({"why", w.number(), "to a stream"}).out;
+  HOLDS(has_line(drain, {"TCP 127.0.0.1:", " - 127.0.0.1:", ", established, 0 bytes to read"}));
+  HOLDS(!has_line(drain, {", 0 to send"}));
+  const auto connect = tool({"why", w.number(), "connecting"}).out;
+  HOLDS(has_line(connect, {"TCP 127.0.0.1:", " - 127.0.0.1:", ", SYN sent, "}));
 }
 
 TEST_P(IN_WHY, IN_WHY_11_OfSeveralOnlyThoseThatAreLeftAreTold) {
