@@ -125,6 +125,22 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Called:
+    """Jobs without work in a cluster: programs/cluster_<peer>, submitter and workers."""
+
+    title: str
+    in_flight: int
+    peers: tuple
+    aim: str = ""
+    problem: str = "cluster"
+    efforts: tuple = EFFORTS
+
+    @property
+    def name(self):
+        return f"{self.problem}-{self.in_flight}"
+
+
+@dataclass(frozen=True)
 class Storm:
     """A storm of programs/fairness_<peer>: a row for the timer and one for the socket."""
 

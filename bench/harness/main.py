@@ -10,7 +10,7 @@ import shlex
 import sys
 
 from harness import build as build_module
-from harness import (clients, compute, connections, counts, fairness, machine, micro, model, plots,
+from harness import (calls, clients, compute, connections, counts, fairness, machine, micro, model, plots,
                      primitives, report, servers, suites)
 from harness.process import ServerError
 from harness.progress import Progress
@@ -18,7 +18,7 @@ from harness.results import SuiteResult
 
 # Each has programs(item), the names of what is to be built, and
 # measure(items, effort, build, progress), the rows.
-KINDS = {"clients": clients, "compute": compute, "connections": connections, "counts": counts,
+KINDS = {"calls": calls, "clients": clients, "compute": compute, "connections": connections, "counts": counts,
          "fairness": fairness, "micro": micro, "model": model, "primitives": primitives,
          "servers": servers}
 

@@ -67,6 +67,12 @@ def _fairness_cells(row, r):
             str(e["samples"])]
 
 
+def _call_cells(row, r):
+    e = r.extra
+    return [format_value(r.median, row.unit), f"{r.spread:.0%}", format_advantage(r),
+            f"{e['rate']:.0f}/s", f"{e['p50_us']:.0f} / {e['p99_us']:.0f} µs"]
+
+
 TABLES = {}  # by suite: those whose tables are of their own making
 
 COLUMNS = {
@@ -85,6 +91,7 @@ COLUMNS = {
                 "CPU an answer", "its CPU"], _server_cells),
     "connections": (["bytes a connection", "heddle is smaller by"], _connection_cells),
     "fairness": (["p50", "p99", "p99 of each run", "max", "samples"], _fairness_cells),
+    "cluster": (["time", "spread", "heddle is faster by", "rate", "p50 / p99"], _call_cells),
     "primitives": (["time", "spread", "heddle is faster by"], _primitive_cells),
     "micro": (["time", "spread"], _micro_cells),
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What is measured: the one table of suites, problems, sizes, peers and aims."""
-from harness.items import (EFFORTS, FULL, QUICK, SMOKE, Asked, Counted, Idle, Micro, Primitive,
+from harness.items import (EFFORTS, FULL, QUICK, SMOKE, Asked, Called, Counted, Idle, Micro, Primitive,
                            Problem, Served, Storm, Suite)
 
 __all__ = ["FULL", "QUICK", "SMOKE"]  # for those who import this module alone
@@ -201,6 +201,11 @@ COUNTS = tuple(Counted("counts", name) for name in (
 MODEL = tuple(Counted("model", name) for name in (
     "fib", "skynet", "nqueens", "coarse", "storm", "pinned"))
 
+CLUSTER = (
+    Called("a call and its stored outcome, p50", 1, ("heddle", "plain"), "50 µs above plain"),
+    Called("256 calls in flight, one", 256, ("heddle", "plain"), "1.1 of plain"),
+)
+
 SUITES = (
     Suite("fork-join", "Fork and join",
           "Time of one run, with peers in turns. Less is better. A peer that needs a smaller size "
@@ -232,6 +237,10 @@ SUITES = (
     Suite("client", "HTTP clients",
           "GETs from one processor, against nginx on another: rate as a ratio to wrk's. More is "
           "better. CPU an answer is the client's, as a ratio to wrk's.", "clients", CLIENT),
+    Suite("cluster", "Jobs in a cluster",
+          "An empty job: stored, run by one of two workers, its one outcome stored and pushed "
+          "back, on nats-server. `plain` is the same messages by one blocking socket. Less is "
+          "better.", "calls", CLUSTER),
     Suite("io", "Datagrams and files",
           "Time of one run on one loop, with peers in turns; `plain` is the system calls alone. "
           "Less is better.", "compute", IO),

@@ -93,9 +93,11 @@ duration retry_pause(const retry_options& r, unsigned next) noexcept {
 }
 
 std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
-  return name.data();
+  static const std::string once = [] {  // each outcome names it
+    std::array<char, 256> name{};
+    return std::string(::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown");
+  }();
+  return once;
 }
 
 }  // namespace heddle::cluster::detail

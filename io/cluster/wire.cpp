@@ -141,7 +141,8 @@ bool read_ack_subject(std::string_view subject, delivery& d) {
   const std::size_t at = n == 9 ? 4 : 6;
   return heddle::detail::parse_number(parts[at], d.times) &&
          heddle::detail::parse_number(parts[at + 1], d.sequence) &&
-         heddle::detail::parse_number(parts[at + 3], d.stored_ns);
+         heddle::detail::parse_number(parts[at + 3], d.stored_ns) &&
+         heddle::detail::parse_number(parts[at + 4], d.pending);
 }
 
 std::int64_t time_of(std::string_view text) {

@@ -52,6 +52,7 @@ struct delivery {
   std::uint64_t times = 0;     // from 1
   std::uint64_t sequence = 0;  // in the stream
   std::int64_t stored_ns = 0;  // since 1970, by the server's clock
+  std::uint64_t pending = 0;   // further jobs for this consumer, when it was sent
 };
 /// False: it is no such subject.
 [[nodiscard]] bool read_ack_subject(std::string_view subject, delivery& d);

@@ -131,12 +131,17 @@ void worker_core::take_now(nats_message&& m) {
 
 void worker_core::take_waited(source& s, nats_message&& m) {
   s.waits = false;
-  if (!m.reply.empty())
+  if (!m.reply.empty()) {
+    delivery d;
+    const bool last = read_ack_subject(m.reply, d) && d.pending == 0;
     arrived(std::move(m));
-  else if (m.headers.status() == 404 || m.headers.status() == 408)
+    // With no other job behind it the next pull waits at once: a sweep would find nothing.
+    if (last && free_ > 0 && storing_ == 0 && !draining_ && engine_.link.up()) pull_later(s);
+  } else if (m.headers.status() == 404 || m.headers.status() == 408) {
     changed();  // its time is over
-  else
+  } else {
     create_task(later(refused_pause));
+  }
 }
 
 /// Stores a message and reads its time: jobs are late by the server's clock, not by ours.
