@@ -85,7 +85,9 @@ task<bool> cancel_at(std::shared_ptr<detail::backend> place, std::string id) {
 }  // namespace
 
 task<> client::connect() { return connect_to(place_); }
-task<bool> client::cancel(std::string id) { return cancel_at(place_, std::move(id)); }
+task<bool> client::cancel(std::string id) {
+  return cancel_at(place_, detail::checked_id(std::move(id)));
+}
 statistics client::stats() const { return place_->stats(); }
 bool client::local() const noexcept { return place_->local(); }
 

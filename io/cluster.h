@@ -82,7 +82,7 @@ class client {
   ///           engine_unfit
   [[nodiscard]] task<> connect();
   /// Cancels a job of any process by its id. True: it had no outcome, and has this one now. Throws
-  /// unavailable.
+  /// unavailable; bad_value for a text that is no id.
   [[nodiscard]] task<bool> cancel(std::string id);
   [[nodiscard]] statistics stats() const;
   /// True: there is no cluster; jobs run in this process.
@@ -106,7 +106,7 @@ struct worker_options {
   std::vector<std::string> queues = {"default"};
   /// After the first SIGTERM running jobs may go on for so long.
   any_duration drain = std::chrono::seconds(30);
-  /// Shown in errors and lists; empty: HOST-PID-NUMBER.
+  /// Shown in errors and lists: at most 200 printable characters. Empty: HOST-PID-NUMBER.
   std::string name = {};
   /// A job of a kind that this program does not know is given back for others. After so long since
   /// it was submitted it ends as no_such_job.

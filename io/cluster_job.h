@@ -278,9 +278,10 @@ template <class R, class... Args>
 }
 /// The handle of a job that was submitted by any process. Asks nobody: an id that does not exist is
 /// `expired` when its result is awaited.
+/// Throws    bad_value for a text that is no id
 template <class R, class... Args>
 [[nodiscard]] handle<R> attach(const job<R(Args...)>&, std::string id) {
-  return handle<R>(detail::current_backend(), std::move(id));
+  return handle<R>(detail::current_backend(), detail::checked_id(std::move(id)));
 }
 
 }  // namespace heddle::cluster

@@ -26,7 +26,8 @@ struct endpoint {
 /// The order of the fields is API: fields are appended, never reordered.
 struct options {
   /// Tried in this order, each again after the last; what a server's INFO names (connect_urls)
-  /// comes behind these. Empty: no cluster, jobs run in this process.
+  /// comes behind these. After a lost connection the next one is tried first. Empty: no cluster,
+  /// jobs run in this process.
   std::vector<endpoint> servers = {};
   std::string user = {};
   std::string password = {};

@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <mutex>
@@ -34,6 +35,9 @@ std::string fresh_name() {
   return host_name() + "-" + std::to_string(::getpid()) + "-" +
          std::to_string(number.fetch_add(1) + 1);
 }
+
+/// Of a worker's name, in bytes: it stands in headers.
+constexpr std::size_t most_name = 200;
 
 enum class order : std::uint8_t { drain, stop };
 
@@ -72,6 +76,9 @@ void check(const worker_options& o) {
     check_call(s);
   }
   if (o.drain.count() < 0) throw bad_value("worker_options.drain must not be negative");
+  const auto odd = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
+  if (o.name.size() > most_name || std::any_of(o.name.begin(), o.name.end(), odd))
+    throw bad_value("worker_options.name must have at most 200 printable characters");
 }
 
 task<int> serve_state(std::shared_ptr<worker_state> s) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/sched/timeout.h>
 
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/seeing/layout.h>
 #include <heddle/sched/loop/worker.h>
+#include <heddle/sched/runtime/enclosing_deadline.h>
 
 #include <array>
 #include <mutex>
@@ -176,6 +178,18 @@ void timeout_scope::fired(detail::timer_node& node, work_list& todo) noexcept {
 }  // namespace heddle
 
 namespace heddle::detail {
+
+std::optional<time_point> enclosing_deadline() noexcept {
+  auto* t = this_thread().current;
+  auto* const extra = t ? t->extra_if_any() : nullptr;
+  std::optional<time_point> first;
+  for (auto* at = extra ? extra->innermost : nullptr; at; at = at->outer) {
+    // Each link is a scope. Its base is private, which only a cast of this form passes over.
+    const auto end = ((timeout_scope*)at)->when();  // NOLINT(google-readability-casting)
+    if (end && (!first || *end < *first)) first = end;
+  }
+  return first;
+}
 
 template <>
 struct layout_of<timeout_scope> {

@@ -31,6 +31,7 @@ struct call_spec {
   priority first = priority::normal;
   std::string key;
   std::optional<duration> within;
+  std::optional<time_point> until;  // the caller is cancelled then: a block around it has that end
   std::uint64_t signature = 0;
   std::string arguments;  // CBOR
   bool only_try = false;  // queue_full at once
@@ -58,6 +59,8 @@ struct outcome {
   std::uint64_t arguments_hash = 0;  // of keyed jobs
 };
 
+/// The id, if it may be one. Throws bad_value.
+[[nodiscard]] std::string checked_id(std::string id);
 /// "render.2"
 [[nodiscard]] std::string kind_of(const std::string& name, unsigned version);
 /// The value's CBOR. Throws what the outcome stands for.

@@ -14,10 +14,11 @@ namespace {
 constexpr std::uint64_t most_dead_bytes = std::uint64_t{256} * 1024 * 1024;
 constexpr duration set_up_pause = std::chrono::milliseconds(200);
 constexpr duration tidy_pause = std::chrono::seconds(1);
+constexpr std::size_t most_worker_name = 200;
 }  // namespace
 
-engine::engine(const options& o)
-    : link(o),
+engine::engine(const options& o, nats_link::dialer dial)
+    : link(o, std::move(dial)),
       js(link, options_),
       names(o.name),
       options_(o),
@@ -32,8 +33,11 @@ engine::engine(const options& o)
     if (!failed_) ready_event_.clear();
     for (const auto& f : on_lost) f();
   };
-  for (const auto& owner : {calls_owner_, handles_owner_})
+  for (const auto& owner : {calls_owner_, handles_owner_}) {
     link.subscribe(names.told(owner + ".*"), [this](nats_message&& m) { told(std::move(m)); });
+    link.subscribe(names.begun(owner + ".*"), [this](nats_message&& m) { told_begun(m); });
+    link.subscribe(names.who_began(owner + ".*"), [this](nats_message&& m) { asked_who_began(m); });
+  }
 }
 
 task<> engine::run() {
@@ -111,20 +115,19 @@ task<> engine::set_up(std::uint64_t session) {
       ready_event_.set();
       co_return;
     } catch (const std::exception& e) { trouble_ = e.what(); }
-    if (session != link.session() || !link.up()) co_return;
+    if (!is_of(session)) co_return;
     co_await sleep(set_up_pause);
-    if (session != link.session() || !link.up()) co_return;
+    if (!is_of(session)) co_return;
   }
-  if (session != link.session() || !link.up()) co_return;
+  if (!is_of(session)) co_return;
   ready_ = true;
   ready_event_.set();
   for (const auto& f : on_ready) f();
-  try {
-    auto looking = recheck();
-    co_await std::move(looking);
-    may_purge_ = session == link.session();
-    if (may_purge_) seen_event_.set();
-  } catch (const std::exception& e) { trouble_ = e.what(); }
+  auto looking = recheck(session);
+  const bool all = co_await std::move(looking);
+  if (!all) co_return;
+  may_purge_ = true;
+  seen_event_.set();
 }
 
 task<> engine::ready(time_point end, bool maybe_accepted) {
@@ -145,17 +148,55 @@ task<> engine::ready(time_point end, bool maybe_accepted) {
   }
 }
 
-/// Looks for the outcome of everything that is waited for.
-task<> engine::recheck() {
+/// Looks for the outcome of everything that is waited for. False: the connection was lost before it
+/// was through; the next one begins anew.
+task<bool> engine::recheck(std::uint64_t session) {
   std::vector<std::string> ids;
   ids.reserve(waiting_.size());
   for (const auto& [id, w] : waiting_) ids.push_back(id);
   for (const auto& id : ids) {
-    if (!waiting_.contains(id)) continue;
-    auto asking = js.last(names.outcomes, names.outcome(id));
-    auto found = co_await std::move(asking);
-    if (found) deliver(id, outcome_of(found->headers, std::move(found->payload)));
+    for (;;) {
+      if (!is_of(session)) co_return false;
+      try {
+        auto looking = look_again(id);
+        co_await std::move(looking);
+        break;
+      } catch (const std::exception& e) { trouble_ = e.what(); }
+      co_await sleep(set_up_pause);
+    }
   }
+  co_return is_of(session);
+}
+
+/// An outcome that came while there was no connection. If there is none and no job either, the
+/// outcome was older than options.keep: nobody will ever tell of it.
+task<> engine::look_again(std::string id) {
+  if (!waiting_.contains(id)) co_return;
+  auto asking = js.last(names.outcomes, names.outcome(id));
+  auto found = co_await std::move(asking);
+  if (!found) {
+    auto at = waiting_.find(id);
+    if (at == waiting_.end() || !at->second.accepted) co_return;
+    auto looking = js.last(names.jobs, names.any_job(id));
+    const auto job = co_await std::move(looking);
+    if (job) co_return;
+    auto again = js.last(names.outcomes, names.outcome(id));  // it may have ended in between
+    found = co_await std::move(again);
+    at = waiting_.find(id);
+    if (at == waiting_.end()) co_return;
+    if (!found) {
+      for (auto& w : at->second.waiters)
+        if (!w.end.done()) w.end.set_exception(gone(id));
+      co_return;
+    }
+  }
+  deliver(id, outcome_of(found->headers, std::move(found->payload)));
+}
+
+expired engine::gone(const std::string& id) const {
+  return expired(
+      "the cluster \"" + options_.name + "\" knows no job " + id +
+      ": its outcome was kept for the time of options.keep and is gone, or it never was");
 }
 
 /// Drops the outcomes of calls that have come. Those are asked for by nobody any more.
@@ -178,6 +219,8 @@ task<> engine::tidy() {
 task<> engine::warn_of_silence() {
   const duration pause = std::max(duration(options_.warn_after), duration(1));
   for (;;) {
+    if (waiting_.empty()) waits_event_.clear();
+    co_await waits_event_.wait();
     co_await sleep(pause / 2);
     const auto before = clock::now() - pause;
     std::map<std::string, bool> late;
@@ -207,7 +250,24 @@ void engine::told(nats_message&& m) {
     seen_ = std::max(seen_, sequence);
     seen_event_.set();
   }
-  if (waiting_.contains(id)) deliver(id, outcome_of(m.headers, std::move(m.payload)));
+  if (waiting_.contains(id))
+    deliver(id, outcome_of(m.headers, std::move(m.payload)));
+  else
+    stop_following(id);
+}
+
+/// A worker is about to begin a job for the first time. If it dies of it, no note tells its name.
+void engine::told_begun(const nats_message& m) {
+  const auto at =
+      waiting_.find(m.subject.substr(std::min(m.subject.size(), names.root.size() + 2)));
+  if (at != waiting_.end()) at->second.worker = m.payload.substr(0, most_worker_name);
+}
+
+void engine::asked_who_began(const nats_message& m) {
+  const auto at =
+      waiting_.find(m.subject.substr(std::min(m.subject.size(), names.root.size() + 2)));
+  if (at == waiting_.end() || at->second.worker.empty() || m.reply.empty() || !link.up()) return;
+  link.publish(m.reply, {}, {}, at->second.worker);
 }
 
 void engine::deliver(const std::string& id, const outcome& o) {

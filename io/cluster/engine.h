@@ -44,7 +44,7 @@ struct counters {
 
 class engine {
  public:
-  explicit engine(const options& o);
+  explicit engine(const options& o, nats_link::dialer dial = {});
   engine(const engine&) = delete;
 
   /// Serves the link, for ever.
@@ -90,7 +90,9 @@ class engine {
   };
   struct watched {
     std::list<waiter> waiters;
-    std::uint64_t sid = 0;  // a subscription of its own, or 0
+    std::uint64_t sid = 0;    // a subscription of its own, or 0
+    bool accepted = false;    // the cluster has the job, or its outcome
+    std::string worker = {};  // that began it first, if it has told
   };
   /// Registers a waiter for as long as it lives.
   class place;
@@ -102,15 +104,21 @@ class engine {
   [[nodiscard]] task<> set_up(std::uint64_t session);
   void check_fit() const;
   [[nodiscard]] task<> make_streams();
-  [[nodiscard]] task<> recheck();
+  [[nodiscard]] task<bool> recheck(std::uint64_t session);
+  [[nodiscard]] task<> look_again(std::string id);
   [[nodiscard]] task<> tidy();
   [[nodiscard]] task<> warn_of_silence();
   void told(nats_message&& m);
+  void told_begun(const nats_message& m);
+  void asked_who_began(const nats_message& m);
+  [[nodiscard]] bool is_of(std::uint64_t session) const noexcept {
+    return session == link.session() && link.up();
+  }
   void deliver(const std::string& id, const outcome& o);
   [[nodiscard]] task<> accept(const call_spec& s, submission& made);
   [[nodiscard]] task<> accept_now(const call_spec& s, submission& made);
   [[nodiscard]] task<bool> look_at_key(const call_spec& s, submission& made);
-  [[nodiscard]] task<outcome> run_call(const call_spec& s, submission& made, future<outcome> end,
+  [[nodiscard]] task<outcome> run_call(const call_spec& s, submission& made, place& here,
                                        std::shared_ptr<slot_lender> lender);
   [[nodiscard]] task<bool> judge(const call_spec& s, submission& made, const pub_ack& ack,
                                  time_point end);
@@ -119,6 +127,8 @@ class engine {
   void abandon(const call_spec& s, const submission& made, outcome_kind kind) noexcept;
   void count_round_trip(duration took);
   void stop_following(const std::string& id) noexcept;
+  void forget_followers() noexcept;
+  [[nodiscard]] expired gone(const std::string& id) const;
   [[nodiscard]] job_message message_of(const call_spec& s, const std::string& id) const;
 
   const options options_;
@@ -131,6 +141,7 @@ class engine {
   std::string trouble_;
   event ready_event_;
   event seen_event_;
+  event waits_event_;         // somebody waits
   std::uint64_t seen_ = 0;    // the last outcome's sequence
   std::uint64_t purged_ = 0;  // outcomes up to this one
   std::size_t endings_ = 0;   // end_job() that are under way

@@ -7,6 +7,8 @@
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/wait_for.h>
 
+#include <algorithm>
+
 namespace heddle::cluster::detail {
 
 namespace {
@@ -20,6 +22,18 @@ constexpr std::size_t least_message = 1024;
 
 bool says_full(const std::string& text) { return text.find("maximum") != std::string::npos; }
 
+/// How long after it is stored a worker may still begin the job: to the end of within(), or of a
+/// block around the caller.
+std::optional<duration> time_to_begin(const call_spec& s, time_point began) {
+  auto end = s.until;
+  if (s.within) {
+    const auto mine = saturating_add(began, *s.within);
+    if (!end || mine < *end) end = mine;
+  }
+  if (!end) return std::nullopt;
+  return std::max(time_left(*end, clock::now()), duration(1));
+}
+
 }  // namespace
 
 class engine::place {
@@ -29,6 +43,7 @@ class engine::place {
     const bool own = id.starts_with(e.calls_owner_) || id.starts_with(e.handles_owner_);
     if (!own && !w.sid)
       w.sid = e.link.subscribe(e.names.told(id), [&e](nats_message&& m) { e.told(std::move(m)); });
+    e.waits_event_.set();
     w.waiters.emplace_front();
     at_ = w.waiters.begin();
     at_->queue = std::move(queue);
@@ -47,6 +62,8 @@ class engine::place {
   [[nodiscard]] bool alone() const {
     return engine_.waiting_.find(id_)->second.waiters.size() == 1;
   }
+  /// The cluster has the job: if it is neither there nor has an outcome, it is gone.
+  void accepted() { engine_.waiting_.find(id_)->second.accepted = true; }
 
  private:
   engine& engine_;
@@ -132,14 +149,19 @@ task<> engine::accept(const call_spec& s, submission& made) {
 }
 
 task<> engine::accept_now(const call_spec& s, submission& made) {
-  const auto end = saturating_add(clock::now(), options_.submit_within);
-  const auto m = message_of(s, made.id);
-  const auto headers = headers_of(m).block();
+  const auto began = clock::now();
+  const auto end = saturating_add(began, options_.submit_within);
+  auto m = message_of(s, made.id);
+  // A key's job may be stored again once its outcome is gone, and the server forgets the ids that
+  // it saw later than that. The key's subject and the look before the send keep it single.
+  if (!s.key.empty()) m.send_id = made.id + "." + random_token();
   const auto subject = names.job(s.options.queue, s.first, made.id);
   duration pause = first_pause;
   for (;;) {
     auto waiting = ready(end, made.sent);
     co_await std::move(waiting);
+    m.call.within = time_to_begin(s, began);
+    const auto headers = headers_of(m).block();
     const auto size = s.arguments.size() + std::max(headers.size(), least_message);
     if (size > link.info().max_payload)
       throw too_large("the arguments of " + kind_of(s.name, s.options.version) + " need " +
@@ -168,10 +190,12 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
   }
 }
 
-task<outcome> engine::run_call(const call_spec& s, submission& made, future<outcome> end,
+task<outcome> engine::run_call(const call_spec& s, submission& made, place& here,
                                std::shared_ptr<slot_lender> lender) {
   auto accepting = accept(s, made);
   co_await std::move(accepting);
+  here.accepted();
+  auto end = here.end();
   if (made.done) co_return std::move(*made.done);
   if (!lender) co_return co_await std::move(end);
   struct lent {
@@ -201,15 +225,15 @@ task<outcome> engine::call(call_spec s, std::shared_ptr<slot_lender> lender) {
   submission made;
   made.id =
       s.key.empty() ? calls_owner_ + "." + std::to_string(++last_number_) : "k." + key_token(s.key);
-  const place here(*this, made.id, s.options.queue);
+  place here(*this, made.id, s.options.queue);
   try {
     if (!s.within) {
-      auto running = run_call(s, made, here.end(), std::move(lender));
+      auto running = run_call(s, made, here, std::move(lender));
       auto o = co_await std::move(running);
       count_round_trip(clock::now() - here.since());
       co_return o;
     }
-    auto running = wait_for(run_call(s, made, here.end(), std::move(lender)), *s.within);
+    auto running = wait_for(run_call(s, made, here, std::move(lender)), *s.within);
     auto o = co_await std::move(running);
     count_round_trip(clock::now() - here.since());
     co_return o;
@@ -237,8 +261,7 @@ task<std::string> engine::submit(call_spec s) {
 }
 
 task<outcome> engine::wait(std::string id) {
-  const place here(*this, id, {});
-  bool known = false;
+  place here(*this, id, {});
   for (;;) {
     auto coming = ready(time_point::max());
     co_await std::move(coming);
@@ -249,15 +272,13 @@ task<outcome> engine::wait(std::string id) {
       if (found) co_return outcome_of(found->headers, std::move(found->payload));
       auto looking = js.last(names.jobs, names.any_job(id));
       found = co_await std::move(looking);
-      known = found.has_value();
-      if (!known && !here.end().done()) {  // it may have ended between the two questions
+      if (!found && !here.end().done()) {  // it may have ended between the two questions
         auto again = js.last(names.outcomes, names.outcome(id));
         found = co_await std::move(again);
         if (found) co_return outcome_of(found->headers, std::move(found->payload));
-        throw expired("the cluster \"" + options_.name + "\" knows no job " + id +
-                      ": its outcome was kept for the time of options.keep and is gone, or it "
-                      "never was");
+        throw gone(id);
       }
+      here.accepted();
       break;
     } catch (const link_lost& e) { trouble_ = e.what(); } catch (const timeout_error&) {
       trouble_ = "no answer to a question for an outcome";
@@ -382,6 +403,7 @@ task<job_status> engine::status(std::string id) {
 }
 
 task<> engine::follow(std::string id, std::weak_ptr<progress_function> f) {
+  forget_followers();
   auto& place = followed_[id];
   place.functions.push_back(std::move(f));
   if (place.sid) co_return;
@@ -397,6 +419,17 @@ task<> engine::follow(std::string id, std::weak_ptr<progress_function> f) {
       }
     if (!anybody) stop_following(id);
   });
+}
+
+/// Those whose owners have gone: a job that never tells would keep them for ever.
+void engine::forget_followers() noexcept {
+  std::vector<std::string> idle;
+  for (const auto& [id, f] : followed_) {
+    const bool anybody = std::any_of(f.functions.begin(), f.functions.end(),
+                                     [](const auto& weak) { return !weak.expired(); });
+    if (!anybody) idle.push_back(id);
+  }
+  for (const auto& id : idle) stop_following(id);
 }
 
 void engine::stop_following(const std::string& id) noexcept {

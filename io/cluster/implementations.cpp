@@ -3,6 +3,7 @@
 #include <heddle/core/context.h>
 #include <heddle/core/errors.h>
 #include <heddle/io/cluster/call.h>
+#include <heddle/io/cluster/token.h>
 
 #include <map>
 #include <mutex>
@@ -39,6 +40,12 @@ bool fine_name(const std::string& name) {
 
 std::string kind_of(const std::string& name, unsigned version) {
   return name + "." + std::to_string(version);
+}
+
+std::string checked_id(std::string id) {
+  if (is_id(id)) return id;
+  throw bad_value("\"" + id.substr(0, most_id) +
+                  "\" is no id of a job: an id is OWNER.NUMBER or k.KEY, as handle::id() has it");
 }
 
 void add_implementation(implementation i) {

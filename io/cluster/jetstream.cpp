@@ -132,20 +132,6 @@ task<> jetstream::purge(std::string stream, std::string subject, std::uint64_t b
   (void)co_await std::move(calling);
 }
 
-task<std::uint64_t> jetstream::count(std::string stream, std::string subject) {
-  const json j{{"subjects_filter", subject}};
-  auto calling = call("STREAM.INFO." + stream, j.dump());
-  const auto answer = parsed(co_await std::move(calling));
-  std::uint64_t n = 0;
-  const auto state = answer.find("state");
-  if (state == answer.end() || !state->is_object()) co_return n;
-  const auto counts = state->find("subjects");
-  if (counts == state->end() || !counts->is_object()) co_return n;
-  for (const auto& [name, times] : counts->items())
-    if (times.is_number_unsigned()) n += times.get<std::uint64_t>();
-  co_return n;
-}
-
 task<> jetstream::ensure_stream(stream_plan plan) {
   int code = 0;
   try {

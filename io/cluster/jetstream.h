@@ -85,8 +85,6 @@ class jetstream {
   [[nodiscard]] task<bool> erase(std::string stream, std::uint64_t sequence);
   /// Drops what matches `subject` and stands before `sequence`.
   [[nodiscard]] task<> purge(std::string stream, std::string subject, std::uint64_t before);
-  /// How many messages match.
-  [[nodiscard]] task<std::uint64_t> count(std::string stream, std::string subject);
   /// Makes it, or leaves it as it is.
   [[nodiscard]] task<> ensure_stream(stream_plan plan);
   /// Makes a durable consumer, or takes it as it is.

@@ -22,8 +22,20 @@ namespace {
 constexpr std::size_t most_unsent = 256 * 1024 * 1024;
 /// Servers that INFO has named, at most.
 constexpr std::size_t most_servers = 64;
+/// What INFO may tell of max_payload, in bytes: no nats-server takes more. So a message of a server
+/// that lies has a bound, too.
+constexpr std::size_t most_payload = std::size_t{64} * 1024 * 1024;
+constexpr std::int64_t usual_payload = std::int64_t{1024} * 1024;
 
 std::string name_of(const endpoint& e) { return e.host + ":" + std::to_string(e.port); }
+
+nats_link::dialer by_tcp(duration limit) {
+  return [limit](endpoint to) {
+    connection_options o;
+    o.connect_limit = limit;
+    return open_connection(to.host, to.port, o);
+  };
+}
 }  // namespace
 
 int compare_versions(const std::string& version, int major, int minor, int patch) {
@@ -40,8 +52,9 @@ int compare_versions(const std::string& version, int major, int minor, int patch
   return 0;
 }
 
-nats_link::nats_link(const options& o)
+nats_link::nats_link(const options& o, dialer dial)
     : options_(o),
+      dial_(dial ? std::move(dial) : by_tcp(o.connect_limit)),
       servers_(o.servers),
       random_(random_number() | 1U),
       inbox_prefix_("_INBOX." + random_token() + ".") {
@@ -73,10 +86,13 @@ task<> nats_link::run() {
   }
 }
 
-/// Tries all servers once. True: one of them was connected for a while.
+/// Tries all servers once, from the one behind that which was tried last: a server that lets
+/// everybody in and ends must not be all that is tried. True: one of them was connected for a
+/// while.
 task<bool> nats_link::round() {
-  const auto servers = servers_;
-  for (const auto& server : servers) {
+  const auto count = servers_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto server = servers_[next_server_++ % servers_.size()];
     refused_ = false;
     const auto connects_before = session_;
     try {
@@ -137,9 +153,7 @@ task<nats_event> nats_link::next_event(stream_reader& reader) {
 
 task<connection> nats_link::login(endpoint server) {
   parser_ = nats_parser();
-  connection_options o;
-  o.connect_limit = options_.connect_limit;
-  auto connecting = open_connection(server.host, server.port, o);
+  auto connecting = dial_(server);
   auto c = co_await std::move(connecting);
   auto first = next_event(c.reader);
   const auto hello = co_await std::move(first);
@@ -188,8 +202,9 @@ void nats_link::read_info(const std::string& json, endpoint from) {
     info_.version = j.value("version", std::string());
     info_.jetstream = j.value("jetstream", false);
     info_.headers = j.value("headers", false);
-    const auto max = j.value("max_payload", std::int64_t{1024 * 1024});
-    info_.max_payload = heddle::detail::saturated<std::size_t>(max);
+    const auto max = j.value("max_payload", usual_payload);
+    info_.max_payload = std::min(
+        most_payload, heddle::detail::saturated<std::size_t>(max > 0 ? max : usual_payload));
     parser_.set_limit(std::max(most_nats_message, info_.max_payload + most_nats_line));
     nonce_ = j.value("nonce", std::string());
     wants_tls_ = j.value("tls_required", false);
@@ -236,6 +251,10 @@ void nats_link::went_down() noexcept {
     none.lost = true;
     take(std::move(none));
   }
+}
+
+std::size_t nats_link::unsent() const noexcept {
+  return writer_ ? out_.size() + writer_->buffered() : 0;
 }
 
 void nats_link::drop() noexcept {
@@ -299,7 +318,7 @@ void nats_link::flush() noexcept {
 void nats_link::publish(std::string_view subject, std::string_view reply, std::string_view headers,
                         std::string_view payload) {
   if (!up_) throw link_lost("no connection to the cluster: " + trouble_);
-  if (out_.size() + writer_->buffered() > most_unsent) {
+  if (unsent() > most_unsent) {
     drop();
     throw link_lost("the server does not take what is sent");
   }

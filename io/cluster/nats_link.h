@@ -58,7 +58,10 @@ class nats_link {
  public:
   using handler = std::function<void(nats_message&&)>;
 
-  explicit nats_link(const options& o);
+  /// Makes a connection to a server; TCP unless another is given.
+  using dialer = std::function<task<connection>(endpoint)>;
+
+  explicit nats_link(const options& o, dialer dial = {});
   nats_link(const nats_link&) = delete;
 
   /// Connects, and serves the connection, for ever. Throws link_refused if the first server that
@@ -73,6 +76,8 @@ class nats_link {
   [[nodiscard]] const server_info& info() const noexcept { return info_; }
   /// What became of the last attempt to connect, for people.
   [[nodiscard]] const std::string& last_trouble() const noexcept { return trouble_; }
+  /// Bytes that the kernel has not taken yet.
+  [[nodiscard]] std::size_t unsent() const noexcept;
   /// Ends the connection; it is made again.
   void drop() noexcept;
 
@@ -119,7 +124,9 @@ class nats_link {
   [[nodiscard]] duration next_pause(duration pause);
 
   const options options_;
+  const dialer dial_;
   std::vector<endpoint> servers_;  // the configured ones, then those of INFO
+  std::size_t next_server_ = 0;
   server_info info_;
   std::string nonce_;
   bool wants_tls_ = false;

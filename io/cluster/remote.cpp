@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/errors.h>
 #include <heddle/io/cluster/remote.h>
+#include <heddle/sched/runtime/enclosing_deadline.h>
 
 #include <thread>
 
@@ -38,13 +39,13 @@ heddle::options one_loop() {
 
 }  // namespace
 
-remote::remote(const options& o) : options_(o) {
-  outside([this] { open(); });
+remote::remote(const options& o, nats_link::dialer dial) : options_(o) {
+  outside([&] { open(std::move(dial)); });
 }
 
-void remote::open() {
+void remote::open(nats_link::dialer dial) {
   runtime_ = std::make_unique<class runtime>(one_loop());
-  engine_ = std::make_unique<engine>(options_);
+  engine_ = std::make_unique<engine>(options_, std::move(dial));
   (void)post(engine_->run());
 }
 
@@ -69,6 +70,8 @@ task<> remote::connect() {
 task<outcome> remote::call(call_spec s) {
   auto lender = current_lender();
   if (lender && lender->home() != engine_.get()) lender = nullptr;
+  // Calls under one key are one job: the end of one of their callers is not the end of it.
+  if (s.key.empty()) s.until = heddle::detail::enclosing_deadline();
   auto calling = post(engine_->call(std::move(s), std::move(lender)));
   co_return co_await std::move(calling);
 }

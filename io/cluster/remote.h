@@ -17,7 +17,7 @@ namespace heddle::cluster::detail {
 ///           wake-ups between threads.
 class remote final : public backend {
  public:
-  explicit remote(const options& o);
+  explicit remote(const options& o, nats_link::dialer dial = {});
   ~remote() override;
 
   [[nodiscard]] bool local() const noexcept override { return false; }
@@ -39,7 +39,7 @@ class remote final : public backend {
   [[nodiscard]] engine& core() noexcept { return *engine_; }
 
  private:
-  void open();
+  void open(nats_link::dialer dial);
   void close() noexcept;
 
   const options options_;

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
+#include <heddle/core/simulated/world.h>
 #include <heddle/io/cluster/token.h>
 #include <heddle/io/http/content/random_bytes.h>
+#include <heddle/sched/simulate.h>
 
 namespace heddle::cluster::detail {
 
 std::uint64_t random_number() {
   std::uint64_t n = 0;
+  if (heddle::detail::this_world()) {  // a simulated program has no chance but that of its seed
+    for (int i = 0; i < 8; ++i) n = n << 8U | heddle::testing::choose(256);
+    return n;
+  }
   for (const char c : http::detail::random_bytes(sizeof n))
     n = n << 8U | static_cast<unsigned char>(c);
   return n;
@@ -17,6 +23,18 @@ std::string random_token() {
   std::uint64_t n = random_number();
   for (int i = 0; i < 12; ++i, n /= digits.size()) out += digits[n % digits.size()];
   return out;
+}
+
+bool is_id(std::string_view id) noexcept {
+  const auto dot = id.find('.');
+  if (id.size() > most_id || dot == 0 || dot == std::string_view::npos || dot + 1 == id.size())
+    return false;
+  for (std::size_t i = 0; i < id.size(); ++i) {
+    const char c = id[i];
+    const bool fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || i == dot;
+    if (!fine) return false;
+  }
+  return true;
 }
 
 std::string to_base32(std::string_view bytes, std::string_view digits) {

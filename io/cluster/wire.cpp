@@ -32,7 +32,7 @@ std::string subjects::job(const std::string& queue, priority p, const std::strin
 nats_headers headers_of(const job_message& m) {
   nats_headers h;
   const auto& o = m.call.options;
-  h.add("Nats-Msg-Id", m.id);
+  h.add("Nats-Msg-Id", m.send_id.empty() ? m.id : m.send_id);
   h.add("Nats-Expected-Last-Subject-Sequence", "0");
   h.add("Heddle-Id", m.id);
   h.add("Heddle-Job", m.call.name);
@@ -126,6 +126,26 @@ outcome outcome_of(const nats_headers& h, std::string payload) {
     o.texts = {"an outcome whose description cannot be read"};
   }
   return o;
+}
+
+std::string text_of(const job_history& h) {
+  using handler = nlohmann::json::error_handler_t;
+  const nlohmann::json j{{"attempts", h.attempts}, {"thrown", h.thrown}, {"workers", h.workers}};
+  return j.dump(-1, ' ', false, handler::replace);
+}
+
+job_history history_of(const std::string& text) {
+  job_history h;
+  h.attempts = 1;
+  const auto j = nlohmann::json::parse(text, nullptr, false);
+  try {
+    if (j.is_object()) {
+      h.attempts = j.value("attempts", std::uint64_t{1});
+      h.thrown = j.value("thrown", std::uint64_t{0});
+      h.workers = j.value("workers", std::vector<std::string>());
+    }
+  } catch (const nlohmann::json::exception&) { h.workers.clear(); }
+  return h;
 }
 
 bool read_ack_subject(std::string_view subject, delivery& d) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace heddle::cluster::detail {
 
@@ -28,6 +29,8 @@ struct subjects {
   [[nodiscard]] std::string note(const std::string& id) const { return root + "x." + id; }
   [[nodiscard]] std::string dead_letter(const std::string& id) const { return root + "dead." + id; }
   [[nodiscard]] std::string cancel(const std::string& id) const { return root + "c." + id; }
+  [[nodiscard]] std::string begun(const std::string& id) const { return root + "b." + id; }
+  [[nodiscard]] std::string who_began(const std::string& id) const { return root + "a." + id; }
   [[nodiscard]] std::string progress(const std::string& id) const { return root + "p." + id; }
   [[nodiscard]] std::string who() const { return root + "w"; }
   [[nodiscard]] std::string serves(const std::string& queue) const { return root + "q." + queue; }
@@ -37,6 +40,7 @@ struct subjects {
 struct job_message {
   call_spec call;
   std::string id;
+  std::string send_id;  // by which the server knows a second send; empty: the id
   std::uint64_t arguments_hash = 0;
 };
 
@@ -46,6 +50,21 @@ struct job_message {
 [[nodiscard]] nats_headers headers_of(const outcome& o);
 [[nodiscard]] std::string payload_of(const outcome& o);
 [[nodiscard]] outcome outcome_of(const nats_headers& h, std::string payload);
+
+/// What a worker knows of a job that was delivered more than once. It stands in a note, stored with
+/// each later start, with each retry, and whenever a delivery is given back.
+struct job_history {
+  std::uint64_t attempts = 0;        // that have begun and were not given back
+  std::uint64_t thrown = 0;          // of these, those that have thrown; the others' workers died
+  std::vector<std::string> workers;  // of the attempts, as far as they are known
+
+  [[nodiscard]] std::uint64_t died() const noexcept {
+    return attempts > thrown ? attempts - thrown : 0;
+  }
+};
+[[nodiscard]] std::string text_of(const job_history& h);
+/// What is no such text is a history of one attempt.
+[[nodiscard]] job_history history_of(const std::string& text);
 
 /// What stands in the subject by which a delivery is acknowledged.
 struct delivery {

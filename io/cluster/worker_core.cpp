@@ -22,7 +22,7 @@ constexpr duration long_pull = std::chrono::seconds(60);
 constexpr duration pull_grace = std::chrono::seconds(5);
 /// So many jobs are asked for at one time, at most.
 constexpr int most_at_once = 64;
-/// After a pull that the server refuses.
+/// After a pull that the server refuses, and after a consumer that could not be made.
 constexpr duration refused_pause = std::chrono::milliseconds(500);
 /// How long the end of a worker waits for the server to take its last words.
 constexpr duration last_words = std::chrono::seconds(5);
@@ -73,11 +73,32 @@ task<> worker_core::take_back() {
   }
 }
 
-/// Consumers, subscriptions, and the server's clock.
+/// Consumers and the server's clock.
 task<> worker_core::prepare() {
+  const auto end = saturating_add(clock::now(), duration(engine_.settings().submit_within));
+  for (;;) {
+    auto waiting = engine_.ready(end);
+    co_await std::move(waiting);
+    std::string trouble;
+    try {
+      auto making = make_consumers();
+      co_await std::move(making);
+      break;
+    } catch (const unavailable&) { throw; } catch (const std::exception& e) {
+      trouble = e.what();
+    }
+    if (clock::now() >= end)
+      throw unavailable(
+          "the cluster makes no consumer for the worker " + options_.name + ": " + trouble, false);
+    co_await sleep(refused_pause);
+  }
+  auto learning = learn_server_clock();
+  (void)co_await std::move(learning);  // it is learned again before a job is called late
+}
+
+task<> worker_core::make_consumers() {
   auto& e = engine_;
-  auto waiting = e.ready(saturating_add(clock::now(), duration(e.settings().submit_within)));
-  co_await std::move(waiting);
+  sources_.clear();
   for (unsigned first = 0; first < priorities; ++first)
     for (const auto& queue : options_.queues) {
       source s;
@@ -93,30 +114,57 @@ task<> worker_core::prepare() {
       if (!state.as_planned && first == 0)
         e.warn("the consumer " + s.durable + " of " + e.names.jobs +
                " has other settings than this program's; they are left as they are");
-      ack_wait_ = state.ack_wait;
+      ack_wait_ = std::max(state.ack_wait, duration(std::chrono::milliseconds(1)));
       sources_.push_back(std::move(s));
     }
-  auto learning = learn_server_clock();
-  co_await std::move(learning);
-  listen();
 }
 
-void worker_core::listen() {
-  auto& e = engine_;
-  for (auto& s : sources_) {
-    s.now_sid = e.link.subscribe(s.now_inbox, [this](nats_message&& m) { take_now(std::move(m)); });
-    s.wait_sid = e.link.subscribe(s.wait_inbox,
-                                  [this, &s](nats_message&& m) { take_waited(s, std::move(m)); });
+class worker_core::connected {
+ public:
+  explicit connected(worker_core& w) : w_(w) {
+    auto& e = w.engine_;
+    for (auto& s : w.sources_) {
+      s.now_sid =
+          e.link.subscribe(s.now_inbox, [&w](nats_message&& m) { w.take_now(std::move(m)); });
+      s.wait_sid = e.link.subscribe(s.wait_inbox,
+                                    [&w, &s](nats_message&& m) { w.take_waited(s, std::move(m)); });
+    }
+    const auto on = [&](std::string subject, auto f) {
+      subscriptions_.push_back(e.link.subscribe(std::move(subject), f));
+    };
+    on(e.names.cancel(">"), [&w](nats_message&& m) { w.told_cancel(m); });
+    on(e.names.root + "s.>", [&w](nats_message&& m) { w.asked_status(m); });
+    on(e.names.who(), [&w](nats_message&& m) { w.asked_who(m); });
+    for (const auto& queue : w.options_.queues)
+      on(e.names.serves(queue), [&w](nats_message&& m) { w.asked_who(m); });
+    e.on_ready.emplace_front([&w] {
+      for (auto& s : w.sources_) s.waits = false;  // the server has forgotten what was asked
+      w.acknowledge_again();
+      w.changed();
+    });
+    ready_ = e.on_ready.begin();
+    e.on_lost.emplace_front([&w] {
+      if (w.pulling_ && !w.pulling_->over.done()) w.pulling_->over.set_value();
+    });
+    lost_ = e.on_lost.begin();
   }
-  const auto on = [&](std::string subject, auto f) {
-    subscriptions_.push_back(e.link.subscribe(std::move(subject), f));
-  };
-  on(e.names.cancel(">"), [this](nats_message&& m) { told_cancel(m); });
-  on(e.names.root + "s.>", [this](nats_message&& m) { asked_status(m); });
-  on(e.names.who(), [this](nats_message&& m) { asked_who(m); });
-  for (const auto& queue : options_.queues)
-    on(e.names.serves(queue), [this](nats_message&& m) { asked_who(m); });
-}
+  connected(const connected&) = delete;
+  ~connected() {
+    auto& e = w_.engine_;
+    e.on_ready.erase(ready_);
+    e.on_lost.erase(lost_);
+    for (auto& s : w_.sources_) {
+      e.link.unsubscribe(s.now_sid);
+      e.link.unsubscribe(s.wait_sid);
+    }
+    for (const auto sid : subscriptions_) e.link.unsubscribe(sid);
+  }
+
+ private:
+  worker_core& w_;
+  std::vector<std::uint64_t> subscriptions_;
+  std::list<std::function<void()>>::iterator ready_, lost_;
+};
 
 void worker_core::take_now(nats_message&& m) {
   const bool job = !m.reply.empty();
@@ -136,53 +184,59 @@ void worker_core::take_waited(source& s, nats_message&& m) {
     const bool last = read_ack_subject(m.reply, d) && d.pending == 0;
     arrived(std::move(m));
     // With no other job behind it the next pull waits at once: a sweep would find nothing.
-    if (last && free_ > 0 && storing_ == 0 && !draining_ && engine_.link.up()) pull_later(s);
+    if (last && may_pull() && held_.empty()) pull_later(s);
   } else if (m.headers.status() == 404 || m.headers.status() == 408) {
-    changed();  // its time is over
+    // Its time is over, so nothing is there: the next one is sent without a look at the others.
+    if (may_pull() && held_.empty())
+      pull_later(s);
+    else
+      changed();
   } else {
     create_task(later(refused_pause));
   }
 }
 
-/// Stores a message and reads its time: jobs are late by the server's clock, not by ours.
-task<> worker_core::learn_server_clock() {
+/// Stores a message and reads its time: jobs are late by the server's clock, not by ours. False:
+/// the server does not tell now.
+task<bool> worker_core::learn_server_clock() {
   const auto subject = engine_.names.note("clock." + random_token());
   try {
     auto sending = engine_.js.publish(subject, {}, {});
     (void)co_await std::move(sending);
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto now = clock::now();
     auto asking = engine_.js.last(engine_.names.outcomes, subject);
     const auto found = co_await std::move(asking);
-    if (!found || !found->stored_ns) co_return;
-    clock_offset_ns_ = found->stored_ns - to_duration(now).count();
+    if (!found || !found->stored_ns) co_return false;
+    clock_learned_ = now;
+    clock_offset_ns_ = found->stored_ns - now.time_since_epoch().count();
     auto erasing = engine_.js.erase(engine_.names.outcomes, found->sequence);
     (void)co_await std::move(erasing);
-  } catch (const std::exception& e) {
-    engine_.warn(std::string("the server's clock is not known: ") + e.what());
-  }
+    co_return true;
+  } catch (const std::exception&) { co_return false; }
 }
 
 std::int64_t worker_core::server_now_ns() const noexcept {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return to_duration(now).count() + clock_offset_ns_;
+  return clock::now().time_since_epoch().count() + clock_offset_ns_;
 }
 
 task<int> worker_core::run() {
+  const auto self = shared_from_this();
   auto preparing = prepare();
   co_await std::move(preparing);
-  auto beating = create_task(heartbeats());
-  const auto self = shared_from_this();
-  engine_.on_ready.emplace_front([this] {
-    for (auto& s : sources_) s.waits = false;  // the server has forgotten what was asked
-    changed();
-  });
-  const auto ready_hook = engine_.on_ready.begin();
-  engine_.on_lost.emplace_front([this] {
-    if (pulling_ && !pulling_->over.done()) pulling_->over.set_value();
-  });
-  const auto lost_hook = engine_.on_lost.begin();
+  const connected here(*this);
+  struct beat {
+    task_handle<> going;
+    ~beat() { going.cancel(); }
+  } const beating{create_task(heartbeats())};
   auto pulling = pull_loop();
   co_await std::move(pulling);
+  auto finishing = finish();
+  co_await std::move(finishing);
+  co_return left_over_ ? 1 : 0;
+}
+
+/// Gives back what was not begun, and waits for the rest.
+task<> worker_core::finish() {
   for (auto& s : sources_) engine_.link.retire(s.wait_sid);
   std::vector<job_ptr> unstarted(held_.begin(), held_.end());
   held_.clear();
@@ -201,15 +255,6 @@ task<int> worker_core::run() {
     } catch (const timeout_error&) { over = true; }
     if (over) break;
   }
-  beating.cancel();
-  engine_.on_ready.erase(ready_hook);
-  engine_.on_lost.erase(lost_hook);
-  for (auto& s : sources_) {
-    engine_.link.unsubscribe(s.now_sid);
-    engine_.link.unsubscribe(s.wait_sid);
-  }
-  for (const auto sid : subscriptions_) engine_.link.unsubscribe(sid);
-  co_return left_over_ ? 1 : 0;
 }
 
 void worker_core::drain() {
@@ -242,13 +287,13 @@ task<> worker_core::pull_loop() {
   while (!draining_) {
     changed_.clear();
     if (free_ > 0 && storing_ == 0 && begin_held()) continue;
-    if (free_ > 0 && storing_ == 0 && engine_.is_ready()) {
+    if (may_pull()) {
       std::size_t found = 0;
       try {
         auto sweeping = sweep();
         found = co_await std::move(sweeping);
         if (found) continue;
-        if (!draining_ && engine_.is_ready() && free_ > 0)
+        if (may_pull())
           for (auto& s : sources_) pull_later(s);
       } catch (const link_lost&) {  // on_ready goes on
         found = 0;
@@ -306,8 +351,14 @@ void worker_core::arrived(nats_message&& m) {
   if (!read_ack_subject(m.reply, j->from)) return;
   j->ack = std::move(m.reply);
   j->job = job_of(m.headers, std::move(m.payload));
+  if (!is_id(j->job.id) || !m.subject.ends_with("." + j->job.id)) {
+    engine_.warn("a message at " + m.subject + " is no job: its id is not that of its subject");
+    engine_.link.publish(j->ack, {}, {}, "+TERM");
+    return;
+  }
   j->since = clock::now();
   active_[j->ack] = j;
+  busy_.set();
   if (draining_) {
     create_task(return_unstarted(j, duration::zero()));
   } else if (free_ > 0 && storing_ == 0) {
@@ -338,9 +389,21 @@ bool worker_core::begin_held() {
 /// Tells the server of everything that this worker has, three times in an ack_wait.
 task<> worker_core::heartbeats() {
   for (;;) {
+    if (active_.empty()) busy_.clear();
+    co_await busy_.wait();
     co_await sleep(ack_wait_ / 3);
     if (!engine_.link.up()) continue;
-    for (const auto& [ack, j] : active_) engine_.link.publish(ack, {}, {}, "+WPI");
+    const auto old = clock::now() - duration(engine_.settings().keep) / 3;
+    try {
+      for (const auto& [ack, j] : active_) {
+        engine_.link.publish(ack, {}, {}, "+WPI");
+        if (j->started && j->from.times > 1 && j->noted < old) {  // before the note is dropped
+          j->noted = clock::now();
+          create_task(note_start(j));
+        }
+      }
+    } catch (const link_lost&) {  // it beats again when there is a connection
+    }
   }
 }
 

@@ -4,8 +4,8 @@
 // of the runtime that serves.
 //
 // A delivery's way: arrived() -> a slot, or held -> run_delivery(): is there an outcome? how many
-// attempts? is it too late? do we know it? -> start() on the user's loops -> conclude(): retry, or
-// store the outcome -> acknowledge -> the slot is free.
+// attempts (worker_attempts.cpp)? is it too late? do we know it? -> start() on the user's loops ->
+// conclude(): retry, or store the outcome -> acknowledge -> the slot is free.
 #pragma once
 
 #include <heddle/core/future.h>
@@ -13,6 +13,7 @@
 #include <heddle/io/cluster/remote.h>
 #include <heddle/io/cluster/running.h>
 #include <heddle/sched/create_task.h>
+#include <heddle/sync/mutex.h>
 
 #include <cstdint>
 #include <deque>
@@ -22,6 +23,9 @@
 #include <vector>
 
 namespace heddle::cluster::detail {
+
+/// The pause before a question to the server is asked again.
+inline constexpr duration retry_questions = std::chrono::milliseconds(50);
 
 /// A delivery that this worker has.
 struct held_job {
@@ -34,6 +38,16 @@ struct held_job {
   future<void> running;     // of the task on the user's loops; cancels it
   promise<void> concluded;  // it has ended, or counts as stuck
   std::optional<ran> result;
+  job_history before;  // what was before this delivery
+
+  /// With this attempt.
+  [[nodiscard]] job_history history(const std::string& worker) const {
+    auto now = before;
+    ++now.attempts;
+    now.workers.push_back(worker);
+    return now;
+  }
+  time_point noted{};  // when its start was noted last
   time_point since{};
   double progress = 0;
   time_point told{};  // when progress was told last
@@ -81,7 +95,15 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
     promise<void> over = {};
   };
 
+  /// What lasts as long as run(): subscriptions, and places in the engine's lists.
+  class connected;
+
   [[nodiscard]] task<> prepare();
+  [[nodiscard]] task<> make_consumers();
+  [[nodiscard]] task<> finish();
+  [[nodiscard]] bool may_pull() const noexcept {
+    return free_ > 0 && storing_ == 0 && !draining_ && engine_.is_ready();
+  }
   [[nodiscard]] task<> pull_loop();
   [[nodiscard]] task<std::size_t> sweep();
   [[nodiscard]] task<std::size_t> pull_now(source& s, int most);
@@ -99,20 +121,28 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
   [[nodiscard]] task<> run_delivery(job_ptr j);
   [[nodiscard]] task<> handle(job_ptr j);
   [[nodiscard]] task<bool> settled_before(const job_ptr& j);
-  [[nodiscard]] task<bool> count_attempts(const job_ptr& j);
+  [[nodiscard]] task<> learn_history(job_ptr j);
+  [[nodiscard]] task<bool> count_attempts(job_ptr j);
+  [[nodiscard]] task<> lose(job_ptr j);
+  [[nodiscard]] task<bool> is_late(job_ptr j);
   [[nodiscard]] task<> unknown(job_ptr j);
   [[nodiscard]] task<> start(job_ptr j);
   [[nodiscard]] task<> watch_limit(job_ptr j);
   [[nodiscard]] task<> conclude(job_ptr j);
-  [[nodiscard]] task<> store(job_ptr j, outcome o);
+  [[nodiscard]] task<bool> store(job_ptr j, outcome o);
+  [[nodiscard]] task<> store_cancelled(job_ptr j);
   [[nodiscard]] task<> acknowledge(job_ptr j, std::string word);
+  void acknowledge_again() noexcept;
   [[nodiscard]] task<> return_unstarted(job_ptr j, duration pause);
-  [[nodiscard]] task<> note(job_ptr j, char what);
+  [[nodiscard]] task<> note_start(job_ptr j);
+  [[nodiscard]] task<> note_end(job_ptr j, char what, job_history h);
+  [[nodiscard]] task<bool> note(job_ptr j, char what, std::string text);
+  [[nodiscard]] static task<> keep_turn(mutex::guard turn, duration most);
   [[nodiscard]] task<> write_dead_letter(job_ptr j, std::string reason);
   void cancel_run(const job_ptr& j) noexcept;
   static void tell_progress(const std::weak_ptr<remote>& place, const job_ptr& j, double done);
   [[nodiscard]] std::int64_t server_now_ns() const noexcept;
-  [[nodiscard]] task<> learn_server_clock();
+  [[nodiscard]] task<bool> learn_server_clock();
 
   void told_cancel(const nats_message& m);
   void asked_status(const nats_message& m);
@@ -125,7 +155,8 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
   class runtime& loops_;
   std::vector<source> sources_;  // the highest class first
   duration ack_wait_{};
-  std::int64_t clock_offset_ns_ = 0;  // the server's clock against ours
+  std::int64_t clock_offset_ns_ = 0;  // the server's clock against ours, which is steady
+  time_point clock_learned_{};        // when
   int free_ = 0;                      // slots; negative: more jobs run than there are slots
   int storing_ = 0;                   // outcomes that could not be stored yet
   bool draining_ = false;
@@ -135,8 +166,13 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
   std::deque<job_ptr> held_;
   std::unordered_map<std::string, job_ptr> active_;  // by acknowledgement
   std::deque<promise<void>> taking_back_;
+  /// Acknowledgements that may be lost with the connection, each with its number. The server takes
+  /// what it gets in order, so the answer to a later question confirms all before it.
+  std::deque<std::pair<std::uint64_t, std::string>> unsure_;
+  std::uint64_t acks_sent_ = 0;
   event changed_;
-  std::vector<std::uint64_t> subscriptions_;
+  event busy_;         // there is a job to beat for
+  mutex last_chance_;  // jobs begin their last attempts one after the other
   time_point drain_end_ = time_point::max();
 };
 

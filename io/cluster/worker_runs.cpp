@@ -16,7 +16,6 @@ constexpr duration first_unknown_pause = std::chrono::seconds(1);
 constexpr duration last_unknown_pause = std::chrono::seconds(30);
 /// Progress is told this often at most.
 constexpr duration progress_pause = std::chrono::milliseconds(100);
-constexpr duration retry_questions = std::chrono::milliseconds(50);
 /// What an outcome's headers may add to its value, in bytes.
 constexpr std::size_t outcome_headers = 1024;
 
@@ -63,9 +62,21 @@ task<> worker_core::handle(job_ptr j) {
   auto counting = count_attempts(j);
   const bool fit = co_await std::move(counting);
   if (!fit) co_return;
+  // A job at its last attempt may be what killed its workers. Several of them begun at one time
+  // would all be lost with the worker that one of them kills.
+  struct turn {
+    task_handle<> kept;
+    ~turn() {
+      if (kept.valid()) kept.cancel();
+    }
+  } last;
+  if (j->before.died() > 0 && j->before.died() + 1 >= c.options.attempts) {
+    auto guard = co_await last_chance_.scoped_lock();
+    last.kept = create_task(keep_turn(std::move(guard), ack_wait_));
+  }
   if (j->cancelled) {  // while it was held
-    auto done = acknowledge(j, "+ACK");
-    co_await std::move(done);
+    auto storing = store_cancelled(j);
+    co_await std::move(storing);
     co_return;
   }
   if (draining_) {
@@ -73,13 +84,15 @@ task<> worker_core::handle(job_ptr j) {
     co_await std::move(returning);
     co_return;
   }
-  if (c.within && server_now_ns() > j->from.stored_ns + c.within->count()) {
+  auto judging = is_late(j);
+  const bool too_late = co_await std::move(judging);
+  if (too_late) {
     outcome late;
     late.kind = outcome_kind::timeout;
     late.place = j->place;
     late.texts = {"its time was over before a worker had a place for it"};
     auto storing = store(j, std::move(late));
-    co_await std::move(storing);
+    (void)co_await std::move(storing);
     co_return;
   }
   j->code = find_implementation(j->place.job);
@@ -99,45 +112,21 @@ task<bool> worker_core::settled_before(const job_ptr& j) {
   co_return true;
 }
 
-/// Attempts are deliveries that began: those that were given back do not count. False: they are
-/// used up, and the job is lost.
-task<bool> worker_core::count_attempts(const job_ptr& j) {
-  std::uint64_t returned = 0;
-  while (j->from.times > 1) {
+/// True: its time was over before it could begin. The server's clock may have jumped since it was
+/// read, so it is read again before a job is refused for it.
+task<bool> worker_core::is_late(job_ptr j) {
+  const auto& within = j->job.call.within;
+  if (!within) co_return false;
+  const auto end = j->from.stored_ns + within->count();
+  const auto began = clock::now();
+  while (server_now_ns() > end) {
+    if (clock_learned_ >= began) co_return true;
     auto waiting = engine_.ready(time_point::max());
     co_await std::move(waiting);
-    try {
-      auto counting =
-          engine_.js.count(engine_.names.outcomes, engine_.names.note(j->job.id) + ".*.b");
-      returned = co_await std::move(counting);
-      break;
-    } catch (const std::exception&) {  // asked again
-    }
-    co_await sleep(retry_questions);
+    auto learning = learn_server_clock();
+    const bool learned = co_await std::move(learning);
+    if (!learned) co_await sleep(retry_questions);
   }
-  const auto attempt = j->from.times - std::min(returned, j->from.times - 1);
-  j->place.attempt = heddle::detail::saturated<unsigned>(attempt);
-  j->run->attempt = j->place.attempt;
-  const auto& o = j->job.call.options;
-  if (attempt <= std::uint64_t{o.attempts} + o.retry.times) co_return true;
-  outcome lost;
-  lost.kind = outcome_kind::lost;
-  lost.place = j->place;
-  lost.place.attempt = heddle::detail::saturated<unsigned>(attempt - 1);
-  for (std::uint64_t n = 1; n < j->from.times; ++n) {
-    const auto subject = engine_.names.note(j->job.id) + "." + std::to_string(n) + ".s";
-    try {
-      auto asking = engine_.js.last(engine_.names.outcomes, subject);
-      auto found = co_await std::move(asking);
-      if (found) lost.texts.push_back(std::move(found->payload));
-    } catch (const std::exception&) {  // its name is not known, then
-    }
-  }
-  lost.place.worker = lost.texts.empty() ? std::string() : lost.texts.back();
-  auto writing = write_dead_letter(j, "lost: all attempts are used up");
-  co_await std::move(writing);
-  auto storing = store(j, std::move(lost));
-  co_await std::move(storing);
   co_return false;
 }
 
@@ -157,14 +146,17 @@ task<> worker_core::unknown(job_ptr j) {
   auto writing = write_dead_letter(j, "no worker knows this kind of job");
   co_await std::move(writing);
   auto storing = store(j, std::move(none));
-  co_await std::move(storing);
+  (void)co_await std::move(storing);
 }
 
 task<> worker_core::start(job_ptr j) {
-  if (j->from.times > 1) {
-    engine_.counts.redelivered.fetch_add(1, std::memory_order_relaxed);
-    auto noting = note(j, 's');
-    co_await std::move(noting);
+  if (j->from.times > 1) engine_.counts.redelivered.fetch_add(1, std::memory_order_relaxed);
+  auto noting = note_start(j);
+  co_await std::move(noting);
+  if (stopped_) {
+    auto returning = return_unstarted(j, duration::zero());
+    co_await std::move(returning);
+    co_return;
   }
   engine_.counts.started.fetch_add(1, std::memory_order_relaxed);
   auto& run = *j->run;
@@ -182,6 +174,7 @@ task<> worker_core::start(job_ptr j) {
     } catch (...) {  // NOLINT(bugprone-empty-catch): it was cancelled, and has no result
     }
     if (!j->concluded.done()) j->concluded.set_value();
+    if (j->stuck) self->lend();  // it had kept its slot
   });
   j->started = true;
   j->since = clock::now();
@@ -220,10 +213,10 @@ task<> worker_core::conclude(job_ptr j) {
   const auto last = j->run->last_progress.load(std::memory_order_acquire);
   if (last > j->progress && engine_.link.up())
     engine_.link.publish(engine_.names.progress(j->job.id), {}, {}, std::to_string(last));
-  if (j->cancelled) {  // the outcome is there: see engine::end_job
+  if (j->cancelled) {
     if (j->result) engine_.counts.dropped.fetch_add(1, std::memory_order_relaxed);
-    auto done = acknowledge(j, "+ACK");
-    co_await std::move(done);
+    auto storing = store_cancelled(j);
+    co_await std::move(storing);
     co_return;
   }
   if (j->timed_out) {
@@ -232,7 +225,7 @@ task<> worker_core::conclude(job_ptr j) {
     late.place = j->place;
     late.texts = {"its time limit has passed"};
     auto storing = store(j, std::move(late));
-    co_await std::move(storing);
+    (void)co_await std::move(storing);
     co_return;
   }
   if (!j->result) {  // cancelled by stop(), or its runtime has ended
@@ -242,8 +235,13 @@ task<> worker_core::conclude(job_ptr j) {
   }
   auto& r = *j->result;
   const auto& retry = j->job.call.options.retry;
-  if (r.may_retry && j->place.attempt <= retry.times) {
-    auto again = acknowledge(j, nak(retry_pause(retry, j->place.attempt + 1)));
+  if (r.may_retry && j->before.thrown < retry.times) {
+    auto now = j->history(options_.name);
+    ++now.thrown;
+    auto noting = note_end(j, 'r', std::move(now));
+    co_await std::move(noting);
+    auto again = acknowledge(
+        j, nak(retry_pause(retry, heddle::detail::saturated<unsigned>(j->before.thrown + 2))));
     co_await std::move(again);
     co_return;
   }
@@ -258,11 +256,23 @@ task<> worker_core::conclude(job_ptr j) {
     r.result = std::move(big);
   }
   auto storing = store(j, std::move(r.result));
-  co_await std::move(storing);
+  const bool first = co_await std::move(storing);
+  if (!first) engine_.counts.dropped.fetch_add(1, std::memory_order_relaxed);
+}
+
+/// Who asked for the cancellation has stored the outcome first (engine::end_job). But anybody can
+/// publish what asks for it, and no job may go without an outcome.
+task<> worker_core::store_cancelled(job_ptr j) {
+  outcome gone;
+  gone.kind = outcome_kind::cancelled;
+  gone.place = j->place;
+  auto storing = store(std::move(j), std::move(gone));
+  (void)co_await std::move(storing);
 }
 
 /// Stores the outcome, however long it takes, then acknowledges. Meanwhile nothing new is pulled.
-task<> worker_core::store(job_ptr j, outcome o) {
+/// False: there was one already.
+task<bool> worker_core::store(job_ptr j, outcome o) {
   o.arguments_hash = j->job.arguments_hash;
   struct counted {
     worker_core& w;
@@ -273,16 +283,17 @@ task<> worker_core::store(job_ptr j, outcome o) {
       w.changed();
     }
   } late{*this};
+  const auto before = acks_sent_;
   auto storing = engine_.store(std::move(o), [this, &late] {
     if (late.on) return;
     late.on = true;
     ++storing_;
   });
   const int code = co_await std::move(storing);
-  if (code == js_wrong_last_sequence)
-    engine_.counts.dropped.fetch_add(1, std::memory_order_relaxed);
+  while (!unsure_.empty() && unsure_.front().first <= before) unsure_.pop_front();
   auto done = acknowledge(std::move(j), "+ACK");
   co_await std::move(done);
+  co_return code != js_wrong_last_sequence;
 }
 
 task<> worker_core::acknowledge(job_ptr j, std::string word) {
@@ -291,8 +302,19 @@ task<> worker_core::acknowledge(job_ptr j, std::string word) {
     co_await std::move(waiting);
     try {
       engine_.link.publish(j->ack, {}, {}, word);
+      // A lost "-NAK" costs time alone, and a late one could end a later delivery.
+      if (word == "+ACK") unsure_.emplace_back(++acks_sent_, j->ack);
       co_return;
     } catch (const link_lost&) { continue; }
+  }
+}
+
+/// After a reconnect. A job whose acknowledgement was lost is delivered again; its outcome may have
+/// been fetched and dropped by then, and the job would run twice.
+void worker_core::acknowledge_again() noexcept {
+  try {
+    for (const auto& [number, ack] : unsure_) engine_.link.publish(ack, {}, {}, "+ACK");
+  } catch (...) {  // NOLINT(bugprone-empty-catch): the connection is lost again, and made again
   }
 }
 
@@ -300,58 +322,12 @@ task<> worker_core::acknowledge(job_ptr j, std::string word) {
 task<> worker_core::return_unstarted(job_ptr j, duration pause) {
   const auto self = shared_from_this();
   engine_.counts.given_back.fetch_add(1, std::memory_order_relaxed);
-  auto noting = note(j, 'b');
+  auto noting = note_end(j, 'b', j->before);
   co_await std::move(noting);
   auto giving = acknowledge(j, nak(pause));
   co_await std::move(giving);
   active_.erase(j->ack);
   changed();
-}
-
-/// A note of a delivery: 'b' it was given back, 's' it was started, by this worker.
-task<> worker_core::note(job_ptr j, char what) {
-  const auto subject =
-      engine_.names.note(j->job.id) + "." + std::to_string(j->from.times) + "." + what;
-  for (int tries = 0; tries < 5; ++tries) {
-    auto waiting = engine_.ready(time_point::max());
-    co_await std::move(waiting);
-    try {
-      auto sending = engine_.js.publish(subject, {}, options_.name);
-      const auto ack = co_await std::move(sending);
-      if (ack.code == 0) co_return;
-    } catch (const std::exception&) {  // tried again
-    }
-    co_await sleep(retry_questions);
-  }
-}
-
-task<> worker_core::write_dead_letter(job_ptr j, std::string reason) {
-  auto headers = headers_of(j->job);
-  nats_headers h;
-  for (const char* name : {"Heddle-Id", "Heddle-Job", "Heddle-Version", "Heddle-Queue",
-                           "Heddle-Class", "Heddle-Attempts", "Heddle-Signature", "Heddle-Retries",
-                           "Heddle-Retry-Delay", "Heddle-Retry-Factor", "Heddle-Time-Limit"})
-    if (const auto value = headers.get(name); !value.empty()) h.add(name, value);
-  h.add("Nats-Expected-Last-Subject-Sequence", "0");
-  h.add("Heddle-Reason", reason);
-  h.add("Heddle-Worker", options_.name);
-  h.add("Heddle-Deliveries", std::to_string(j->from.times - 1));
-  const auto block = h.block();
-  for (;;) {
-    auto waiting = engine_.ready(time_point::max());
-    co_await std::move(waiting);
-    try {
-      auto sending =
-          engine_.js.publish(engine_.names.dead_letter(j->job.id), block, j->job.call.arguments);
-      const auto ack = co_await std::move(sending);
-      if (ack.code == 0) engine_.counts.dead.fetch_add(1, std::memory_order_relaxed);
-      if (ack.code == 0 || ack.code == js_wrong_last_sequence) co_return;
-      engine_.warn("the dead letter of " + j->job.id + " could not be stored: " + ack.text);
-      co_return;
-    } catch (const std::exception&) {  // tried again
-    }
-    co_await sleep(retry_questions);
-  }
 }
 
 namespace {

@@ -155,19 +155,20 @@ TEST_P(CLU_SUB, CLU_SUB_08_AHighJobIsTheNext) {
   cluster([](cl::client c) -> h::task<> {
     const auto file = fresh_file();
     std::vector<cl::handle<std::string>> handles;
-    for (int i = 0; i < 100; ++i) {
+    const int n = static_cast<int>(cluster_size(100, 1000));
+    for (int i = 0; i < n; ++i) {
       auto one = co_await cl::submit(jobs::log_and_wait, file, i, i == 0 ? 300 : 0);
       handles.push_back(one);
     }
     here_worker w(c, 1);
     const auto begun = co_await eventually([&] { return count_lines(file, "begin") > 0; });
     HOLDS(begun);
-    (void)co_await h::to_cluster(jobs::log_and_wait.high(), file, 1000, 0);
+    (void)co_await h::to_cluster(jobs::log_and_wait.high(), file, 10'000, 0);
     for (auto& one : handles) (void)co_await one.result();
     std::size_t place = 0, at = 0;
     std::size_t before_end = 0;
     for (const auto& line : lines_of(file)) {
-      if (line.starts_with("begin 1000 ")) place = at;
+      if (line.starts_with("begin 10000 ")) place = at;
       if (line.starts_with("end 0 ")) before_end = at;
       ++at;
     }

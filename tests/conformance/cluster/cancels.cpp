@@ -71,7 +71,7 @@ TEST_P(CLU_CAN, CLU_CAN_03_ARunningFunctionIsToldToStop) {
 
 TEST_P(CLU_CAN, CLU_CAN_04_AValueOrACancellationAndTheOutcomeAgrees) {
   served([](cl::client c) -> h::task<> {
-    const int n = sanitized ? 30 : 100;
+    const int n = static_cast<int>(cluster_size(100, 1000));
     int values = 0, cancels = 0, others = 0;
     for (int i = 0; i < n; ++i) {
       auto handle = co_await cl::submit(jobs::twice, i);

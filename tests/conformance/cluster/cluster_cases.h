@@ -88,6 +88,10 @@ std::vector<std::string> lines_of(const std::string& file);
 /// How many lines begin so.
 std::size_t count_lines(const std::string& file, const std::string& beginning);
 
+/// How much of something a case does: `usual`, or with HEDDLE_SIZE=full (tools/nightly) as much as
+/// the catalogue says; a tenth of the usual under a sanitizer.
+std::size_t cluster_size(std::size_t usual, std::size_t full);
+
 /// Options of a cluster that no other case has, in the common server.
 cl::options fresh_cluster();
 std::string url_of(const cl::options& o);

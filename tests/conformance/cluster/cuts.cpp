@@ -163,6 +163,38 @@ TEST_P(CLU_CUTS, CLU_RES_03_AnOutcomeThatIsMissedIsFound) {
   });
 }
 
+TEST_P(CLU_CUTS, CLU_TIM_03_ATimeOutAroundTheCallTravelsWithTheJob) {
+  run([]() -> h::task<> {
+    auto body = [](cl::client c, std::shared_ptr<proxy> p, cl::client straight) -> h::task<> {
+      const auto file = fresh_file();
+      co_await c.connect();
+      raw_nats raw(straight);
+      // Two blocks, the outer one ends first. No cancellation reaches the cluster: the link is cut.
+      auto waiting = h::create_task([&]() -> h::task<> {
+        co_await h::timeout(700ms, [&]() -> h::task<> {
+          auto call = h::wait_for(h::to_cluster(jobs::log_and_wait, file, 1, 0), 1h);
+          (void)co_await std::move(call);
+        });
+      });
+      const auto there = co_await eventually([&] { return raw.jobs() == 1; });
+      HOLDS(there);
+      p->open = false;
+      p->cut();
+      const auto how = co_await ending(waiting);
+      EQUAL(how, "Timeout");
+      here_worker w(straight);
+      const auto ended = co_await eventually([&] { return raw.jobs() == 0; });
+      HOLDS(ended);
+      HOLDS(lines_of(file).empty());
+      EQUAL(straight.stats().started, 0u);
+      p->open = true;
+      (void)co_await w.stop();
+    };
+    auto running = behind_proxy(fresh_cluster(), body);
+    co_await std::move(running);
+  });
+}
+
 TEST_P(CLU_CUTS, CLU_WRK_05_AJobOutlivesItsWorkersConnection) {
   run([]() -> h::task<> {
     auto body = [](cl::client c, std::shared_ptr<proxy> p, cl::client straight) -> h::task<> {

@@ -87,40 +87,6 @@ TEST_P(CLU_CON, CLU_CON_02_UrlsAndWhatIsWrongWithThem) {
   }
 }
 
-TEST_P(CLU_CON, CLU_CON_03_TheNextServerIsUsed) {
-  auto o = fresh_cluster();
-  const auto good = o.servers.front();
-  o.servers = {{"127.0.0.1", free_port()}, good};
-  served(o, [](cl::client c) -> h::task<> {
-    const auto value = co_await h::to_cluster(jobs::twice, 4);
-    EQUAL(value, 8);
-    EQUAL(c.stats().connects, 1u);
-  });
-}
-
-TEST_P(CLU_CON, CLU_CON_04_CallsOutliveARestartOfTheServer) {
-  auto o = fresh_cluster();
-  o.ack_wait = 1s;
-  cluster(o, [](cl::client c) -> h::task<> {
-    std::vector<h::task_handle<int>> calls;
-    for (int i = 0; i < 100; ++i) calls.push_back(h::create_task(h::to_cluster(jobs::twice, i)));
-    here_worker w(c);
-    (void)co_await calls.front();
-    nats_server::common().kill();
-    for (int i = 100; i < 200; ++i) calls.push_back(h::create_task(h::to_cluster(jobs::twice, i)));
-    nats_server::common().start();
-    int wrong = 0;
-    for (int i = 0; i < 200; ++i) {
-      const int got = co_await calls[static_cast<std::size_t>(i)];
-      wrong += got != 2 * i;
-    }
-    EQUAL(wrong, 0);
-    HOLDS(c.stats().connects >= 2);
-    EQUAL(c.stats().values, 200u);
-    (void)co_await w.stop();
-  });
-}
-
 /// What a false server has received; it runs on any loop.
 class heard {
  public:
@@ -154,6 +120,68 @@ h::task<h::server> false_server(std::string info, std::string after_connect,
     }
   };
   co_return co_await h::start_server(std::move(handler), "127.0.0.1", 0);
+}
+
+TEST_P(CLU_CON, CLU_CON_03_TheNextServerIsUsed) {
+  auto o = fresh_cluster();
+  const auto good = o.servers.front();
+  o.servers = {{"127.0.0.1", free_port()}, good};
+  served(o, [](cl::client c) -> h::task<> {
+    const auto value = co_await h::to_cluster(jobs::twice, 4);
+    EQUAL(value, 8);
+    EQUAL(c.stats().connects, 1u);
+  });
+}
+
+TEST_P(CLU_CON, CLU_CON_03_ServersThatInfoNamesAreTriedToo) {
+  run([]() -> h::task<> {
+    auto o = fresh_cluster();
+    const auto good = o.servers.front();
+    auto got = std::make_shared<heard>();
+    const auto url = "\"127.0.0.1:" + std::to_string(good.port) + "\"";
+    // It names a server and turns everybody away, as one that is about to end.
+    auto server = co_await false_server(
+        "{\"version\":\"2.9.10\",\"jetstream\":true,\"connect_urls\":[\"127.0.0.1\",\"[::1]:x\"," +
+            url + "]}",
+        "PONG\r\n-ERR 'Server Shutdown'\r\n", got);
+    o.servers = {{"127.0.0.1", server.port()}};
+    {
+      cl::client c(o);
+      cl::use(c);
+      here_worker w(c);
+      const auto value = co_await h::to_cluster(jobs::twice, 4);
+      EQUAL(value, 8);
+      HOLDS(got->has("CONNECT"));
+      (void)co_await w.stop();
+    }
+    cl::use(cl::client(cl::options()));
+    server.close();
+    server.abort_clients();
+    co_await server.wait_closed();
+  });
+}
+
+TEST_P(CLU_CON, CLU_CON_04_CallsOutliveARestartOfTheServer) {
+  auto o = fresh_cluster();
+  o.ack_wait = 1s;
+  cluster(o, [](cl::client c) -> h::task<> {
+    std::vector<h::task_handle<int>> calls;
+    for (int i = 0; i < 100; ++i) calls.push_back(h::create_task(h::to_cluster(jobs::twice, i)));
+    here_worker w(c);
+    (void)co_await calls.front();
+    nats_server::common().kill();
+    for (int i = 100; i < 200; ++i) calls.push_back(h::create_task(h::to_cluster(jobs::twice, i)));
+    nats_server::common().start();
+    int wrong = 0;
+    for (int i = 0; i < 200; ++i) {
+      const int got = co_await calls[static_cast<std::size_t>(i)];
+      wrong += got != 2 * i;
+    }
+    EQUAL(wrong, 0);
+    HOLDS(c.stats().connects >= 2);
+    EQUAL(c.stats().values, 200u);
+    (void)co_await w.stop();
+  });
 }
 
 TEST_P(CLU_CON, CLU_CON_05_PingsAreAnsweredAndASilentServerIsLeft) {

@@ -145,6 +145,51 @@ TEST_P(CLU_MAP, CLU_MAP_03_AMapThatIsClosedCancelsTheRest) {
   });
 }
 
+/// What a program prints that uses much of the API.
+h::task<std::string> program() {
+  std::string out;
+  const auto say = [&out](const auto& text) { out += text + std::string("\n"); };
+  say(std::to_string(co_await h::to_cluster(jobs::twice, 21)));
+  auto ordered = cl::map(jobs::twice, std::vector<int>{1, 2, 3, 4, 5}, {.in_flight = 2});
+  for (;;) {
+    const auto* one = co_await ordered.next();
+    if (!one) break;
+    say(std::to_string(*one));
+  }
+  say(co_await ending(h::to_cluster(jobs::nobodys.within(100ms), 1)) == "value" ? "ran" : "failed");
+  try {
+    (void)co_await h::to_cluster(jobs::fails, "why");
+  } catch (const cl::job_failed& e) {
+    say(e.type());
+    for (const auto& text : e.texts()) say(text);
+  }
+  auto handle = co_await cl::submit(jobs::nested, 3);
+  say(std::to_string(co_await handle.result()));
+  const auto file = fresh_file();
+  const auto keyed = jobs::fails_until.key("one");
+  say(std::to_string(co_await h::to_cluster(keyed, file, 2u)));
+  say(std::to_string(co_await h::to_cluster(keyed, file, 2u)));
+  say(std::to_string(lines_of(file).size()));
+  co_return out;
+}
+
+TEST_P(CLU_LOC, CLU_LOC_01_OneProgramPrintsTheSameWhereverItRuns) {
+  std::vector<std::string> printed;
+  cluster(cl::options(), [&](cl::client) -> h::task<> { printed.push_back(co_await program()); });
+  for (const int workers : {1, 3}) {
+    auto o = fresh_cluster();
+    cluster(o, [&](cl::client) -> h::task<> {
+      std::vector<child> all;
+      for (int i = 0; i < workers; ++i)
+        all.push_back(worker_process(o, "w" + std::to_string(i), 2));
+      printed.push_back(co_await program());
+    });
+  }
+  EQUAL(printed.size(), 3u);
+  for (const auto& text : printed) EQUAL(text, printed.front());
+  HOLDS(!printed.front().empty());
+}
+
 TEST_P(CLU_LOC, CLU_LOC_02_WhatIsNotLinkedOrDoesNotDecode) {
   cluster(cl::options(), [](cl::client c) -> h::task<> {
     HOLDS(c.local());
@@ -163,6 +208,10 @@ TEST_P(CLU_LOC, CLU_LOC_02_WhatIsNotLinkedOrDoesNotDecode) {
       (void)co_await cl::worker({}, c).serve();
     } catch (const h::usage_error&) { unfit = true; }
     HOLDS(unfit);
+    for (const char* text :
+         {"", "none", "a.b.c", "a b.1", "a.*", "x.1\r\nPUB a 0", "A.1", ".1", "a."})
+      THROWS(h::bad_value, cl::attach(jobs::twice, text));
+    THROWS(h::bad_value, c.cancel("a.>"));
     const auto bad_queue = [] { return h::to_cluster(jobs::twice.on("a.b"), 1); };
     THROWS(h::bad_value, bad_queue());
   });

@@ -202,7 +202,8 @@ h::task<> under_fire(cl::options o, cl::client c, int n) {
 TEST_P(CLU_WRK, CLU_WRK_08_NothingIsLostWhileWorkersDie) {
   auto o = fresh_cluster();
   o.ack_wait = 1s;
-  cluster(o, [&](cl::client c) { return under_fire(o, c, sanitized ? 300 : 2000); });
+  const auto n = static_cast<int>(cluster_size(2000, 10'000));
+  cluster(o, [&](cl::client c) { return under_fire(o, c, n); });
 }
 
 TEST_P(CLU_WRK, CLU_MAP_04_EachItemComesOnceWhileWorkersDie) {
@@ -211,7 +212,7 @@ TEST_P(CLU_WRK, CLU_MAP_04_EachItemComesOnceWhileWorkersDie) {
   cluster(o, [&](cl::client c) -> h::task<> {
     std::vector<child> workers;
     for (int i = 0; i < 2; ++i) workers.push_back(worker_process(o, "w" + std::to_string(i), 8));
-    std::vector<int> items(sanitized ? 200 : 1000);
+    std::vector<int> items(cluster_size(1000, 100'000));
     for (std::size_t i = 0; i < items.size(); ++i) items[i] = static_cast<int>(i);
     auto all = cl::map_unordered(jobs::twice, items, {.in_flight = 100});
     std::vector<int> times(items.size());

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// CLU-FLT: the failures that a cluster promises to stand, and that no other group brings about.
+#include "cluster_cases.h"
+#include "raw_nats.h"
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+namespace {
+
+using namespace conformance;
+
+CLUSTER_CASES(CLU_FLT);
+
+/// A process that submits jobs and writes their ids, one a line, behind each other.
+child submitter_process(const cl::options& o, const std::string& file, int n) {
+  return child({HEDDLE_CLUSTER_WORKER, "submit", file, std::to_string(n)},
+               {"HEDDLE_CLUSTER=" + url_of(o)});
+}
+
+TEST_P(CLU_FLT, CLU_FLT_01_AcceptedJobsOutliveTheirSubmitter) {
+  auto o = fresh_cluster();
+  cluster(o, [&](cl::client c) -> h::task<> {
+    const auto file = fresh_file();
+    {
+      auto dying = submitter_process(o, file, 1'000'000);
+      const auto some = co_await eventually([&] { return lines_of(file).size() >= 20; });
+      HOLDS(some);
+      dying.send(SIGKILL);
+      EQUAL(dying.wait(), 1000 + SIGKILL);
+    }
+    auto ids = lines_of(file);
+    std::ifstream whole(file, std::ios::ate);
+    whole.seekg(-1, std::ios::end);
+    if (whole.peek() != '\n') ids.pop_back();  // it was cut off
+    here_worker w(c);
+    int wrong = 0;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const auto handle = cl::attach(jobs::twice, ids[i]);
+      const int got = co_await handle.result();
+      wrong += got != 2 * static_cast<int>(i);
+    }
+    EQUAL(wrong, 0);
+    raw_nats raw(c);
+    const auto empty = co_await eventually([&] { return raw.jobs() == 0; });
+    HOLDS(empty);
+    (void)co_await w.stop();
+  });
+}
+
+/// How often the threads of a process have gone to sleep.
+std::uint64_t sleeps_of(pid_t pid) {
+  std::uint64_t n = 0;
+  for (const auto& t :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    std::ifstream status(t.path() / "status");
+    for (std::string word; status >> word;) {
+      std::uint64_t times = 0;
+      if (word == "voluntary_ctxt_switches:" && status >> times) n += times;
+    }
+  }
+  return n;
+}
+
+TEST_P(CLU_FLT, CLU_WRK_09_AnIdleWorkerSleeps) {
+  auto o = fresh_cluster();
+  cluster(o, [&](cl::client) -> h::task<> {
+    auto idle = worker_process(o, "idle", 2);
+    const int value = co_await h::to_cluster(jobs::twice, 1);
+    EQUAL(value, 2);
+    co_await h::sleep(1s);
+    const auto before = sleeps_of(idle.pid());
+    const auto seconds = cluster_size(5, 60);
+    co_await h::sleep(std::chrono::seconds(seconds));
+    // Three pulls a minute that end, their answers, a ping, and what the kernel adds to each.
+    HOLDS(sleeps_of(idle.pid()) - before <= 10 + seconds);
+  });
+}
+
+}  // namespace
