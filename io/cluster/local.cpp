@@ -5,6 +5,7 @@
 #include <heddle/core/future.h>
 #include <heddle/io/cluster/call.h>
 #include <heddle/io/cluster/running.h>
+#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/token.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>
@@ -131,8 +132,7 @@ bool local_place::finish(const job_ptr& job, outcome o) {
     waiters = std::move(job->waiters);
     if (!job->kept) jobs_.erase(job->run->id);
   }
-  for (auto& w : waiters)
-    if (!w.done()) (void)w.state().set(o);
+  for (auto& w : waiters) (void)set_if_wanted(w, o);
   return true;
 }
 

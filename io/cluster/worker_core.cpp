@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Slots, pulls, and what is asked of a worker.
 #include <heddle/core/errors.h>
+#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/token.h>
 #include <heddle/io/cluster/worker_core.h>
 #include <heddle/sched/sleep.h>
@@ -50,9 +51,8 @@ void worker_core::lend() noexcept {
   while (!taking_back_.empty() && free_ > 0) {
     auto next = std::move(taking_back_.front());
     taking_back_.pop_front();
-    if (next.done()) continue;
     --free_;
-    next.set_value();
+    if (!set_if_wanted(next)) ++free_;
   }
   if (free_ > 0) changed();
 }
@@ -144,7 +144,7 @@ class worker_core::connected {
     });
     ready_ = e.on_ready.begin();
     e.on_lost.emplace_front([&w] {
-      if (w.pulling_ && !w.pulling_->over.done()) w.pulling_->over.set_value();
+      if (w.pulling_) (void)set_if_wanted(w.pulling_->over);
     });
     lost_ = e.on_lost.begin();
   }
@@ -174,7 +174,7 @@ void worker_core::take_now(nats_message&& m) {
     ++pulling_->came;
     --pulling_->left;
   }
-  if ((!job || pulling_->left == 0) && !pulling_->over.done()) pulling_->over.set_value();
+  if (!job || pulling_->left == 0) (void)set_if_wanted(pulling_->over);
 }
 
 void worker_core::take_waited(source& s, nats_message&& m) {
@@ -275,7 +275,7 @@ void worker_core::stop() {
     j->give_back = true;
     j->run->stop();
     if (j->code->function) {
-      if (!j->concluded.done()) j->concluded.set_value();
+      (void)set_if_wanted(j->concluded);
     } else {
       (void)j->running.cancel();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What becomes of a delivery.
 #include <heddle/core/errors.h>
+#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/worker_core.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/wait_for.h>
@@ -27,7 +28,7 @@ task<> run_on_loops(const implementation& code, std::shared_ptr<job_run> run, st
   set_current_backend(std::move(place_of_worker));
   auto running = execute(code, std::move(run), std::move(arguments), signature, std::move(place));
   auto r = co_await std::move(running);
-  done.set_value(std::move(r));
+  (void)set_if_wanted(done, std::move(r));
 }
 
 std::string nak(duration pause) {
@@ -173,7 +174,7 @@ task<> worker_core::start(job_ptr j) {
       j->result = end.result();
     } catch (...) {  // NOLINT(bugprone-empty-catch): it was cancelled, and has no result
     }
-    if (!j->concluded.done()) j->concluded.set_value();
+    (void)set_if_wanted(j->concluded);
     if (j->stuck) self->lend();  // it had kept its slot
   });
   j->started = true;
@@ -184,7 +185,7 @@ task<> worker_core::start(job_ptr j) {
                                             std::move(done)));
   } catch (const usage_error&) {  // the user's runtime ends
     j->give_back = true;
-    if (!j->concluded.done()) j->concluded.set_value();
+    (void)set_if_wanted(j->concluded);
   }
   if (j->cancelled) cancel_run(j);
   task_handle<> limit;
@@ -206,7 +207,7 @@ task<> worker_core::watch_limit(job_ptr j) {
   j->stuck = true;
   engine_.warn("the job " + j->place.job + " (" + j->job.id +
                ") still runs after its time limit, and keeps a slot of " + options_.name);
-  j->concluded.set_value();
+  (void)set_if_wanted(j->concluded);
 }
 
 task<> worker_core::conclude(job_ptr j) {
