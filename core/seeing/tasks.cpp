@@ -23,8 +23,22 @@ constexpr std::uint64_t most_frames = std::uint64_t{1} << 20;
 constexpr std::uint32_t most_strands = 100000;
 /// A task that goes to and fro stands as before after a whole round, and its frames were read in
 /// the middle of it. Only a reader that was without a processor meanwhile can meet that: a look
-/// takes some 3 us, and a round longer than this where tasks crowd so.
+/// takes some 3 us, and a round longer than this where tasks crowd so. A look that lasts longer is
+/// believed if the next one sees the same.
 constexpr std::uint64_t longest_look = 30'000;  // ns
+
+/// A number for the frames of a look and their places.
+std::uint64_t chain_seen(const task_view& t) noexcept {
+  std::uint64_t all = 0xcbf29ce484222325;
+  const auto add = [&](std::uint64_t part) { all = (all ^ part) * 0x100000001b3; };
+  add(t.depth);
+  for (std::size_t i = 0; i < t.runs; ++i) {
+    add(t.frames[i].resume);
+    add(t.frames[i].place);
+    add(t.frames[i].count);
+  }
+  return all;
+}
 
 bool is_task(std::uint64_t k) noexcept { return k == static_cast<std::uint64_t>(kind::task); }
 bool is_strand(std::uint64_t k) noexcept { return k == static_cast<std::uint64_t>(kind::strand); }
@@ -85,14 +99,18 @@ bool task_reader::look_at(address record, task_view& to) noexcept {
 /// Looks until a look holds. False: the task has ended meanwhile.
 bool task_reader::settle(address record, unsigned char* copy, std::uint64_t number,
                          task_view& to) noexcept {
+  std::uint64_t before = 0;  // what the last look saw that held, but lasted
   for (int i = 0;; ++i) {
     to.number = number;
     const bool is_last = i + 1 == most_tries;
     const auto began = clock_now();
     const auto how = look(record, copy, to);
-    if (how == result::good && unchanged(record, copy) &&
-        (is_last || to.runs < 2 || clock_now() - began < longest_look))
-      return true;
+    if (how == result::good && unchanged(record, copy)) {
+      if (to.runs < 2 || clock_now() - began < longest_look) return true;
+      const auto chain = chain_seen(to);
+      if (chain == before) return true;
+      before = chain;
+    }
     if (how == result::gone) return false;
     if (is_last) break;
     ++repeated_;
