@@ -187,7 +187,7 @@ task<> engine::look_again(std::string id) {
     if (at == waiting_.end()) co_return;
     if (!found) {
       for (auto& w : at->second.waiters)
-        if (!w.end.done()) w.end.set_exception(gone(id));
+        (void)w.end.state().fail(std::make_exception_ptr(gone(id)));  // unless it was cancelled
       co_return;
     }
   }
