@@ -136,7 +136,7 @@ task<bool> worker_core::note(job_ptr j, char what, std::string text) {
 }
 
 /// The next one's turn comes when this task is cancelled, or after `most`.
-task<> worker_core::keep_turn(mutex::guard turn, duration most) {
+task<> worker_core::keep_turn(turn_held turn, duration most) {
   const auto mine = std::move(turn);
   co_await sleep(most);
 }

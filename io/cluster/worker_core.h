@@ -137,7 +137,12 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
   [[nodiscard]] task<> note_start(job_ptr j);
   [[nodiscard]] task<> note_end(job_ptr j, char what, job_history h);
   [[nodiscard]] task<bool> note(job_ptr j, char what, std::string text);
-  [[nodiscard]] static task<> keep_turn(mutex::guard turn, duration most);
+  /// The guard is let go of before the worker whose mutex it holds.
+  struct turn_held {
+    std::shared_ptr<worker_core> of;
+    mutex::guard turn;
+  };
+  [[nodiscard]] static task<> keep_turn(turn_held turn, duration most);
   [[nodiscard]] task<> write_dead_letter(job_ptr j, std::string reason);
   void cancel_run(const job_ptr& j) noexcept;
   static void tell_progress(const std::weak_ptr<remote>& place, const job_ptr& j, double done);

@@ -73,7 +73,8 @@ task<> worker_core::handle(job_ptr j) {
   } last;
   if (j->before.died() > 0 && j->before.died() + 1 >= c.options.attempts) {
     auto guard = co_await last_chance_.scoped_lock();
-    last.kept = create_task(keep_turn(std::move(guard), ack_wait_));
+    turn_held turn{shared_from_this(), std::move(guard)};
+    last.kept = create_task(keep_turn(std::move(turn), ack_wait_));
   }
   if (j->cancelled) {  // while it was held
     auto storing = store_cancelled(j);

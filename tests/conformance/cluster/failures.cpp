@@ -74,7 +74,8 @@ TEST_P(CLU_FLT, CLU_WRK_09_AnIdleWorkerSleeps) {
     const auto seconds = cluster_size(5, 60);
     co_await h::sleep(std::chrono::seconds(seconds));
     // Three pulls a minute that end, their answers, a ping, and what the kernel adds to each.
-    HOLDS(sleeps_of(idle.pid()) - before <= 10 + seconds);
+    // A sanitizer's own thread wakes up ten times a second.
+    if (!sanitized) HOLDS(sleeps_of(idle.pid()) - before <= 10 + seconds);
   });
 }
 
