@@ -18,8 +18,8 @@ class lateness {
   static lateness of(const heddle::detail::seeing::program& from,
                      heddle::detail::seeing::address loop);
 
-  /// False: nothing was counted since `earlier`, or ever if that is empty. `to`: 99 % of what was counted since then was not
-  /// later than these nanoseconds, to a sixteenth.
+  /// False: nothing was counted since `earlier`, or ever if that is empty. `to`: 99 % of what was
+  /// counted since then was not later than these nanoseconds, to a sixteenth.
   [[nodiscard]] bool p99_since(const lateness& earlier, std::uint64_t& to) const;
 
  private:
