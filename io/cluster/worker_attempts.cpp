@@ -90,21 +90,12 @@ task<> worker_core::note_start(job_ptr j) {
     for (int turn = 0; turn < most_turns && engine_.link.unsent() > 0; ++turn) co_await yield_now();
     co_return;
   }
-  struct counted {
-    worker_core& w;
-    bool on = false;
-    ~counted() {
-      if (!on) return;
-      --w.storing_;
-      w.changed();
-    }
-  } late{*this};
+  storing_late late(*this);
   for (;;) {
     auto noting = note(j, 's', text_of(j->history(options_.name)));
     const bool stored = co_await std::move(noting);
     if (stored) break;
-    if (!late.on) ++storing_;
-    late.on = true;
+    late.begin();
     co_await sleep(retry_questions);
   }
   j->noted = clock::now();

@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace heddle::cluster::detail {
@@ -93,6 +94,25 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
     int left;
     std::size_t came = 0;
     promise<void> over = {};
+  };
+
+  /// While it is begun, nothing new is pulled: what must be stored first is not stored yet.
+  class storing_late {
+   public:
+    explicit storing_late(worker_core& w) noexcept : w_(w) {}
+    storing_late(const storing_late&) = delete;
+    ~storing_late() {
+      if (!begun_) return;
+      --w_.storing_;
+      w_.changed();
+    }
+    void begin() noexcept {
+      if (!std::exchange(begun_, true)) ++w_.storing_;
+    }
+
+   private:
+    worker_core& w_;
+    bool begun_ = false;
   };
 
   /// What lasts as long as run(): subscriptions, and places in the engine's lists.

@@ -276,21 +276,9 @@ task<> worker_core::store_cancelled(job_ptr j) {
 /// False: there was one already.
 task<bool> worker_core::store(job_ptr j, outcome o) {
   o.arguments_hash = j->job.arguments_hash;
-  struct counted {
-    worker_core& w;
-    bool on = false;
-    ~counted() {
-      if (!on) return;
-      --w.storing_;
-      w.changed();
-    }
-  } late{*this};
+  storing_late late(*this);
   const auto before = acks_sent_;
-  auto storing = engine_.store(std::move(o), [this, &late] {
-    if (late.on) return;
-    late.on = true;
-    ++storing_;
-  });
+  auto storing = engine_.store(std::move(o), [&late] { late.begin(); });
   const int code = co_await std::move(storing);
   while (!unsure_.empty() && unsure_.front().first <= before) unsure_.pop_front();
   auto done = acknowledge(std::move(j), "+ACK");
