@@ -220,9 +220,10 @@ class any_future {
 /// Cost      one block from the thread's cache. A set: five locked operations, and one for each
 ///           task that waits, which is then scheduled
 /// Ordering  set_value() synchronizes-with all that see the future done
-/// Cancel    nothing here waits. A future that was cancelled is done: setting it throws
-/// Throws    invalid_state_error if it was set or cancelled before. Of several sets at once exactly
-///           one succeeds
+/// Cancel    nothing here waits. A future that was cancelled is done: set_*() throws, try_set_*()
+///           returns false
+/// Throws    set_*(): invalid_state_error if it was set or cancelled before. Of several sets at
+///           once exactly one succeeds
 /// Thread-safety: may be set from any thread.
 template <class T>
 class [[nodiscard]] promise {
@@ -263,6 +264,26 @@ class [[nodiscard]] promise {
   {
     state().set();
   }
+  /// The same, where another thread or a cancellation may come first: a look at done() before
+  /// set_value() is no help against that. False: it had ended, and nothing happened; `value` may
+  /// have been moved from.
+  ///
+  ///   if (!answer.try_set_value(std::move(line))) log_late(line_number);
+  template <class U = T>
+    requires(!std::is_void_v<T> && !std::is_reference_v<T> && std::constructible_from<T, U>)
+  bool try_set_value(U&& value) {
+    return state().try_set(std::forward<U>(value));
+  }
+  template <class U = T>
+    requires std::is_reference_v<T> && std::same_as<U, T>
+  bool try_set_value(std::remove_reference_t<U>& value) {
+    return state().try_set(std::addressof(value));
+  }
+  bool try_set_value()
+    requires std::is_void_v<T>
+  {
+    return state().try_set();
+  }
   /// asyncio's word for the same.
   template <class... Args>
   void set_result(Args&&... args) {
@@ -270,13 +291,22 @@ class [[nodiscard]] promise {
   }
   /// Throws bad_value for a null pointer.
   void set_exception(std::exception_ptr error) {
-    if (!error) throw bad_value("set_exception of a null exception_ptr");
-    if (!state().fail(std::move(error))) detail::future_base::throw_ended_before();
+    if (!try_set_exception(std::move(error))) detail::future_base::throw_ended_before();
   }
   template <class E>
     requires(!std::convertible_to<E, std::exception_ptr>)
   void set_exception(E&& error) {
     set_exception(std::make_exception_ptr(std::forward<E>(error)));
+  }
+  /// False: it had ended, and nothing happened. Throws bad_value for a null pointer.
+  bool try_set_exception(std::exception_ptr error) {
+    if (!error) throw bad_value("set_exception of a null exception_ptr");
+    return state().fail(std::move(error));
+  }
+  template <class E>
+    requires(!std::convertible_to<E, std::exception_ptr>)
+  bool try_set_exception(E&& error) {
+    return try_set_exception(std::make_exception_ptr(std::forward<E>(error)));
   }
   /// Ends the future as cancelled. False: it is done already.
   bool cancel(std::string message = {}) { return state().cancel(std::move(message)); }

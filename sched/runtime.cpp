@@ -64,9 +64,7 @@ task<bool> runtime::shutdown_default_executor(any_duration limit) {
   auto result = std::make_shared<promise<bool>>();
   auto end = result->get_future();
   state_->pool.shutdown_beside(saturating_add(clock::now(), limit), [result](bool ended) {
-    try {
-      if (!result->done()) result->set_value(ended);
-    } catch (const invalid_state_error&) {}  // who waited was cancelled
+    (void)result->try_set_value(ended);  // false: who waited was cancelled
   });
   const bool ended = co_await std::move(end);
   if (!ended) {

@@ -65,21 +65,16 @@ class promised_job final : public offload_job {
  private:
   void invoke() override {
     if (promise_.done()) return;
-    std::exception_ptr error;
+    // If the future is cancelled meanwhile, the result is dropped.
     try {
       if constexpr (std::is_void_v<R>) {
         std::apply(std::move(function_), std::move(arguments_));
-        if (!promise_.done()) promise_.set_value();
+        (void)promise_.try_set_value();
       } else {
         R value = std::apply(std::move(function_), std::move(arguments_));
-        if (!promise_.done()) promise_.set_value(std::forward<R>(value));
+        (void)promise_.try_set_value(std::forward<R>(value));
       }
-      return;
-    } catch (const invalid_state_error&) {
-      if (promise_.done()) return;  // cancelled meanwhile: the result is dropped
-      error = std::current_exception();
-    } catch (...) { error = std::current_exception(); }
-    fail(error);
+    } catch (...) { fail(std::current_exception()); }
   }
   void refused() noexcept override { fail(error_); }
   // Needs no memory. If the future was cancelled meanwhile, nothing is to be told.
@@ -180,21 +175,21 @@ template <class T>
   });
   source.add_done_callback([p = std::move(result)](const future<T>& end) mutable {
     if (p.done()) return;
+    // `p` may be cancelled meanwhile: then nobody wants what came.
     try {
       if (end.cancelled()) {
         (void)p.cancel();
       } else if (auto error = end.exception()) {
-        p.set_exception(error);
+        (void)p.try_set_exception(error);
       } else if constexpr (std::is_void_v<T>) {
-        p.set_value();
+        (void)p.try_set_value();
       } else if constexpr (std::is_reference_v<T> || std::is_copy_constructible_v<T>) {
-        p.set_value(end.result());
+        (void)p.try_set_value(end.result());
       } else {
-        p.set_value(std::move(end.result()));
+        (void)p.try_set_value(std::move(end.result()));
       }
-    } catch (const invalid_state_error&) {  // cancelled meanwhile
-    } catch (...) {                         // the copy failed: the waiting tasks get its error
-      (void)p.state().fail(std::current_exception());
+    } catch (...) {  // the copy failed: the waiting tasks get its error
+      (void)p.try_set_exception(std::current_exception());
     }
   });
   return wrapped;

@@ -152,20 +152,25 @@ class future_state final : public future_base, public frame_cached {
 
   template <class... Args>
   void set(Args&&... args) {
-    if (done()) throw_ended_before();
+    if (!try_set(std::forward<Args>(args)...)) throw_ended_before();
+  }
+  /// False: it has ended already, and of `args` nothing is used but what making the value took.
+  template <class... Args>
+  bool try_set(Args&&... args) {
+    if (done()) return false;
     // What can throw is done before the claim, since a claim must be followed by an end.
     if constexpr (slot::fits) {
       stored made(std::forward<Args>(args)...);
-      if (!claim()) throw_ended_before();
+      if (!claim()) return false;
       ::new (static_cast<void*>(storage_)) stored(std::move(made));
     } else {
       auto made = owned<stored>(new stored(std::forward<Args>(args)...));
-      if (!claim()) throw_ended_before();
+      if (!claim()) return false;
       ::new (static_cast<void*>(storage_)) stored*(made.release());
     }
-    if (end(outcome::value)) return;
+    if (end(outcome::value)) return true;
     slot::destroy(storage_);
-    throw_ended_before();
+    return false;
   }
   /// False: it has ended already.
   bool fail(std::exception_ptr error) noexcept {

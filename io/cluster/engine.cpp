@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <heddle/core/errors.h>
 #include <heddle/io/cluster/engine.h>
-#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/token.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>
@@ -276,7 +275,7 @@ void engine::deliver(const std::string& id, const outcome& o) {
   if (at == waiting_.end()) return;
   stop_following(id);
   for (auto& w : at->second.waiters) {
-    if (!set_if_wanted(w.end, o)) continue;
+    if (!w.end.try_set_value(o)) continue;
     counts.outcomes[static_cast<std::size_t>(o.kind)].fetch_add(1, std::memory_order_relaxed);
   }
 }

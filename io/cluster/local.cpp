@@ -5,7 +5,6 @@
 #include <heddle/core/future.h>
 #include <heddle/io/cluster/call.h>
 #include <heddle/io/cluster/running.h>
-#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/token.h>
 #include <heddle/sched/create_task.h>
 #include <heddle/sched/sleep.h>
@@ -132,7 +131,7 @@ bool local_place::finish(const job_ptr& job, outcome o) {
     waiters = std::move(job->waiters);
     if (!job->kept) jobs_.erase(job->run->id);
   }
-  for (auto& w : waiters) (void)set_if_wanted(w, o);
+  for (auto& w : waiters) (void)w.try_set_value(o);
   return true;
 }
 

@@ -3,7 +3,6 @@
 #include <heddle/core/future.h>
 #include <heddle/io/cluster/nats_credentials.h>
 #include <heddle/io/cluster/nats_link.h>
-#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/token.h>
 #include <heddle/io/tls.h>
 #include <heddle/sched/create_task.h>
@@ -373,7 +372,7 @@ task<nats_message> nats_link::request(std::string subject, std::string headers, 
     std::string subject;
     ~open_box() { link.close_inbox(subject); }
   } box{*this,
-        open_inbox([&answer](nats_message&& m) { (void)set_if_wanted(answer, std::move(m)); })};
+        open_inbox([&answer](nats_message&& m) { (void)answer.try_set_value(std::move(m)); })};
   publish(subject, box.subject, headers, payload);
   auto waiting = wait_for(std::move(coming), limit);
   auto m = co_await std::move(waiting);

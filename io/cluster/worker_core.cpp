@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Slots, pulls, and what is asked of a worker.
 #include <heddle/core/errors.h>
-#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/token.h>
 #include <heddle/io/cluster/worker_core.h>
 #include <heddle/sched/sleep.h>
@@ -52,7 +51,7 @@ void worker_core::lend() noexcept {
     auto next = std::move(taking_back_.front());
     taking_back_.pop_front();
     --free_;
-    if (!set_if_wanted(next)) ++free_;
+    if (!next.try_set_value()) ++free_;
   }
   if (free_ > 0) changed();
 }
@@ -144,7 +143,7 @@ class worker_core::connected {
     });
     ready_ = e.on_ready.begin();
     e.on_lost.emplace_front([&w] {
-      if (w.pulling_) (void)set_if_wanted(w.pulling_->over);
+      if (w.pulling_) (void)w.pulling_->over.try_set_value();
     });
     lost_ = e.on_lost.begin();
   }
@@ -174,7 +173,7 @@ void worker_core::take_now(nats_message&& m) {
     ++pulling_->came;
     --pulling_->left;
   }
-  if (!job || pulling_->left == 0) (void)set_if_wanted(pulling_->over);
+  if (!job || pulling_->left == 0) (void)pulling_->over.try_set_value();
 }
 
 void worker_core::take_waited(source& s, nats_message&& m) {
@@ -275,7 +274,7 @@ void worker_core::stop() {
     j->give_back = true;
     j->run->stop();
     if (j->code->function) {
-      (void)set_if_wanted(j->concluded);
+      (void)j->concluded.try_set_value();
     } else {
       (void)j->running.cancel();
     }

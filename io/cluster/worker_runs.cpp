@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What becomes of a delivery.
 #include <heddle/core/errors.h>
-#include <heddle/io/cluster/set_if_wanted.h>
 #include <heddle/io/cluster/worker_core.h>
 #include <heddle/sched/sleep.h>
 #include <heddle/sched/wait_for.h>
@@ -28,7 +27,7 @@ task<> run_on_loops(const implementation& code, std::shared_ptr<job_run> run, st
   set_current_backend(std::move(place_of_worker));
   auto running = execute(code, std::move(run), std::move(arguments), signature, std::move(place));
   auto r = co_await std::move(running);
-  (void)set_if_wanted(done, std::move(r));
+  (void)done.try_set_value(std::move(r));
 }
 
 std::string nak(duration pause) {
@@ -175,7 +174,7 @@ task<> worker_core::start(job_ptr j) {
       j->result = end.result();
     } catch (...) {  // NOLINT(bugprone-empty-catch): it was cancelled, and has no result
     }
-    (void)set_if_wanted(j->concluded);
+    (void)j->concluded.try_set_value();
     if (j->stuck) self->lend();  // it had kept its slot
   });
   j->started = true;
@@ -186,7 +185,7 @@ task<> worker_core::start(job_ptr j) {
                                             std::move(done)));
   } catch (const usage_error&) {  // the user's runtime ends
     j->give_back = true;
-    (void)set_if_wanted(j->concluded);
+    (void)j->concluded.try_set_value();
   }
   if (j->cancelled) cancel_run(j);
   task_handle<> limit;
@@ -208,7 +207,7 @@ task<> worker_core::watch_limit(job_ptr j) {
   j->stuck = true;
   engine_.warn("the job " + j->place.job + " (" + j->job.id +
                ") still runs after its time limit, and keeps a slot of " + options_.name);
-  (void)set_if_wanted(j->concluded);
+  (void)j->concluded.try_set_value();
 }
 
 task<> worker_core::conclude(job_ptr j) {

@@ -90,6 +90,30 @@ TEST(Future, FUT_04_ACancelledFutureThrowsAndCannotBeSet) {
   EXPECT_THROW(p.set_exception(std::runtime_error("late")), h::invalid_state_error);
 }
 
+TEST(Future, OfWhatTriesToSetTheFirstWins) {
+  h::promise<int> a, b;
+  EXPECT_TRUE(a.try_set_value(1));
+  EXPECT_FALSE(a.try_set_value(2));
+  EXPECT_FALSE(a.try_set_exception(std::runtime_error("late")));
+  EXPECT_EQ(a.get_future().result(), 1);
+  EXPECT_TRUE(b.try_set_exception(std::runtime_error("boom")));
+  EXPECT_FALSE(b.try_set_value(1));
+  EXPECT_THROW((void)b.get_future().result(), std::runtime_error);
+  EXPECT_THROW((void)b.try_set_exception(std::exception_ptr()), h::bad_value);
+
+  h::promise<void> nothing;
+  h::promise<int&> reference;
+  h::promise<std::unique_ptr<int>> cancelled;
+  int x = 3;
+  EXPECT_TRUE(nothing.try_set_value());
+  EXPECT_FALSE(nothing.try_set_value());
+  EXPECT_TRUE(reference.try_set_value(x));
+  EXPECT_EQ(&reference.get_future().result(), &x);
+  EXPECT_TRUE(cancelled.get_future().cancel());
+  EXPECT_FALSE(cancelled.try_set_value(std::make_unique<int>(4)));
+  EXPECT_TRUE(cancelled.cancelled());
+}
+
 TEST(Future, FUT_06_RemovingACallbackCountsHowOftenItWasAdded) {
   static int calls;
   static int others;
@@ -368,7 +392,15 @@ TEST(Future, OfTwoThatSetAtOnceExactlyOneWins) {
         won += v;
       } catch (const h::invalid_state_error&) { ++lost; }
     };
-    std::thread a(set, 100), b(set, 200);
+    auto try_to_set = [&](int v) {
+      ++ready;
+      while (ready.load() < 3) std::this_thread::yield();
+      if (p.try_set_value(v))
+        won += v;
+      else
+        ++lost;
+    };
+    std::thread a(set, 100), b(try_to_set, 200);
     ++ready;
     while (ready.load() < 3) std::this_thread::yield();
     const bool cancelled = round % 2 == 0 && f.cancel();

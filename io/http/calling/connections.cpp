@@ -191,11 +191,8 @@ void place_wait::step_out(after_lock& later) noexcept {
 }
 
 after_lock::~after_lock() {
-  for (auto& p : woken) {
-    try {
-      p.set_value();
-    } catch (const invalid_state_error&) {}  // its task is cancelled, and gives back what it got
-  }
+  // False: its task is cancelled, and gives back what it got.
+  for (auto& p : woken) (void)p.try_set_value();
 }
 
 void connection_pool::keep(wire_ptr w) {

@@ -57,9 +57,7 @@ class session_names::giver {
       } catch (const std::bad_alloc&) {}  // it is not kept
       forget_locked();
     }
-    try {
-      to_->given.set_value(std::move(s));
-    } catch (const invalid_state_error&) {}  // the look-up was cancelled meanwhile
+    (void)to_->given.try_set_value(std::move(s));  // false: the look-up was cancelled meanwhile
     to_.reset();
   }
   void fail(std::exception_ptr error) noexcept {

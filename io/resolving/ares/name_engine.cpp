@@ -67,12 +67,7 @@ bool is_loopback(const std::string& name) {
 }
 
 /// The task may have gone, or go meanwhile.
-void give(name_job& j, name_outcome o) {
-  if (j.given.done()) return;
-  try {
-    j.given.set_value(std::move(o));
-  } catch (const invalid_state_error&) {}  // it went
-}
+void give(name_job& j, name_outcome o) { (void)j.given.try_set_value(std::move(o)); }
 
 }  // namespace
 
