@@ -5,6 +5,8 @@
 #include <heddle/io/http/serving/application.h>
 #include <heddle/io/http/serving/engine.h>
 #include <heddle/io/http/serving/listening.h>
+#include <heddle/sched/create_task.h>
+#include <heddle/sched/shield.h>
 
 #include <exception>
 #include <memory>
@@ -74,9 +76,24 @@ task<> server::start(std::vector<site> sites) {
   std::rethrow_exception(failure);
 }
 
-task<> server::serve_forever() {
+task<> server::serve_forever(any_duration grace) {
   if (at().listeners.empty()) heddle::detail::throw_usage("serve_forever() comes behind start()");
-  return at().listeners.front().serve_forever();
+  // A task of its own: a cancellation of this one shall end the server as stop() does, and not as
+  // that of the listener, which would wait for its connections as long as they like to stay.
+  auto listening =
+      create_task(at().listeners.front().serve_forever(), {.name = "serve_forever", .eager = true});
+  std::exception_ptr ended;
+  try {
+    auto waiting = shield(listening);
+    co_await std::move(waiting);
+  } catch (...) { ended = std::current_exception(); }
+  if (listening.done()) std::rethrow_exception(ended);
+  task<> stopping = stop(grace);
+  co_await stopping;
+  try {
+    co_await listening;
+  } catch (const cancelled_error&) {}  // NOLINT(bugprone-empty-catch): as it ends always
+  std::rethrow_exception(ended);
 }
 
 task<> server::start(site at) {

@@ -141,9 +141,15 @@ class server {
   /// one fails, none listens, and the error names it. Throws bad_value for none.
   [[nodiscard]] task<> start(std::vector<site> sites);
   [[nodiscard]] task<> start(site at);
-  /// Waits until it is cancelled or the server is stopped. Then it throws cancelled_error, as
-  /// heddle::server::serve_forever does.
-  [[nodiscard]] task<> serve_forever();
+  /// Waits until it is cancelled or the server is stopped, and throws cancelled_error then.
+  /// Cancelled, it stops the server as stop(grace) does. (heddle::server::serve_forever waits for
+  /// its connections without a limit: it cannot know which of them are idle.) Throws usage_error
+  /// before start(), once stopped, and if it runs already.
+  ///
+  ///   co_await server.start("0.0.0.0", 8080);
+  ///   co_await server.serve_forever();  // SIGINT cancels the task of run(), and so stops it
+  /// Cancel  the first stops the server; by a second one it is no longer waited for
+  [[nodiscard]] task<> serve_forever(any_duration grace = std::chrono::seconds(5));
   /// Begins with server_options::stop_notice: readiness() says 503, and all else goes on.
   ///
   /// Then it accepts no more, closes idle connections, and lets those at work finish. New

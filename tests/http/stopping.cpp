@@ -120,6 +120,85 @@ TEST_P(HttpServerStops, StopsAtTheDeadlineWhateverStillRuns) {
   });
 }
 
+h::task<> serve(http::server& s, h::duration grace) { co_await s.serve_forever(grace); }
+
+h::task<> end_of(h::task_handle<>& of) { co_await of; }
+
+h::task<std::string> get_hello(h::connection& c) {
+  c.writer.write(get("/hello"));
+  h::task<std::string> reading = c.reader.read_until("hello");
+  co_return co_await reading;
+}
+
+TEST_P(HttpServerStops, WhenServingForeverIsCancelledAsStopDoes) {
+  run([]() -> h::task<> {
+    site s;
+    co_await s.start();
+    auto serving = h::create_task(serve(s.server, 30s), {.eager = true});
+    // Served once, so idle now: it does not hold the end.
+    h::connection idle = co_await h::open_connection("127.0.0.1", s.server.port());
+    const std::string first = co_await get_hello(idle);
+    EXPECT_TRUE(first.ends_with("hello"));
+    h::connection busy = co_await h::open_connection("127.0.0.1", s.server.port());
+    busy.writer.write(get("/gated"));
+    co_await s.entered.wait();
+    const auto twice = co_await error_of(serve(s.server, 30s));
+    EXPECT_TRUE(is<h::usage_error>(twice));
+    serving.cancel();
+    const std::string nothing = co_await read_to_end(idle);
+    EXPECT_EQ(nothing, "");
+    EXPECT_FALSE(serving.done());
+    s.gate.set();
+    const std::string all = co_await read_to_end(busy);
+    EXPECT_EQ(bodies(all), "through");
+    const auto end = co_await error_of(end_of(serving));
+    EXPECT_TRUE(is<h::cancelled_error>(end));
+    EXPECT_EQ(s.server.stats().connections, 0u);
+    const auto late = co_await error_of(serve(s.server, 30s));
+    EXPECT_TRUE(is<h::usage_error>(late));
+  });
+}
+
+TEST_P(HttpServerStops, WhatServesForeverWithinItsGrace) {
+  run([]() -> h::task<> {
+    site s;
+    co_await s.start();
+    auto serving = h::create_task(serve(s.server, 5ms), {.eager = true});
+    h::connection busy = co_await h::open_connection("127.0.0.1", s.server.port());
+    busy.writer.write(get("/gated"));
+    co_await s.entered.wait();
+    serving.cancel();
+    const auto end = co_await error_of(end_of(serving));
+    EXPECT_TRUE(is<h::cancelled_error>(end));
+    EXPECT_EQ(s.server.stats().connections, 0u);
+  });
+}
+
+TEST_P(HttpServerStops, TwiceAtOnceAndLeavesItsContextsOnce) {
+  run([]() -> h::task<> {
+    site s;
+    int exits = 0;
+    h::event exiting, go_on;
+    s.server.root().on_cleanup([&]() -> h::task<> {
+      ++exits;
+      exiting.set();
+      co_await go_on.wait();
+    });
+    co_await s.start();
+    auto serving = h::create_task(serve(s.server, 30s), {.eager = true});
+    auto stopping = h::create_task(stop_after(s.server, 30s));
+    co_await exiting.wait();
+    serving.cancel();
+    co_await h::sleep(1ms);
+    EXPECT_FALSE(stopping.done());
+    go_on.set();
+    co_await stopping;
+    const auto end = co_await error_of(end_of(serving));
+    EXPECT_TRUE(is<h::cancelled_error>(end));
+    EXPECT_EQ(exits, 1);
+  });
+}
+
 TEST_P(HttpServerStops, ClosesItsListenersWhenItIsDestroyedAndIsFreedWithItsLastConnection) {
   run([]() -> h::task<> {
     auto used = std::make_shared<int>();

@@ -180,6 +180,8 @@ task<> enter(application& app) {
 
 task<> leave(application& app) {
   std::vector<std::exception_ptr> failures;
+  auto locking = app.leaving.scoped_lock();
+  const auto alone = co_await std::move(locking);
   for (auto& one : app.running) (void)one.cancel();
   for (auto& one : app.running) {
     try {

@@ -9,6 +9,7 @@
 #include <heddle/io/http/serving/plan.h>
 #include <heddle/io/http/serving/routes.h>
 #include <heddle/sched/create_task.h>
+#include <heddle/sync/mutex.h>
 
 #include <cstddef>
 #include <functional>
@@ -25,7 +26,8 @@ struct application {
   std::vector<std::function<task<>()>> background;
   bool prepares = false;  // some scope has a hook for answers
 
-  // Touched by enter() and leave() alone.
+  // Touched by enter() and leave() alone. A server may be stopped twice, so leave() has a lock.
+  mutex leaving;
   std::size_t entered = 0;  // contexts
   std::vector<task_handle<>> running;
 };
@@ -40,7 +42,7 @@ void make_application(router_plan& root, route_table& table, application& app);
 [[nodiscard]] task<> enter(application& app);
 /// Cancels the background tasks and waits for them, then exits the contexts, the last one first.
 /// All of them exit, whatever some throw: one error is thrown as it is, several as an
-/// exception_group.
+/// exception_group. A second call waits for the first one, and finds nothing to do.
 [[nodiscard]] task<> leave(application& app);
 
 }  // namespace heddle::http::detail
