@@ -50,7 +50,7 @@ void find_throttling(examined& e) {
   if (e.now.throttled <= e.before.throttled) return;
   e.found.push_back({"the process was throttled by its cgroup in " + std::to_string(throttled) +
                          " of " + std::to_string(e.now.periods - e.before.periods) +
-                         " periods (cpu.max)",
+                         " periods (cpu.max, cpu.cfs_quota_us)",
                      {"it stood still for " +
                       std::to_string((e.now.throttled_us - e.before.throttled_us) / 1000) +
                       " ms in the last second"},

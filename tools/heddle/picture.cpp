@@ -41,17 +41,40 @@ std::uint64_t ticket_of(sight& from, const task_view& task) {
   return ticket;
 }
 
-void read_throttling(pid_t process, picture& to) {
-  std::string path;
-  std::ifstream groups("/proc/" + std::to_string(process) + "/cgroup");
-  for (std::string line; std::getline(groups, line);)
-    if (line.rfind("0::", 0) == 0) path = "/sys/fs/cgroup" + line.substr(3) + "/cpu.stat";
-  std::ifstream in(path);
+/// What a group's cpu.stat says. False: there is none, or the group has no quota.
+bool read_quota(const std::string& folder, picture& to) {
+  std::ifstream in(folder + "/cpu.stat");
   std::string name;
   for (std::uint64_t value = 0; in >> name >> value;) {
     if (name == "nr_periods") to.periods = value;
     if (name == "nr_throttled") to.throttled = value;
     if (name == "throttled_usec") to.throttled_us = value;
+    if (name == "throttled_time") to.throttled_us = value / 1000;  // version 1: nanoseconds
+  }
+  return to.periods != 0;
+}
+
+/// The group of `path` under `root`, or the nearest above it that has a quota.
+bool read_nearest_quota(const std::string& root, std::string path, picture& to) {
+  for (;;) {
+    if (read_quota(root + path, to)) return true;
+    const auto parent = path.rfind('/');
+    if (parent == std::string::npos) return false;
+    path.resize(parent);
+  }
+}
+
+/// Control groups of both versions: a line is "number:controllers:path", and version 2 names none.
+void read_throttling(pid_t process, picture& to) {
+  std::ifstream groups("/proc/" + std::to_string(process) + "/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool counts =
+        controllers.empty() || ("," + controllers + ",").find(",cpu,") != std::string::npos;
+    const std::string root = "/sys/fs/cgroup" + (controllers.empty() ? "" : "/" + controllers);
+    if (counts && read_nearest_quota(root, line.substr(second + 1), to)) return;
   }
 }
 

@@ -3,7 +3,15 @@
 #include "cores.h"
 #include "looking.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
+
+#include <cerrno>
+#include <fstream>
+#include <thread>
+#include <tuple>
 
 namespace {
 
@@ -123,6 +131,47 @@ TEST_P(IN_DOCTOR, IN_WHY_15_LateTimersAndAQueueThatGrowsAreTold) {
   if (loops() > 1) return;  // other loops would fire the timers in time
   const watched late("late_timers", loops(), 5000);
   HOLDS(finds(late, {"timers of loop 0 ", " are late, by "}));
+}
+
+/// A control group whose processes have a fifth of a processor, if this user may make one.
+class narrow_group {
+ public:
+  narrow_group() {
+    const std::string name = "heddle-test-" + std::to_string(::getpid());
+    for (const auto& [root, file, quota] :
+         {std::tuple("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "20000"),
+          std::tuple("/sys/fs/cgroup", "cpu.max", "20000 100000")}) {
+      at_ = std::string(root) + "/" + name;
+      if (::mkdir(at_.c_str(), 0700) != 0) continue;
+      if (std::ofstream(at_ + "/" + file) << quota << std::flush) return;
+      ::rmdir(at_.c_str());
+    }
+    at_.clear();
+  }
+  narrow_group(const narrow_group&) = delete;
+  /// Its processes have ended.
+  ~narrow_group() {
+    for (int i = 0; !at_.empty() && ::rmdir(at_.c_str()) != 0 && errno == EBUSY && i < 200; ++i)
+      std::this_thread::sleep_for(10ms);
+  }
+  [[nodiscard]] bool take(const std::string& process) const {
+    return !at_.empty() && std::ofstream(at_ + "/cgroup.procs") << process << std::flush;
+  }
+
+ private:
+  std::string at_;
+};
+
+TEST_P(IN_DOCTOR, IN_WHY_15_AQuotaOfProcessorTimeIsTold) {
+  const narrow_group group;
+  const watched w("hogged", loops(), 1);
+  if (!group.take(w.number())) GTEST_SKIP() << "this user may make no control group";
+  const auto throttled = [](const ran& r) {
+    return has_line(r.out, {"the process was throttled by its cgroup in ", " periods ("});
+  };
+  const auto said = tool_until({"doctor", w.number()}, throttled);
+  EQUAL(said.status, 1);
+  HOLDS(has_line(said.out, {"it stood still for ", " ms in the last second"}));
 }
 
 TEST_P(IN_DOCTOR, IN_WHY_15_AHealthyProgramHasNothing) {
