@@ -3,6 +3,8 @@
 #include "cluster_cases.h"
 #include "raw_nats.h"
 
+#include <support/small_disk.h>
+
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -45,6 +47,48 @@ TEST_P(CLU_FLT, CLU_FLT_01_AcceptedJobsOutliveTheirSubmitter) {
     raw_nats raw(c);
     const auto empty = co_await eventually([&] { return raw.jobs() == 0; });
     HOLDS(empty);
+    (void)co_await w.stop();
+  });
+}
+
+TEST_P(CLU_FLT, CLU_FLT_02_AFullDiskLosesNothingThatWasAccepted) {
+  const own_folder folder;
+  const support::small_disk disk(folder.path(), "4m");
+  if (!disk.mounted()) GTEST_SKIP() << "this user may mount nothing";
+  const auto settings = fresh_file();  // or the server would keep within the disk by itself
+  std::ofstream(settings) << "jetstream: {max_file_store: 1073741824}\n";
+  nats_server server({"-c", settings, "-sd", folder.path()});
+  auto o = fresh_cluster();
+  o.servers = {{"127.0.0.1", server.port()}};
+  o.submit_within = 2s;
+  o.request_limit = 1s;
+  cluster(o, [&](cl::client) -> h::task<> {
+    std::vector<cl::handle<std::string>> accepted;
+    std::string text;
+    for (int i = 0; i < 100 && text.empty(); ++i) {
+      try {
+        auto one =
+            co_await cl::submit(jobs::echo, std::string(100'000, static_cast<char>('a' + i % 20)));
+        accepted.push_back(std::move(one));
+      } catch (const cl::unavailable& e) { text = e.what(); } catch (const cl::queue_full& e) {
+        text = e.what();
+      }
+    }
+    HOLDS(!text.empty());
+    HOLDS(!accepted.empty());
+    server.kill();  // with a full disk 2.9 does not end by itself
+    HOLDS(disk.grow("64m"));
+    server.start();
+    cl::client again(o);
+    cl::use(again);
+    here_worker w(again);
+    int wrong = 0;
+    for (std::size_t i = 0; i < accepted.size(); ++i) {
+      const auto handle = cl::attach(jobs::echo, accepted[i].id());
+      const auto value = co_await handle.result();
+      wrong += value != std::string(100'000, static_cast<char>('a' + i % 20));
+    }
+    EQUAL(wrong, 0);
     (void)co_await w.stop();
   });
 }

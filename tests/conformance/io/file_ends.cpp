@@ -6,9 +6,9 @@
 #include <heddle/io/resolve.h>
 #include <heddle/sched/to_thread.h>
 
+#include <support/small_disk.h>
 #include <support/threads.h>
 
-#include <sys/mount.h>
 #include <sys/resource.h>
 
 #include <array>
@@ -30,27 +30,10 @@ std::int64_t written(const std::exception_ptr& e) {
   return -1;
 }
 
-/// A small file system of its own, if this machine lets the test mount one.
-class small_disk {
- public:
-  explicit small_disk(const std::string& at) : at_(at) {
-    std::filesystem::create_directory(at);
-    mounted = ::mount("tmpfs", at.c_str(), "tmpfs", 0, "size=512k") == 0;
-  }
-  small_disk(const small_disk&) = delete;
-  ~small_disk() {
-    if (mounted) ::umount2(at_.c_str(), MNT_DETACH);
-  }
-  bool mounted = false;
-
- private:
-  std::string at_;
-};
-
 TEST_P(IO_FILE_ENDS, IO_FILE_12_AFullDiskTellsHowMuchWentAndARetryContinues) {
   const fresh_directory top;
-  const small_disk disk(top / "small");
-  if (!disk.mounted) GTEST_SKIP() << "mount is not allowed here";
+  const support::small_disk disk(top / "small", "512k");
+  if (!disk.mounted()) GTEST_SKIP() << "mount is not allowed here";
   run([&top]() -> h::task<> {
     std::filesystem::remove(top / "small/a");
     // The ballast leaves too little room for a file that would fit without it.
