@@ -78,8 +78,8 @@ task<> server::start(std::vector<site> sites) {
 
 task<> server::serve_forever(any_duration grace) {
   if (at().listeners.empty()) heddle::detail::throw_usage("serve_forever() comes behind start()");
-  // A task of its own: a cancellation of this one shall end the server as stop() does, and not as
-  // that of the listener, which would wait for its connections as long as they like to stay.
+  // In a task of its own, so that a cancellation ends the server by stop(). The listener itself
+  // would wait for its connections as long as they stay.
   auto listening =
       create_task(at().listeners.front().serve_forever(), {.name = "serve_forever", .eager = true});
   std::exception_ptr ended;
