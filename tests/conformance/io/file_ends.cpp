@@ -33,7 +33,7 @@ std::int64_t written(const std::exception_ptr& e) {
 TEST_P(IO_FILE_ENDS, IO_FILE_12_AFullDiskTellsHowMuchWentAndARetryContinues) {
   const fresh_directory top;
   const support::small_disk disk(top / "small", "512k");
-  if (!disk.mounted()) GTEST_SKIP() << "mount is not allowed here";
+  if (!disk.mounted()) GTEST_SKIP() << "this user may mount nothing";
   run([&top]() -> h::task<> {
     std::filesystem::remove(top / "small/a");
     // The ballast leaves too little room for a file that would fit without it.
