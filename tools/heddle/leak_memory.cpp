@@ -54,12 +54,56 @@ address thread_block(target& of, const seeing::loop_view& loop) {
   return 0;
 }
 
+/// Does an arena of glibc begin at `at`, or one more part of one? It tells how long it is.
+bool is_arena(seeing::memory& mem, address at, address end, address& bytes) {
+  struct {
+    address arena, before;
+    std::uint64_t size, writable;
+  } head = {};
+  if (!mem.get(at, head)) return false;
+  bytes = head.size;
+  return head.arena % arena_bytes >= sizeof head && head.arena % arena_bytes <= 64 &&
+         head.before % arena_bytes == 0 && head.size % 4096 == 0 && head.size != 0 &&
+         head.size <= std::min(arena_bytes, end - at);
+}
+
+/// The system shows neighbours as one mapping: here they become regions of their own, as far as is
+/// known where a thread's stack ends, or an arena begins and ends.
+std::vector<written_region> part(target& of, const std::vector<written_region>& mapped) {
+  constexpr address behind_locals = 2304;  // glibc: what it knows of a thread
+  std::vector<address> ends;
+  for (std::size_t i = 0; i < of.see().loops().size(); ++i)
+    if (const address tcb = thread_block(of, of.see().loops()[i]))
+      ends.push_back((tcb + behind_locals + 4095) / 4096 * 4096);
+  for (const auto& r : mapped) {
+    if (!r.path.empty()) continue;
+    for (address at = (r.begin + arena_bytes - 1) / arena_bytes * arena_bytes; at < r.end;
+         at += arena_bytes) {
+      address bytes = 0;
+      if (is_arena(of.see().what().mem(), at, r.end, bytes))
+        ends.insert(ends.end(), {at, at + bytes});
+    }
+  }
+  std::sort(ends.begin(), ends.end());
+  std::vector<written_region> parts;
+  for (auto r : mapped) {
+    for (auto e = std::upper_bound(ends.begin(), ends.end(), r.begin);
+         e != ends.end() && *e < r.end; ++e) {
+      if (*e == r.begin) continue;
+      parts.push_back(r);
+      parts.back().end = r.begin = *e;
+    }
+    parts.push_back(std::move(r));
+  }
+  return parts;
+}
+
 }  // namespace
 
 bool leak_memory::take(target& of) {
   const auto stacks = thread_stacks(of.see(), of.core());
   const address locals = thread_local_bytes(of);
-  auto regions = written_regions(of.see(), of.core());
+  auto regions = part(of, written_regions(of.see(), of.core()));
   for (const auto& r : regions)
     if (r.end - r.begin > most_mapped) return false;
   for (auto& r : regions) {
