@@ -230,7 +230,10 @@ void ask(tree& t, const h::any_task& root, bool announced) {
 class canceller {
  public:
   canceller(tree& t, h::any_task root, std::uint64_t seed, bool announced) noexcept
-      : tree_(t), root_(std::move(root)), random_(seed), announced_(announced),
+      : tree_(t),
+        root_(std::move(root)),
+        random_(seed),
+        announced_(announced),
         times_(1 + random_.below(3)) {
     const std::lock_guard hold(t.lock);
     t.to_come += static_cast<int>(times_);
