@@ -153,5 +153,51 @@ print('{"benchmarks":[{"real_time":8}]}')
         self.assertIn("away", rows["echo-64"]["skipped"])
 
 
+SEEING = RUN.parent / "seeing"
+MICRO = """#!/usr/bin/python3
+import json, sys
+if sys.argv[2] != "--benchmark_filter=.":
+    sys.exit()
+print(json.dumps({"benchmarks": [{"name": "NAME/real_time", "real_time": TIME}]}))
+"""
+
+
+class BenchSeeing(unittest.TestCase):
+    """bench/seeing with two builds that only pretend."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="heddle-bench-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        for build, time in (("seen", 12), ("unseen", 8)):
+            programs = self.folder / build / "bench" / "programs"
+            programs.mkdir(parents=True)
+            (programs.parent / "peers.txt").write_text("heddle\t1.2.3\t\n")
+            for name in ("micro_tasks", "micro_sync", "micro_loops"):
+                program = programs / name
+                program.write_text(MICRO.replace("NAME", name).replace("TIME", str(time)))
+                program.chmod(0o755)
+
+    def run_seeing(self, *words):
+        done = subprocess.run([SEEING, "--as-built", "--build-dir", self.folder, "--pairs", "3",
+                               *words], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_each_row_has_the_ratio_of_both_builds(self):
+        status, out, said = self.run_seeing()
+        self.assertEqual(status, 0, said)
+        for name in ("micro_tasks", "micro_sync", "micro_loops"):
+            self.assertIn(f"| {name} | 8.0 | 12.0 | 1.500 | 1.50 | 1.50 |", out)
+        self.assertIn("| all rows, geometric mean | | | 1.500 | | |", out)
+
+    def test_a_row_that_nothing_fits_and_a_program_that_is_missing_are_told(self):
+        status, _, said = self.run_seeing("nothing_like_it")
+        self.assertEqual((status, "'nothing_like_it'" in said), (1, True), said)
+        (self.folder / "unseen" / "bench" / "programs" / "micro_sync").unlink()
+        status, _, said = self.run_seeing()
+        self.assertEqual((status, "micro_sync" in said), (1, True), said)
+        self.assertEqual(self.run_seeing("(")[0], 2)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -24,6 +24,15 @@
 extern char** environ;
 
 namespace conformance {
+
+std::string temporary_file() {
+  char path[] = "/tmp/heddle-inside-XXXXXX";
+  const int file = ::mkstemp(path);
+  if (file < 0) throw std::runtime_error("no temporary file");
+  ::close(file);
+  return path;
+}
+
 namespace {
 
 std::string read_file(const std::string& path) {
@@ -31,14 +40,6 @@ std::string read_file(const std::string& path) {
   std::ostringstream all;
   all << in.rdbuf();
   return all.str();
-}
-
-std::string fresh_file() {
-  char path[] = "/tmp/heddle-inside-XXXXXX";
-  const int file = ::mkstemp(path);
-  if (file < 0) throw std::runtime_error("no temporary file");
-  ::close(file);
-  return path;
 }
 
 /// Starts `words` with its three descriptors; -1: keeps ours.
@@ -66,7 +67,7 @@ pid_t start(const std::vector<std::string>& words, const std::vector<std::string
 }
 
 std::string copy_of(const std::string& program) {
-  const std::string copy = fresh_file();
+  const std::string copy = temporary_file();
   std::ofstream(copy, std::ios::binary) << std::ifstream(program, std::ios::binary).rdbuf();
   ::chmod(copy.c_str(), 0755);
   return copy;
@@ -83,7 +84,7 @@ std::string copy_of_tool() { return copy_of(HEDDLE_INSIDE_TOOL); }
 
 watched::watched(const char* name, unsigned loops, int n, build how,
                  std::vector<std::string> environment)
-    : errors_path_(fresh_file()) {
+    : errors_path_(temporary_file()) {
   int to_child[2], from_child[2];
   if (::pipe2(to_child, O_CLOEXEC) != 0 || ::pipe2(from_child, O_CLOEXEC) != 0)
     throw std::runtime_error("no pipes");
@@ -118,7 +119,7 @@ void watched::stop() const {
 std::string watched::errors() const { return read_file(errors_path_); }
 
 ran run_program(const std::vector<std::string>& words) {
-  const std::string out = fresh_file(), err = fresh_file();
+  const std::string out = temporary_file(), err = temporary_file();
   const int in_file = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   const int out_file = open_file(out), err_file = open_file(err);
   const pid_t process = start(words, {}, in_file, out_file, err_file);

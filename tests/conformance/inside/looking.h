@@ -48,6 +48,8 @@ ran tool(const std::vector<std::string>& arguments);
 [[nodiscard]] std::string path_of_tool();
 /// A copy of the tool that every user may run; the caller removes it.
 std::string copy_of_tool();
+/// A new file, which is empty; the caller removes it.
+std::string temporary_file();
 /// Runs any program.
 ran run_program(const std::vector<std::string>& words);
 
