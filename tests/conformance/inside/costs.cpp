@@ -48,10 +48,11 @@ long told(const char* program, const char* name, long n) {
 
 struct section_bytes {
   std::uint64_t code = 0;
-  std::uint64_t loaded = 0;  // code, constants and variables that are not 0 at first
+  std::uint64_t loaded = 0;  // code, constants, variables that are not 0 at first; relocations
 };
 
-/// Of an object or a program in ELF.
+/// Of an object or a program in ELF. An object's relocations of pointers in constants count too:
+/// a program that may be loaded anywhere has them.
 section_bytes bytes_of(const std::string& path) {
   const std::string file = all_of(path);
   Elf64_Ehdr head;
@@ -59,13 +60,17 @@ section_bytes bytes_of(const std::string& path) {
   HOLDS(file.size() > sizeof head) << path;
   if (file.size() <= sizeof head) return sum;
   std::memcpy(&head, file.data(), sizeof head);
-  for (unsigned i = 0; i < head.e_shnum; ++i) {
-    Elf64_Shdr s;
-    const std::size_t at = head.e_shoff + std::size_t{i} * head.e_shentsize;
-    if (at + sizeof s > file.size()) break;
-    std::memcpy(&s, file.data() + at, sizeof s);
+  std::vector<Elf64_Shdr> sections(head.e_shnum);
+  HOLDS(head.e_shoff + sections.size() * sizeof sections[0] <= file.size()) << path;
+  if (head.e_shoff + sections.size() * sizeof sections[0] > file.size()) return sum;
+  std::memcpy(sections.data(), file.data() + head.e_shoff, sections.size() * sizeof sections[0]);
+  constexpr std::uint64_t written = SHF_ALLOC | SHF_WRITE;
+  for (const auto& s : sections) {
     if ((s.sh_flags & SHF_EXECINSTR) != 0) sum.code += s.sh_size;
     if ((s.sh_flags & SHF_ALLOC) != 0 && s.sh_type == SHT_PROGBITS) sum.loaded += s.sh_size;
+    if (head.e_type == ET_REL && s.sh_type == SHT_RELA && s.sh_info < sections.size() &&
+        (sections[s.sh_info].sh_flags & written) == written)
+      sum.loaded += s.sh_size;
   }
   return sum;
 }
