@@ -242,10 +242,11 @@ void simulated_nats::store(stream& s, std::string subject, const std::string& re
                            std::string headers, std::string payload) {
   const auto h = nats_headers::parse(headers);
   const std::string id(h.get("Nats-Msg-Id"));
-  if (const auto at = s.known.find(id); !id.empty() && at != s.known.end())
+  if (const auto at = s.known.find(id); !id.empty() && at != s.known.end() && !forgets_ids)
     return answer(reply, {{"stream", s.name}, {"seq", at->second}, {"duplicate", true}});
   const auto last = s.last_of.find(subject);
-  if (h.get("Nats-Expected-Last-Subject-Sequence") == "0" && last != s.last_of.end())
+  if (h.get("Nats-Expected-Last-Subject-Sequence") == "0" && last != s.last_of.end() &&
+      !keeps_second_outcomes)
     return refuse(reply, wrong_last_sequence, "wrong last sequence: 1");
   if (s.max_messages >= 0 && std::cmp_greater_equal(s.messages.size(), s.max_messages))
     return refuse(reply, store_failed, "maximum messages exceeded");

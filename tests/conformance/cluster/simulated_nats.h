@@ -73,6 +73,9 @@ class simulated_nats {
   [[nodiscard]] std::size_t outcomes_ever(const std::string& id) const;
   /// Refuses to store outcomes and notes, as a full disk does.
   bool full = false;
+  // Planted faults, which a test must notice: no de-duplication; a message although there is one.
+  bool forgets_ids = false;
+  bool keeps_second_outcomes = false;
 
  private:
   struct guest;

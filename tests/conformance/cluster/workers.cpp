@@ -4,7 +4,9 @@
 #include "raw_nats.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <set>
 
 namespace {
@@ -169,8 +171,9 @@ h::task<> under_fire(cl::options o, cl::client c, int n) {
   std::vector<h::task_handle<int>> calls;
   for (int i = 0; i < n; ++i) calls.push_back(h::create_task(h::to_cluster(jobs::twice, i)));
   int killed = 0;
+  std::atomic<bool> over{false};
   auto killing = h::create_task([&]() -> h::task<> {
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 4 || !over; ++i) {
       co_await h::sleep(300ms);
       auto& victim = workers[static_cast<std::size_t>(i) % workers.size()];
       victim.send(SIGKILL);
@@ -185,9 +188,11 @@ h::task<> under_fire(cl::options o, cl::client c, int n) {
     const auto how = co_await ending(calls[static_cast<std::size_t>(i)]);
     wrong += how != "value" && !(i % 10 == 0 && how == "Cancelled");
   }
+  over = true;
   co_await killing;
   EQUAL(wrong, 0);
-  EQUAL(killed, 4);
+  HOLDS(killed >= 4);
+  std::printf("%d jobs, %d workers killed\n", n, killed);
   raw_nats raw(c);
   const auto empty =
       co_await eventually([&] { return raw.jobs() == 0 && raw.unacknowledged() == 0; });
@@ -202,7 +207,7 @@ h::task<> under_fire(cl::options o, cl::client c, int n) {
 TEST_P(CLU_WRK, CLU_WRK_08_NothingIsLostWhileWorkersDie) {
   auto o = fresh_cluster();
   o.ack_wait = 1s;
-  const auto n = static_cast<int>(cluster_size(2000, 10'000));
+  const auto n = static_cast<int>(cluster_size(2000, 100'000));
   cluster(o, [&](cl::client c) { return under_fire(o, c, n); });
 }
 
