@@ -109,7 +109,7 @@ else()
 endif()
 
 # Peers that are packages of Python, for Debian's interpreter: the peer has the package's name.
-foreach(package aiohttp websockets)
+foreach(package aiohttp celery websockets)
   set(package_version "")
   if(HEDDLE_PYTHON)
     execute_process(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Calls of a cluster: a submitter and two workers, which are the same program, on one nats-server.
+"""Calls of a cluster: a submitter and two workers, which are the same program, on one server: of
+NATS, or of Redis for the peers that need that.
 
 Each sample has a server of its own, whose data go with it. Nothing is bound to a processor: four
 processes share them, for each peer alike.
@@ -24,10 +25,28 @@ def programs(called):
     return [suites.program_of(called.problem, peer)[0] for peer in called.peers]
 
 
-def nats_server():
-    """Its path, or None. /usr/sbin is not on every user's PATH."""
-    named = os.environ.get("HEDDLE_NATS_SERVER")
-    return named or shutil.which("nats-server", path=os.environ.get("PATH", "") + ":/usr/sbin")
+ON_REDIS = ("celery", "bullmq")  # the latter is not packaged, and comes by --also
+
+
+def name_of_server(peer):
+    return "redis-server" if peer in ON_REDIS else "nats-server"
+
+
+def path_of_server(name):
+    """None: it is not installed. /usr/sbin is not on every user's PATH."""
+    named = os.environ.get("HEDDLE_NATS_SERVER") if name == "nats-server" else None
+    return named or shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
+def server_command(peer, folder, port):
+    """Both write what they store at once, and let the disk have it later: NATS within two minutes,
+    Redis within a second, which is the shortest that it has beside each time."""
+    name = name_of_server(peer)
+    path = path_of_server(name)
+    if name == "nats-server":
+        return [path, "-js", "-sd", folder, "-a", "127.0.0.1", "-p", str(port)]
+    return [path, "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, "--save", "",
+            "--appendonly", "yes", "--appendfsync", "everysec"]
 
 
 def anywhere():
@@ -53,12 +72,12 @@ def worker(command, port):
         process.wait()
 
 
-def sample(command, called, server, seconds):
+def sample(command, called, peer, seconds):
     """The line of one run. Raises RuntimeError with what went wrong."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="heddle-bench-"))
         port = free_port()
-        stack.enter_context(AnyServer([server, "-js", "-sd", folder, "-a", "127.0.0.1", "-p", str(port)], port))
+        stack.enter_context(AnyServer(server_command(peer, folder, port), port))
         for _ in range(WORKERS):
             stack.enter_context(worker(command, port))
         printed = output_of([*command, "--port", str(port), "--in-flight", str(called.in_flight),
@@ -80,14 +99,13 @@ def result_of(peer, called, lines, build):
 
 def measure_one(called, effort, build, progress):
     row = Row(called.name, called.title, "ns", aim=called.aim)
-    server = nats_server()
     commands = {}
     for peer in called.peers:
         command = build.command(called, peer)
         if command is None:
             row.skipped[peer] = build.why_missing(called, peer)
-        elif server is None:
-            row.skipped[peer] = "not installed (Debian package nats-server)"
+        elif path_of_server(name_of_server(peer)) is None:
+            row.skipped[peer] = f"not installed (Debian package {name_of_server(peer)})"
         else:
             commands[peer] = command
     lines = {peer: [] for peer in commands}
@@ -98,7 +116,7 @@ def measure_one(called, effort, build, progress):
             progress.now(f"{row.title}: {suites.title_of(peer)}, sample {turn + 1} of "
                          f"{effort.samples}")
             try:
-                lines[peer].append(sample(command, called, server, effort.seconds))
+                lines[peer].append(sample(command, called, peer, effort.seconds))
             except NotOffered as e:
                 row.skipped[peer] = str(e)
             except (RuntimeError, ServerError, ValueError, LookupError) as e:

@@ -202,8 +202,9 @@ MODEL = tuple(Counted("model", name) for name in (
     "fib", "skynet", "nqueens", "coarse", "storm", "pinned"))
 
 CLUSTER = (
-    Called("a call and its stored outcome, p50", 1, ("heddle", "plain"), "50 µs above plain"),
-    Called("256 calls in flight, one", 256, ("heddle", "plain"), "1.1 of plain"),
+    Called("a call and its stored outcome, p50", 1, ("heddle", "plain", "celery"),
+           "50 µs above plain"),
+    Called("256 calls in flight, one", 256, ("heddle", "plain", "celery"), "1.1 of plain"),
 )
 
 SUITES = (
@@ -239,8 +240,8 @@ SUITES = (
           "better. CPU an answer is the client's, as a ratio to wrk's.", "clients", CLIENT),
     Suite("cluster", "Jobs in a cluster",
           "An empty job: stored, run by one of two workers, its one outcome stored and pushed "
-          "back, on nats-server. `plain` is the same messages by one blocking socket. Less is "
-          "better.", "calls", CLUSTER),
+          "back, on nats-server. `plain` is the same messages by one blocking socket. Celery has "
+          "Redis in its place, which appends each to a file. Less is better.", "calls", CLUSTER),
     Suite("io", "Datagrams and files",
           "Time of one run on one loop, with peers in turns; `plain` is the system calls alone. "
           "Less is better.", "compute", IO),
@@ -278,6 +279,7 @@ PROGRAMS = {
     "uvloop": ("python", ("--loop", "uvloop")),
     "aiohttp": ("python", ()),
     "websockets": ("python", ()),
+    "celery": ("python", ()),
 }
 
 TITLES = {
@@ -299,6 +301,7 @@ TITLES = {
     "curl": "libcurl",
     "aiohttp": "aiohttp",
     "websockets": "Python's websockets",
+    "celery": "Celery on Redis",
 }
 
 

@@ -166,6 +166,8 @@ TEST_P(CLU_WRK, CLU_WRK_07_AConsumerWithOtherSettingsIsLeftAsItIs) {
 
 /// Workers die every so often and are started again, while calls go on; some calls are cancelled.
 h::task<> under_fire(cl::options o, cl::client c, int n) {
+  // As often as the usual number of calls meets four deaths, or the catalogue's 700 ms.
+  const auto pause = n <= 2000 ? 300ms : 700ms;
   std::vector<child> workers;
   for (int i = 0; i < 3; ++i) workers.push_back(worker_process(o, "w" + std::to_string(i), 8));
   std::vector<h::task_handle<int>> calls;
@@ -174,7 +176,7 @@ h::task<> under_fire(cl::options o, cl::client c, int n) {
   std::atomic<bool> over{false};
   auto killing = h::create_task([&]() -> h::task<> {
     for (int i = 0; i < 4 || !over; ++i) {
-      co_await h::sleep(300ms);
+      co_await h::sleep(pause);
       auto& victim = workers[static_cast<std::size_t>(i) % workers.size()];
       victim.send(SIGKILL);
       (void)victim.wait();
