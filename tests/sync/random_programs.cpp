@@ -2,7 +2,7 @@
 // Structured programs at random: forks, groups, gathers, time-outs, shields, generators, futures
 // and locks in each other. For each, a reference says when every part ends and how;
 // support/random_reference.h. The programs are numbered, so each run tries the same ones. CI tries
-// the first 100,000 in release builds, and the first 25,000 where each takes longer: under
+// the first 50,000 in release builds, and the first 12,500 where each takes longer: under
 // sanitizers and over simulated atomics. tools/nightly tries the first ten million.
 #include "support/random_run.h"
 
@@ -11,9 +11,9 @@
 namespace {
 
 #if defined(NDEBUG) && !defined(HEDDLE_ATOMIC_HEADER)
-constexpr std::uint64_t programs = 100'000;
+constexpr std::uint64_t programs = 50'000;
 #else
-constexpr std::uint64_t programs = 25'000;
+constexpr std::uint64_t programs = 12'500;
 #endif
 
 TEST(RandomProgramRaces, EveryPartEndsWhenAndHowItShould) {
