@@ -102,12 +102,9 @@ bool decode_path(std::string_view text, std::string& out) {
   return true;
 }
 
-response with_type(std::string body, int status, media_type type) {
-  response r;
-  r.status = status;
-  r.body = std::move(body);
-  r.content_type = type;
-  return r;
+response with_type(std::string&& body, int status, media_type type) {
+  return {
+      .status = status, .headers = {}, .body = std::move(body), .content_type = type, .stream = {}};
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <heddle/core/checked.h>
 #include <heddle/core/errors.h>
+#include <heddle/io/http/message/write_at.h>
 
 #include <algorithm>
 #include <array>
@@ -66,6 +67,8 @@ constexpr std::size_t date_size = 29;
 /// size, so that it is copied in a few instructions.
 struct fresh_head {
   std::time_t made_for = -1;
+  time_point from;  // between these two, of the monotonic clock, the second does not change
+  time_point until;
   std::array<char, until_date.size() + date_size + crlf.size()> text{};
 
   std::string_view ok() const noexcept { return {text.data(), text.size()}; }
@@ -74,13 +77,24 @@ struct fresh_head {
     return ok().substr(until_date.size() - std::string_view("Date: ").size());
   }
 
-  void refresh() {
+  void refresh_at(time_point now) {
+    if (now >= from && now < until) [[likely]]
+      return;
+    const auto left = std::chrono::seconds(1) - refresh();
+    if (now == time_point()) return;
+    from = now;
+    until = now + left;
+  }
+
+  /// Returns how much of the second is over.
+  std::chrono::nanoseconds refresh() {
     std::timespec now{};
     // The coarse clock takes 7 ns instead of 35, and is exact enough for a field that counts
     // seconds.
     ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
     if (now.tv_sec != made_for) [[unlikely]]
       make(now.tv_sec);
+    return std::chrono::nanoseconds(now.tv_nsec);
   }
 
  private:
@@ -96,9 +110,9 @@ struct fresh_head {
 
 // Never inlined: a coroutine that calls it may resume on another thread, and must not find the
 // address of a thread-local that was kept from before.
-[[gnu::noinline]] const fresh_head& fresh() {
+[[gnu::noinline]] const fresh_head& fresh(time_point now = {}) {
   constinit thread_local fresh_head head;
-  head.refresh();
+  head.refresh_at(now);
   return head;
 }
 
@@ -188,7 +202,7 @@ char* put(char* at, std::string_view text) noexcept {
 
 /// What append_head() writes for such an answer, and its body. There is room for all of the head,
 /// so nothing is asked on the way. A short body is copied with it: then the string grows once.
-void append_plain(std::string& out, const response& r, const reply_to& to) {
+void append_plain(std::string& out, const response& r, const reply_to& to, time_point now) {
   constexpr std::string_view server = "Server: ";
   constexpr std::string_view type = "Content-Type: ";
   constexpr std::string_view length = "\r\nContent-Length: ";
@@ -198,7 +212,7 @@ void append_plain(std::string& out, const response& r, const reply_to& to) {
                        type.size() + longest_text + length.size() + most_digits +
                        end_of_head.size() + short_body>
       buffer;
-  const auto& begin = fresh().text;
+  const auto& begin = fresh(now).text;
   std::memcpy(buffer.data(), begin.data(), begin.size());
   char* at = buffer.data() + begin.size();
   if (!to.server.empty()) at = put(put(put(at, server), to.server), crlf);
@@ -292,8 +306,13 @@ bool keeps_alive(const response& r, const reply_to& to) noexcept {
 }
 
 void write_response(std::string& out, const response& r, const reply_to& to) {
+  detail::write_response_at(out, r, to, {});
+}
+
+void detail::write_response_at(std::string& out, const response& r, const reply_to& to,
+                               time_point now) {
   if (is_plain(r, to)) {
-    append_plain(out, r, to);
+    append_plain(out, r, to, now);
     return;
   }
   append_head(out, r, to, body_framing::length, r.body.size());

@@ -56,7 +56,10 @@ inline void borrowed::take(const limits& l) {
 void borrowed::give_back() noexcept {
   if (!mine_) return;
   constexpr std::size_t keep = 32;
-  mine_->parser.next();
+  if (mine_->parser.idle())
+    mine_->parser.set_empty_bytes(0);  // all else is as new
+  else
+    mine_->parser.next();
   mine_->scope.renew();
   mine_->answer.clear();
   mine_->out.clear();
@@ -175,7 +178,7 @@ void conversation::hold(std::size_t bytes) noexcept {
   held_ = bytes;
 }
 
-inline bool conversation::took_long() const noexcept { return coarse_now() - arrived_ >= turn; }
+inline bool conversation::took_long() const noexcept { return answered_at_ - arrived_ >= turn; }
 
 /// Parses and answers what stands in `bytes`, until something has to be awaited. `used`: so many of
 /// them.
@@ -285,6 +288,7 @@ next conversation::handled(const std::exception_ptr& failure) {
 /// There is an answer.
 next conversation::conclude() {
   ++answered_;
+  answered_at_ = coarse_now();
   if (!x_->parser.done()) [[unlikely]]
     settle_body();
   if (left_ != 0 && --left_ == 0) [[unlikely]]
@@ -297,7 +301,9 @@ next conversation::conclude() {
     count_answers();  // the body's writer sends them
     return next::body;
   }
-  engine::write_answer(*x_, to_);
+  // The time of a simulation is not that of the Date.
+  const bool is_simulated = heddle::detail::this_world() != nullptr;
+  engine::write_answer(*x_, to_, is_simulated ? time_point() : answered_at_);
   uncounted_.add(x_->answer.status);
   if (e_.has_log) [[unlikely]]
     note(x_->answer.status, to_.head ? 0 : x_->answer.body.size(), true);

@@ -160,6 +160,7 @@ class conversation final : private seat, private body_gate {
   std::size_t held_ = 0;       // what the engine counts for this connection
   time_point now_;             // when the last answers were sent
   time_point arrived_;         // when the last bytes came
+  time_point answered_at_;     // when the last answer was made, by the coarse clock
   time_point began_;           // when the request that is under way began
   time_point idle_since_;
 };

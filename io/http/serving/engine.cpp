@@ -2,6 +2,7 @@
 #include <heddle/io/http/serving/engine.h>
 
 #include <heddle/core/errors.h>
+#include <heddle/io/http/message/write_at.h>
 #include <heddle/io/http/serving/app_scope.h>
 #include <heddle/io/http/serving/client.h>
 #include <heddle/sched/create_task.h>
@@ -12,6 +13,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <new>
+#include <type_traits>
 
 namespace heddle::http::detail {
 
@@ -19,6 +23,19 @@ using heddle::detail::relaxed;
 
 // A burst that held so much leaves the allocator with memory that it would keep for itself.
 static constexpr std::size_t burst = 64 * 1024 * 1024;
+
+/// Has the handler make its answer in the place of the last one. Assigning an answer would move
+/// what it holds, and drop what was there, piece by piece.
+static void call_into(response& answer, const handler::direct& handle, request& r) {
+  static_assert(std::is_nothrow_default_constructible_v<response>);
+  std::destroy_at(&answer);
+  try {
+    ::new (&answer) response(handle(r));
+  } catch (...) {
+    ::new (&answer) response();
+    throw;
+  }
+}
 
 bool is_cancelled_itself() noexcept {
   const any_task self = current_task();
@@ -76,7 +93,7 @@ const handler::waiting* engine::answer_at_once(exchange& x) {
   if (h.waiting_) return &h.waiting_;
   std::exception_ptr failure;
   try {
-    x.answer = h.direct_(x.parser.message());
+    call_into(x.answer, h.direct_, x.parser.message());
   } catch (...) { failure = std::current_exception(); }
   if (failure) answer_failure(x, failure);
   return nullptr;
@@ -103,10 +120,10 @@ void engine::answer_failure(exchange& x, const std::exception_ptr& failure) {
          failure);
 }
 
-void engine::write_answer(exchange& x, const reply_to& to) {
+void engine::write_answer(exchange& x, const reply_to& to, time_point now) {
   const auto earlier = x.out.size();
   try {
-    write_response(x.out, x.answer, to);
+    write_response_at(x.out, x.answer, to, now);
   } catch (const bad_value&) {
     x.out.resize(earlier);
     report("a handler's response cannot be sent", std::current_exception());

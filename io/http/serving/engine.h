@@ -74,7 +74,8 @@ class engine : public std::enable_shared_from_this<engine> {
   /// cancellation of the calling task itself, it is thrown on.
   static void answer_failure(exchange& x, const std::exception_ptr& failure);
   /// Appends the answer. One that cannot be sent is reported, and 500 takes its place.
-  static void write_answer(exchange& x, const reply_to& to);
+  /// `now` as for write_response_at().
+  static void write_answer(exchange& x, const reply_to& to, time_point now = {});
   static void report(std::string message, const std::exception_ptr& error);
   /// Adds Retry-After to an answer that sheds load.
   void add_retry_after(response& r) const { r.headers.set("Retry-After", retry_after_); }
