@@ -40,6 +40,8 @@ struct job_options {
 /// What a client and the workers of its process have counted.
 struct statistics {
   std::uint64_t submitted = 0;  // accepted
+  /// Calls whose jobs the server had lost, and that were submitted once more.
+  std::uint64_t submitted_again = 0;
   // Outcomes that came to this process, by kind.
   std::uint64_t values = 0;
   std::uint64_t failed = 0;

@@ -15,6 +15,12 @@ constexpr std::uint64_t most_dead_bytes = std::uint64_t{256} * 1024 * 1024;
 constexpr duration set_up_pause = std::chrono::milliseconds(200);
 constexpr duration tidy_pause = std::chrono::seconds(1);
 constexpr std::size_t most_worker_name = 200;
+/// A server may lose a job (README.md), so calls that wait are looked after: those that have waited
+/// for so long, a few at a time. Of 10^5 calls each has its turn within a quarter of an hour.
+constexpr duration look_after_at = std::chrono::seconds(10);
+constexpr duration look_after_pause = std::chrono::seconds(1);
+constexpr std::size_t looks_at_once = 128;
+constexpr std::size_t cost_of_any = 16;  // the server compares with the subjects of all jobs
 }  // namespace
 
 engine::engine(const options& o, nats_link::dialer dial)
@@ -43,6 +49,7 @@ engine::engine(const options& o, nats_link::dialer dial)
 task<> engine::run() {
   auto tidying = create_task(tidy());
   auto warning = create_task(warn_of_silence());
+  auto looking = create_task(look_after());
   try {
     auto serving = link.run();
     co_await std::move(serving);
@@ -177,7 +184,8 @@ task<> engine::look_again(std::string id) {
   if (!found) {
     auto at = waiting_.find(id);
     if (at == waiting_.end() || !at->second.accepted) co_return;
-    auto looking = js.last(names.jobs, names.any_job(id));
+    const auto subject = at->second.subject.empty() ? names.any_job(id) : at->second.subject;
+    auto looking = js.last(names.jobs, subject);
     const auto job = co_await std::move(looking);
     if (job) co_return;
     auto again = js.last(names.outcomes, names.outcome(id));  // it may have ended in between
@@ -185,12 +193,57 @@ task<> engine::look_again(std::string id) {
     at = waiting_.find(id);
     if (at == waiting_.end()) co_return;
     if (!found) {
-      for (auto& w : at->second.waiters)
-        (void)w.end.state().fail(std::make_exception_ptr(gone(id)));  // unless it was cancelled
+      tell_vanished(id, at->second);
       co_return;
     }
   }
   deliver(id, outcome_of(found->headers, std::move(found->payload)));
+}
+
+/// A call begins anew, unless its outcome may have been there, and have become too old.
+void engine::tell_vanished(const std::string& id, watched& w) {
+  for (auto& one : w.waiters) {
+    const bool anew = one.is_call && clock::now() - one.since < duration(options_.keep);
+    (void)one.end.state().fail(anew ? std::make_exception_ptr(vanished())
+                                    : std::make_exception_ptr(gone(id)));  // unless cancelled
+  }
+}
+
+/// What has waited long, from where the last look ended.
+std::vector<std::string> engine::next_to_look_at() {
+  std::vector<std::string> ids;
+  const auto before = clock::now() - look_after_at;
+  const auto buckets = waiting_.bucket_count();
+  std::size_t cost = 0;
+  for (std::size_t i = 0; i < buckets && cost < looks_at_once; ++i) {
+    const auto bucket = looked_at_++ % buckets;
+    for (auto at = waiting_.begin(bucket); at != waiting_.end(bucket); ++at) {
+      const auto& w = at->second;
+      if (!w.accepted || w.waiters.back().since >= before) continue;
+      ids.push_back(at->first);
+      cost += w.subject.empty() ? cost_of_any : 1;
+    }
+  }
+  return ids;
+}
+
+/// Asks for the outcomes of calls that have waited long, as recheck() does after a reconnect.
+task<> engine::look_after() {
+  for (;;) {
+    co_await waits_event_.wait();
+    co_await sleep(look_after_pause);
+    if (!ready_) continue;
+    const auto ids = next_to_look_at();
+    for (const auto& id : ids) {
+      try {
+        auto looking = look_again(id);
+        co_await std::move(looking);
+      } catch (const std::exception& e) {
+        trouble_ = e.what();
+        break;
+      }
+    }
+  }
 }
 
 expired engine::gone(const std::string& id) const {
@@ -294,6 +347,7 @@ statistics engine::stats() const {
   };
   statistics s;
   s.submitted = read(counts.submitted);
+  s.submitted_again = read(counts.submitted_again);
   s.values = of(outcome_kind::value);
   s.failed = of(outcome_kind::failed);
   s.lost = of(outcome_kind::lost);

@@ -32,13 +32,14 @@ struct submission {
   std::uint64_t sequence = 0;  // in the stream; 0: not known
   bool sent = false;           // a server may have it
   bool accepted = false;
+  bool again = false;           // the server has lost it once
   std::optional<outcome> done;  // the outcome that was there already
 };
 
 /// Counters that any thread reads.
 struct counters {
   std::atomic<std::uint64_t> submitted{0}, started{0}, redelivered{0}, skipped{0}, dropped{0},
-      given_back{0}, dead{0}, connects{0};
+      given_back{0}, dead{0}, connects{0}, submitted_again{0};
   std::array<std::atomic<std::uint64_t>, 8> outcomes{};  // by kind
 };
 
@@ -87,15 +88,19 @@ class engine {
     promise<outcome> end;
     std::string queue;
     time_point since{};
+    bool is_call = false;  // it can be submitted again
   };
   struct watched {
     std::list<waiter> waiters;
-    std::uint64_t sid = 0;    // a subscription of its own, or 0
-    bool accepted = false;    // the cluster has the job, or its outcome
-    std::string worker = {};  // that began it first, if it has told
+    std::uint64_t sid = 0;     // a subscription of its own, or 0
+    bool accepted = false;     // the cluster has the job, or its outcome
+    std::string worker = {};   // that began it first, if it has told
+    std::string subject = {};  // of the job, if it is known: to look for any is dear
   };
   /// Registers a waiter for as long as it lives.
   class place;
+  /// Ends a wait: the server has neither the job any more nor an outcome.
+  struct vanished {};
   struct followed {
     std::uint64_t sid = 0;
     std::vector<std::weak_ptr<progress_function>> functions;
@@ -108,6 +113,9 @@ class engine {
   [[nodiscard]] task<> look_again(std::string id);
   [[nodiscard]] task<> tidy();
   [[nodiscard]] task<> warn_of_silence();
+  [[nodiscard]] task<> look_after();
+  [[nodiscard]] std::vector<std::string> next_to_look_at();
+  void tell_vanished(const std::string& id, watched& w);
   void told(nats_message&& m);
   void told_begun(const nats_message& m);
   void asked_who_began(const nats_message& m);
@@ -120,6 +128,7 @@ class engine {
   [[nodiscard]] task<bool> look_at_key(const call_spec& s, submission& made);
   [[nodiscard]] task<outcome> run_call(const call_spec& s, submission& made, place& here,
                                        std::shared_ptr<slot_lender> lender);
+  [[nodiscard]] static task<outcome> end_of(place& here, std::shared_ptr<slot_lender> lender);
   [[nodiscard]] task<bool> judge(const call_spec& s, submission& made, const pub_ack& ack,
                                  time_point end);
   [[nodiscard]] task<bool> end_job(std::string id, std::uint64_t sequence, outcome_kind kind,
@@ -147,6 +156,7 @@ class engine {
   std::size_t endings_ = 0;   // end_job() that are under way
   event settled_;
   std::unordered_map<std::string, watched> waiting_;
+  std::size_t looked_at_ = 0;  // buckets of waiting_, by look_after()
   std::unordered_map<std::string, followed> followed_;
   std::map<std::string, bool> warned_;  // queues
   std::array<mutex, 64> key_turns_;     // never two submits of one key at one time

@@ -64,6 +64,18 @@ class engine::place {
   }
   /// The cluster has the job: if it is neither there nor has an outcome, it is gone.
   void accepted() { engine_.waiting_.find(id_)->second.accepted = true; }
+  /// What vanishes can be submitted again, under this subject.
+  void calls(std::string subject) {
+    at_->is_call = true;
+    engine_.waiting_.find(id_)->second.subject = std::move(subject);
+  }
+  /// After it has vanished: waits for the outcome of what is submitted again.
+  void renew() {
+    auto& w = engine_.waiting_.find(id_)->second;
+    w.accepted = false;
+    w.worker.clear();
+    at_->end = {};
+  }
 
  private:
   engine& engine_;
@@ -108,13 +120,14 @@ task<bool> engine::judge(const call_spec& s, submission& made, const pub_ack& ac
   if (ack.code == 0) {
     made.sequence = ack.sequence;
     made.accepted = true;
-    if (!ack.duplicate || s.key.empty()) counts.submitted.fetch_add(1, std::memory_order_relaxed);
+    if ((!ack.duplicate || s.key.empty()) && !made.again)
+      counts.submitted.fetch_add(1, std::memory_order_relaxed);
     co_return true;
   }
   if (ack.code == js_wrong_last_sequence) {
     if (s.key.empty()) {  // an earlier send of this job had arrived
       made.accepted = true;
-      counts.submitted.fetch_add(1, std::memory_order_relaxed);
+      if (!made.again) counts.submitted.fetch_add(1, std::memory_order_relaxed);
       co_return true;
     }
     auto looking = look_at_key(s, made);
@@ -153,8 +166,9 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
   const auto end = saturating_add(began, options_.submit_within);
   auto m = message_of(s, made.id);
   // A key's job may be stored again once its outcome is gone, and the server forgets the ids that
-  // it saw later than that. The key's subject and the look before the send keep it single.
-  if (!s.key.empty()) m.send_id = made.id + "." + random_token();
+  // it saw later than that. The key's subject and the look before the send keep it single. So does
+  // the subject of a job that the server has lost, whose id it has not forgotten.
+  if (!s.key.empty() || made.again) m.send_id = made.id + "." + random_token();
   const auto subject = names.job(s.options.queue, s.first, made.id);
   duration pause = first_pause;
   for (;;) {
@@ -192,11 +206,29 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
 
 task<outcome> engine::run_call(const call_spec& s, submission& made, place& here,
                                std::shared_ptr<slot_lender> lender) {
-  auto accepting = accept(s, made);
-  co_await std::move(accepting);
-  here.accepted();
+  here.calls(names.job(s.options.queue, s.first, made.id));
+  for (;;) {
+    auto accepting = accept(s, made);
+    co_await std::move(accepting);
+    here.accepted();
+    if (made.done) co_return std::move(*made.done);
+    try {
+      auto ending = end_of(here, lender);
+      co_return co_await std::move(ending);
+    } catch (const vanished&) {
+      if (!made.again) warn("the server has lost the job " + made.id + ": it is submitted again");
+      counts.submitted_again.fetch_add(1, std::memory_order_relaxed);
+    }
+    here.renew();
+    made.again = true;
+    made.accepted = false;
+    made.sequence = 0;
+  }
+}
+
+/// Waits for the outcome; a job that waits for another one lends its slot meanwhile.
+task<outcome> engine::end_of(place& here, std::shared_ptr<slot_lender> lender) {
   auto end = here.end();
-  if (made.done) co_return std::move(*made.done);
   if (!lender) co_return co_await std::move(end);
   struct lent {
     slot_lender& lender;

@@ -315,6 +315,36 @@ TEST_P(CLU_SIM, CLU_SIM_08_OutcomesThatCannotBeStoredAreKeptAndNothingRunsTwice)
   });
 }
 
+TEST_P(CLU_SIM, CLU_SIM_09_JobsThatTheServerLosesAreSubmittedAgain) {
+  trials(200, loops(), [](simulated_cluster& c) {
+    c.options.on_warning = [](const std::string&) {};
+    auto& by = c.add_client();
+    auto& w = c.add_worker(2);
+    c.run(by, [&]() -> h::task<> {
+      const int n = 8;
+      auto all = start_calls(n, 2000);
+      auto keyed = h::create_task(h::to_cluster(simulated_work.key("one"), n, 1));
+      auto handle = co_await cl::submit(simulated_work, n + 1, 1);
+      co_await h::sleep(some_ms(3000));  // some have ended, some run
+      const bool runs = c.begun[n + 1] != 0;
+      c.server.lose_jobs();
+      if (t::choose(2)) c.server.cut(t::choose(2) ? by.wire : w.wire);
+      auto waiting = all_have_their_values(all);
+      co_await std::move(waiting);
+      const int got = co_await keyed;
+      require(got == 2 * n, "a call with a key has another's value");
+      const auto how = co_await ending(handle.result());  // nobody has its arguments any more
+      require(how == "value" || (!runs && how.find("knows no job") != std::string::npos),
+              "a lost job's handle ends otherwise");
+      auto emptying = c.until_empty();
+      co_await std::move(emptying);
+      for (const auto& [number, times] : c.begun)
+        require(times <= 2, "a job ran more often than it was submitted");
+      require(c.server.outcomes_ever(handle.id()) <= 1, "there were two outcomes");
+    });
+  });
+}
+
 TEST_P(CLU_SIM, CLU_ERR_05_SimulatedJobsThatKillTheirWorkersHarmNoOthers) {
   trials(60, loops(), [](simulated_cluster& c) {
     auto& by = c.add_client();

@@ -71,6 +71,8 @@ class simulated_nats {
   [[nodiscard]] std::string kind_of(const std::string& id) const;
   /// How many outcomes were ever stored for a job.
   [[nodiscard]] std::size_t outcomes_ever(const std::string& id) const;
+  /// Forgets all jobs, as no server should.
+  void lose_jobs();
   /// Refuses to store outcomes and notes, as a full disk does.
   bool full = false;
   // Planted faults, which a test must notice: no de-duplication; a message although there is one.

@@ -195,6 +195,11 @@ std::size_t simulated_nats::count(std::string_view stream) const {
   return n;
 }
 
+void simulated_nats::lose_jobs() {
+  for (auto& [name, s] : streams_)
+    while (name.starts_with("HJ_") && !s.messages.empty()) erase(s, s.messages.begin()->first);
+}
+
 std::size_t simulated_nats::unacknowledged() const {
   std::size_t n = 0;
   for (const auto& [name, s] : streams_)
