@@ -157,6 +157,7 @@ class engine {
   event settled_;
   std::unordered_map<std::string, watched> waiting_;
   std::size_t looked_at_ = 0;  // buckets of waiting_, by look_after()
+  bool warned_of_loss_ = false;
   std::unordered_map<std::string, followed> followed_;
   std::map<std::string, bool> warned_;  // queues
   std::array<mutex, 64> key_turns_;     // never two submits of one key at one time

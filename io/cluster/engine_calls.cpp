@@ -8,6 +8,7 @@
 #include <heddle/sched/wait_for.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace heddle::cluster::detail {
 
@@ -216,7 +217,10 @@ task<outcome> engine::run_call(const call_spec& s, submission& made, place& here
       auto ending = end_of(here, lender);
       co_return co_await std::move(ending);
     } catch (const vanished&) {
-      if (!made.again) warn("the server has lost the job " + made.id + ": it is submitted again");
+      if (!std::exchange(warned_of_loss_, true))
+        warn("the server has lost the job " + made.id +
+             ", which it had accepted: it is submitted again. Others that it loses are, too, and "
+             "statistics::submitted_again counts them");
       counts.submitted_again.fetch_add(1, std::memory_order_relaxed);
     }
     here.renew();

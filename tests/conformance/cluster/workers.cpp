@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <set>
 
@@ -194,7 +195,8 @@ h::task<> under_fire(cl::options o, cl::client c, int n) {
   co_await killing;
   EQUAL(wrong, 0);
   HOLDS(killed >= 4);
-  std::printf("%d jobs, %d workers killed\n", n, killed);
+  std::printf("%d jobs, %d workers killed, %ju jobs that the server lost\n", n, killed,
+              std::uintmax_t{c.stats().submitted_again});
   raw_nats raw(c);
   const auto empty =
       co_await eventually([&] { return raw.jobs() == 0 && raw.unacknowledged() == 0; });
@@ -210,6 +212,7 @@ TEST_P(CLU_WRK, CLU_WRK_08_NothingIsLostWhileWorkersDie) {
   auto o = fresh_cluster();
   o.ack_wait = 1s;
   const auto n = static_cast<int>(cluster_size(2000, 100'000));
+  o.max_bytes = 64 * 1024 * 1024;  // all of them have room
   cluster(o, [&](cl::client c) { return under_fire(o, c, n); });
 }
 
