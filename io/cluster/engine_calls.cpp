@@ -65,7 +65,8 @@ class engine::place {
   }
   /// The cluster has the job: if it is neither there nor has an outcome, it is gone.
   void accepted() { engine_.waiting_.find(id_)->second.accepted = true; }
-  /// What vanishes can be submitted again, under this subject.
+  /// What vanishes can be submitted again. `subject`: of the job; empty for a key's, whose job may
+  /// have been submitted to another queue.
   void calls(std::string subject) {
     at_->is_call = true;
     engine_.waiting_.find(id_)->second.subject = std::move(subject);
@@ -184,7 +185,7 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
                           std::to_string(link.info().max_payload) + " (its max_payload)",
                       size, link.info().max_payload);
     try {
-      if (!s.key.empty() && !made.sent) {
+      if (!s.key.empty() && (!made.sent || made.again)) {
         auto looking = look_at_key(s, made);
         const bool known = co_await std::move(looking);
         if (known) co_return;
@@ -207,7 +208,7 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
 
 task<outcome> engine::run_call(const call_spec& s, submission& made, place& here,
                                std::shared_ptr<slot_lender> lender) {
-  here.calls(names.job(s.options.queue, s.first, made.id));
+  here.calls(s.key.empty() ? names.job(s.options.queue, s.first, made.id) : std::string());
   for (;;) {
     auto accepting = accept(s, made);
     co_await std::move(accepting);
