@@ -154,7 +154,12 @@ TEST_F(IN_COST, IN_COST_01_ATaskAndASleeperAreNoLarger) {
   EQUAL(sizeof(h::detail::task_record), 96u);
   const long with = told(seen, "sleepers", 200'000), without = told(unseen, "sleepers", 200'000);
   HOLDS(with <= without + 2) << with << " bytes, " << without << " without";
-  HOLDS(with > 96 && with <= 256) << with;
+#ifdef __clang__
+  constexpr long most = 256;
+#else
+  constexpr long most = 288;  // g++'s frames are larger
+#endif
+  HOLDS(with > 96 && with <= most) << with;
 }
 
 TEST_F(IN_COST, IN_COST_02_InstructionsStayBelowTheirBounds) {
