@@ -8,6 +8,8 @@
 #include <heddle/sched/sleep.h>
 #include <heddle/sync/mutex.h>
 
+#include <sys/prctl.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -71,6 +73,7 @@ h::task<> one_sleep() { co_await h::sleep(std::chrono::hours(1)); }
 
 /// Writes how many bytes of memory one more task that sleeps takes.
 h::task<> sleepers(int n) {
+  ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // huge pages would count as a whole
   std::vector<h::task_handle<>> all;
   all.reserve(static_cast<std::size_t>(n));
   std::memset(static_cast<void*>(all.data()), 0, all.capacity() * sizeof all[0]);
