@@ -6,10 +6,10 @@ import json
 import pathlib
 import re
 import statistics
-import subprocess
 import sys
 
 from harness.build import ROOT, Build, BuildError
+from harness.process import output_of
 from harness.progress import Progress
 
 DESCRIPTION = """Runs heddle's micro benchmarks in turns over a library as it is and over one built with
@@ -23,24 +23,16 @@ PROGRAMS = ("micro_tasks", "micro_sync", "micro_loops")
 TIME_LIMIT = 300  # seconds for one program of one pair
 
 
-class CannotMeasure(Exception):
-    pass
-
-
 def times_of(program, rows, seconds):
     """Nanoseconds by row, of one run."""
     command = [str(program), "--benchmark_format=json", f"--benchmark_filter={rows}",
                f"--benchmark_min_time={seconds}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT,
-                              check=False)
-    except subprocess.TimeoutExpired:
-        raise CannotMeasure(f"{program.name} was not done after {TIME_LIMIT} s") from None
-    if done.returncode != 0:
-        why = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise CannotMeasure(f"{program} ended with status {done.returncode}: {why}")
+        printed = output_of(command, TIME_LIMIT)
+    except RuntimeError as e:
+        raise RuntimeError(f"{program}: {e}") from None
     # Of a filter that no row fits Google Benchmark says so, and writes no JSON.
-    lines = json.loads(done.stdout)["benchmarks"] if done.stdout.strip().startswith("{") else []
+    lines = json.loads(printed)["benchmarks"] if printed.strip().startswith("{") else []
     return {b["name"].removesuffix("/real_time"): b["real_time"]
             for b in lines if "error_message" not in b}
 
@@ -59,7 +51,7 @@ def measure(seen, unseen, options, progress):
                     found.setdefault(row, []).append((time, times[unseen][row]))
     progress.clear()
     if not found:
-        raise CannotMeasure(f"no row of {', '.join(PROGRAMS)} fits {options.rows!r}")
+        raise RuntimeError(f"no row of {', '.join(PROGRAMS)} fits {options.rows!r}")
     return found
 
 
@@ -116,7 +108,7 @@ def main(words=None):
         seen = prepared(options, "seen", (), progress)
         unseen = prepared(options, "unseen", ("HEDDLE_SEEING=OFF",), progress)
         print(table(measure(seen, unseen, options, progress)))
-    except (BuildError, CannotMeasure) as e:
+    except (BuildError, RuntimeError) as e:
         sys.stderr.write(f"bench/seeing: {e}\n")
         return 1
     return 0

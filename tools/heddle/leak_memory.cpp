@@ -54,6 +54,14 @@ address thread_block(target& of, const seeing::loop_view& loop) {
   return 0;
 }
 
+/// That of each loop.
+std::vector<address> thread_blocks(target& of) {
+  std::vector<address> blocks;
+  for (std::size_t i = 0; i < of.see().loops().size(); ++i)
+    blocks.push_back(thread_block(of, of.see().loops()[i]));
+  return blocks;
+}
+
 /// Does an arena of glibc begin at `at`, or one more part of one? It tells how long it is.
 bool is_arena(seeing::memory& mem, address at, address end, address& bytes) {
   struct {
@@ -69,12 +77,12 @@ bool is_arena(seeing::memory& mem, address at, address end, address& bytes) {
 
 /// The system shows neighbours as one mapping: here they become regions of their own, as far as is
 /// known where a thread's stack ends, or an arena begins and ends.
-std::vector<written_region> part(target& of, const std::vector<written_region>& mapped) {
+std::vector<written_region> part(target& of, const std::vector<address>& thread_blocks,
+                                 const std::vector<written_region>& mapped) {
   constexpr address behind_locals = 2304;  // glibc: what it knows of a thread
   std::vector<address> ends;
-  for (std::size_t i = 0; i < of.see().loops().size(); ++i)
-    if (const address tcb = thread_block(of, of.see().loops()[i]))
-      ends.push_back((tcb + behind_locals + 4095) / 4096 * 4096);
+  for (const address tcb : thread_blocks)
+    if (tcb != 0) ends.push_back((tcb + behind_locals + 4095) / 4096 * 4096);
   for (const auto& r : mapped) {
     if (!r.path.empty()) continue;
     for (address at = (r.begin + arena_bytes - 1) / arena_bytes * arena_bytes; at < r.end;
@@ -103,7 +111,8 @@ std::vector<written_region> part(target& of, const std::vector<written_region>& 
 bool leak_memory::take(target& of) {
   const auto stacks = thread_stacks(of.see(), of.core());
   const address locals = thread_local_bytes(of);
-  auto regions = part(of, written_regions(of.see(), of.core()));
+  const auto blocks = thread_blocks(of);
+  auto regions = part(of, blocks, written_regions(of.see(), of.core()));
   for (const auto& r : regions)
     if (r.end - r.begin > most_mapped) return false;
   for (auto& r : regions) {
@@ -113,8 +122,7 @@ bool leak_memory::take(target& of) {
         lowest = s.pointer;
     if (lowest != 0) r.begin = std::max(r.begin, (lowest - red_zone) / 8 * 8);
     for (std::size_t i = 0; i < of.see().loops().size(); ++i) {
-      const auto& loop = of.see().loops()[i];
-      const address tcb = loop.parked ? thread_block(of, loop) : 0;
+      const address tcb = of.see().loops()[i].parked ? blocks[i] : 0;
       if (lowest != 0 && tcb > r.begin && tcb < r.end) r.begin = std::max(r.begin, tcb - locals);
     }
     copy(of, {r.begin, r.end}, r.path.starts_with("/"), lowest != 0);

@@ -5,6 +5,8 @@
 
 #include <heddle/core/record/task_record.h>
 
+#include <costs/operations.h>
+
 #include <elf.h>
 #include <unistd.h>
 
@@ -197,8 +199,7 @@ TEST_F(IN_COST, IN_COST_05_CodeIsHardlyLarger) {
   HOLDS(static_cast<double>(with.code) <= 1.01 * static_cast<double>(without.code));
   const auto object = bytes_of(HEDDLE_COSTS_AWAITS_SEEN);
   const auto object_without = bytes_of(HEDDLE_COSTS_AWAITS_UNSEEN);
-  constexpr std::uint64_t places = 32;  // many_awaits.cpp has so many
-  const auto each = (object.loaded - object_without.loaded) / places;
+  const auto each = (object.loaded - object_without.loaded) / costs::places_of_many;
   std::printf("a co_await: %ju bytes more\n", std::uintmax_t{each});
   HOLDS(each > 0 && each <= 110) << each;
 }
