@@ -184,8 +184,7 @@ task<> engine::look_again(std::string id) {
   if (!found) {
     auto at = waiting_.find(id);
     if (at == waiting_.end() || !at->second.accepted) co_return;
-    const auto subject = at->second.subject.empty() ? names.any_job(id) : at->second.subject;
-    auto looking = js.last(names.jobs, subject);
+    auto looking = js.last(names.jobs, subject_of(id, at->second));
     const auto job = co_await std::move(looking);
     if (job) co_return;
     auto again = js.last(names.outcomes, names.outcome(id));  // it may have ended in between
@@ -200,10 +199,17 @@ task<> engine::look_again(std::string id) {
   deliver(id, outcome_of(found->headers, std::move(found->payload)));
 }
 
+/// Where the job stands. A key's may have been submitted to another queue.
+std::string engine::subject_of(const std::string& id, const watched& w) const {
+  if (!id.starts_with(calls_owner_)) return names.any_job(id);
+  const auto& call = w.waiters.front();
+  return names.job(call.queue, call.first, id);
+}
+
 /// A call begins anew, unless its outcome may have been there, and have become too old.
 void engine::tell_vanished(const std::string& id, watched& w) {
   for (auto& one : w.waiters) {
-    const bool anew = one.is_call && clock::now() - one.since < duration(options_.keep);
+    const bool anew = !one.queue.empty() && clock::now() - one.since < duration(options_.keep);
     (void)one.end.state().fail(anew ? std::make_exception_ptr(vanished())
                                     : std::make_exception_ptr(gone(id)));  // unless cancelled
   }
@@ -221,7 +227,7 @@ std::vector<std::string> engine::next_to_look_at() {
       const auto& w = at->second;
       if (!w.accepted || w.waiters.back().since >= before) continue;
       ids.push_back(at->first);
-      cost += w.subject.empty() ? cost_of_any : 1;
+      cost += at->first.starts_with(calls_owner_) ? 1 : cost_of_any;
     }
   }
   return ids;

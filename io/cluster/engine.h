@@ -86,16 +86,15 @@ class engine {
  private:
   struct waiter {
     promise<outcome> end;
-    std::string queue;
+    std::string queue;  // of a call, which can be submitted again; else empty
+    priority first = priority::normal;
     time_point since{};
-    bool is_call = false;  // it can be submitted again
   };
   struct watched {
     std::list<waiter> waiters;
-    std::uint64_t sid = 0;     // a subscription of its own, or 0
-    bool accepted = false;     // the cluster has the job, or its outcome
-    std::string worker = {};   // that began it first, if it has told
-    std::string subject = {};  // of the job, if it is known: to look for any is dear
+    std::uint64_t sid = 0;    // a subscription of its own, or 0
+    bool accepted = false;    // the cluster has the job, or its outcome
+    std::string worker = {};  // that began it first, if it has told
   };
   /// Registers a waiter for as long as it lives.
   class place;
@@ -116,6 +115,7 @@ class engine {
   [[nodiscard]] task<> look_after();
   [[nodiscard]] std::vector<std::string> next_to_look_at();
   void tell_vanished(const std::string& id, watched& w);
+  [[nodiscard]] std::string subject_of(const std::string& id, const watched& w) const;
   void told(nats_message&& m);
   void told_begun(const nats_message& m);
   void asked_who_began(const nats_message& m);

@@ -39,7 +39,8 @@ std::optional<duration> time_to_begin(const call_spec& s, time_point began) {
 
 class engine::place {
  public:
-  place(engine& e, const std::string& id, std::string queue) : engine_(e), id_(id) {
+  place(engine& e, const std::string& id, std::string queue = {}, priority first = priority::normal)
+      : engine_(e), id_(id) {
     auto& w = e.waiting_[id];
     const bool own = id.starts_with(e.calls_owner_) || id.starts_with(e.handles_owner_);
     if (!own && !w.sid)
@@ -48,6 +49,7 @@ class engine::place {
     w.waiters.emplace_front();
     at_ = w.waiters.begin();
     at_->queue = std::move(queue);
+    at_->first = first;
     at_->since = clock::now();
   }
   place(const place&) = delete;
@@ -65,12 +67,6 @@ class engine::place {
   }
   /// The cluster has the job: if it is neither there nor has an outcome, it is gone.
   void accepted() { engine_.waiting_.find(id_)->second.accepted = true; }
-  /// What vanishes can be submitted again. `subject`: of the job; empty for a key's, whose job may
-  /// have been submitted to another queue.
-  void calls(std::string subject) {
-    at_->is_call = true;
-    engine_.waiting_.find(id_)->second.subject = std::move(subject);
-  }
   /// After it has vanished: waits for the outcome of what is submitted again.
   void renew() {
     auto& w = engine_.waiting_.find(id_)->second;
@@ -208,7 +204,6 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
 
 task<outcome> engine::run_call(const call_spec& s, submission& made, place& here,
                                std::shared_ptr<slot_lender> lender) {
-  here.calls(s.key.empty() ? names.job(s.options.queue, s.first, made.id) : std::string());
   for (;;) {
     auto accepting = accept(s, made);
     co_await std::move(accepting);
@@ -262,7 +257,7 @@ task<outcome> engine::call(call_spec s, std::shared_ptr<slot_lender> lender) {
   submission made;
   made.id =
       s.key.empty() ? calls_owner_ + "." + std::to_string(++last_number_) : "k." + key_token(s.key);
-  place here(*this, made.id, s.options.queue);
+  place here(*this, made.id, s.options.queue, s.first);
   try {
     if (!s.within) {
       auto running = run_call(s, made, here, std::move(lender));
@@ -298,7 +293,7 @@ task<std::string> engine::submit(call_spec s) {
 }
 
 task<outcome> engine::wait(std::string id) {
-  place here(*this, id, {});
+  place here(*this, id);
   for (;;) {
     auto coming = ready(time_point::max());
     co_await std::move(coming);
