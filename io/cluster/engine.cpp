@@ -199,11 +199,12 @@ task<> engine::look_again(std::string id) {
   deliver(id, outcome_of(found->headers, std::move(found->payload)));
 }
 
-/// Where the job stands. A key's may have been submitted to another queue.
+/// Where the job stands. A key's may have been submitted to another queue. A call that made its id
+/// is the oldest that waits for it, unless it has gone, and others wait on.
 std::string engine::subject_of(const std::string& id, const watched& w) const {
-  if (!id.starts_with(calls_owner_)) return names.any_job(id);
-  const auto& call = w.waiters.front();
-  return names.job(call.queue, call.first, id);
+  const auto& oldest = w.waiters.back();
+  if (!id.starts_with(calls_owner_) || oldest.queue.empty()) return names.any_job(id);
+  return names.job(oldest.queue, oldest.first, id);
 }
 
 /// A call begins anew, unless its outcome may have been there, and have become too old.
