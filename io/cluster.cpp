@@ -111,7 +111,7 @@ std::shared_ptr<backend> current_backend() {
 
 void set_current_backend(std::shared_ptr<backend> place) { (void)chosen().set(std::move(place)); }
 
-std::string value_or_throw(outcome o) {
+std::string value_or_throw(outcome&& o) {
   const auto first = o.texts.empty() ? std::string() : ": " + o.texts.front();
   switch (o.kind) {
     case outcome_kind::value: return std::move(o.value);

@@ -114,7 +114,7 @@ class job<R(Args...)> {
 namespace detail {
 
 template <class R>
-R result_of(outcome o) {
+R result_of(outcome&& o) {
   const auto kind = o.place.job;
   const auto bytes = value_or_throw(std::move(o));
   if constexpr (!std::is_void_v<R>) return decode_value<R>(kind, bytes);

@@ -64,7 +64,7 @@ struct outcome {
 /// "render.2"
 [[nodiscard]] std::string kind_of(const std::string& name, unsigned version);
 /// The value's CBOR. Throws what the outcome stands for.
-[[nodiscard]] std::string value_or_throw(outcome o);
+[[nodiscard]] std::string value_or_throw(outcome&& o);
 /// Throws bad_value for options out of their range.
 void check_call(const call_spec& s);
 

@@ -330,13 +330,16 @@ void engine::asked_who_began(const nats_message& m) {
   link.publish(m.reply, {}, {}, at->second.worker);
 }
 
-void engine::deliver(const std::string& id, const outcome& o) {
+void engine::deliver(const std::string& id, outcome o) {
   const auto at = waiting_.find(id);
   if (at == waiting_.end()) return;
   stop_following(id);
-  for (auto& w : at->second.waiters) {
-    if (!w.end.try_set_value(o)) continue;
-    counts.outcomes[static_cast<std::size_t>(o.kind)].fetch_add(1, std::memory_order_relaxed);
+  const auto kind = static_cast<std::size_t>(o.kind);
+  auto& waiters = at->second.waiters;
+  for (auto& w : waiters) {
+    const bool last = &w == &waiters.back();
+    if (last ? w.end.try_set_value(std::move(o)) : w.end.try_set_value(o))
+      counts.outcomes[kind].fetch_add(1, std::memory_order_relaxed);
   }
 }
 

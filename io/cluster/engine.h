@@ -122,12 +122,14 @@ class engine {
   [[nodiscard]] bool is_of(std::uint64_t session) const noexcept {
     return session == link.session() && link.up();
   }
-  void deliver(const std::string& id, const outcome& o);
+  void deliver(const std::string& id, outcome o);
   [[nodiscard]] task<> accept(const call_spec& s, submission& made);
   [[nodiscard]] task<> accept_now(const call_spec& s, submission& made);
   [[nodiscard]] task<bool> look_at_key(const call_spec& s, submission& made);
   [[nodiscard]] task<outcome> run_call(const call_spec& s, submission& made, place& here,
                                        std::shared_ptr<slot_lender> lender);
+  [[nodiscard]] task<outcome> run_within(const call_spec& s, submission& made, place& here,
+                                         std::shared_ptr<slot_lender> lender);
   [[nodiscard]] static task<outcome> end_of(place& here, std::shared_ptr<slot_lender> lender);
   [[nodiscard]] task<bool> judge(const call_spec& s, submission& made, const pub_ack& ack,
                                  time_point end);
@@ -138,7 +140,6 @@ class engine {
   void stop_following(const std::string& id) noexcept;
   void forget_followers() noexcept;
   [[nodiscard]] expired gone(const std::string& id) const;
-  [[nodiscard]] job_message message_of(const call_spec& s, const std::string& id) const;
 
   const options options_;
   const std::string calls_owner_;    // ids of calls, whose outcomes are purged once seen

@@ -35,6 +35,10 @@ std::optional<duration> time_to_begin(const call_spec& s, time_point began) {
   return std::max(time_left(*end, clock::now()), duration(1));
 }
 
+std::uint64_t arguments_hash(const call_spec& s) {
+  return hash_of(s.arguments, hash_of(kind_of(s.name, s.options.version))) | 1U;
+}
+
 }  // namespace
 
 class engine::place {
@@ -81,18 +85,9 @@ class engine::place {
   std::list<waiter>::iterator at_;
 };
 
-job_message engine::message_of(const call_spec& s, const std::string& id) const {
-  job_message m;
-  m.call = s;
-  m.call.arguments.clear();  // they are the payload
-  m.id = id;
-  m.arguments_hash = hash_of(s.arguments, hash_of(kind_of(s.name, s.options.version))) | 1U;
-  return m;
-}
-
 /// True: the key is known, and made.done has its outcome if there is one.
 task<bool> engine::look_at_key(const call_spec& s, submission& made) {
-  const auto hash = message_of(s, made.id).arguments_hash;
+  const auto hash = arguments_hash(s);
   auto asking = js.last(names.outcomes, names.outcome(made.id));
   auto found = co_await std::move(asking);
   std::uint64_t known = 0;
@@ -146,34 +141,32 @@ task<bool> engine::judge(const call_spec& s, submission& made, const pub_ack& ac
   co_return false;
 }
 
-/// Ends when the cluster has stored the job, or had it already.
+/// As accept_now(), one submit of a key after the other.
 task<> engine::accept(const call_spec& s, submission& made) {
-  if (s.key.empty()) {
-    auto accepting = accept_now(s, made);
-    co_await std::move(accepting);
-    co_return;
-  }
   auto& turns = key_turns_[hash_of(s.key) % key_turns_.size()];
   const auto turn = co_await turns.scoped_lock();
   auto accepting = accept_now(s, made);
   co_await std::move(accepting);
 }
 
+/// Ends when the cluster has stored the job, or had it already.
 task<> engine::accept_now(const call_spec& s, submission& made) {
   const auto began = clock::now();
   const auto end = saturating_add(began, options_.submit_within);
-  auto m = message_of(s, made.id);
+  std::string send_id = made.id;
   // A key's job may be stored again once its outcome is gone, and the server forgets the ids that
   // it saw later than that. The key's subject and the look before the send keep it single. So does
   // the subject of a job that the server has lost, whose id it has not forgotten.
-  if (!s.key.empty() || made.again) m.send_id = made.id + "." + random_token();
+  if (!s.key.empty() || made.again) send_id += "." + random_token();
+  const std::uint64_t hash = s.key.empty() ? 0 : arguments_hash(s);
   const auto subject = names.job(s.options.queue, s.first, made.id);
   duration pause = first_pause;
   for (;;) {
-    auto waiting = ready(end, made.sent);
-    co_await std::move(waiting);
-    m.call.within = time_to_begin(s, began);
-    const auto headers = headers_of(m).block();
+    if (!ready_) {
+      auto waiting = ready(end, made.sent);
+      co_await std::move(waiting);
+    }
+    auto headers = headers_of({s, made.id, send_id, time_to_begin(s, began), hash}).block();
     const auto size = s.arguments.size() + std::max(headers.size(), least_message);
     if (size > link.info().max_payload)
       throw too_large("the arguments of " + kind_of(s.name, s.options.version) + " need " +
@@ -187,7 +180,7 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
         if (known) co_return;
       }
       made.sent = true;
-      auto sending = js.publish(subject, headers, s.arguments);
+      auto sending = js.publish(subject, std::move(headers), s.arguments);
       const auto ack = co_await std::move(sending);
       auto judging = judge(s, made, ack, end);
       const bool over = co_await std::move(judging);
@@ -205,7 +198,7 @@ task<> engine::accept_now(const call_spec& s, submission& made) {
 task<outcome> engine::run_call(const call_spec& s, submission& made, place& here,
                                std::shared_ptr<slot_lender> lender) {
   for (;;) {
-    auto accepting = accept(s, made);
+    auto accepting = s.key.empty() ? accept_now(s, made) : accept(s, made);
     co_await std::move(accepting);
     here.accepted();
     if (made.done) co_return std::move(*made.done);
@@ -224,6 +217,12 @@ task<outcome> engine::run_call(const call_spec& s, submission& made, place& here
     made.accepted = false;
     made.sequence = 0;
   }
+}
+
+task<outcome> engine::run_within(const call_spec& s, submission& made, place& here,
+                                 std::shared_ptr<slot_lender> lender) {
+  auto running = wait_for(run_call(s, made, here, std::move(lender)), *s.within);
+  co_return co_await std::move(running);
 }
 
 /// Waits for the outcome; a job that waits for another one lends its slot meanwhile.
@@ -259,13 +258,8 @@ task<outcome> engine::call(call_spec s, std::shared_ptr<slot_lender> lender) {
       s.key.empty() ? calls_owner_ + "." + std::to_string(++last_number_) : "k." + key_token(s.key);
   place here(*this, made.id, s.options.queue, s.first);
   try {
-    if (!s.within) {
-      auto running = run_call(s, made, here, std::move(lender));
-      auto o = co_await std::move(running);
-      count_round_trip(clock::now() - here.since());
-      co_return o;
-    }
-    auto running = wait_for(run_call(s, made, here, std::move(lender)), *s.within);
+    auto running = s.within ? run_within(s, made, here, std::move(lender))
+                            : run_call(s, made, here, std::move(lender));
     auto o = co_await std::move(running);
     count_round_trip(clock::now() - here.since());
     co_return o;
@@ -283,7 +277,7 @@ task<std::string> engine::submit(call_spec s) {
   made.id = s.key.empty() ? handles_owner_ + "." + std::to_string(++last_number_)
                           : "k." + key_token(s.key);
   try {
-    auto accepting = accept(s, made);
+    auto accepting = s.key.empty() ? accept_now(s, made) : accept(s, made);
     co_await std::move(accepting);
   } catch (const cancelled_error&) {
     abandon(s, made, outcome_kind::cancelled);
@@ -327,8 +321,10 @@ task<int> engine::store(outcome o, std::function<void()> on_trouble) {
   duration pause = first_pause;
   bool sent = false;
   for (;;) {
-    auto coming = ready(time_point::max());
-    co_await std::move(coming);
+    if (!ready_) {
+      auto coming = ready(time_point::max());
+      co_await std::move(coming);
+    }
     try {
       auto sending = js.publish(subject, headers, payload);
       const auto ack = co_await std::move(sending);

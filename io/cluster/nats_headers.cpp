@@ -2,9 +2,16 @@
 #include <heddle/core/checked.h>
 #include <heddle/io/cluster/nats_headers.h>
 
+#include <utility>
+
 namespace heddle::cluster::detail {
 
 namespace {
+
+constexpr std::string_view version = "NATS/1.0";
+/// What most messages have, in bytes and in headers.
+constexpr std::size_t usual_size = 384;
+constexpr std::size_t usual_fields = 12;
 
 std::string_view take_line(std::string_view& text) noexcept {
   const auto end = text.find('\n');
@@ -21,48 +28,61 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 }  // namespace
 
-nats_headers nats_headers::parse(std::string_view block) {
+/// `name` and `value` stand in text_.
+void nats_headers::note(std::string_view name, std::string_view value) {
+  if (fields_.empty()) fields_.reserve(usual_fields);
+  const auto from = [this](std::string_view part) {
+    return static_cast<std::uint32_t>(part.data() - text_.data());
+  };
+  fields_.push_back({from(name), static_cast<std::uint32_t>(name.size()), from(value),
+                     static_cast<std::uint32_t>(value.size())});
+}
+
+nats_headers nats_headers::parse(std::string block) {
   nats_headers h;
-  constexpr std::string_view version = "NATS/1.0";
-  auto first = take_line(block);
+  h.text_ = std::move(block);
+  std::string_view rest = h.text_;
+  auto first = take_line(rest);
   if (!first.starts_with(version)) return h;
   first = trimmed(first.substr(version.size()));
   if (!first.empty()) {
     (void)heddle::detail::parse_number(first.substr(0, 3), h.status_);
     if (first.size() > 3) h.status_text_ = trimmed(first.substr(3));
   }
-  while (!block.empty()) {
-    const auto line = take_line(block);
+  while (!rest.empty()) {
+    const auto line = take_line(rest);
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) continue;
-    h.fields_.emplace_back(line.substr(0, colon), trimmed(line.substr(colon + 1)));
+    h.note(line.substr(0, colon), trimmed(line.substr(colon + 1)));
   }
   return h;
 }
 
 std::string_view nats_headers::get(std::string_view name) const noexcept {
-  for (const auto& [n, v] : fields_)
-    if (n == name) return v;
+  for (const auto& f : fields_)
+    if (f.name_size == name.size() && at(f.name, f.name_size) == name)
+      return at(f.value, f.value_size);
   return {};
 }
 
 void nats_headers::add(std::string_view name, std::string_view value) {
-  std::string clean(value);
-  for (char& c : clean)
-    if (c == '\r' || c == '\n') c = ' ';
-  fields_.emplace_back(name, std::move(clean));
+  if (text_.empty()) {
+    text_.reserve(usual_size);
+    text_.append(version).append("\r\n");
+  }
+  text_.append(name).append(": ");
+  const auto from = text_.size();
+  text_.append(value);
+  for (const char end : {'\r', '\n'})
+    for (auto at = text_.find(end, from); at != std::string::npos; at = text_.find(end, at))
+      text_[at] = ' ';
+  text_.append("\r\n");
 }
 
-std::string nats_headers::block() const {
-  std::string out = "NATS/1.0\r\n";
-  for (const auto& [n, v] : fields_) {
-    out += n;
-    out += ": ";
-    out += v;
-    out += "\r\n";
-  }
-  out += "\r\n";
-  return out;
+std::string nats_headers::block() && {
+  if (text_.empty()) text_.append(version).append("\r\n");
+  text_ += "\r\n";
+  return std::move(text_);
 }
 
 }  // namespace heddle::cluster::detail

@@ -59,7 +59,10 @@ nats_link::nats_link(const options& o, dialer dial)
       random_(random_number() | 1U),
       inbox_prefix_("_INBOX." + random_token() + ".") {
   subscribe(inbox_prefix_ + "*", [this](nats_message&& m) {
-    const auto at = inboxes_.find(m.subject);
+    const auto number = std::string_view(m.subject).substr(m.subject.rfind('.') + 1);
+    std::uint64_t inbox = 0;
+    (void)heddle::detail::parse_number(number, inbox);
+    const auto at = inboxes_.find(inbox);
     if (at == inboxes_.end()) return;
     const auto take = at->second;  // it may close its inbox
     take(std::move(m));
@@ -126,10 +129,11 @@ task<> nats_link::serve(endpoint server) {
   auto watch = create_task(watch_silence(session_));
   std::exception_ptr error;
   try {
+    nats_event e;
     for (;;) {
-      auto next = next_event(c.reader);
-      auto e = co_await std::move(next);
-      dispatch(e);
+      while (parser_.next(e)) dispatch(e);
+      auto reading = read_more(c.reader);
+      co_await std::move(reading);
     }
   } catch (...) { error = std::current_exception(); }
   went_down();
@@ -138,17 +142,22 @@ task<> nats_link::serve(endpoint server) {
   std::rethrow_exception(error);
 }
 
+task<> nats_link::read_more(stream_reader& reader) {
+  const bool more = co_await reader.fill();
+  if (!more) throw link_lost("the server has ended the connection");
+  const auto bytes = reader.buffered();
+  parser_.feed(bytes);
+  reader.consume(bytes.size());
+  last_byte_ = clock::now();
+}
+
 task<nats_event> nats_link::next_event(stream_reader& reader) {
   nats_event e;
-  for (;;) {
-    if (parser_.next(e)) co_return e;
-    const bool more = co_await reader.fill();
-    if (!more) throw link_lost("the server has ended the connection");
-    const auto bytes = reader.buffered();
-    parser_.feed(bytes);
-    reader.consume(bytes.size());
-    last_byte_ = clock::now();
+  while (!parser_.next(e)) {
+    auto reading = read_more(reader);
+    co_await std::move(reading);
   }
+  co_return e;
 }
 
 task<connection> nats_link::login(endpoint server) {
@@ -245,9 +254,8 @@ void nats_link::went_down() noexcept {
   if (on_down) on_down();
   auto waiting = std::move(inboxes_);
   inboxes_.clear();
-  for (auto& [subject, take] : waiting) {
+  for (auto& [inbox, take] : waiting) {
     nats_message none;
-    none.subject = subject;
     none.lost = true;
     take(std::move(none));
   }
@@ -291,8 +299,8 @@ void nats_link::dispatch(nats_event& e) {
 void nats_link::deliver(nats_event& e) {
   const auto at = subscriptions_.find(e.sid);
   if (at == subscriptions_.end()) return;
-  nats_message m{std::move(e.subject), std::move(e.reply), nats_headers::parse(e.headers),
-                 std::move(e.payload), false};
+  nats_message m{std::move(e.subject), std::move(e.reply),
+                 nats_headers::parse(std::move(e.headers)), std::move(e.payload), false};
   const auto take = at->second.take;  // it may unsubscribe
   take(std::move(m));
 }
@@ -355,25 +363,18 @@ void nats_link::retire(std::uint64_t sid) noexcept {
   if (up_) enqueue("UNSUB " + std::to_string(sid) + "\r\n");
 }
 
-std::string nats_link::open_inbox(handler f) {
-  auto subject = inbox_prefix_ + std::to_string(++last_inbox_);
-  inboxes_.emplace(subject, std::move(f));
-  return subject;
-}
-
-void nats_link::close_inbox(const std::string& subject) noexcept { inboxes_.erase(subject); }
-
 task<nats_message> nats_link::request(std::string subject, std::string headers, std::string payload,
                                       duration limit) {
   promise<nats_message> answer;
   auto coming = answer.get_future();
-  struct open_box {
+  struct open_inbox {
     nats_link& link;
-    std::string subject;
-    ~open_box() { link.close_inbox(subject); }
-  } box{*this,
-        open_inbox([&answer](nats_message&& m) { (void)answer.try_set_value(std::move(m)); })};
-  publish(subject, box.subject, headers, payload);
+    std::uint64_t number;
+    ~open_inbox() { link.inboxes_.erase(number); }
+  } const inbox{*this, ++last_inbox_};
+  inboxes_.emplace(inbox.number,
+                   [&answer](nats_message&& m) { (void)answer.try_set_value(std::move(m)); });
+  publish(subject, inbox_prefix_ + std::to_string(inbox.number), headers, payload);
   auto waiting = wait_for(std::move(coming), limit);
   auto m = co_await std::move(waiting);
   if (m.lost) throw link_lost("the connection was lost before the answer to " + subject);

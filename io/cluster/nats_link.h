@@ -94,9 +94,6 @@ class nats_link {
   [[nodiscard]] std::string private_subject() {
     return "_P" + inbox_prefix_ + std::to_string(++last_inbox_);
   }
-  /// A subject whose messages go to `f`, and a message with `lost` when the connection is lost.
-  std::string open_inbox(handler f);
-  void close_inbox(const std::string& subject) noexcept;
   /// Sends with an inbox of its own, and yields the first answer. Throws link_lost; timeout_error.
   [[nodiscard]] task<nats_message> request(std::string subject, std::string headers,
                                            std::string payload, duration limit);
@@ -111,6 +108,7 @@ class nats_link {
   [[nodiscard]] task<bool> round();
   [[nodiscard]] task<> serve(endpoint server);
   [[nodiscard]] task<connection> login(endpoint server);
+  [[nodiscard]] task<> read_more(stream_reader& reader);
   [[nodiscard]] task<nats_event> next_event(stream_reader& reader);
   [[nodiscard]] task<> watch_silence(std::uint64_t session);
   void read_info(const std::string& json, endpoint from);
@@ -147,7 +145,8 @@ class nats_link {
   std::uint64_t last_inbox_ = 0;
   std::uint64_t last_sid_ = 0;
   std::map<std::uint64_t, subscription> subscriptions_;
-  std::unordered_map<std::string, handler> inboxes_;
+  /// Who waits for an answer, by the number of the inbox; told with `lost` when the connection is.
+  std::unordered_map<std::uint64_t, handler> inboxes_;
 };
 
 }  // namespace heddle::cluster::detail

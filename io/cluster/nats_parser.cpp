@@ -75,9 +75,12 @@ bool nats_parser::begin_message(std::string_view rest, bool with_headers) {
   std::array<std::string_view, 6> words;
   std::size_t n = 0;
   const auto whole = rest;
-  for (; n < words.size(); ++n) {
-    words[n] = first_word(rest);
-    if (words[n].empty()) break;
+  for (std::size_t at = 0; n < words.size(); ++n) {
+    while (at < rest.size() && blank(rest[at])) ++at;
+    const auto begin = at;
+    while (at < rest.size() && !blank(rest[at])) ++at;
+    if (at == begin) break;
+    words[n] = rest.substr(begin, at - begin);
   }
   const std::size_t sizes = with_headers ? 2 : 1;
   if (n != 2 + sizes && n != 3 + sizes)

@@ -29,10 +29,10 @@ std::string subjects::job(const std::string& queue, priority p, const std::strin
   return root + "j." + queue + "." + std::to_string(static_cast<unsigned>(p)) + "." + id;
 }
 
-nats_headers headers_of(const job_message& m) {
+nats_headers headers_of(const job_head& m) {
   nats_headers h;
   const auto& o = m.call.options;
-  h.add("Nats-Msg-Id", m.send_id.empty() ? m.id : m.send_id);
+  h.add("Nats-Msg-Id", m.send_id);
   h.add("Nats-Expected-Last-Subject-Sequence", "0");
   h.add("Heddle-Id", m.id);
   h.add("Heddle-Job", m.call.name);
@@ -47,7 +47,7 @@ nats_headers headers_of(const job_message& m) {
     h.add("Heddle-Retry-Factor", std::to_string(o.retry.factor));
   }
   if (o.time_limit.count() > 0) h.add("Heddle-Time-Limit", std::to_string(o.time_limit.count()));
-  if (m.call.within) h.add("Heddle-Within", std::to_string(m.call.within->count()));
+  if (m.within) h.add("Heddle-Within", std::to_string(m.within->count()));
   if (!m.call.key.empty()) h.add("Heddle-Arguments", std::to_string(m.arguments_hash));
   return h;
 }
@@ -161,8 +161,7 @@ bool read_ack_subject(std::string_view subject, delivery& d) {
   const std::size_t at = n == 9 ? 4 : 6;
   return heddle::detail::parse_number(parts[at], d.times) &&
          heddle::detail::parse_number(parts[at + 1], d.sequence) &&
-         heddle::detail::parse_number(parts[at + 3], d.stored_ns) &&
-         heddle::detail::parse_number(parts[at + 4], d.pending);
+         heddle::detail::parse_number(parts[at + 3], d.stored_ns);
 }
 
 std::int64_t time_of(std::string_view text) {

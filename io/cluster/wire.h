@@ -7,6 +7,7 @@
 #include <heddle/io/cluster/nats_headers.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,11 +41,18 @@ struct subjects {
 struct job_message {
   call_spec call;
   std::string id;
-  std::string send_id;  // by which the server knows a second send; empty: the id
   std::uint64_t arguments_hash = 0;
 };
+/// What is sent of a job beside its arguments.
+struct job_head {
+  const call_spec& call;
+  std::string_view id;
+  std::string_view send_id;  // by which the server knows a second send
+  std::optional<duration> within;
+  std::uint64_t arguments_hash;
+};
 
-[[nodiscard]] nats_headers headers_of(const job_message& m);
+[[nodiscard]] nats_headers headers_of(const job_head& m);
 [[nodiscard]] job_message job_of(const nats_headers& h, std::string payload);
 
 [[nodiscard]] nats_headers headers_of(const outcome& o);
@@ -71,7 +79,6 @@ struct delivery {
   std::uint64_t times = 0;     // from 1
   std::uint64_t sequence = 0;  // in the stream
   std::int64_t stored_ns = 0;  // since 1970, by the server's clock
-  std::uint64_t pending = 0;   // further jobs for this consumer, when it was sent
 };
 /// False: it is no such subject.
 [[nodiscard]] bool read_ack_subject(std::string_view subject, delivery& d);

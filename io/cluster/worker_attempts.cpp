@@ -133,7 +133,9 @@ task<> worker_core::keep_turn(turn_held turn, duration most) {
 }
 
 task<> worker_core::write_dead_letter(job_ptr j, std::string reason) {
-  auto headers = headers_of(j->job);
+  const auto& job = j->job;
+  const auto headers = nats_headers::parse(
+      headers_of({job.call, job.id, job.id, job.call.within, job.arguments_hash}).block());
   nats_headers h;
   for (const char* name : {"Heddle-Id", "Heddle-Job", "Heddle-Version", "Heddle-Queue",
                            "Heddle-Class", "Heddle-Attempts", "Heddle-Signature", "Heddle-Retries",
@@ -143,7 +145,7 @@ task<> worker_core::write_dead_letter(job_ptr j, std::string reason) {
   h.add("Heddle-Reason", reason);
   h.add("Heddle-Worker", options_.name);
   h.add("Heddle-Deliveries", std::to_string(j->from.times - 1));
-  const auto block = h.block();
+  const auto block = std::move(h).block();
   for (;;) {
     auto waiting = engine_.ready(time_point::max());
     co_await std::move(waiting);

@@ -37,7 +37,13 @@ worker_core::worker_core(const std::shared_ptr<remote>& place, worker_options o,
       loops_(loops),
       free_(heddle::detail::narrow<int>(options_.slots)) {}
 
-void worker_core::changed() { changed_.set(); }
+/// Wakes what waits for a change, if that has something to do: not for each job.
+void worker_core::changed() {
+  const bool idle = !draining_ && held_.empty() && !pulling_ &&
+                    std::none_of(sources_.begin(), sources_.end(),
+                                 [this](const source& s) { return may_pull() && more_of(s) > 0; });
+  if (!idle) changed_.set();
+}
 
 task<> worker_core::later(duration pause) {
   const auto self = shared_from_this();
@@ -118,6 +124,21 @@ task<> worker_core::make_consumers() {
     }
 }
 
+void worker_core::subscribe_waiting(source& s) {
+  s.wait_sid = engine_.link.subscribe(
+      s.wait_inbox, [this, &s](nats_message&& m) { take_waited(s, std::move(m)); });
+}
+
+/// After a reconnect. The server may not have noticed the loss: then it still owes what was asked
+/// for, and would send that in addition. So what is asked for now comes under another subject.
+void worker_core::forget_owed(source& s) {
+  if (s.owed == 0) return;
+  s.owed = 0;
+  engine_.link.unsubscribe(s.wait_sid);
+  s.wait_inbox = engine_.link.private_subject();
+  subscribe_waiting(s);
+}
+
 class worker_core::connected {
  public:
   explicit connected(worker_core& w) : w_(w) {
@@ -125,8 +146,7 @@ class worker_core::connected {
     for (auto& s : w.sources_) {
       s.now_sid =
           e.link.subscribe(s.now_inbox, [&w](nats_message&& m) { w.take_now(std::move(m)); });
-      s.wait_sid = e.link.subscribe(s.wait_inbox,
-                                    [&w, &s](nats_message&& m) { w.take_waited(s, std::move(m)); });
+      w.subscribe_waiting(s);
     }
     const auto on = [&](std::string subject, auto f) {
       subscriptions_.push_back(e.link.subscribe(std::move(subject), f));
@@ -137,7 +157,7 @@ class worker_core::connected {
     for (const auto& queue : w.options_.queues)
       on(e.names.serves(queue), [&w](nats_message&& m) { w.asked_who(m); });
     e.on_ready.emplace_front([&w] {
-      for (auto& s : w.sources_) s.waits = false;  // the server has forgotten what was asked
+      for (auto& s : w.sources_) w.forget_owed(s);
       w.acknowledge_again();
       w.changed();
     });
@@ -177,17 +197,22 @@ void worker_core::take_now(nats_message&& m) {
 }
 
 void worker_core::take_waited(source& s, nats_message&& m) {
-  s.waits = false;
   if (!m.reply.empty()) {
-    delivery d;
-    const bool last = read_ack_subject(m.reply, d) && d.pending == 0;
+    s.owed = std::max(0, s.owed - 1);
+    s.share = std::min(most_at_once, 2 * s.share);
     arrived(std::move(m));
-    // With no other job behind it the next pull waits at once: a sweep would find nothing.
-    if (last && may_pull() && held_.empty()) pull_later(s);
-  } else if (m.headers.status() == 404 || m.headers.status() == 408) {
+    if (may_pull() && held_.empty()) ask_for_more(s);
+    return;
+  }
+  const int status = m.headers.status();
+  int left = s.owed;
+  (void)heddle::detail::parse_number(m.headers.get("Nats-Pending-Messages"), left);
+  s.owed = std::max(0, s.owed - left);
+  if (status == 404 || status == 408) {
     // Its time is over, so nothing is there: the next one is sent without a look at the others.
+    s.share = 1;
     if (may_pull() && held_.empty())
-      pull_later(s);
+      ask_for_more(s);
     else
       changed();
   } else {
@@ -287,16 +312,15 @@ task<> worker_core::pull_loop() {
     changed_.clear();
     if (free_ > 0 && storing_ == 0 && begin_held()) continue;
     if (may_pull()) {
-      std::size_t found = 0;
+      bool more = false;
       try {
         auto sweeping = sweep();
-        found = co_await std::move(sweeping);
-        if (found) continue;
-        if (may_pull())
-          for (auto& s : sources_) pull_later(s);
+        more = co_await std::move(sweeping);
+        if (!more && may_pull())
+          for (auto& s : sources_) ask_for_more(s);
       } catch (const link_lost&) {  // on_ready goes on
-        found = 0;
       }
+      if (more) continue;
     }
     if (changed_.is_set()) continue;
     try {
@@ -305,16 +329,18 @@ task<> worker_core::pull_loop() {
   }
 }
 
-/// Takes what is there, the highest class first.
-task<std::size_t> worker_core::sweep() {
-  std::size_t all = 0;
+/// Takes what is there, the highest class first. True: there may be more.
+task<bool> worker_core::sweep() {
+  bool more = false;
   for (auto& s : sources_) {
     if (free_ <= 0 || draining_) break;
-    if (s.waits) continue;  // the server would have sent it
-    auto pulling = pull_now(s, std::min(free_, most_at_once));
-    all += co_await std::move(pulling);
+    if (s.owed > 0) continue;  // the server would have sent it
+    const int most = std::min(free_, most_at_once);
+    auto pulling = pull_now(s, most);
+    const auto came = co_await std::move(pulling);
+    if (came >= static_cast<std::size_t>(most)) more = true;
   }
-  co_return all;
+  co_return more;
 }
 
 task<std::size_t> worker_core::pull_now(source& s, int most) {
@@ -335,14 +361,29 @@ task<std::size_t> worker_core::pull_now(source& s, int most) {
   co_return mine.came;
 }
 
-/// Leaves a pull of one job at the server.
-void worker_core::pull_later(source& s) {
-  if (s.waits && clock::now() < s.wait_end) return;
-  s.waits = true;
-  s.wait_end = clock::now() + long_pull + pull_grace;
+/// How many jobs to ask for beside those that are owed. What is owed has a slot, so that no job
+/// stands here while another worker has one; but each source is owed one job at least. It is asked
+/// again when half of its share has come, and not for each job.
+int worker_core::more_of(const source& s) const noexcept {
+  int owed = 0;
+  for (const auto& each : sources_) owed += each.owed;
+  const int more = std::min(s.share - s.owed, free_ - owed);
+  if (s.owed == 0) return std::max(more, 1);
+  return more >= s.owed ? more : 0;
+}
+
+/// Leaves a pull at the server.
+void worker_core::ask_for_more(source& s) {
+  const auto now = clock::now();
+  if (s.owed > 0 && now >= s.owed_until) s.owed = 0;  // its end was lost
+  const int batch = more_of(s);
+  if (batch == 0) return;
+  s.owed += batch;
+  s.owed_until = now + long_pull + pull_grace;
   engine_.link.publish("$JS.API.CONSUMER.MSG.NEXT." + engine_.names.jobs + "." + s.durable,
                        s.wait_inbox, {},
-                       "{\"batch\":1,\"expires\":" + std::to_string(long_pull.count()) + "}");
+                       "{\"batch\":" + std::to_string(batch) +
+                           ",\"expires\":" + std::to_string(long_pull.count()) + "}");
 }
 
 void worker_core::arrived(nats_message&& m) {

@@ -86,8 +86,9 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
     std::string wait_inbox;  // of the long pull
     std::uint64_t now_sid = 0;
     std::uint64_t wait_sid = 0;
-    bool waits = false;  // a long pull is at the server
-    time_point wait_end{};
+    int share = 1;  // that the server may owe us: more where jobs come often
+    int owed = 0;   // jobs that it still may send without being asked
+    time_point owed_until{};
   };
   /// A pull of what is there, until it has ended.
   struct pull {
@@ -125,9 +126,12 @@ class worker_core final : public slot_lender, public std::enable_shared_from_thi
     return free_ > 0 && storing_ == 0 && !draining_ && engine_.is_ready();
   }
   [[nodiscard]] task<> pull_loop();
-  [[nodiscard]] task<std::size_t> sweep();
+  [[nodiscard]] task<bool> sweep();
   [[nodiscard]] task<std::size_t> pull_now(source& s, int most);
-  void pull_later(source& s);
+  void ask_for_more(source& s);
+  [[nodiscard]] int more_of(const source& s) const noexcept;
+  void subscribe_waiting(source& s);
+  void forget_owed(source& s);
   void take_now(nats_message&& m);
   void take_waited(source& s, nats_message&& m);
   void listen();

@@ -287,8 +287,10 @@ task<bool> worker_core::store(job_ptr j, outcome o) {
 
 task<> worker_core::acknowledge(job_ptr j, std::string word) {
   for (;;) {
-    auto waiting = engine_.ready(time_point::max());
-    co_await std::move(waiting);
+    if (!engine_.is_ready()) {
+      auto waiting = engine_.ready(time_point::max());
+      co_await std::move(waiting);
+    }
     try {
       engine_.link.publish(j->ack, {}, {}, word);
       // A lost "-NAK" costs time alone, and a late one could end a later delivery.

@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
        "bytes in pieces are the same events");
   nats_headers h;
   h.add("Name", text);
-  const auto again = nats_headers::parse(h.block());
+  const auto again = nats_headers::parse(std::move(h).block());
   must(again.status() == 0, "a block that was written has no status");
   (void)heddle::cluster::detail::time_of(text);
   return 0;

@@ -347,6 +347,31 @@ TEST_P(CLU_SIM, CLU_SIM_09_JobsThatTheServerLosesAreSubmittedAgain) {
   });
 }
 
+TEST_P(CLU_SIM, CLU_SIM_10_AWorkerIsOwedNoMoreJobsThanItHasSlots) {
+  trials(100, loops(), [](simulated_cluster& c) {
+    auto& by = c.add_client();
+    auto& a = c.add_worker(8);
+    c.run(by, [&]() -> h::task<> {
+      for (int i = 0; i < 40; ++i) (void)co_await h::to_cluster(simulated_work, i, 0);
+      require(a.wire.pulls < 30, "a worker asks for each job");
+    });
+    (void)c.add_worker(3);
+    c.run(by, [&]() -> h::task<> {
+      if (t::choose(2)) c.server.cut(a.wire);
+      auto all = start_calls(60, 200);
+      auto waiting = h::create_task(all_have_their_values(all));
+      while (!waiting.done()) {
+        require(c.server.unacknowledged() <= 8 + 3, "a worker has a job without a slot");
+        co_await h::sleep(1ms);
+      }
+      co_await waiting;
+      require(c.running_most >= 8 + 2, "slots stay empty while jobs wait");
+      auto emptying = c.until_empty();
+      co_await std::move(emptying);
+    });
+  });
+}
+
 TEST_P(CLU_SIM, CLU_ERR_05_SimulatedJobsThatKillTheirWorkersHarmNoOthers) {
   trials(60, loops(), [](simulated_cluster& c) {
     auto& by = c.add_client();

@@ -95,7 +95,9 @@ void simulated_nats::hand_out(stream& s, consumer& c) {
                      std::to_string(n) + "." + std::to_string(++c.count) + "." +
                      std::to_string(m.at_ns) + ".0";
     (void)route(p.reply, m.subject, ack, m.headers, m.payload);
-    if (--p.batch <= 0) c.pulls.pop_front();
+    auto left = std::move(p);  // who is owed more comes behind the others
+    c.pulls.pop_front();
+    if (--left.batch > 0) c.pulls.push_back(std::move(left));
   }
   for (auto at = c.pulls.begin(); at != c.pulls.end();) {
     if (!at->no_wait) {
@@ -164,7 +166,10 @@ void simulated_nats::expire(stream& s, consumer& c, h::time_point& next) {
       ++at;
       continue;
     }
-    (void)route(at->reply, at->reply, {}, "NATS/1.0 408 Request Timeout\r\n\r\n", {});
+    (void)route(at->reply, at->reply, {},
+                "NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: " +
+                    std::to_string(at->batch) + "\r\nNats-Pending-Bytes: 0\r\n\r\n",
+                {});
     at = c.pulls.erase(at);
   }
   if (!c.again.empty() && !c.pulls.empty()) hand_out(s, c);
