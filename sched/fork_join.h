@@ -10,12 +10,19 @@
 // Protocol FORK, by which it counts its children, stands in loop/join_block.h.
 #pragma once
 
+#include <heddle/core/checked.h>
 #include <heddle/sched/loop/join_block.h>
+#include <heddle/sched/loop/join_errors.h>
+#include <heddle/sched/loop/join_range.h>
 #include <heddle/sched/runtime/body.h>
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <limits>
+#include <memory>
 #include <new>
 #include <optional>
 #include <span>
@@ -27,18 +34,6 @@
 
 namespace heddle {
 namespace detail {
-
-/// Finds the error that a join throws: the first in the order of the children. An ordinary error
-/// goes before a cancellation.
-class join_errors {
- public:
-  void see(const std::exception_ptr& e) noexcept;
-  [[noreturn]] void raise(join_block& join);
-
- private:
-  std::exception_ptr first_;
-  std::exception_ptr first_cancelled_;
-};
 
 /// The part that does not depend on the number and the types of the children.
 class fork_join_base {
@@ -218,21 +213,86 @@ struct forked_span {
   }
 };
 
-[[noreturn]] HEDDLE_COLD void throw_fork_of_empty_task();
-[[noreturn]] HEDDLE_COLD void throw_fork_of_awaited_task();
-[[noreturn]] HEDDLE_COLD void throw_no_room_for_results(std::size_t children, std::size_t places);
+/// Where results of children go that are made on demand. A child that ends puts its result there at
+/// once, on the thread that ran it.
+template <class T>
+struct into_vector {
+  // Not a vector yet: places of a vector<bool> are not objects that two threads may write.
+  std::unique_ptr<T[]> all;
+  std::size_t size;
 
-/// One branch for all continuations, since this is asked at every fork.
-template <class... Ts>
-void check_fork_children(const task<Ts>&... children) {
-  if ((!children.valid() || ...)) [[unlikely]]
-    throw_fork_of_empty_task();
-  const auto awaited =
-      (std::uintptr_t{0} | ... |
-       reinterpret_cast<std::uintptr_t>(children.frame().promise().continuation.address()));
-  if (awaited != 0) [[unlikely]]
-    throw_fork_of_awaited_task();
-}
+  void put(std::size_t i, task_promise<T>& child) { all[i] = child.result.take_value(); }
+  auto results() {
+    return std::vector<T>(std::make_move_iterator(all.get()),
+                          std::make_move_iterator(all.get() + size));
+  }
+};
+template <>
+struct into_vector<void> {
+  static void put(std::size_t, task_promise<void>&) noexcept {}
+  static void results() noexcept {}
+};
+template <class T>
+struct into_span {
+  T* first;
+
+  void put(std::size_t i, task_promise<T>& child) { first[i] = child.result.take_value(); }
+  static void results() noexcept {}
+};
+
+/// `n` children that `Make` makes when their turn comes.
+template <class T, class Make, class Into>
+class [[nodiscard]] fork_join_on_demand {
+  using children = range_children<T, Make, Into>;
+
+ public:
+  fork_join_on_demand(std::size_t n, Make make, Into into)
+      : n_(narrow<std::int32_t>(n)), make_(std::move(make)), into_(std::move(into)) {}
+  fork_join_on_demand(const fork_join_on_demand&) = delete;
+  ~fork_join_on_demand() {}  // NOLINT(modernize-use-equals-default): of a union
+
+#ifndef __clang__  // as above
+  auto operator co_await() && { return awaiter_reference<fork_join_on_demand>(*this); }
+  auto operator co_await() & { return awaiter_reference<fork_join_on_demand>(*this); }
+#endif
+
+  bool await_ready() const noexcept { return n_ == 0; }
+  template <heddle_promise P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) {
+    if (std::exchange(awaited_, true)) [[unlikely]]
+      throw_range_awaited_again();
+    join_block::check_due(h.promise());
+    return (::new (static_cast<void*>(&all_)) children(n_, h.promise(), make_, into_))->step();
+  }
+  auto await_resume() {
+    if (n_ != 0) {
+      if (!all_.sound()) [[unlikely]]
+        raise();
+      std::destroy_at(&all_);
+    }
+    return into_.results();
+  }
+
+ private:
+  [[noreturn]] HEDDLE_COLD void raise() {
+    struct destroyed {
+      children& all;
+      ~destroyed() { std::destroy_at(&all); }
+    } const at_end{all_};
+    all_.raise();
+  }
+
+  const std::int32_t n_;
+  Make make_;
+  Into into_;
+  bool awaited_ = false;
+  union {
+    children all_;  // from the suspension to the resumption
+  };
+};
+
+template <class Make>
+using made_task = std::invoke_result_t<Make&, std::size_t>;
 
 }  // namespace detail
 
@@ -298,6 +358,50 @@ template <std::size_t Extent>
   for (auto& child : children) detail::check_fork_children(child);
   return detail::fork_join_row<void, detail::forked_span<void>>(
       detail::forked_span<void>{children, nullptr});
+}
+
+/// The same for `n` children that are made one after the other, when their turn comes: so no more
+/// frames are there than children run, and a child's frame is often the memory of the one before.
+/// The quickest shape for recursions whose nodes are wide. A flat range of very short children goes
+/// from loop to loop as a whole, so parallel_for_each is better for that.
+///   co_await h::fork_join(n, [&](std::size_t i) { return search(boards[i]); }, found);
+/// `make(i)` yields the task<T> for an index. It is called once for each, until a child fails, in
+/// order and by one thread at a time, though not always by the same; it runs within the calling
+/// task, and must not block. What it refers to must live until the await has ended.
+/// Yields    a vector of the results in order (nothing for void), or sets the first n places of
+///           `results`
+/// Cost      a frame beside those of the children; a locked operation for each child once one was
+///           stolen or has waited. The vector needs two allocations, and a T that can be
+///           default-constructed; with `results` there is none.
+/// Throws    as above; what `make` throws counts as the failure of that child. After a failure some
+///           of `results` are set. bad_value for more than 2^31 - 1 children, or more than results;
+///           std::bad_alloc.
+template <class Make>
+  requires std::invocable<Make&, std::size_t>
+[[nodiscard]] auto fork_join(std::size_t n, Make make) {
+  using T = typename detail::made_task<Make>::value_type;
+  using into = detail::into_vector<T>;
+  detail::check_range(n);
+  if constexpr (std::is_void_v<T>) {
+    return detail::fork_join_on_demand<T, Make, into>(n, std::move(make), into{});
+  } else {
+    static_assert(std::is_object_v<T> && std::default_initializable<T>,
+                  "fork_join of children made on demand: give it a span of results");
+    return detail::fork_join_on_demand<T, Make, into>(
+        n, std::move(make), into{n == 0 ? nullptr : std::make_unique<T[]>(n), n});
+  }
+}
+template <class Make>
+  requires std::invocable<Make&, std::size_t>
+[[nodiscard]] auto fork_join(
+    std::size_t n, Make make,
+    std::span<std::type_identity_t<typename detail::made_task<Make>::value_type>> results) {
+  using T = typename detail::made_task<Make>::value_type;
+  using into = detail::into_span<T>;
+  detail::check_range(n);
+  if (results.size() < n) [[unlikely]]
+    detail::throw_no_room_for_results(n, results.size());
+  return detail::fork_join_on_demand<T, Make, into>(n, std::move(make), into{results.data()});
 }
 
 }  // namespace heddle

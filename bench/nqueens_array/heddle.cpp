@@ -13,15 +13,17 @@ using bench::nqueens_array::board;
 template <int N>
 heddle::task<long> queens(board<N> placed, int row) {
   if (row == N) co_return 1;
-  std::array<heddle::task<long>, N> children;
+  std::array<signed char, N> columns;
   std::size_t n = 0;
-  for (int column = 0; column < N; ++column) {
+  for (int column = 0; column < N; ++column)
     if (bench::nqueens_array::allows<N>(placed, row, column))
-      children[n++] = queens<N>(bench::nqueens_array::with<N>(placed, row, column), row + 1);
-  }
+      columns[n++] = static_cast<signed char>(column);
   if (n == 0) co_return 0;
   std::array<long, N> counts;
-  co_await heddle::fork_join(std::span(children).first(n), counts);
+  const auto next = [&](std::size_t i) {
+    return queens<N>(bench::nqueens_array::with<N>(placed, row, columns[i]), row + 1);
+  };
+  co_await heddle::fork_join(n, next, counts);
   long sum = 0;
   for (std::size_t i = 0; i < n; ++i) sum += counts[i];
   co_return sum;

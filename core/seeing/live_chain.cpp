@@ -4,7 +4,8 @@
 namespace heddle::detail::seeing {
 namespace {
 
-constexpr std::uint64_t tags = 3;  // a strand without a record of its own names that of its task
+constexpr std::uint64_t tags = 3;     // a strand without a record of its own names that of its task
+constexpr std::uint64_t end_tag = 1;  // of a frame that no other awaits: the strand's first one
 constexpr std::size_t most_steps = 1024;
 
 class chain_finder {
@@ -25,6 +26,7 @@ class chain_finder {
       if ((part(at.promise_record) & ~tags) != record_) return false;
       if (i == 0 ? !is_on_stack(resume) : !of_.code().is_code(resume)) return false;
       if (to.count < live_chain::most) to.resume[to.count++] = resume;
+      if ((part(at.end) & end_tag) != 0) return true;
       frame = part(at.continuation);
       if (frame == 0) return true;
     }

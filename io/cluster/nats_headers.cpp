@@ -31,11 +31,12 @@ std::string_view trimmed(std::string_view text) noexcept {
 /// `name` and `value` stand in text_.
 void nats_headers::note(std::string_view name, std::string_view value) {
   if (fields_.empty()) fields_.reserve(usual_fields);
+  using heddle::detail::narrow;
   const auto from = [this](std::string_view part) {
-    return static_cast<std::uint32_t>(part.data() - text_.data());
+    return narrow<std::uint32_t>(part.data() - text_.data());
   };
-  fields_.push_back({from(name), static_cast<std::uint32_t>(name.size()), from(value),
-                     static_cast<std::uint32_t>(value.size())});
+  fields_.push_back({from(name), narrow<std::uint32_t>(name.size()), from(value),
+                     narrow<std::uint32_t>(value.size())});
 }
 
 nats_headers nats_headers::parse(std::string block) {

@@ -15,14 +15,11 @@ std::string method_text(const std::optional<method>& m) {
 }
 
 /// Refuses a route that would never be asked, or that would silently take another one's place.
-void refuse_equal(const detail::router_plan& plan, const detail::route_plan& added,
-                  const detail::pattern& of_added) {
-  const auto shape = of_added.shape();
+void refuse_equal(const detail::router_plan& plan, const detail::route_plan& added) {
   for (const auto& one : plan.routes) {
-    if (one->is_prefix) continue;
+    if (one->is_prefix || one->shape != added.shape) continue;
     const bool any_before = !one->asked.has_value();
     if (!any_before && one->asked != added.asked) continue;
-    if (detail::pattern(one->path).shape() != shape) continue;
     heddle::detail::throw_usage("the route " + method_text(added.asked) + " " + added.path +
                                 " is never asked: " + method_text(one->asked) + " " + one->path +
                                 " takes its requests");
@@ -133,7 +130,8 @@ http::route router::add(std::optional<method> m, std::string path, handler h, bo
     if (!one->path.starts_with('/'))
       throw bad_value("the path of a route begins with \"/\": \"" + one->path + "\"");
   } else {
-    refuse_equal(plan, *one, detail::pattern(one->path));
+    one->shape = detail::pattern(one->path).shape();
+    refuse_equal(plan, *one);
   }
   auto* const added = plan.routes.emplace_back(std::move(one)).get();
   return {plan_, added};

@@ -11,6 +11,7 @@
 //   Touch     All of it is the owner's, except `strands` (deque.h) and the word behind `hungry`.
 #pragma once
 
+#include <heddle/core/base/thread_state.h>
 #include <heddle/core/clock.h>
 #include <heddle/core/task.h>
 #include <heddle/sched/loop/deque.h>
@@ -39,5 +40,11 @@ struct fork_state {
   /// one before, which soon repairs that.
   void adapt(duration took) noexcept;
 };
+
+/// Those of the loop that runs here. Inline although it reads a thread-local: it is for functions
+/// that are never inlined into a coroutine.
+HEDDLE_INLINE fork_state& forks_here() noexcept {
+  return *static_cast<fork_state*>(self_of_thread.forks);
+}
 
 }  // namespace heddle::detail

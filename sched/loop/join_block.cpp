@@ -13,10 +13,6 @@ namespace heddle::detail {
 
 namespace {
 
-// Inline although they read a thread-local: they are never inlined into a coroutine.
-HEDDLE_INLINE fork_state& forks_here() noexcept {
-  return *static_cast<fork_state*>(self_of_thread.forks);
-}
 HEDDLE_INLINE promise_base& promise_in(void* frame) noexcept {
   return promise_base::of(std::coroutine_handle<>::from_address(frame));
 }
@@ -172,8 +168,14 @@ std::coroutine_handle<> join_block::start_counted(promise_base& child) noexcept 
   make_counted(child);
   join_block& j = of(child);
   this_thread().current = &child.enclosing();
-  if (!j.sound()) return j.counted_one();
+  if (!j.sound() && !j.on_demand) return j.counted_one();
   return child.handle();
+}
+
+void join_block::check_due(promise_base& waiting) {
+  if ((waiting.enclosing().state().peek() & (word::must | word::troubled)) != 0 &&
+      take_what_is_due(waiting))
+    throw_cancelled(waiting.enclosing());
 }
 
 bool join_block::take_what_is_due(promise_base& p) {
@@ -215,12 +217,11 @@ bool join_block::is_lost() noexcept {
 
 bool strand_abandoned(promise_base& first) noexcept { return join_block::of(first).is_lost(); }
 
-void join_block::child_failed(promise_base& child) noexcept {
-  join_block& j = of(child);
+void join_block::fail() noexcept {
   auto expected = join_state::sound;
   // pairs with is_lost(), and with the same of other children
-  if (!j.state.compare_exchange_strong(expected, join_state::failed, acq_rel, relaxed)) return;
-  task_record& around = j.parent->enclosing();
+  if (!state.compare_exchange_strong(expected, join_state::failed, acq_rel, relaxed)) return;
+  task_record& around = parent->enclosing();
   // No strand below has a record, so none is to be cancelled. A strand that is listed later sees
   // the trouble itself: listing and trouble change the same word.
   if ((around.state().add_trouble() & word::strands) == 0) return;

@@ -55,11 +55,19 @@ enum class join_state : std::uint8_t { sound, failed, abandoned };
 struct join_block : frame_end {
   join_block(std::int32_t children, promise_base& waiting) noexcept
       : frame_end{&child_ended, &child_failed}, count(children), parent(&waiting) {}
+  /// Children that are made on demand (join_range.h).
+  join_block(std::int32_t children, promise_base& waiting,
+             std::coroutine_handle<> (*range_child_ended)(promise_base&) noexcept) noexcept
+      : frame_end{range_child_ended, &child_failed},
+        count(children),
+        on_demand(true),
+        parent(&waiting) {}
 
   atomic<std::int32_t> pending{0};
   std::int32_t inline_done = 0;
   const std::int32_t count;
   atomic<join_state> state{join_state::sound};  // not sound: children not begun are skipped
+  const bool on_demand = false;  // what stands in a deque is the entry of all children to come
   promise_base* const parent;
 
   /// Marks a child as counted. Called by every thread that takes a strand from a deque, except the
@@ -103,14 +111,21 @@ struct join_block : frame_end {
   HEDDLE_NOINLINE static std::coroutine_handle<> start(call_or_end where, promise_base& waiting,
                                                        void* const* frames, std::size_t children);
 
+  /// For joins that do not start by start(). Throws cancelled_error if a cancellation is due to
+  /// `waiting`, or a join above it has failed.
+  static void check_due(promise_base& waiting);
+
   std::coroutine_handle<> resume_parent() noexcept;
   static std::coroutine_handle<> child_ended(promise_base& child) noexcept;
   HEDDLE_COLD static std::coroutine_handle<> child_ended_otherwise(promise_base& child) noexcept;
   HEDDLE_COLD std::coroutine_handle<> next_or_parent(promise_base* next) noexcept;
   HEDDLE_COLD std::coroutine_handle<> resume_parent_at_home() noexcept;
-  static void child_failed(promise_base& child) noexcept;
+  static void child_failed(promise_base& child) noexcept { of(child).fail(); }
+  /// A child has failed: those that have not begun are skipped, the others cancelled.
+  HEDDLE_COLD void fail() noexcept;
   /// Starts a strand that was taken from a deque. Returns what to resume: the child. If the join is
-  /// not sound the child is skipped, and that may be the parent, or nothing.
+  /// not sound the child is skipped, and that may be the parent, or nothing. What stands for
+  /// children on demand is resumed in any case: it skips all that it stands for.
   static std::coroutine_handle<> start_counted(promise_base& child) noexcept;
 };
 

@@ -378,10 +378,21 @@ h::task<int> wide() {
   for (const int v : values) sum += v;
   co_return sum;
 }
+h::task<int> wide_on_demand() {
+  const auto make = [](std::size_t i) { return i % 100 == 0 ? later(1) : number(1); };
+  auto all = h::fork_join(600, make);
+  const auto values = co_await std::move(all);
+  int sum = 0;
+  for (const int v : values) sum += v;
+  co_return sum;
+}
 TEST_P(Memory, IsShortInForkJoin) {
   check("fork_join", [] { return sum_of(0, 16); }, 120);
 }
 TEST_P(Memory, IsShortInAWideForkJoin) { check("fork_join of 600", wide, 600); }
+TEST_P(Memory, IsShortInAWideForkJoinOnDemand) {
+  check("fork_join of 600 made on demand", wide_on_demand, 600);
+}
 
 h::task<int> for_each_of_some() {
   std::vector<int> items(64, 1);

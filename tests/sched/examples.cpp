@@ -31,6 +31,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -129,6 +130,17 @@ h::task<std::uint64_t> fib(unsigned n) {
 }
 
 TEST_P(Examples, ForkJoin) { EXPECT_EQ(run(fib(16)), 987u); }
+
+/// How many leaves a tree has whose nodes have `wide` children each, made on demand.
+h::task<std::uint64_t> leaves(std::size_t wide, unsigned depth) {
+  if (depth == 0) co_return 1;
+  std::vector<std::uint64_t> found(wide);
+  const auto child = [=](std::size_t) { return leaves(wide, depth - 1); };
+  co_await h::fork_join(wide, child, found);
+  co_return std::accumulate(found.begin(), found.end(), std::uint64_t{0});
+}
+
+TEST_P(Examples, ForkJoinOnDemand) { EXPECT_EQ(run(leaves(5, 4)), 625u); }
 
 TEST_P(Examples, Gather) {
   run([]() -> h::task<> {

@@ -125,13 +125,22 @@ h::task<> strand(tree& t, cause& join, std::uint64_t seed, int depth) {
 h::task<> forks(tree& t, cause& above, random_source& random, int depth) {
   cause join(&above);
   const auto a = random.next(), b = random.next(), c = random.next();
-  if (random.below(3) != 0) {
-    auto two = h::fork_join(strand(t, join, a, depth), strand(t, join, b, depth));
-    co_await two;
-  } else {
-    auto three = h::fork_join(strand(t, join, a, depth), strand(t, join, b, depth),
-                              strand(t, join, c, depth));
-    co_await three;
+  switch (random.below(4)) {
+    case 0: {
+      auto three = h::fork_join(strand(t, join, a, depth), strand(t, join, b, depth),
+                                strand(t, join, c, depth));
+      co_await three;
+      break;
+    }
+    case 1: {  // made on demand
+      const auto make = [&, depth](std::size_t i) { return strand(t, join, a + i, depth); };
+      auto some = h::fork_join(1 + random.below(4), make);
+      co_await some;
+      break;
+    }
+    default:
+      auto two = h::fork_join(strand(t, join, a, depth), strand(t, join, b, depth));
+      co_await two;
   }
 }
 

@@ -63,6 +63,7 @@ struct route_plan {
   disconnect gone = disconnect::by_method;
   bool head = true;
   bool always = false;
+  std::string shape = {};  // pattern::shape() of the path; of a prefix none
 };
 
 struct router_plan {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <heddle/core/errors.h>
-#include <heddle/sched/fork_join.h>
+#include <heddle/sched/loop/join_errors.h>
 
+#include <heddle/core/errors.h>
+
+#include <limits>
 #include <string>
 
 namespace heddle::detail {
@@ -33,6 +35,13 @@ void throw_fork_of_empty_task() {
 }
 void throw_fork_of_awaited_task() {
   throw_usage("fork_join of a task that was awaited before: a task runs once");
+}
+void throw_range_awaited_again() {
+  throw_usage("co_await of a fork_join that was awaited before: its children run once");
+}
+void throw_too_many_children(std::size_t children) {
+  throw bad_value("fork_join of " + std::to_string(children) + " children: at most " +
+                  std::to_string(std::numeric_limits<std::int32_t>::max()));
 }
 void throw_no_room_for_results(std::size_t children, std::size_t places) {
   throw bad_value("fork_join of " + std::to_string(children) + " tasks into a span of " +
