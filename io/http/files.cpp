@@ -145,6 +145,20 @@ bool is_local(int directory) noexcept {
   return std::ranges::find(known, static_cast<std::uint32_t>(s.f_type)) != known.end();
 }
 
+/// Opens what the kernel finds without a disk and without leaving the file system of `directory`.
+file_handle open_what_is_cached(int directory, const char* path) noexcept {
+  open_how with{};
+  with.flags = open_flags;
+  with.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_CACHED;
+  return file_handle(static_cast<int>(::syscall(SYS_openat2, directory, path, &with, sizeof with)));
+}
+
+/// False: the kernel is older than 5.12, or a sandbox forbids the call. Each request would find
+/// that out by an error.
+bool opens_cached(int directory) noexcept {
+  return static_cast<bool>(open_what_is_cached(directory, ".")) || errno == EAGAIN;
+}
+
 }  // namespace
 
 file_handle::~file_handle() {
@@ -198,7 +212,7 @@ file_root::file_root(const std::string& directory, files_options options, resolv
     throw std::system_error(errno, std::generic_category(),
                             "cannot open the directory " + directory);
   }
-  is_local_ = is_local(root_.get());
+  is_local_ = is_local(root_.get()) && opens_cached(root_.get());
   for (const auto& name : options_.index) check_index(name);
 }
 
@@ -369,14 +383,9 @@ file_handle file_root::open(look& how, const std::string& path) const {
   return open_walking(path);
 }
 
-/// Opens what the kernel finds without a disk and without leaving the root's file system. How far a
-/// path led before it failed is not trusted, but for "there is no such file".
+/// How far a path led before it failed is not trusted, but for "there is no such file".
 file_handle file_root::open_cached(look& how, const std::string& path) const {
-  open_how with{};
-  with.flags = open_flags;
-  with.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_CACHED;
-  file_handle file(
-      static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &with, sizeof with)));
+  file_handle file = open_what_is_cached(root_.get(), path.c_str());
   if (!file && errno != ENOENT) how.unsure = true;
   return file;
 }

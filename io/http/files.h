@@ -114,7 +114,7 @@ class file_root {
   file_handle root_;
   files_options options_;
   resolver how_;
-  bool is_local_ = false;  // the root's file system has no server that could keep us waiting
+  bool is_local_ = false;  // answer_at_once() may be asked: there is no server, and RESOLVE_CACHED
 };
 
 /// The answer of a handler: the file below `root` at `path`, as file_root::answer says, ranges and

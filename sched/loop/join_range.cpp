@@ -42,8 +42,7 @@ HEDDLE_NOINLINE join_range::held join_range::take() noexcept {
   return take_now(forks_here(), counted);
 }
 
-HEDDLE_NOINLINE std::coroutine_handle<> join_range::begin(promise_base& child,
-                                                          held now) noexcept {
+HEDDLE_NOINLINE std::coroutine_handle<> join_range::begin(promise_base& child, held now) noexcept {
   child.record = parent->record | promise_base::strand_tag;
   child.end.ends_by(*this);
   const auto mark = 2 * static_cast<std::uintptr_t>(now.index) + (now.counted ? 1 : 0);

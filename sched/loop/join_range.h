@@ -54,7 +54,7 @@ struct fork_state;
 class join_range : public join_block {
  public:
   using ended_function = std::coroutine_handle<> (*)(promise_base& child) noexcept;
-  using entry_function = promise_base& (*)(join_range & join);  // makes its frame, or throws
+  using entry_function = promise_base& (*)(join_range& join);  // makes its frame, or throws
 
   join_range(std::int32_t children, promise_base& waiting, ended_function child_ended,
              entry_function make_entry) noexcept

@@ -98,8 +98,7 @@ struct counted {
   explicit counted(std::atomic<int>& live, std::atomic<int>& most) noexcept : n(live) {
     const int now = ++n;
     int seen = most;
-    while (seen < now && !most.compare_exchange_weak(seen, now)) {
-    }
+    while (seen < now && !most.compare_exchange_weak(seen, now)) {}
   }
   counted(const counted&) = delete;
   ~counted() { --n; }
