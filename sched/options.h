@@ -70,6 +70,10 @@ struct options {
   /// At most so many threads for to_thread. 0: the number of processors and 5, at most 32
   /// (asyncio's rule).
   unsigned threads = 0;
+  /// How far those threads give way to the loops where processors are short: what is added to their
+  /// niceness (nice(2)), 0 to 19. With 10 a server that offloads computations has answered up to
+  /// twice as many other requests, in half the time, and computed 5 to 20 % less (bench/TRIED.md).
+  unsigned thread_niceness = 0;
   /// Seeds the choice of the loop to steal from. The same seed makes the same choices. 0: a fixed
   /// seed.
   std::uint64_t seed = 0;

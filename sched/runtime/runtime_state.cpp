@@ -78,6 +78,14 @@ duration stall_limit_named(std::string_view text) {
   return to_duration(std::chrono::duration<double, std::nano>(number * unit));
 }
 
+unsigned niceness_wanted(const options& o) {
+  constexpr unsigned most = 19;
+  if (o.thread_niceness > most)
+    throw bad_value("options.thread_niceness is " + std::to_string(o.thread_niceness) +
+                    ": at most " + std::to_string(most));
+  return o.thread_niceness;
+}
+
 duration stall_limit_wanted(const options& o) {
   if (o.stall_limit) return o.stall_limit->get();
   const char* said = std::getenv("HEDDLE_STALL_LIMIT");
@@ -155,7 +163,8 @@ runtime_state::runtime_state(runtime& face, const options& wish)
       reactor(simulated ? reactor_kind::automatic : choose_reactor(wish.reactor, reactor_note)),
       reports(simulated, wish.exception_handler),
       stall_reports(simulated, wish.stall_handler),
-      pool(threads_wanted(wish), loops_wanted(wish)),
+      pool(threads_wanted(wish), loops_wanted(wish), std::chrono::seconds(10),
+           niceness_wanted(wish)),
       generators(loops_wanted(wish)),
       main_context(copy_context()) {
   const watch_options watched{stall_limit_wanted(wish), stall_signal_wanted(wish),

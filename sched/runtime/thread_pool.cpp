@@ -8,9 +8,9 @@
 #include <heddle/core/scheduler.h>
 #include <heddle/sched/loop/histogram_cells.h>
 #include <heddle/sched/loop/probes.h>
-#include <heddle/sched/loop/thread_signals.h>
 #include <heddle/sched/loop/trace_ring.h>
 #include <heddle/sched/runtime/pool_seat.h>
+#include <heddle/sched/runtime/thread_manners.h>
 #include <heddle/sched/simulation/simulation.h>
 
 #include <oneapi/tbb/task_arena.h>
@@ -49,8 +49,8 @@ struct thread_pool::help {
 };
 
 struct thread_pool::parts {
-  parts(unsigned threads, unsigned slots, duration idle)
-      : most(threads), arena_slots(slots), idle_for(idle) {}
+  parts(unsigned threads, unsigned slots, duration idle, unsigned niceness)
+      : most(threads), arena_slots(slots), manners(niceness), idle_for(idle) {}
 
   // `self` keeps it for as long as the thread lives.
   using thread_map = std::map<std::uint64_t, std::thread>;
@@ -75,7 +75,7 @@ struct thread_pool::parts {
 
   const unsigned most;
   const unsigned arena_slots;
-  const thread_signals signals;
+  const thread_manners manners;
   const duration idle_for;  // a thread that had nothing to do for so long ends
   // The queue, under queue_lock. Nothing blocks or calls out while it is held.
   spin_lock queue_lock;
@@ -108,10 +108,10 @@ struct thread_pool::parts {
   unsigned running = 0;
 };
 
-thread_pool::thread_pool(unsigned most, unsigned arena_slots, duration idle)
+thread_pool::thread_pool(unsigned n, unsigned arena_slots, duration idle, unsigned niceness)
     : simulated_(simulation::here()),
-      parts_(std::make_shared<parts>(
-          checked<unsigned>(most, "the number of threads", 1, most_threads), arena_slots, idle)) {}
+      parts_(std::make_shared<parts>(checked<unsigned>(n, "the number of threads", 1, most_threads),
+                                     arena_slots, idle, niceness)) {}
 
 thread_pool::~thread_pool() { (void)shutdown(); }
 
@@ -283,7 +283,7 @@ task_record* thread_pool::parts::run(offload_job& j) noexcept {
 }
 
 void thread_pool::parts::main(const std::shared_ptr<parts>& self, std::uint64_t number) noexcept {
-  self->signals.take();
+  self->manners.take();
   { std::lock_guard hold(self->lock); }  // its starter has counted it
   auto before = work(self, number);
   {

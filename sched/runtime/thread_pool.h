@@ -44,8 +44,9 @@ class simulation;
 class thread_pool {
  public:
   /// At most `most` threads; the arena of to_arena jobs has `arena_slots` slots. A thread ends when
-  /// it had nothing to do for `idle`.
-  thread_pool(unsigned most, unsigned arena_slots, duration idle = std::chrono::seconds(10));
+  /// it had nothing to do for `idle`. `niceness` is added to that of the calling thread.
+  thread_pool(unsigned most, unsigned arena_slots, duration idle = std::chrono::seconds(10),
+              unsigned niceness = 0);
   ~thread_pool();
 
   /// Runs `j` on some thread and takes over its thread's reference. Throws usage_error after

@@ -10,7 +10,9 @@
 #include <support/threads.h>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -86,6 +88,27 @@ TEST_P(Offload, MoreJobsThanThreadsQueueUpAndAllFinish) {
         EXPECT_LE(most, 2);
       }(),
       o);
+}
+
+TEST_P(Offload, TheThreadsGiveWayAsFarAsTheyAreTold) {
+  auto o = with();
+  o.thread_niceness = 3;
+  const int before = ::getpriority(PRIO_PROCESS, 0);
+  h::run(
+      [before]() -> h::task<> {
+        const auto most = std::min(before + 3, 19);
+        std::vector<h::task<int>> all;
+        for (int i = 0; i < 20; ++i)
+          all.push_back(h::to_thread([] {
+            std::this_thread::sleep_for(1ms);  // so that several threads are made
+            return ::getpriority(PRIO_PROCESS, 0);
+          }));
+        for (const int niceness : co_await h::gather(std::move(all))) EXPECT_EQ(niceness, most);
+        EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), before);
+      }(),
+      o);
+  o.thread_niceness = 20;
+  EXPECT_THROW(h::run([]() -> h::task<> { co_return; }(), o), h::bad_value);
 }
 
 TEST_P(Offload, TheLoopsGoOnWhileAThreadBlocks) {
