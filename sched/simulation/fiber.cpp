@@ -28,7 +28,7 @@
 namespace heddle::detail {
 namespace {
 
-constexpr std::size_t stack_bytes = HEDDLE_ASAN || HEDDLE_TSAN ? 1u << 20 : 1u << 18;
+constexpr std::size_t fiber_stack_bytes = HEDDLE_ASAN || HEDDLE_TSAN ? 1u << 20 : 1u << 18;
 constexpr std::size_t most_kept = 64;
 
 /// Stacks that were used and may be used again: making one costs three system calls and its page
@@ -43,7 +43,7 @@ struct stack_store {
     return size;
   }
   static void unmap(void* s) {
-    ::munmap(static_cast<std::byte*>(s) - page(), stack_bytes + page());
+    ::munmap(static_cast<std::byte*>(s) - page(), fiber_stack_bytes + page());
   }
   void* take() {
     if (!free.empty()) {
@@ -51,7 +51,7 @@ struct stack_store {
       free.pop_back();
       return s;
     }
-    void* all = ::mmap(nullptr, stack_bytes + page(), PROT_READ | PROT_WRITE,
+    void* all = ::mmap(nullptr, fiber_stack_bytes + page(), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) throw std::bad_alloc();
     ::mprotect(all, page(), PROT_NONE);  // an overflow is a fault and not a riddle
@@ -109,7 +109,7 @@ struct fiber::machine {
   static void first() noexcept { fiber::begin(*std::exchange(starting, nullptr)); }
 
   void prepare(fiber&, void* stack) noexcept {
-    auto* top = reinterpret_cast<std::uintptr_t*>(static_cast<std::byte*>(stack) + stack_bytes);
+    auto* top = reinterpret_cast<std::uintptr_t*>(static_cast<std::byte*>(stack) + fiber_stack_bytes);
     *--top = 0;
     *--top = 0;  // what first() would return to: nothing
     *--top = 0;
@@ -134,7 +134,7 @@ struct fiber::machine {
   void prepare(fiber& self, void* stack) noexcept {
     ::getcontext(&context);
     context.uc_stack.ss_sp = stack;
-    context.uc_stack.ss_size = stack_bytes;
+    context.uc_stack.ss_size = fiber_stack_bytes;
     context.uc_link = nullptr;
     const auto at = reinterpret_cast<std::uintptr_t>(&self);
     ::makecontext(&context, reinterpret_cast<void (*)()>(&first), 2,
@@ -158,7 +158,7 @@ fiber::fiber(void (*entry)(void*), void* argument)
       argument_(argument),
       stack_(store().take()) {
   sanitizer_.low = stack_;
-  sanitizer_.size = stack_bytes;
+  sanitizer_.size = fiber_stack_bytes;
   machine_->prepare(*this, stack_);
 #if HEDDLE_TSAN
   sanitizer_.thread = __tsan_create_fiber(0);

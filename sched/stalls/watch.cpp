@@ -36,7 +36,7 @@ constexpr duration standstill = 250ms;      // a look that comes so late
 constexpr unsigned most_tries = 10;
 
 // Little is used of it. But the user's handler may run on it, and printf alone takes some KiB.
-constexpr std::size_t stack_bytes = HEDDLE_ASAN || HEDDLE_TSAN ? 1024 * 1024 : 256 * 1024;
+constexpr std::size_t watch_stack_bytes = HEDDLE_ASAN || HEDDLE_TSAN ? 1024 * 1024 : 256 * 1024;
 
 /// The kernel's clock, whatever clock the program runs on.
 duration kernel_now() noexcept {
@@ -133,7 +133,7 @@ void stall_watch::start() noexcept {
   quiet_looks_ = 0;
   pthread_attr_t how;
   if (::pthread_attr_init(&how) != 0) return;
-  ::pthread_attr_setstacksize(&how, stack_bytes);
+  ::pthread_attr_setstacksize(&how, watch_stack_bytes);
   // No signal is for this thread: the program's handlers run elsewhere.
   sigset_t all, before;
   sigfillset(&all);
