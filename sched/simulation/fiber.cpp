@@ -109,7 +109,8 @@ struct fiber::machine {
   static void first() noexcept { fiber::begin(*std::exchange(starting, nullptr)); }
 
   void prepare(fiber&, void* stack) noexcept {
-    auto* top = reinterpret_cast<std::uintptr_t*>(static_cast<std::byte*>(stack) + fiber_stack_bytes);
+    auto* top =
+        reinterpret_cast<std::uintptr_t*>(static_cast<std::byte*>(stack) + fiber_stack_bytes);
     *--top = 0;
     *--top = 0;  // what first() would return to: nothing
     *--top = 0;

@@ -133,6 +133,9 @@ TEST(HttpParser, RejectsOtherProtocolsOfTheSameShape) {
 
 TEST(HttpParser, RejectsRepeatedSpacesInTheRequestLine) {
   EXPECT_EQ(status_of("GET  / HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
+  // The target's own H stands where that of HTTP would if there were one space.
+  EXPECT_EQ(status_of("GET   /H HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
+  EXPECT_EQ(status_of("ODD   /H HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
   EXPECT_EQ(status_of("GET /  HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
   EXPECT_EQ(status_of("GET / HTTP/1.1 \r\nHost: h\r\n\r\n"), 400);
   EXPECT_EQ(status_of(" GET / HTTP/1.1\r\nHost: h\r\n\r\n"), 400);

@@ -170,7 +170,7 @@ void check_lines(parser_state& s, std::string_view bytes) noexcept {
   if (s.protocol_at_ != 0 && !s.protocol_seen_) {
     const auto i = s.protocol_at_ - s.head_bytes_;
     if (s.protocol_at_ < s.head_bytes_ || (i < bytes.size() && bytes[i] != 'H')) {
-      s.refuse(400, "the request line is not: method, one space, target, one space, HTTP version");
+      s.refuse(400, odd_request_line);
       return;
     }
     s.protocol_seen_ = i < bytes.size();

@@ -35,7 +35,9 @@ std::size_t offset_of(const parser_state& s, const char* at) noexcept {
 std::uint32_t narrow(std::size_t n) noexcept { return heddle::detail::narrow<std::uint32_t>(n); }
 
 int on_url(llhttp_t* p, const char* at, std::size_t n) {
-  state_of(p).request_->target.append(at, n);
+  auto& s = state_of(p);
+  if (s.request_->target.empty()) s.target_at_ = offset_of(s, at);
+  s.request_->target.append(at, n);
   return 0;
 }
 
@@ -50,7 +52,11 @@ int on_url_complete(llhttp_t* p) {
     return -1;
   }
   if (!s.method_named_) name_usual_method(s.request_->method, p->method);
-  s.protocol_at_ = s.request_->method.text().size() + 1 + s.request_->target.size() + 1;
+  if (s.target_at_ != s.request_->method.text().size() + 1) {  // llhttp takes any number of spaces
+    s.refuse(400, odd_request_line);
+    return -1;
+  }
+  s.protocol_at_ = s.target_at_ + s.request_->target.size() + 1;
   return 0;
 }
 

@@ -27,6 +27,9 @@ enum class tolerance : std::uint8_t { usual, lenient, strict };
 
 namespace heddle::http::detail {
 
+inline constexpr std::string_view odd_request_line =
+    "the request line is not: method, one space, target, one space, HTTP version";
+
 /// How far a message has come. All of it begins anew with the next message.
 struct parser_progress {
   enum class phase : std::uint8_t { start, head, body, trailers, done, failed };
@@ -52,6 +55,7 @@ struct parser_progress {
   unsigned hosts_ = 0;           // Host fields
   unsigned codings_ = 0;         // Transfer-Encoding fields
   std::size_t head_bytes_ = 0;   // of this head so far
+  std::size_t target_at_ = 0;    // where the target begins
   std::size_t protocol_at_ = 0;  // where "HTTP/1.1" must begin in a request line, once known
   std::size_t chunks_ = 0;
   std::size_t framing_ = 0;  // bytes of a chunked body that are not body
