@@ -15,8 +15,8 @@
 //           many as there are children.
 //
 // Protocol RANGE, on top of FORK (join_block.h)
-//   Danger    Two threads could make the same child, or two children at one time by a function that
-//             knows nothing of threads. A child could be counted twice, or not at all.
+//   Danger    Two threads could make the same child. They could call the function at one time, and
+//             it knows nothing of threads. A child could be counted twice, or not at all.
 //   Entry     The entry is in one place: in one deque, or in the hands of one thread. What belongs
 //             to it (`next`, the function, the mark) is its holder's, and is handed on with it: a
 //             push of a deque is seen by whoever takes the item. So the function is called for one
